@@ -1,0 +1,50 @@
+"""Eyespot: small image classifiers, from labelled pictures to a model you can trust.
+
+The verbs are functions here and commands in the terminal: `look`, `train`, `evaluate`, `predict`; `load` reads a
+dataset and `open_run` a finished run. Nothing heavy is imported until one of them is used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from eyespot.data.dataset import Dataset as Dataset
+    from eyespot.data.dataset import Split as Split
+    from eyespot.data.source import load as load
+    from eyespot.errors import EyespotError as EyespotError
+    from eyespot.recipe import Recipe as Recipe
+    from eyespot.run import Run as Run
+    from eyespot.run import open_run as open_run
+    from eyespot.workflow._evaluate import evaluate as evaluate
+    from eyespot.workflow._look import look as look
+    from eyespot.workflow._predict import predict as predict
+    from eyespot.workflow._train import train as train
+
+_HOMES = {
+    "Dataset": "eyespot.data.dataset",
+    "EyespotError": "eyespot.errors",
+    "Recipe": "eyespot.recipe",
+    "Run": "eyespot.run",
+    "Split": "eyespot.data.dataset",
+    "evaluate": "eyespot.workflow._evaluate",
+    "load": "eyespot.data.source",
+    "look": "eyespot.workflow._look",
+    "open_run": "eyespot.run",
+    "predict": "eyespot.workflow._predict",
+    "train": "eyespot.workflow._train",
+}
+
+__all__ = ["__version__", *sorted(_HOMES)]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name on first use, so that `import eyespot` stays light."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'eyespot' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,20 @@
+"""Keras on PyTorch: the one place that imports Keras, so that the backend is chosen before it loads."""
+
+import os
+import sys
+
+from eyespot.errors import EyespotError
+
+if "keras" in sys.modules:
+    _chosen = sys.modules["keras"].config.backend()
+    if _chosen != "torch":
+        raise EyespotError(
+            f"Keras is already imported with the {_chosen} backend, and eyespot runs on PyTorch: import eyespot before "
+            "keras, or set KERAS_BACKEND=torch."
+        )
+else:
+    os.environ["KERAS_BACKEND"] = "torch"
+
+import keras
+
+__all__ = ["keras"]

@@ -1,0 +1,72 @@
+"""eyespot evaluate"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import eyespot
+from eyespot.cli.show import AsJson, console, emit, table
+
+MOST_COLUMNS = 30  # classes that fit beside each other in a wide terminal
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run's directory.")],
+    on: Annotated[str | None, typer.Option(help="Another dataset with the same classes.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a run's model: accuracy with its interval, report a class, confusion matrix, right and wrong pictures.
+
+    Example: eyespot evaluate runs/mnist-cnn-1
+    """
+    result = eyespot.evaluate(run, on)
+    if as_json:
+        emit(result.to_dict())
+        return
+    out = console(as_json)
+    figures = result.evaluation
+    low, high = figures.accuracy_interval
+    out.print(
+        f"{result.run.path} on {result.on}: accuracy {figures.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}), "
+        f"loss {figures.loss:.4f}; {figures.correct:,} right and {figures.incorrect:,} wrong of {figures.n:,}.",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    out.print()
+    out.print(_report(figures.report, result.class_names))
+    out.print()
+    if len(result.class_names) <= MOST_COLUMNS:
+        out.print(_confusion(figures.confusion, result.class_names), soft_wrap=True)
+    else:
+        out.print(f"The confusion matrix of {len(result.class_names)} classes is in metrics.json and drawn below.")
+    out.print()
+    if figures.most_confused:
+        rows = [(pair["label"], pair["predict"], pair["pictures"]) for pair in figures.most_confused]
+        out.print(table(("label", "predict", "pictures"), rows, title="most confused", text_columns=2))
+        out.print()
+    for note in result.notes:
+        out.print(note, markup=False, highlight=False, soft_wrap=True)
+    for path in result.figures:
+        out.print(str(path), markup=False, highlight=False, soft_wrap=True)
+
+
+def _report(report: dict[str, Any], class_names: tuple[str, ...]) -> Any:
+    """scikit-learn's classification report as a table."""
+    averages = ("macro avg", "weighted avg")
+    rows = [
+        (
+            name,
+            *(f"{report[name][column]:.4f}" for column in ("precision", "recall", "f1-score")),
+            f"{report[name]['support']:,.0f}",
+        )
+        for name in (*class_names, *averages)
+    ]
+    return table(("class", "precision", "recall", "f1-score", "support"), rows)
+
+
+def _confusion(confusion: list[list[int]], class_names: tuple[str, ...]) -> Any:
+    """Label by row, predict by column."""
+    rows = [(name, *(count or "." for count in row)) for name, row in zip(class_names, confusion, strict=True)]
+    return table(("label \\ predict", *class_names), rows)

@@ -1,0 +1,39 @@
+"""eyespot look"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import eyespot
+from eyespot.cli.show import AsJson, console, emit, table
+
+
+def look(
+    source: Annotated[str, typer.Argument(help="A dataset: digits, mnist, fashion-mnist, …")] = "digits",
+    output: Annotated[Path | None, typer.Option(help="Folder for the pictures; by default a new one in runs/.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Describe a dataset and draw it: samples, one picture's pixel values, mean pictures, class counts.
+
+    Example: eyespot look fashion-mnist
+    """
+    found = eyespot.look(source, output)
+    if as_json:
+        emit({**found.summary, "figures": [str(path) for path in found.figures]})
+        return
+    out = console(as_json)
+    splits = found.summary["splits"]
+    columns = ("split", "pictures", "shape", "dtype", "range", "labels")
+    rows = [
+        (name, f"{s['pictures']:,}", tuple(s["shape"]), s["dtype"], "{}-{}".format(*s["range"]), s["labels_dtype"])
+        for name, s in splits.items()
+    ]
+    out.print(table(columns, rows, title=found.summary["dataset"]))
+    out.print()
+    names = next(iter(splits.values()))["classes"]
+    rows = [(label, name, *(f"{s['classes'][name]:,}" for s in splits.values())) for label, name in enumerate(names)]
+    out.print(table(("label", "class", *splits), rows, text_columns=2))
+    out.print()
+    for path in found.figures:
+        out.print(str(path), highlight=False, soft_wrap=True)

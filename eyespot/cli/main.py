@@ -1,0 +1,59 @@
+"""`eyespot`: the commands, and how a mistake is told."""
+
+import os
+import signal
+import sys
+
+import typer
+from rich.console import Console
+
+from eyespot import __version__
+from eyespot.cli.evaluate import evaluate
+from eyespot.cli.look import look
+from eyespot.cli.models import models
+from eyespot.cli.predict import predict
+from eyespot.cli.train import train
+from eyespot.errors import EyespotError
+
+app = typer.Typer(
+    help="Small image classifiers: look, train, diagnose, evaluate, predict, with results you can believe.",
+    epilog="Start with: eyespot train digits",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (look, train, evaluate, predict, models):
+    app.command()(command)
+
+
+@app.callback(invoke_without_command=True)
+def eyespot(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    """Options of `eyespot` itself."""
+    if version:
+        Console().print(f"eyespot {__version__}", highlight=False)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Runs the command line; a foreseeable mistake is one sentence on standard error and an exit code."""
+    try:
+        app()
+    except EyespotError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("Stopped.", 128 + signal.SIGINT)
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(f"{place}{error.strerror}. What was written before is kept.", 1)
+
+
+def _fail(sentence: str, code: int) -> None:
+    Console(stderr=True).print(f"eyespot: {sentence}", style="red", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(code)

@@ -1,0 +1,39 @@
+"""eyespot models"""
+
+import re
+from typing import Annotated
+
+import typer
+
+from eyespot.cli.show import AsJson, console, emit, table
+from eyespot.errors import RecipeError
+
+
+def models(
+    name: Annotated[
+        str | None, typer.Argument(help="One model, to see its layers; by default all, in a table.")
+    ] = None,
+    size: Annotated[str, typer.Option("--input", help="Height x width x channels of the pictures.")] = "28x28x1",
+    classes: Annotated[int, typer.Option(min=2, help="How many classes.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """List the models by name, with their parameters and multiply-adds for pictures of a given size.
+
+    Example: eyespot models fashion-cnn --input 32x32x3 --classes 100
+    """
+    from eyespot.models.architectures import ARCHITECTURES, build
+    from eyespot.models.cost import multiply_adds
+
+    if not (match := re.fullmatch(r"(\d+)x(\d+)x([13])", size)):
+        raise RecipeError(f"--input must be height x width x channels (1 or 3), such as 28x28x1; received {size!r}.")
+    shape = tuple(int(side) for side in match.groups())
+    built = {key: build(key, shape, classes) for key in ([name] if name else ARCHITECTURES)}
+    costs = [(key, model.count_params(), multiply_adds(model)) for key, model in built.items()]
+    if as_json:
+        emit([{"name": key, "parameters": parameters, "multiply_adds": work} for key, parameters, work in costs])
+        return
+    out = console(as_json)
+    if name:
+        built[name].summary(print_fn=lambda text: out.print(text, markup=False, highlight=False), line_length=80)
+    rows = [(key, f"{parameters:,}", f"{work:,}") for key, parameters, work in costs]
+    out.print(table(("model", "parameters", "multiply-adds"), rows, title=f"for pictures of {size}, {classes} classes"))

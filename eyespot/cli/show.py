@@ -1,0 +1,40 @@
+"""What the commands print: tables for people, one line of JSON for machines."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON; everything else goes to standard error.")]
+
+
+def console(as_json: bool) -> Console:
+    """Where words for people go."""
+    return Console(stderr=as_json)
+
+
+def emit(values: Any) -> None:
+    """One line of JSON on standard output."""
+    sys.stdout.write(json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None, text_columns: int = 1
+) -> Table:
+    """A plain table: the first `text_columns` columns to the left, figures to the right."""
+    drawn = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for index, column in enumerate(columns):
+        drawn.add_column(column, justify="left" if index < text_columns else "right", no_wrap=True)
+    for row in rows:
+        drawn.add_row(*(_plain(cell) for cell in row))
+    return drawn
+
+
+def _plain(cell: Any) -> str:
+    # Class names may hold square brackets, which Rich would take for markup.
+    return str(cell).replace("[", r"\[")

@@ -1,0 +1,1 @@
+"""From a source's name to pixels and labels, divided into splits."""

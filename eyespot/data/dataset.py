@@ -1,0 +1,107 @@
+"""Dataset: labelled pictures as `uint8` arrays, in up to three splits."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from eyespot.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One split: pictures and their labels, row by row.
+
+    Attributes:
+        images: pixels 0-255; `channels` is 1 (grey) or 3 (RGB).
+        labels: indices into the dataset's class names.
+
+    Raises:
+        DataError: it is empty, or there are not as many labels as pictures.
+    """
+
+    images: UInt8[np.ndarray, "n height width channels"]
+    labels: Int64[np.ndarray, " n_labels"]
+
+    def __post_init__(self) -> None:
+        if len(self.images) != len(self.labels):
+            raise DataError(f"{len(self.images):,} pictures, but {len(self.labels):,} labels: there must be one each.")
+        if not len(self.images):
+            raise DataError("A split holds no pictures.")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: Int64[np.ndarray, " m"]) -> "Split":
+        """The given rows, in the given order."""
+        return Split(self.images[rows], self.labels[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Labelled pictures of one size, in up to three splits.
+
+    Attributes:
+        name: what runs made from it are called.
+        class_names: one a class; labels are indices into them.
+
+    Raises:
+        DataError: a label has no class name, or the splits' pictures differ in size.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train: Split
+    validation: Split | None = None
+    test: Split | None = None
+
+    def __post_init__(self) -> None:
+        for name, split in self.splits.items():
+            low, high = int(split.labels.min()), int(split.labels.max())
+            if low < 0 or high >= len(self.class_names):
+                raise DataError(
+                    f"{self.name}: the {name} labels run from {low} to {high}, but there are "
+                    f"{len(self.class_names)} class names (labels 0 to {len(self.class_names) - 1})."
+                )
+            if split.images.shape[1:] != self.input_shape:
+                raise DataError(
+                    f"{self.name}: the {name} pictures are {shape_text(split.images.shape[1:])}, "
+                    f"the training pictures {shape_text(self.input_shape)}."
+                )
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The splits there are, by name, in the order train, validation, test."""
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in named.items() if split is not None}
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(height, width, channels) of every picture."""
+        return tuple(self.train.images.shape[1:])
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return len(self.class_names)
+
+    def class_counts(self, split: Split) -> Int64[np.ndarray, " classes"]:
+        """How many pictures of each class a split holds."""
+        return np.bincount(split.labels, minlength=self.classes).astype(np.int64)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over every split's pixels and labels: equal where the data is equal."""
+        digest = hashlib.sha256()
+        for name, split in self.splits.items():
+            digest.update(f"{name} {split.images.shape}".encode())
+            digest.update(np.ascontiguousarray(split.images).data)
+            digest.update(np.ascontiguousarray(split.labels).data)
+        return digest.hexdigest()
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """A shape as people write it: 28x28x1."""
+    return "x".join(str(side) for side in shape)

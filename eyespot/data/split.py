@@ -1,0 +1,52 @@
+"""Setting validation data aside."""
+
+from dataclasses import replace
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from eyespot.data.dataset import Dataset
+from eyespot.errors import DataError
+from eyespot.recipe import SplitRecipe
+from eyespot.seeds import seed_for
+
+
+def split(dataset: Dataset, recipe: SplitRecipe, seed: int) -> Dataset:
+    """The dataset with the validation split the recipe asks for.
+
+    Args:
+        seed: the training's seed; the split's own stream is derived from it where the recipe names none.
+
+    Raises:
+        DataError: there is only one class, the given split is missing, or a side would be left without pictures.
+    """
+    if len(np.unique(dataset.train.labels)) < 2:  # noqa: PLR2004 - a choice needs two
+        only = dataset.class_names[int(dataset.train.labels[0])]
+        raise DataError(f"{dataset.name}: all training pictures are of one class, {only!r}: nothing to tell apart.")
+    if recipe.method == "none":
+        return replace(dataset, validation=None)
+    if recipe.method == "given":
+        if dataset.validation is None:
+            raise DataError(f"{dataset.name} comes without a validation split: use the split method 'fraction'.")
+        return dataset
+    rows = np.arange(len(dataset.train))
+    if recipe.method == "last":
+        # Keras's validation_split keeps the first int(n * (1 - fraction)) rows for training.
+        first = int(len(rows) * (1 - recipe.fraction))
+        train, validation = rows[:first], rows[first:]
+    else:
+        chosen = seed_for(seed, "split") if recipe.seed is None else recipe.seed
+        labels = dataset.train.labels if recipe.stratify else None
+        try:
+            train, validation = train_test_split(rows, test_size=recipe.fraction, stratify=labels, random_state=chosen)
+        except ValueError as error:
+            raise DataError(
+                f"{dataset.name}: its {len(rows):,} training pictures cannot be split by a validation fraction of "
+                f"{recipe.fraction:g}: {error}"
+            ) from None
+    if not len(train) or not len(validation):
+        raise DataError(
+            f"{dataset.name}: a validation fraction of {recipe.fraction:g} of {len(rows):,} pictures leaves one side "
+            "empty."
+        )
+    return replace(dataset, train=dataset.train.take(train), validation=dataset.train.take(validation))

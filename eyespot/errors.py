@@ -1,0 +1,67 @@
+"""The errors users meet, each one sentence: what is wrong, where, and what to do.
+
+EyespotError            exit code 1
+├── RecipeError         a setting that is unknown or out of range
+├── DataError           a dataset that is missing or malformed
+│   ├── DownloadError   ... or cannot be fetched
+│   └── PictureError    one picture that cannot be read
+├── ModelError          a model that is unknown, or does not fit the data
+├── RunError            a run directory that is missing, half there, or in the way
+├── DivergedError       exit code 3: the loss stopped being a number; what was good is kept
+└── InterruptedRun      exit code 130: the user stopped the training; what was done is kept
+
+Exit code 2 is the command line's own (an option that does not exist).
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class EyespotError(Exception):
+    """A foreseeable mistake or mishap, told in one sentence."""
+
+    exit_code = 1
+
+
+class RecipeError(EyespotError):
+    """A setting is unknown or out of range."""
+
+
+class DataError(EyespotError):
+    """A dataset is missing or malformed."""
+
+
+class DownloadError(DataError):
+    """A dataset's file cannot be fetched."""
+
+
+class PictureError(DataError):
+    """A file is not a picture that can be read."""
+
+
+class ModelError(EyespotError):
+    """A model is unknown, or does not fit the data."""
+
+
+class RunError(EyespotError):
+    """A run directory is missing, half there, or in the way."""
+
+
+class DivergedError(EyespotError):
+    """The loss stopped being a number."""
+
+    exit_code = 3
+
+
+class InterruptedRun(EyespotError):  # noqa: N818 - not a fault: the user asked
+    """Training was stopped by the user."""
+
+    exit_code = 130
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """One sentence for a name that does not exist: the nearest known one, and all of them."""
+    names = sorted(known)
+    nearest = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    return f"There is no {kind} named {name!r}.{hint} Known: {', '.join(names)}."

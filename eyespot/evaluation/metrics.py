@@ -1,0 +1,93 @@
+"""What a classifier's probabilities are worth on labelled pictures."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64
+from sklearn.metrics import classification_report, confusion_matrix
+
+from eyespot.evaluation.intervals import wilson
+
+CLIP = 1e-7  # Keras's epsilon: a certain mistake costs 16.1, not infinity
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures of one model on one split.
+
+    Attributes:
+        n: pictures.
+        loss: mean cross-entropy, as Keras computes it (probabilities clipped to [1e-7, 1 - 1e-7]).
+        accuracy: the fraction whose most probable class is the label.
+        accuracy_interval: its 95 % Wilson interval.
+        correct, incorrect: pictures; they add up to `n`.
+        correct_after_rounding: how many would count as right if probabilities were rounded before `argmax`, a mistake
+            seen in tutorials: a row without a probability above one half rounds to zeros, and counts as class 0.
+        report: scikit-learn's classification report: precision, recall, f1-score and support a class, and averages.
+        confusion: pictures by label (row) and prediction (column).
+        most_confused: the largest cells off the diagonal.
+    """
+
+    n: int
+    loss: float
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    correct: int
+    incorrect: int
+    correct_after_rounding: int
+    report: dict[str, Any]
+    confusion: list[list[int]]
+    most_confused: list[dict[str, Any]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def evaluate_probabilities(
+    probabilities: Float32[np.ndarray, "n classes"], labels: Int64[np.ndarray, " n"], class_names: tuple[str, ...]
+) -> Evaluation:
+    """Computes the figures; predictions are the `argmax` of the probabilities."""
+    predictions = probabilities.argmax(axis=1)
+    correct = int((predictions == labels).sum())
+    every_class = np.arange(len(class_names))
+    confusion = confusion_matrix(labels, predictions, labels=every_class)
+    report = classification_report(
+        labels, predictions, labels=every_class, target_names=list(class_names), output_dict=True, zero_division=0
+    )
+    return Evaluation(
+        n=len(labels),
+        loss=float(cross_entropies(probabilities, labels).mean()),
+        accuracy=correct / len(labels),
+        accuracy_interval=wilson(correct, len(labels)),
+        correct=correct,
+        incorrect=len(labels) - correct,
+        correct_after_rounding=int((np.round(probabilities).argmax(axis=1) == labels).sum()),
+        report=report,
+        confusion=confusion.tolist(),
+        most_confused=_most_confused(confusion, class_names),
+    )
+
+
+def cross_entropies(
+    probabilities: Float32[np.ndarray, "n classes"], labels: Int64[np.ndarray, " n"]
+) -> Float64[np.ndarray, " n"]:
+    """Each picture's cross-entropy, in nats."""
+    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return -np.log(np.clip(chosen, CLIP, 1 - CLIP))
+
+
+def _most_confused(
+    confusion: Int64[np.ndarray, "k k"], class_names: tuple[str, ...], top: int = 10
+) -> list[dict[str, Any]]:
+    """The most frequent mistakes: which label was taken for which class, and how often."""
+    mistakes = confusion.copy()
+    np.fill_diagonal(mistakes, 0)
+    order = np.argsort(mistakes, axis=None, kind="stable")[::-1][:top]
+    pairs = [tuple(int(place) for place in np.unravel_index(cell, mistakes.shape)) for cell in order]
+    return [
+        {"label": class_names[row], "predict": class_names[column], "pictures": int(mistakes[row, column])}
+        for row, column in pairs
+        if mistakes[row, column]
+    ]

@@ -1,0 +1,131 @@
+"""Writing `model.onnx`: `uint8` pixels in, logits and probabilities out, class names in the metadata."""
+
+import io
+import json
+import tempfile
+import warnings
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from jaxtyping import UInt8
+from onnx import TensorProto, helper
+
+import eyespot
+from eyespot.backend import keras
+from eyespot.errors import ModelError
+from eyespot.export.onnx_layers import GraphWriter, UnsupportedLayer
+from eyespot.files import replacing
+from eyespot.inference.predictor import METADATA_KEY, Predictor
+from eyespot.models.graph import trace
+
+OPSET = 20
+IR_VERSION = 10  # what ONNX Runtime 1.23 and later read
+AGREEMENT = 1e-4
+
+
+def write_onnx(
+    model: keras.Model, path: Path, class_names: tuple[str, ...], sample: UInt8[np.ndarray, "n height width channels"]
+) -> None:
+    """Writes a Keras classifier as ONNX and proves that both give the same probabilities.
+
+    Outputs `logits` and `probabilities` = softmax(logits / temperature); the temperature is an initialiser of that
+    name, 1 until calibrated. Layers this package knows become one or two nodes each; a model with any other is traced by
+    Keras's own exporter.
+
+    Args:
+        sample: pictures to compare on.
+
+    Raises:
+        ModelError: neither way can express the model, or the outputs differ by more than 1e-4.
+    """
+    try:
+        graph = _own_graph(model)
+    except UnsupportedLayer as unsupported:
+        graph = _traced_graph(model, unsupported)
+    height, width, channels = sample.shape[1:]
+    written = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="eyespot",
+        producer_version=eyespot.__version__,
+    )
+    metadata = {
+        "class_names": list(class_names),
+        "input": {"height": height, "width": width, "channels": channels, "dtype": "uint8", "range": [0, 255]},
+        "resize": "lanczos, to exactly this size",
+    }
+    helper.set_model_props(written, {METADATA_KEY: json.dumps(metadata, ensure_ascii=False)})
+    onnx.checker.check_model(written)
+    with replacing(path) as temporary:
+        onnx.save(written, temporary)
+        _prove(model, temporary, sample)
+
+
+def _own_graph(model: keras.Model) -> onnx.GraphProto:
+    graph, writer = trace(model), GraphWriter()
+    pixels = writer.pixels(graph.input)
+    for call in graph.calls:
+        writer.add(call)
+    writer.probabilities(writer.logits(graph.output))
+    _, *size = graph.input.shape
+    return helper.make_graph(
+        writer.nodes,
+        "eyespot",
+        [helper.make_tensor_value_info(pixels, TensorProto.UINT8, ["n", *size])],
+        _outputs(model),
+        writer.initializers,
+    )
+
+
+def _traced_graph(model: keras.Model, unsupported: UnsupportedLayer) -> onnx.GraphProto:
+    """Keras's export, with the same two outputs: log(probabilities) are logits of these probabilities."""
+    example = np.zeros((1, *model.inputs[0].shape[1:]), model.inputs[0].dtype)
+    said = io.StringIO()
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad(), redirect_stdout(said):
+        warnings.simplefilter("ignore")  # the tracer warns of every number it freezes; the proof on two batches decides
+        model(example, training=False)
+        try:
+            model.export(Path(folder) / "traced.onnx", format="onnx", verbose=False, opset_version=OPSET)
+        except Exception as error:
+            raise ModelError(
+                f"The model cannot be written as ONNX, and so not used for prediction: eyespot's own export does not know "
+                f"its {unsupported}, and Keras's fails ({str(error).strip().splitlines()[0]})."
+            ) from error
+        graph = onnx.load(Path(folder) / "traced.onnx").graph
+    writer = GraphWriter()
+    floor = writer.constant("smallest_probability", np.float32(np.finfo(np.float32).tiny))
+    (clipped,) = writer.node("Max", [graph.output[0].name, floor])
+    writer.node("Log", [clipped], outputs=["logits"])
+    writer.probabilities("logits")
+    graph.node.extend(writer.nodes)
+    graph.initializer.extend(writer.initializers)
+    del graph.output[:]
+    graph.output.extend(_outputs(model))
+    graph.input[0].type.tensor_type.shape.dim[0].dim_param = "n"
+    return graph
+
+
+def _outputs(model: keras.Model) -> list[onnx.ValueInfoProto]:
+    shape = ["n", model.outputs[0].shape[1]]
+    return [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("logits", "probabilities")]
+
+
+def _prove(model: keras.Model, path: Path, sample: UInt8[np.ndarray, "n height width channels"]) -> None:
+    """On all pictures at once and on one alone: a traced graph may have frozen the number of pictures."""
+    predictor = Predictor(path)
+    for images in (sample, sample[:1]):
+        with torch.no_grad():
+            expected = keras.ops.convert_to_numpy(model(images, training=False))
+        try:
+            difference = float(np.abs(expected - predictor.probabilities(images)).max())
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many types for one cause: the graph is no good
+            raise ModelError(f"The ONNX model does not run on {len(images)} pictures: {error}") from None
+        if not difference <= AGREEMENT:
+            raise ModelError(
+                f"The ONNX model differs from the Keras model by {difference:.1e} in a probability; at most "
+                f"{AGREEMENT:.0e} is allowed."
+            )

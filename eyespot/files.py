@@ -1,0 +1,29 @@
+"""Files that are whole or not there."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a temporary sibling to write to; it takes `path`'s place only when the block ends well.
+
+    Readers see the old file or the new one, never a mixture, also after a power cut: the file is synced before it is
+    renamed. The sibling's name ends as the file's does, since Keras and Matplotlib choose the format by it.
+    """
+    sibling = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    try:
+        yield sibling
+        with sibling.open("rb+") as file:
+            os.fsync(file.fileno())
+        sibling.replace(path)
+    finally:
+        sibling.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a whole text file, or nothing."""
+    with replacing(path) as sibling:
+        sibling.write_text(text, encoding="utf-8")

@@ -1,0 +1,111 @@
+"""A user's own model: a function in a Python file, or a `.keras` file."""
+
+import importlib.util
+import inspect
+from pathlib import Path
+from types import ModuleType
+
+from eyespot.backend import keras
+from eyespot.errors import ModelError
+from eyespot.models.pixels import Shape
+
+RESCALERS = (keras.layers.Rescaling, keras.layers.Normalization)
+
+
+def is_own(name: str) -> bool:
+    """Whether `name` means a file rather than a known architecture."""
+    return name.endswith((".keras", ".h5", ".hdf5")) or ".py:" in name
+
+
+def own_model(name: str, input_shape: Shape, classes: int) -> keras.Model:
+    """Builds the model that `path.py:function` returns, or that a `.keras` file describes, with fresh weights.
+
+    The function is called with `input_shape` and `classes` by name, or with nothing where it takes nothing.
+
+    Raises:
+        ModelError: no such file or function, or what it gives does not fit.
+    """
+    if ".py:" in name:
+        model = _from_function(name, input_shape, classes)
+    else:
+        model = keras.models.clone_model(load_model(Path(name)))
+    check_fits(model, name, input_shape, classes)
+    return model
+
+
+def load_model(path: Path) -> keras.Model:
+    """Opens a `.keras` file, with Keras's safe mode on: nothing in it is executed.
+
+    Raises:
+        ModelError: it is missing, is HDF5 (which can carry code), or is not a Keras model.
+    """
+    if path.suffix in {".h5", ".hdf5"}:
+        raise ModelError(
+            f"{path} is a whole model in HDF5, which can carry code, and is not opened. "
+            "Save it again with model.save('name.keras')."
+        )
+    if not path.is_file():
+        raise ModelError(f"There is no model file {path}.")
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # noqa: BLE001 - Keras raises many types for one cause: the file is no good
+        raise ModelError(
+            f"{path} is not a Keras model that can be opened: {str(error).strip().split(chr(10))[0]}"
+        ) from None
+
+
+def check_fits(model: keras.Model, name: str, input_shape: Shape, classes: int) -> None:
+    """Raises a ModelError unless the model takes these pictures and gives probabilities for these classes."""
+    if len(model.inputs or ()) != 1 or len(model.outputs or ()) != 1:
+        raise ModelError(f"{name} must be a built model with one input and one output.")
+    takes, gives = tuple(model.inputs[0].shape[1:]), tuple(model.outputs[0].shape[1:])
+    if any(side not in (None, wanted) for side, wanted in zip(takes, input_shape, strict=False)) or len(takes) != len(
+        input_shape
+    ):
+        raise ModelError(f"{name} takes pictures of {takes}; these are {input_shape} (height, width, channels).")
+    if gives != (classes,):
+        raise ModelError(f"{name} gives an output of {gives}; expected one probability a class: {(classes,)}.")
+    if not ends_in_softmax(model):
+        raise ModelError(f"{name} must end in softmax: eyespot trains and reports probabilities.")
+
+
+def ends_in_softmax(model: keras.Model) -> bool:
+    """Whether the last layer turns its input into probabilities."""
+    last = model.layers[-1]
+    return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
+
+
+def takes_raw_pixels(model: keras.Model) -> bool:
+    """Whether the model rescales 0-255 pixels itself."""
+    return any(isinstance(layer, RESCALERS) for layer in model.layers)
+
+
+def _from_function(name: str, input_shape: Shape, classes: int) -> keras.Model:
+    file, _, function_name = name.rpartition(":")
+    module = _import_file(Path(file))
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise ModelError(f"{file} has no function named {function_name!r}.")
+    wanted = {"input_shape": input_shape, "classes": classes}
+    accepted = inspect.signature(function).parameters
+    try:
+        model = function(**{key: value for key, value in wanted.items() if key in accepted})
+    except Exception as error:
+        raise ModelError(f"{name} failed with {type(error).__name__}: {error}") from error
+    if not isinstance(model, keras.Model):
+        raise ModelError(f"{name} must return a keras.Model; received {type(model).__name__}.")
+    return model
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ModelError(f"There is no file {path}.")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ModelError(f"{path} is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ModelError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    return module

@@ -1,0 +1,132 @@
+"""Recipe: everything a training needs to be repeated, one Pydantic model a part.
+
+YAML keys and command-line options have the same names; an unknown key is an error that names the nearest one.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from eyespot.errors import RecipeError, unknown
+
+Optimizer = Literal["adam", "adamw", "sgd", "rmsprop", "nadam", "adamax", "adagrad", "lion"]
+
+MANY_PICTURES = 10_000  # from here on larger batches cost no accuracy and save time
+
+
+class Part(BaseModel):
+    """What all parts share: immutable, and no key that is not listed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SplitRecipe(Part):
+    """Where validation data comes from.
+
+    `fraction`: a random share of the training pictures, the same share of each class where `stratify`
+    (scikit-learn's `train_test_split`); `last`: the last rows, as Keras's `validation_split` takes them; `given`: the
+    split the dataset came with; `none`: no validation data.
+    """
+
+    method: Literal["fraction", "last", "given", "none"] = "fraction"
+    fraction: float = Field(default=0.2, description="share of the training pictures, between 0 and 1")
+    stratify: bool = True
+    seed: int | None = Field(default=None, ge=0, lt=2**32, description="None: derived from the training seed")
+
+    @model_validator(mode="after")
+    def _fraction_leaves_both_sides_something(self) -> Self:
+        if not 0 < self.fraction < 1:
+            raise ValueError(
+                f"the validation fraction must lie strictly between 0 and 1; received {self.fraction:g}. "
+                "For no validation data use the split method 'none'"
+            )
+        return self
+
+
+class ModelRecipe(Part):
+    """Which architecture, and which weights it starts from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    name: str = Field(default="cnn", description="a known architecture, path.py:function, or a .keras file")
+    start: str | None = Field(default=None, alias="from", description="a run or a .keras file with trained weights")
+    freeze: bool = Field(default=False, description="train only the head")
+
+
+class TrainingRecipe(Part):
+    """How the weights are found."""
+
+    optimizer: Optimizer = "adam"
+    learning_rate: float | None = Field(default=None, gt=0, description="None: the optimizer's own default")
+    batch_size: int | None = Field(default=None, ge=1, description="None: 32, or 64 from 10,000 training pictures on")
+    epochs: int = Field(default=30, ge=1)
+    early_stopping: bool = True
+    patience: int = Field(default=5, ge=1, description="epochs without a lower validation loss before stopping")
+    keep: Literal["best", "last"] = Field(default="best", description="best: by validation loss")
+    seed: int = Field(default=0, ge=0, lt=2**32)
+
+    def batch_size_for(self, pictures: int) -> int:
+        """The batch size for so many training pictures."""
+        return self.batch_size or min(pictures, 64 if pictures >= MANY_PICTURES else 32)
+
+
+class Recipe(Part):
+    """A whole training: dataset, split, model, training."""
+
+    dataset: str = "digits"
+    split: SplitRecipe = SplitRecipe()
+    model: ModelRecipe = ModelRecipe()
+    training: TrainingRecipe = TrainingRecipe()
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], where: str = "the recipe") -> Self:
+        """Builds a recipe from plain values.
+
+        Raises:
+            RecipeError: naming the first key that is unknown or whose value is out of range.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise RecipeError(_sentence(cls, error, where)) from None
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads a recipe from a YAML file (loaded safely: no tags that build objects).
+
+        Raises:
+            RecipeError: the file is missing, is not YAML, or holds a key or value that does not fit.
+        """
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RecipeError(f"There is no recipe at {path}.") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
+        if not isinstance(values, dict):
+            raise RecipeError(f"{path} holds no recipe: expected keys such as dataset, model, training.")
+        return cls.parse(values, where=str(path))
+
+    def dump(self) -> str:
+        """The recipe as YAML, in the order it is read."""
+        return yaml.safe_dump(self.model_dump(by_alias=True), sort_keys=False, allow_unicode=True)
+
+
+def _sentence(recipe: type[BaseModel], error: ValidationError, where: str) -> str:
+    """The first problem Pydantic found, in the words of a recipe's writer."""
+    problem = error.errors()[0]
+    *parents, key = [str(part) for part in problem["loc"]] or ["recipe"]
+    dotted = ".".join([*parents, key])
+    if problem["type"] == "extra_forbidden":
+        part: Any = recipe
+        for parent in parents:
+            part = part.model_fields[parent].annotation
+        names = [field.alias or name for name, field in part.model_fields.items()]
+        return f"In {where}: " + unknown("key", dotted, [".".join([*parents, name]) for name in names])
+    if problem["type"] == "literal_error":
+        return f"In {where}: {dotted} must be {problem['ctx']['expected']}; received {problem['input']!r}."
+    if problem["type"] == "value_error":
+        return f"In {where}: {problem['ctx']['error']}."
+    return f"In {where}: {dotted}: {problem['msg'].lower()}; received {problem['input']!r}."

@@ -1,0 +1,39 @@
+"""The learning curves, with the verdict drawn in."""
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from eyespot.reporting.style import INK, TRAIN, VALIDATION, new_figure, plot_area
+from eyespot.training.diagnose import Verdict
+from eyespot.training.history import History
+
+
+def learning_curves(history: History, verdict: Verdict, name: str) -> Figure:
+    """Loss and accuracy by epoch, training and validation; a line at the epoch to stop at, overfitting shaded."""
+    figure = new_figure(9.6, 4.0)
+    epochs = history.column("epoch")
+    for place, (metric, title) in enumerate((("loss", "Loss"), ("accuracy", "Accuracy")), start=1):
+        axes = figure.add_subplot(1, 2, place)
+        axes.plot(epochs, history.column(metric), color=TRAIN, marker="o", markersize=3, label="training")
+        validation = history.column(f"val_{metric}")
+        if validation:
+            axes.plot(epochs, validation, color=VALIDATION, marker="o", markersize=3, label="validation")
+        if verdict.stop_epoch:
+            axes.axvline(
+                verdict.stop_epoch,
+                color=INK,
+                linewidth=0.8,
+                linestyle=":",
+                label=f"epoch to stop at: {verdict.stop_epoch}",
+            )
+        if verdict.from_epoch and len(epochs) > 1:
+            axes.axvspan(verdict.from_epoch, epochs[-1], color=VALIDATION, alpha=0.08, label="overfitting")
+        plot_area(axes, title, "epoch", metric)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if metric == "accuracy":
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        else:
+            axes.set_ylim(bottom=0)
+            axes.legend(frameon=False, fontsize=9)
+    figure.suptitle(f"{name}: {verdict.fit}", color=INK, fontsize=12)
+    return figure

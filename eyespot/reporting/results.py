@@ -1,0 +1,87 @@
+"""Figures of what a model gets right and wrong: the confusion matrix and the galleries."""
+
+import numpy as np
+from jaxtyping import Float32, Int64
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from eyespot.data.dataset import Split
+from eyespot.evaluation.metrics import Evaluation
+from eyespot.reporting.style import INK, TEST, VALIDATION, new_figure, shorten, show
+
+GALLERY = 25
+COLUMNS = 5
+MOST_WRITTEN = 30  # classes whose cells can still hold a number
+PAPER_TO_INK = LinearSegmentedColormap.from_list("paper to ink", ["#ffffff", "#9dbcdc", "#1f4e86"])
+
+
+def confusion_matrix(evaluation: Evaluation, class_names: tuple[str, ...], title: str) -> Figure:
+    """A heat map: label by row, predict by column, colour by the share of the label's pictures, counts in the cells."""
+    counts = np.array(evaluation.confusion)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    classes = len(class_names)
+    side = 2.0 + (0.55 * classes if classes <= MOST_WRITTEN else 0.14 * classes)
+    figure = new_figure(side + 0.8, side)
+    axes = figure.add_subplot()
+    # The square root lets rare mistakes be seen beside the full diagonal.
+    axes.imshow(np.sqrt(shares), cmap=PAPER_TO_INK, vmin=0, vmax=1)
+    names = [shorten(name, 16) for name in class_names]
+    size = 9 if classes <= MOST_WRITTEN else 6
+    axes.set_xticks(
+        range(classes),
+        names,
+        rotation=45 if max(map(len, names)) > 2 else 0,
+        ha="right" if max(map(len, names)) > 2 else "center",
+        fontsize=size,
+    )
+    axes.set_yticks(range(classes), names, fontsize=size)
+    axes.set_xlabel("predict")
+    axes.set_ylabel("label")
+    axes.set_title(title, color=INK, fontsize=11)
+    if classes <= MOST_WRITTEN:
+        for (row, column), count in np.ndenumerate(counts):
+            if count:
+                colour = "white" if shares[row, column] > 0.4 else INK  # noqa: PLR2004 - where the ink gets dark
+                axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour, fontsize=8)
+    return figure
+
+
+def gallery(
+    split: Split,
+    probabilities: Float32[np.ndarray, "n classes"],
+    rows: Int64[np.ndarray, " shown"],
+    class_names: tuple[str, ...],
+    title: str,
+) -> Figure:
+    """Pictures with their label and what was predicted, how surely."""
+    shown = rows[:GALLERY]
+    lines = max(1, -(-len(shown) // COLUMNS))
+    figure = new_figure(1.75 * COLUMNS, 0.5 + 2.05 * lines)
+    for place, row in enumerate(shown, start=1):
+        axes = figure.add_subplot(lines, COLUMNS, place)
+        show(axes, split.images[row])
+        predicted = int(probabilities[row].argmax())
+        label = int(split.labels[row])
+        text = f"label={shorten(class_names[label], 16)}\npredict={shorten(class_names[predicted], 16)}\n{probabilities[row, predicted]:.1%}"
+        axes.set_title(text, color=TEST if predicted == label else VALIDATION, fontsize=8)
+    if not len(shown):
+        axes = figure.add_subplot()
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, "none", ha="center", va="center", color=INK)
+    figure.suptitle(title, color=INK, fontsize=11)
+    return figure
+
+
+def right_rows(
+    split: Split, probabilities: Float32[np.ndarray, "n classes"], seed: int = 0
+) -> Int64[np.ndarray, " right"]:
+    """Rows predicted right, in random order."""
+    right = np.flatnonzero(probabilities.argmax(axis=1) == split.labels)
+    return np.random.default_rng(seed).permutation(right)
+
+
+def wrong_rows(split: Split, probabilities: Float32[np.ndarray, "n classes"]) -> Int64[np.ndarray, " wrong"]:
+    """Rows predicted wrong, the most confident first."""
+    predictions = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predictions != split.labels)
+    return wrong[np.argsort(-probabilities[wrong, predictions[wrong]], kind="stable")]

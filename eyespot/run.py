@@ -1,0 +1,147 @@
+"""Run: the directory one training leaves behind, which a person can read without eyespot."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eyespot.errors import RunError
+from eyespot.files import write_text
+from eyespot.recipe import Recipe
+from eyespot.training.history import History
+
+if TYPE_CHECKING:
+    from eyespot.backend import keras
+    from eyespot.inference.predictor import Predictor
+
+ROOT = Path("runs")
+
+
+class Run:
+    """A training's directory: every file of it by name, and what the files say.
+
+    Nothing in it is pickled; opening it executes nothing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def name(self) -> str:
+        """What the run is called in figures: its directory's name."""
+        return self.path.resolve().name
+
+    def file(self, name: str) -> Path:
+        """The path of one of its files.
+
+        Raises:
+            RunError: the run is half there: it has no such file.
+        """
+        path = self.path / name
+        if path.exists():
+            return path
+        kept = sorted(str(file.relative_to(self.path)) for file in self.path.glob("checkpoints/*.weights.h5"))
+        hint = f" The weights so far are in {' and '.join(kept)}." if kept else ""
+        raise RunError(
+            f"{self.path} has no {name}: its training did not finish.{hint} Train again, or name another run."
+        )
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """What was asked for."""
+        return Recipe.read(self.file("recipe.yaml"))
+
+    @cached_property
+    def history(self) -> History:
+        """What each epoch gave."""
+        return History.read(self.file("history.csv"))
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Versions, machine, data."""
+        return self._json("environment.json")
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The verdict, and the figures on validation and test data."""
+        return self._json("metrics.json")
+
+    def predictor(self) -> "Predictor":
+        """Its model in ONNX Runtime; imports neither Keras nor PyTorch."""
+        from eyespot.inference.predictor import Predictor
+
+        return Predictor(self.file("model.onnx"))
+
+    def model(self) -> "keras.Model":
+        """Its Keras model, compiled for nothing; `keras.saving.load_model` opens the same file."""
+        from eyespot.models.own import load_model
+
+        return load_model(self.file("model.keras"))
+
+    def write_json(self, name: str, values: dict[str, Any]) -> None:
+        """Writes a JSON file, whole or not at all."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+    def _json(self, name: str) -> dict[str, Any]:
+        path = self.file(name)
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise RunError(f"{path} is damaged: {error}.") from None
+        if not isinstance(values, dict):
+            raise RunError(f"{path} is damaged: expected an object; received {type(values).__name__}.")
+        return values
+
+
+def open_run(path: str | Path) -> Run:
+    """Opens a run.
+
+    Raises:
+        RunError: there is no such directory, or it is no run.
+    """
+    run = Run(Path(path))
+    if not run.path.is_dir():
+        latest = _latest()
+        hint = f" The latest is {latest}." if latest else " Make one with: eyespot train"
+        raise RunError(f"There is no run at {run.path}.{hint}")
+    if not (run.path / "recipe.yaml").exists():
+        raise RunError(f"{run.path} is not a run: it has no recipe.yaml.")
+    return run
+
+
+def create_run(output: Path | None, name: str) -> Run:
+    """Makes a new, empty run directory.
+
+    Args:
+        output: where; None: `runs/<name>-<n>` with the lowest n that is free.
+
+    Raises:
+        RunError: `output` exists; a run is never overwritten.
+    """
+    if output is not None:
+        try:
+            output.mkdir(parents=True)
+        except FileExistsError:
+            raise RunError(
+                f"{output} exists already, and a run is never overwritten: choose another --output."
+            ) from None
+        return Run(output)
+    number = 1
+    while True:
+        path = ROOT / f"{name}-{number}"
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return Run(path)
+
+
+def _latest() -> Path | None:
+    runs = sorted(ROOT.glob("*/recipe.yaml"), key=lambda path: path.stat().st_mtime)
+    return runs[-1].parent if runs else None

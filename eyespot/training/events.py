@@ -1,0 +1,34 @@
+"""TensorBoard event files, in the layout of Keras's own callback: `train` and `validation` side by side."""
+
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+from eyespot.training.history import Row
+
+
+class EventFiles:
+    """Writes each epoch's loss and accuracy as `epoch_loss` and `epoch_accuracy`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.writers: dict[str, SummaryWriter] = {}
+
+    def on_epoch(self, row: Row) -> None:
+        """Writes one epoch."""
+        for prefix, name in (("", "train"), ("val_", "validation")):
+            if f"{prefix}loss" not in row:
+                continue
+            if name not in self.writers:
+                self.writers[name] = SummaryWriter(str(self.folder / name))
+            for metric in ("loss", "accuracy"):
+                self.writers[name].add_scalar(f"epoch_{metric}", row[prefix + metric], int(row["epoch"]))
+            self.writers[name].flush()
+
+    def on_step(self, step: object) -> None:
+        """Steps are not written."""
+
+    def close(self) -> None:
+        """Ends the files."""
+        for writer in self.writers.values():
+            writer.close()

@@ -1,0 +1,63 @@
+"""History: what each epoch gave, one row an epoch."""
+
+import csv
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class History:
+    """Rows in the order of the epochs, with Keras's names.
+
+    Each row has `epoch` (from 1), `loss`, `accuracy`, where there is validation data `val_loss` and `val_accuracy`,
+    then `learning_rate`, `seconds` and `images_per_second`. Accuracies are fractions.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def column(self, name: str) -> list[float]:
+        """One column, empty where no row has it."""
+        return [row[name] for row in self.rows if name in row]
+
+    def best_epoch(self) -> int | None:
+        """The epoch (from 1) of the lowest finite validation loss; None without validation data."""
+        losses = {
+            int(row["epoch"]): row["val_loss"] for row in self.rows if math.isfinite(row.get("val_loss", math.nan))
+        }
+        return min(losses, key=losses.__getitem__) if losses else None
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads a `history.csv`; a last line that broke off is left out."""
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        whole = [row for row in rows if None not in row and None not in row.values()]
+        return cls([{name: float(value) for name, value in row.items() if value != ""} for row in whole])
+
+
+@dataclass(frozen=True)
+class HistoryFile:
+    """Writes `history.csv` as it happens: each epoch's row is on the disk before the next epoch starts."""
+
+    path: Path
+
+    def on_epoch(self, row: Row) -> None:
+        """Appends one row, and the header before the first."""
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(row), lineterminator="\n")
+            if file.tell() == 0:
+                writer.writeheader()
+            writer.writerow(row)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def on_step(self, step: object) -> None:
+        """Steps are not written."""

@@ -1,0 +1,45 @@
+"""predict: what pictures show."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eyespot.data.picture import find_pictures
+from eyespot.errors import PictureError
+from eyespot.run import Run, open_run
+
+if TYPE_CHECKING:
+    from eyespot.inference.predictor import Prediction
+
+
+def predict(
+    run: str | Path | Run,
+    pictures: Sequence[str | Path | bytes],
+    top: int = 5,
+    on_error: Callable[[PictureError], None] | None = None,
+) -> "list[Prediction]":
+    """Says what pictures show, with the run's ONNX model; imports neither Keras nor PyTorch.
+
+    Args:
+        run: a run, or its directory.
+        pictures: files, folders (every picture below them, in order), or a picture's bytes.
+        top: how many classes to name.
+        on_error: told of each picture that cannot be read, which is then left out; None: the first one raises.
+
+    Raises:
+        RunError: the run is missing or half there.
+        PictureError: a picture cannot be read, or a folder holds none.
+    """
+    predictor = (run if isinstance(run, Run) else open_run(run)).predictor()
+    items: list[Path | tuple[str, bytes]] = []
+    for picture in pictures:
+        if isinstance(picture, bytes):
+            items.append(("-", picture))
+            continue
+        try:
+            items.extend(find_pictures(Path(picture)))
+        except PictureError as error:
+            if on_error is None:
+                raise
+            on_error(error)
+    return predictor.predict(items, top, on_error)

@@ -1,0 +1,35 @@
+"""The model a training starts from."""
+
+import tempfile
+from pathlib import Path
+
+from eyespot.backend import keras
+from eyespot.data.dataset import Dataset
+from eyespot.errors import ModelError
+from eyespot.export.onnx import write_onnx
+from eyespot.models.architectures import build
+from eyespot.models.own import load_model
+from eyespot.models.transfer import continue_from
+from eyespot.recipe import Recipe
+from eyespot.run import open_run
+
+
+def starting_model(recipe: Recipe, dataset: Dataset) -> keras.Model:
+    """The model to train, known to fit the pictures and to be exportable, before anything is trained."""
+    wanted, shape, classes = recipe.model, dataset.input_shape, dataset.classes
+    seed = recipe.training.seed
+    if wanted.start is None:
+        if wanted.freeze:
+            raise ModelError(
+                "Freezing leaves fresh random weights as they are: it goes with starting from a trained model."
+            )
+        model = build(wanted.name, shape, classes, seed)
+    else:
+        start = Path(wanted.start)
+        known = open_run(start).predictor().class_names if start.is_dir() else None
+        trained = open_run(start).model() if start.is_dir() else load_model(start)
+        same = known == dataset.class_names if known else trained.outputs[0].shape[-1] == classes
+        model = continue_from(trained, wanted.start, shape, classes, new_head=not same, freeze=wanted.freeze, seed=seed)
+    with tempfile.TemporaryDirectory() as folder:
+        write_onnx(model, Path(folder) / "model.onnx", dataset.class_names, dataset.train.images[:1])
+    return model

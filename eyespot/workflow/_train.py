@@ -1,0 +1,179 @@
+"""train: learn, judge the fit, and only then look at the test data, once."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eyespot.backend import keras
+from eyespot.data.dataset import Dataset, shape_text
+from eyespot.data.source import load
+from eyespot.data.split import split
+from eyespot.environment import describe_environment
+from eyespot.errors import DivergedError
+from eyespot.evaluation.metrics import Evaluation
+from eyespot.export.onnx import write_onnx
+from eyespot.files import replacing, write_text
+from eyespot.models.own import takes_raw_pixels
+from eyespot.output import Output
+from eyespot.recipe import Recipe
+from eyespot.reporting.curves import learning_curves
+from eyespot.reporting.style import save
+from eyespot.run import Run, create_run
+from eyespot.training.checkpoint import Checkpoints
+from eyespot.training.diagnose import Verdict, diagnose
+from eyespot.training.events import EventFiles
+from eyespot.training.fit import Outcome, fit
+from eyespot.training.history import HistoryFile
+from eyespot.training.interrupt import Interrupt
+from eyespot.training.program import KerasProgram
+from eyespot.training.progress import ProgressDisplay
+from eyespot.workflow._judge import judge
+from eyespot.workflow._start import starting_model
+
+ONNX_PROOF_PICTURES = 64
+
+
+@dataclass(frozen=True)
+class Training:
+    """What `train` did.
+
+    Attributes:
+        run: where it is written.
+        outcome: how it ended, with the history.
+        verdict: what the curves say.
+        validation: figures of the kept model on validation data; None without any.
+        test: its figures on test data; None without any, and after an interruption.
+        seconds: for all of it, reading data and drawing figures included.
+    """
+
+    run: Run
+    outcome: Outcome
+    verdict: Verdict
+    validation: Evaluation | None
+    test: Evaluation | None
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        validation, test = self.validation, self.test
+        return {
+            "run": str(self.run.path),
+            "test_accuracy": test.accuracy if test else None,
+            "test_accuracy_interval": list(test.accuracy_interval) if test else None,
+            "test_loss": test.loss if test else None,
+            "val_accuracy": validation.accuracy if validation else None,
+            "val_loss": validation.loss if validation else None,
+            "seconds": self.seconds,
+            "epochs": len(self.outcome.history),
+            "kept_epoch": self.outcome.kept_epoch,
+            "ending": self.outcome.ending,
+            "verdict": self.verdict.to_dict(),
+        }
+
+
+def train(
+    source: str | Dataset | None = None,
+    recipe: Recipe | None = None,
+    output: str | Path | None = None,
+    *,
+    say: Output | None = None,
+) -> Training:
+    """Trains a classifier and writes its run: learn, judge the fit, and only then look at the test data, once.
+
+    Args:
+        source: as `load` takes it; by default the recipe's dataset.
+        recipe: everything else; by default a small CNN with sensible settings.
+        output: the run's directory; None: `runs/<dataset>-<model>-<n>`.
+        say: where progress is printed; by default nowhere.
+
+    Returns:
+        The training, also where the user interrupted it or the loss stopped being a number after a good epoch: its
+        `outcome.ending` says so, and the run holds what was good.
+
+    Raises:
+        EyespotError: something asked for is missing, unknown or does not fit; nothing was trained.
+        DivergedError: the loss stopped being a number in the first epoch; there is nothing to keep.
+        RunError: `output` exists.
+    """
+
+    started = time.perf_counter()
+    recipe = recipe or Recipe()
+    whole = load(recipe.dataset if source is None else source)
+    recipe = recipe.model_copy(update={"dataset": whole.name})
+    dataset = split(whole, recipe.split, recipe.training.seed)
+    batch_size = recipe.training.batch_size_for(len(dataset.train))
+    recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch_size": batch_size})})
+    model = starting_model(recipe, dataset)
+    with say or Output.silent() as out:
+        run = create_run(Path(output) if output else None, f"{dataset.name}-{_model_stem(recipe)}")
+        write_text(run.path / "recipe.yaml", recipe.dump())
+        run.write_json("environment.json", describe_environment() | {"dataset_sha256": whole.fingerprint})
+        outcome = _fit(run, model, dataset, recipe, out.open_log(run.path / "log"))
+        return _conclude(run, outcome, dataset, started)
+
+
+def _model_stem(recipe: Recipe) -> str:
+    """The model's name as part of a directory's name."""
+    name = recipe.model.start or recipe.model.name
+    file, _, function = name.rpartition(".py:")
+    stem = function if file else Path(name).stem
+    return f"from-{stem}" if recipe.model.start else stem
+
+
+def _fit(run: Run, model: keras.Model, dataset: Dataset, recipe: Recipe, out: Output) -> Outcome:
+    """Trains, with everything written as it happens; the model then is in the run."""
+
+    training = recipe.training
+    sizes = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
+    out.say(
+        f"{run.path}: {dataset.name}, {sizes} pictures of {shape_text(dataset.input_shape)}, {dataset.classes} classes"
+    )
+    model.summary(print_fn=out.say, line_length=80)
+    if not takes_raw_pixels(model):
+        out.say(
+            "Note: the model does not rescale pixels; it is given 0-255 as they are. Begin it with Rescaling(1/255)."
+        )
+    program = KerasProgram(model, training)
+    events = EventFiles(run.path / "tensorboard")
+    with Interrupt() as interrupted, ProgressDisplay(out.console, out.say, training.epochs) as display:
+        written = (HistoryFile(run.path / "history.csv"), Checkpoints(model, run.path / "checkpoints"), events)
+        outcome = fit(program, dataset, training, (*written, display), interrupted)
+    events.close()
+    if outcome.ending == "diverged":
+        _tell_divergence(run, outcome, program.learning_rate, out)
+    with replacing(run.path / "model.keras") as path:
+        model.save(path)
+    with replacing(run.path / "weights.weights.h5") as path:
+        model.save_weights(path)
+    sample = dataset.train.images[:ONNX_PROOF_PICTURES]
+    write_onnx(model, run.path / "model.onnx", dataset.class_names, sample)
+    return outcome
+
+
+def _tell_divergence(run: Run, outcome: Outcome, learning_rate: float, out: Output) -> None:
+    """Says where the loss was lost; raises where there is nothing to keep."""
+    epoch = len(outcome.history) + 1
+    told = (
+        f"The loss became NaN or infinite at step {outcome.steps_done} of epoch {epoch}. Try a lower learning rate, "
+        f"such as {learning_rate / 10:.2g} (it was {learning_rate:.2g}), and check that pixels are rescaled."
+    )
+    if not outcome.kept_epoch:
+        raise DivergedError(f"{told} {run.path} holds the recipe and the log, but no model.")
+    out.say(f"{told} The model after epoch {outcome.kept_epoch} is kept.")
+
+
+def _conclude(run: Run, outcome: Outcome, dataset: Dataset, started: float) -> Training:
+    """The verdict, the figures on validation data and, last and once, on test data; all written into the run."""
+
+    verdict = diagnose(outcome.history, dataset.classes, diverged=outcome.ending == "diverged")
+    if outcome.history.rows:
+        save(learning_curves(outcome.history, verdict, run.name), run.path / "figures" / "curves.png")
+    judged = {"validation": dataset.validation, "test": dataset.test}
+    if outcome.ending == "interrupted":
+        del judged["test"]  # the choice of when to stop was the user's, and may not be the last
+    evaluations = {name: judge(run, split, name) for name, split in judged.items() if split is not None}
+    figures = {name: evaluation.to_dict() for name, evaluation in evaluations.items()}
+    run.write_json("metrics.json", {"verdict": verdict.to_dict(), **figures})
+    seconds = time.perf_counter() - started
+    return Training(run, outcome, verdict, evaluations.get("validation"), evaluations.get("test"), seconds)
