@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
 
@@ -17,17 +17,17 @@ class Output:
         self._log: Console | None = None
 
     @classmethod
-    def silent(cls) -> Self:
+    def silent(cls) -> "Output":
         """Prints nowhere; the log is still written."""
         return cls(Console(quiet=True))
 
-    def open_log(self, path: Path) -> Self:
+    def open_log(self, path: Path) -> "Output":
         """From here on, what is printed is also written to `path`, line by line."""
         file = path.open("a", encoding="utf-8", buffering=1)
         self._log = Console(file=file, width=LOG_WIDTH, no_color=True, legacy_windows=False)
         return self
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Output":
         return self
 
     def __exit__(

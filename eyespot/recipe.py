@@ -4,7 +4,7 @@ YAML keys and command-line options have the same names; an unknown key is an err
 """
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -13,7 +13,7 @@ from eyespot.errors import RecipeError, unknown
 
 Optimizer = Literal["adam", "adamw", "sgd", "rmsprop", "nadam", "adamax", "adagrad", "lion"]
 
-MANY_PICTURES = 10_000  # from here on larger batches cost no accuracy and save time
+DEFAULT_BATCH = 32  # Keras's own
 
 
 class Part(BaseModel):
@@ -31,12 +31,12 @@ class SplitRecipe(Part):
     """
 
     method: Literal["fraction", "last", "given", "none"] = "fraction"
-    fraction: float = Field(default=0.2, description="share of the training pictures, between 0 and 1")
+    fraction: float = Field(default=0.1, description="share of the training pictures, between 0 and 1")
     stratify: bool = True
     seed: int | None = Field(default=None, ge=0, lt=2**32, description="None: derived from the training seed")
 
     @model_validator(mode="after")
-    def _fraction_leaves_both_sides_something(self) -> Self:
+    def _fraction_leaves_both_sides_something(self) -> "SplitRecipe":
         if not 0 < self.fraction < 1:
             raise ValueError(
                 f"the validation fraction must lie strictly between 0 and 1; received {self.fraction:g}. "
@@ -60,7 +60,7 @@ class TrainingRecipe(Part):
 
     optimizer: Optimizer = "adam"
     learning_rate: float | None = Field(default=None, gt=0, description="None: the optimizer's own default")
-    batch_size: int | None = Field(default=None, ge=1, description="None: 32, or 64 from 10,000 training pictures on")
+    batch_size: int | None = Field(default=None, ge=1, description="None: 32, or all where there are fewer")
     epochs: int = Field(default=30, ge=1)
     early_stopping: bool = True
     patience: int = Field(default=5, ge=1, description="epochs without a lower validation loss before stopping")
@@ -69,7 +69,7 @@ class TrainingRecipe(Part):
 
     def batch_size_for(self, pictures: int) -> int:
         """The batch size for so many training pictures."""
-        return self.batch_size or min(pictures, 64 if pictures >= MANY_PICTURES else 32)
+        return self.batch_size or min(pictures, DEFAULT_BATCH)
 
 
 class Recipe(Part):
@@ -81,7 +81,7 @@ class Recipe(Part):
     training: TrainingRecipe = TrainingRecipe()
 
     @classmethod
-    def parse(cls, values: dict[str, Any], where: str = "the recipe") -> Self:
+    def parse(cls, values: dict[str, Any], where: str = "the recipe") -> "Recipe":
         """Builds a recipe from plain values.
 
         Raises:
@@ -93,7 +93,7 @@ class Recipe(Part):
             raise RecipeError(_sentence(cls, error, where)) from None
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: Path) -> "Recipe":
         """Reads a recipe from a YAML file (loaded safely: no tags that build objects).
 
         Raises:

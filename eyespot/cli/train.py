@@ -23,10 +23,10 @@ def train(
     split: Annotated[
         str | None, typer.Option(help="Validation data: fraction, last, given or none. [fraction]")
     ] = None,
-    fraction: Annotated[float | None, typer.Option(help="Share of training pictures to validate on. [0.2]")] = None,
+    fraction: Annotated[float | None, typer.Option(help="Share of training pictures to validate on. [0.1]")] = None,
     stratify: Annotated[bool | None, typer.Option(help="Same share of each class. [stratify]")] = None,
     epochs: Annotated[int | None, typer.Option(help="At most so many passes over the training pictures. [30]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Pictures a step. [32; 64 from 10,000 on]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Pictures a step. [32]")] = None,
     optimizer: Annotated[
         str | None, typer.Option(help="adam, adamw, sgd, rmsprop, nadam, adamax, adagrad, lion. [adam]")
     ] = None,
@@ -84,14 +84,12 @@ def _summarise(out: Any, result: dict[str, Any]) -> None:
     out.say(result["verdict"]["sentence"])
     out.say(result["verdict"]["advice"])
     if result["val_accuracy"] is not None:
-        out.say(
-            f"Validation: accuracy {result['val_accuracy']:.2%}, loss {result['val_loss']:.4f} (after epoch {result['kept_epoch']})."
-        )
+        kept = f"after epoch {result['kept_epoch']}"
+        out.say(f"Validation: accuracy {result['val_accuracy']:.2%}, loss {result['val_loss']:.4f} ({kept}).")
     if result["test_accuracy"] is not None:
         low, high = result["test_accuracy_interval"]
-        out.say(
-            f"Test: accuracy {result['test_accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}), loss {result['test_loss']:.4f}."
-        )
+        interval = f"95 % interval {low:.2%} to {high:.2%}"
+        out.say(f"Test: accuracy {result['test_accuracy']:.2%} ({interval}), loss {result['test_loss']:.4f}.")
     out.say(f"Run: {result['run']}, pictures in {result['run']}/figures, {result['seconds']:.1f} s in all.")
     out.say(f"Next: eyespot evaluate {result['run']}")
 

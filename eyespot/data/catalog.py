@@ -1,7 +1,7 @@
 """The datasets that go by name, where they are published, and the checksums that prove a copy.
 
-Addresses, sizes and SHA-256 come from TensorFlow Datasets' checksum files
-(github.com/tensorflow/datasets, tensorflow_datasets/url_checksums/{mnist,fashion_mnist,kmnist,emnist,cifar10,cifar100}.txt).
+Addresses, sizes and SHA-256 come from TensorFlow Datasets' checksum files (github.com/tensorflow/datasets,
+tensorflow_datasets/url_checksums/: mnist.txt, fashion_mnist.txt, kmnist.txt, emnist.txt, cifar10.txt, cifar100.txt).
 Further mirrors: torchvision's list for MNIST, the data set's own repository and Keras's for Fashion-MNIST, and NIST's
 new address for EMNIST. A mirror that serves other bytes is refused, so a mirror needs no trust.
 """

@@ -33,8 +33,8 @@ def read_picture(
     height, width, channels = input_shape
     try:
         with warnings.catch_warnings():
-            # Our own limit below is stricter and tells the user what to do.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Pillow warns of sizes (our own limit is stricter) and of damage it can read around (the rest raises).
+            warnings.simplefilter("ignore")
             with Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as opened:
                 if opened.width * opened.height > MAX_PIXELS:
                     raise PictureError(_too_large(name, opened.width * opened.height))

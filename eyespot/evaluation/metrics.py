@@ -74,8 +74,10 @@ def cross_entropies(
     probabilities: Float32[np.ndarray, "n classes"], labels: Int64[np.ndarray, " n"]
 ) -> Float64[np.ndarray, " n"]:
     """Each picture's cross-entropy, in nats."""
-    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return -np.log(np.clip(chosen, CLIP, 1 - CLIP))
+    chosen: Float64[np.ndarray, " n"] = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    clipped: Float64[np.ndarray, " n"] = np.clip(chosen, CLIP, 1 - CLIP)
+    entropies: Float64[np.ndarray, " n"] = -np.log(clipped)
+    return entropies
 
 
 def _most_confused(

@@ -32,8 +32,8 @@ def write_onnx(
     """Writes a Keras classifier as ONNX and proves that both give the same probabilities.
 
     Outputs `logits` and `probabilities` = softmax(logits / temperature); the temperature is an initialiser of that
-    name, 1 until calibrated. Layers this package knows become one or two nodes each; a model with any other is traced by
-    Keras's own exporter.
+    name, 1 until calibrated. Layers this package knows become one or two nodes each; a model with any other is traced
+    by Keras's own exporter.
 
     Args:
         sample: pictures to compare on.
@@ -92,8 +92,8 @@ def _traced_graph(model: keras.Model, unsupported: UnsupportedLayer) -> onnx.Gra
             model.export(Path(folder) / "traced.onnx", format="onnx", verbose=False, opset_version=OPSET)
         except Exception as error:
             raise ModelError(
-                f"The model cannot be written as ONNX, and so not used for prediction: eyespot's own export does not know "
-                f"its {unsupported}, and Keras's fails ({str(error).strip().splitlines()[0]})."
+                f"The model cannot be written as ONNX, and so not used for prediction: eyespot's own export does not "
+                f"know its {unsupported}, and Keras's fails ({str(error).strip().splitlines()[0]})."
             ) from error
         graph = onnx.load(Path(folder) / "traced.onnx").graph
     writer = GraphWriter()

@@ -7,7 +7,7 @@ from eyespot.models.pixels import Shape
 from eyespot.seeds import seed_for
 
 
-def continue_from(
+def continue_from(  # noqa: PLR0913 - what to continue from, and what it must fit
     trained: keras.Model, name: str, input_shape: Shape, classes: int, *, new_head: bool, freeze: bool, seed: int = 0
 ) -> keras.Model:
     """A trained model made ready for further training.

@@ -1,5 +1,7 @@
 """Figures of what a model gets right and wrong: the confusion matrix and the galleries."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float32, Int64
 from matplotlib.colors import LinearSegmentedColormap
@@ -11,6 +13,7 @@ from eyespot.reporting.style import INK, TEST, VALIDATION, new_figure, shorten, 
 
 GALLERY = 25
 COLUMNS = 5
+SHORT_NAME = 2  # letters that fit below a cell without turning
 MOST_WRITTEN = 30  # classes whose cells can still hold a number
 PAPER_TO_INK = LinearSegmentedColormap.from_list("paper to ink", ["#ffffff", "#9dbcdc", "#1f4e86"])
 
@@ -27,13 +30,8 @@ def confusion_matrix(evaluation: Evaluation, class_names: tuple[str, ...], title
     axes.imshow(np.sqrt(shares), cmap=PAPER_TO_INK, vmin=0, vmax=1)
     names = [shorten(name, 16) for name in class_names]
     size = 9 if classes <= MOST_WRITTEN else 6
-    axes.set_xticks(
-        range(classes),
-        names,
-        rotation=45 if max(map(len, names)) > 2 else 0,
-        ha="right" if max(map(len, names)) > 2 else "center",
-        fontsize=size,
-    )
+    turned: dict[str, Any] = {"rotation": 45, "ha": "right"} if max(map(len, names)) > SHORT_NAME else {}
+    axes.set_xticks(range(classes), names, fontsize=size, **turned)
     axes.set_yticks(range(classes), names, fontsize=size)
     axes.set_xlabel("predict")
     axes.set_ylabel("label")
@@ -62,7 +60,10 @@ def gallery(
         show(axes, split.images[row])
         predicted = int(probabilities[row].argmax())
         label = int(split.labels[row])
-        text = f"label={shorten(class_names[label], 16)}\npredict={shorten(class_names[predicted], 16)}\n{probabilities[row, predicted]:.1%}"
+        names = [
+            f"{word}={shorten(class_names[index], 16)}" for word, index in (("label", label), ("predict", predicted))
+        ]
+        text = "\n".join([*names, f"{probabilities[row, predicted]:.1%}"])
         axes.set_title(text, color=TEST if predicted == label else VALIDATION, fontsize=8)
     if not len(shown):
         axes = figure.add_subplot()

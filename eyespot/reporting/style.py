@@ -40,9 +40,10 @@ def save(figure: Figure, path: Path) -> Path:
 
 def show(axes: Axes, image: UInt8[np.ndarray, "height width channels"]) -> None:
     """Draws a picture with sharp pixels and no frame of numbers."""
-    grey = image.shape[-1] == 1
-    options = {"cmap": "gray", "vmin": 0, "vmax": 255} if grey else {}
-    axes.imshow(image[..., 0] if grey else image, interpolation="nearest", **options)
+    # Matplotlib leaves the colour map and its range aside where there are three channels.
+    axes.imshow(
+        image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255, interpolation="nearest"
+    )
     bare(axes)
 
 

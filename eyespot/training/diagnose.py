@@ -31,8 +31,8 @@ class Verdict:
         advice: what to try next.
         stop_epoch: the epoch to stop at (from 1): the first with a validation loss within 2 % of the lowest.
         best_epoch: the epoch of the lowest validation loss.
-        from_epoch: where overfitting starts: from this epoch on, validation loss stays more than 2 % above its lowest (or
-            training accuracy 5 points above validation accuracy).
+        from_epoch: where overfitting starts: from this epoch on, validation loss stays more than 2 % above its lowest
+            (or training accuracy 5 points above validation accuracy).
         loss_gap: validation loss minus training loss, at the end.
         accuracy_gap: training accuracy minus validation accuracy, at the end, as a fraction.
     """
@@ -68,7 +68,8 @@ def diagnose(history: History, classes: int, *, diverged: bool = False) -> Verdi
     if not validation:
         return Verdict(
             "not judged",
-            f"Without validation data the fit cannot be judged: training loss went from {train[0]:.4f} to {train[-1]:.4f}.",
+            f"Without validation data the fit cannot be judged; training loss went from {train[0]:.4f} to "
+            f"{train[-1]:.4f}.",
             "Set validation data aside (split method 'fraction').",
         )
     return _judge(history, train, validation, classes)
@@ -99,7 +100,8 @@ def _judge(history: History, train: list[float], validation: list[float], classe
     quarter = max(1, len(validation) // 4)
     earlier = validation[:-quarter]
     if earlier and lowest < min(min(earlier) * STILL_FALLING, min(earlier) - NOTICEABLE * guessing):
-        told = f"Underfitting, the last {_epochs(quarter)} still lowered validation loss by {1 - lowest / min(earlier):.0%}"
+        fall = f"{1 - lowest / min(earlier):.0%}"
+        told = f"Underfitting, the last {_epochs(quarter)} still lowered validation loss by {fall}"
         return verdict("underfitting", told, "Train for more epochs, or with a higher learning rate.")
     if min(train[-1], validation[-1]) > HIGH_LOSS * guessing:
         told = f"Underfitting, the network does not fit what it was shown (guessing gives a loss of {guessing:.2f})"

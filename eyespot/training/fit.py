@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
@@ -32,6 +32,7 @@ class Step:
     images_per_second: float
 
 
+@runtime_checkable
 class Observer(Protocol):
     """Told of every step and every finished epoch."""
 
@@ -127,9 +128,10 @@ class _Loop:
             elif self.ending != "diverged":
                 self.ending = "interrupted"
             break
-        kept = self.best if self.recipe.keep == "best" and self.best else self.last
-        if not (self.ending == "interrupted" and kept is self.last):
-            self.program.set_weights(kept.weights)  # interrupted, the last ones are those of the step reached
+        best = self.best if self.recipe.keep == "best" else None
+        kept = best or self.last
+        if best or self.ending != "interrupted":  # else the weights of the step reached are the last ones
+            self.program.set_weights(kept.weights)
         return Outcome(self.history, self.ending, kept.epoch, self.cut_short_at)
 
     def _epoch(self, epoch: int) -> bool:

@@ -5,7 +5,6 @@ import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
 Row = dict[str, float]
 
@@ -35,7 +34,7 @@ class History:
         return min(losses, key=losses.__getitem__) if losses else None
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: Path) -> "History":
         """Reads a `history.csv`; a last line that broke off is left out."""
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))

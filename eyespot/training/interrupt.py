@@ -3,7 +3,7 @@
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any
 
 
 class Interrupt:
@@ -19,9 +19,10 @@ class Interrupt:
         self._previous: dict[signal.Signals, Any] = {}
 
     def __call__(self) -> bool:
+        """Whether the user has asked to stop."""
         return self.requested
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Interrupt":
         if threading.current_thread() is threading.main_thread():
             self._previous = {number: signal.signal(number, self._request) for number in self.SIGNALS}
         return self
@@ -31,7 +32,7 @@ class Interrupt:
     ) -> None:
         self._restore()
 
-    def _request(self, number: int, frame: FrameType | None) -> None:
+    def _request(self, _number: int, _frame: FrameType | None) -> None:
         self.requested = True
         self._restore()
 

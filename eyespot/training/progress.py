@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -31,7 +30,7 @@ class ProgressDisplay:
         self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self.task = self.bar.add_task("starting", total=None, figures="")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "ProgressDisplay":
         self.bar.start()
         return self
 

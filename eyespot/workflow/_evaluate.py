@@ -87,9 +87,10 @@ def evaluate(run: str | Path | Run, on: str | Dataset | None = None) -> Evaluate
         opened.write_json(f"{folder}metrics.json", {name: evaluation.to_dict()})
     if recipe.model.name in ROUNDED_IN_PRINT and name == "test":
         notes.append(
-            f"Predictions are the argmax of the probabilities. The tutorial rounds them before argmax, which sends every "
-            f"picture without a class above one half to class 0: that way only {evaluation.correct_after_rounding:,} would "
-            f"count as right instead of {evaluation.correct:,} (there: 9,188 instead of 9,230)."
+            "Predictions are the argmax of the probabilities. The tutorial rounds them before argmax, which sends "
+            "every picture without a class above one half to class 0: that way "
+            f"{evaluation.correct_after_rounding:,} would count as right instead of {evaluation.correct:,} "
+            "(there: 9,188 instead of 9,230)."
         )
     figures = [opened.path / folder / "figures" / f"{kind}-{name}.png" for kind in FIGURES]
     where = name if on is None else f"{dataset.name} ({name})"

@@ -1,0 +1,101 @@
+"""What all tests share: shapes and types checked at every call, a tiny dataset, a trained run, the command line."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxtyping import install_import_hook
+
+import tests.typechecker  # noqa: F401 - the hook below looks it up by name
+
+install_import_hook("eyespot", "tests.typechecker.check")
+
+import numpy as np  # noqa: E402 - the hook comes before anything that might import eyespot
+import pytest  # noqa: E402
+
+from eyespot.cli.main import main  # noqa: E402
+from eyespot.data.dataset import Dataset, Split  # noqa: E402
+from eyespot.recipe import Recipe  # noqa: E402
+from eyespot.run import Run  # noqa: E402
+
+
+def make_split(per_class: int, seed: int, size: tuple[int, int, int] = (8, 8, 1)) -> Split:
+    """Bars that lie, stand or slant, with noise: three classes that a small network tells apart in a few steps."""
+    generator = np.random.default_rng(seed)
+    height, width, _ = size
+    images, labels = [], []
+    for label in (0, 1, 2):
+        for _ in range(per_class):
+            image = generator.integers(0, 60, size).astype(np.uint8)
+            place = int(generator.integers(1, height - 1))
+            if label == 0:
+                image[place, :, :] = 250
+            elif label == 1:
+                image[:, place % width, :] = 250
+            else:
+                image[np.arange(min(height, width)), np.arange(min(height, width)), :] = 250
+            images.append(image)
+            labels.append(label)
+    order = generator.permutation(len(labels))
+    return Split(np.stack(images)[order], np.array(labels, np.int64)[order])
+
+
+@pytest.fixture(scope="session")
+def bars() -> Dataset:
+    """120 training and 30 test pictures of 8x8x1 in three classes."""
+    return Dataset("bars", ("lying", "standing", "slanting"), make_split(40, seed=1), test=make_split(10, seed=2))
+
+
+@pytest.fixture(scope="session")
+def run(bars: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run on the bars; tests read it and do not change it."""
+    from eyespot.workflow._train import train
+
+    recipe = Recipe.parse({"model": {"name": "mlp"}, "training": {"epochs": 8, "seed": 3}})
+    return train(bars, recipe, tmp_path_factory.mktemp("session") / "bars-mlp").run
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def eyespot(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """Runs `eyespot` with arguments, in this process."""
+
+    def call(*arguments: object) -> Answer:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["eyespot", *(str(argument) for argument in arguments)])
+        monkeypatch.setenv("COLUMNS", "200")
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        else:
+            code = 0
+        printed = capsys.readouterr()
+        return Answer(code, printed.out, printed.err)
+
+    return call
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory with no data folder and no cache of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EYESPOT_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+needs_real_data = pytest.mark.skipif(
+    not os.environ.get("EYESPOT_DATA"),
+    reason="needs the real MNIST and Fashion-MNIST: set EYESPOT_DATA to their folder",
+)

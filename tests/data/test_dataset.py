@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from eyespot.data.dataset import Dataset, Split
+from eyespot.errors import DataError
+
+
+def split(labels: list[int], side: int = 4) -> Split:
+    return Split(np.zeros((len(labels), side, side, 1), np.uint8), np.array(labels, np.int64))
+
+
+def test_counts_and_shapes():
+    """A dataset knows its picture size, its classes, and how many pictures each has."""
+    dataset = Dataset("d", ("a", "b", "c"), split([0, 2, 2]), test=split([1]))
+    assert dataset.input_shape == (4, 4, 1)
+    assert dataset.class_counts(dataset.train).tolist() == [1, 0, 2]
+    assert list(dataset.splits) == ["train", "test"]
+
+
+def test_labels_and_pictures_must_match():
+    """A label too many is refused with both numbers."""
+    with pytest.raises(DataError, match="2 pictures, but 3 labels"):
+        Split(np.zeros((2, 4, 4, 1), np.uint8), np.zeros(3, np.int64))
+
+
+def test_an_empty_split_is_refused():
+    """A split without pictures is an error, not a division by zero later."""
+    with pytest.raises(DataError, match="no pictures"):
+        split([])
+
+
+@pytest.mark.parametrize("label", [-1, 2])
+def test_a_label_needs_a_class_name(label: int):
+    """Labels outside the class names are refused with their range."""
+    with pytest.raises(DataError, match="2 class names"):
+        Dataset("d", ("a", "b"), split([0, label]))
+
+
+def test_splits_share_one_size():
+    """Test pictures of another size are refused."""
+    with pytest.raises(DataError, match=r"test pictures are 5x5x1, the training pictures 4x4x1"):
+        Dataset("d", ("a", "b"), split([0, 1]), test=split([1], side=5))
+
+
+def test_the_fingerprint_is_the_datas():
+    """Equal data has equal fingerprints; a changed pixel or label another."""
+    first, second = (Dataset("d", ("a", "b"), split([0, 1])) for _ in range(2))
+    other = Dataset("d", ("a", "b"), split([1, 1]))
+    assert first.fingerprint == second.fingerprint != other.fingerprint

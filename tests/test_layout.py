@@ -1,0 +1,36 @@
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "eyespot"
+# Data flows from left to right; no package imports one to its right.
+ORDER = (
+    "data", "models", "engine", "training", "inference", "evaluation", "explanation", "reporting", "export",
+    "serving", "study", "workflow", "cli",
+)  # fmt: skip
+BASE = {"errors", "seeds", "files", "recipe", "backend", "output", "environment"}  # modules any package may use
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_imports_point_left(file: Path):
+    """A file imports only from its own package, from packages to the left of it, and from the base modules."""
+    package = file.relative_to(ROOT).parts[0]
+    if package not in ORDER:
+        return
+    allowed = set(ORDER[: ORDER.index(package) + 1]) | BASE | ({"run"} if package in {"workflow", "cli"} else set())
+    assert _imported(file) <= allowed
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_file_is_read_in_one_sitting(file: Path):
+    """No file has more than 300 lines of code."""
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip() and line.strip()[0] != "#"]
+    assert len(lines) <= 300
+
+
+def _imported(file: Path) -> set[str]:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    modules = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    return {module.split(".")[1] for module in modules if module.startswith("eyespot.")}

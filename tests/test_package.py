@@ -1,0 +1,37 @@
+import subprocess
+import sys
+
+import pytest
+
+import eyespot
+
+
+def test_every_public_name_can_be_had():
+    """Every name in `__all__` is importable, and `dir` lists no other."""
+    assert sorted(eyespot.__all__) == dir(eyespot)
+    assert all(getattr(eyespot, name) is not None for name in eyespot.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    """A name that is not public fails as Python users expect."""
+    with pytest.raises(AttributeError, match="nonsense"):
+        eyespot.nonsense  # noqa: B018 - the access is what is tested
+
+
+def test_import_is_light():
+    """`import eyespot` loads none of the heavy libraries."""
+    heavy = {"keras", "torch", "numpy", "sklearn", "matplotlib", "onnxruntime", "pydantic", "typer"}
+    loaded = _modules_after("import eyespot")
+    assert "eyespot" in loaded
+    assert not heavy & loaded
+
+
+def test_the_command_line_loads_nothing_heavy_before_a_verb_runs():
+    """`eyespot --help` starts without Keras, PyTorch, scikit-learn and Matplotlib."""
+    assert not {"keras", "torch", "sklearn", "matplotlib"} & _modules_after("import eyespot.cli.main")
+
+
+def _modules_after(statement: str) -> set[str]:
+    code = f"{statement}; import sys; print(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())

@@ -1,0 +1,121 @@
+import io
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from eyespot.data.dataset import Dataset
+from eyespot.models.architectures import build
+from eyespot.training.checkpoint import Checkpoints
+from eyespot.training.events import EventFiles
+from eyespot.training.fit import Step
+from eyespot.training.history import History, HistoryFile
+from eyespot.training.interrupt import Interrupt
+from eyespot.training.progress import ProgressDisplay, duration
+
+ROW = {"epoch": 1, "loss": 0.5, "accuracy": 0.75, "val_loss": 0.25, "val_accuracy": 0.875, "learning_rate": 0.001,
+       "seconds": 2.0, "images_per_second": 1000.0}  # fmt: skip
+
+
+def test_history_is_on_the_disk_after_each_epoch(tmp_path: Path):
+    """Each row can be read as soon as its epoch has ended, and reads back as it was."""
+    file = HistoryFile(tmp_path / "history.csv")
+    for epoch in (1, 2):
+        file.on_epoch(ROW | {"epoch": epoch})
+        assert History.read(file.path).rows == [ROW | {"epoch": e} for e in range(1, epoch + 1)]
+
+
+def test_a_history_that_breaks_off_is_read_as_far_as_it_goes(tmp_path: Path):
+    """A last line cut short by a crash is left out."""
+    path = tmp_path / "history.csv"
+    path.write_text("epoch,loss,accuracy\n1,0.5,0.7\n2,0.4")
+    assert History.read(path).rows == [{"epoch": 1, "loss": 0.5, "accuracy": 0.7}]
+
+
+def test_the_best_epoch_is_the_lowest_validation_loss():
+    """NaN does not win, and without validation data there is none."""
+    rows = [{"epoch": e, "val_loss": loss} for e, loss in enumerate((0.3, float("nan"), 0.2, 0.4), start=1)]
+    assert History(rows).best_epoch() == 3
+    assert History([{"epoch": 1, "loss": 0.1}]).best_epoch() is None
+
+
+def test_checkpoints_hold_the_last_and_the_best(tmp_path: Path, bars: Dataset):
+    """The last weights are replaced each epoch, the best only by a lower validation loss."""
+    model = build("mlp", bars.input_shape, bars.classes)
+    writer = Checkpoints(model, tmp_path)
+    writer.on_epoch(ROW)
+    best = (tmp_path / "best.weights.h5").read_bytes()
+    model.set_weights([weight + 1 for weight in model.get_weights()])
+    writer.on_epoch(ROW | {"val_loss": 0.3})
+    assert (tmp_path / "best.weights.h5").read_bytes() == best
+    assert {path.name for path in tmp_path.iterdir()} == {"best.weights.h5", "last.weights.h5"}
+    other = build("mlp", bars.input_shape, bars.classes, seed=9)
+    other.load_weights(tmp_path / "last.weights.h5")
+    assert (other.get_weights()[0] == model.get_weights()[0]).all()
+
+
+def test_tensorboard_reads_the_events(tmp_path: Path):
+    """TensorBoard's own reader finds loss and accuracy, training and validation."""
+    events = EventFiles(tmp_path)
+    events.on_epoch(ROW)
+    events.close()
+    for name, loss in (("train", 0.5), ("validation", 0.25)):
+        read = EventAccumulator(str(tmp_path / name)).Reload()
+        assert [(event.step, event.value) for event in read.Scalars("epoch_loss")] == [(1, loss)]
+        assert read.Tags()["scalars"] == ["epoch_loss", "epoch_accuracy"]
+
+
+def test_the_first_signal_asks_and_the_second_stops():
+    """One Ctrl-C sets the flag; another one, or one after the block, is a KeyboardInterrupt as usual."""
+    with Interrupt() as interrupted:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interrupted()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    with Interrupt() as interrupted:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupted()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_outside_the_main_thread_nothing_is_installed():
+    """In a worker thread, where Python allows no handlers, training still runs."""
+    seen: list[bool] = []
+
+    def work() -> None:
+        with Interrupt() as interrupted:
+            seen.append(interrupted())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [False]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_shows_what_is_going_on(terminal: bool):
+    """On a terminal a moving bar names epoch, batch, figures, speed and time left; elsewhere only the epochs' lines."""
+    console = Console(force_terminal=terminal, width=150, record=True, file=io.StringIO())
+    lines: list[str] = []
+    with ProgressDisplay(console, lines.append, epochs=3) as display:
+        display.on_step(Step(1, 3, 5, 10, 0.5, 0.75, 1234))
+        display.bar.refresh()
+        shown = console.export_text()
+        display.on_epoch(ROW)
+    if terminal:
+        assert "epoch 1/3" in shown
+        assert "batch 5/10  loss 0.5000  accuracy 0.7500  1,234 images/s" in shown
+        assert " left" in shown
+    else:
+        assert shown.strip() == ""
+    assert lines[0].startswith("epoch 1/3  loss 0.5000  accuracy 0.7500  val_loss 0.2500  val_accuracy 0.8750")
+    assert lines[0].endswith(" left")
+
+
+def test_lengths_of_time_read_well():
+    """Seconds, minutes and hours are said as people say them."""
+    assert [duration(s) for s in (0.4, 45, 200, 7500)] == ["0 s", "45 s", "3 min 20 s", "2 h 5 min"]
