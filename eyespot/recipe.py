@@ -68,7 +68,15 @@ class TrainingRecipe(Part):
     seed: int = Field(default=0, ge=0, lt=2**32)
 
     def batch_size_for(self, pictures: int) -> int:
-        """The batch size for so many training pictures."""
+        """The batch size for so many training pictures.
+
+        Raises:
+            RecipeError: the stated one is larger than that.
+        """
+        if self.batch_size and self.batch_size > pictures:
+            raise RecipeError(
+                f"The batch size {self.batch_size} is larger than the {pictures} training pictures: lower it."
+            )
         return self.batch_size or min(pictures, DEFAULT_BATCH)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 import eyespot
-from eyespot.cli.show import AsJson, console, emit, table
+from eyespot.cli.show import AsJson, console, emit, print_table, table
 
 MOST_COLUMNS = 30  # classes that fit beside each other in a wide terminal
 
@@ -35,16 +35,16 @@ def evaluate(
         soft_wrap=True,
     )
     out.print()
-    out.print(_report(figures.report, result.class_names))
+    print_table(out, _report(figures.report, result.class_names))
     out.print()
     if len(result.class_names) <= MOST_COLUMNS:
-        out.print(_confusion(figures.confusion, result.class_names), soft_wrap=True)
+        print_table(out, _confusion(figures.confusion, result.class_names))
     else:
         out.print(f"The confusion matrix of {len(result.class_names)} classes is in metrics.json and drawn below.")
     out.print()
     if figures.most_confused:
         rows = [(pair["label"], pair["predict"], pair["pictures"]) for pair in figures.most_confused]
-        out.print(table(("label", "predict", "pictures"), rows, title="most confused", text_columns=2))
+        print_table(out, table(("label", "predict", "pictures"), rows, title="most confused", text_columns=2))
         out.print()
     for note in result.notes:
         out.print(note, markup=False, highlight=False, soft_wrap=True)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import eyespot
-from eyespot.cli.show import AsJson, console, emit, table
+from eyespot.cli.show import AsJson, console, emit, print_table, table
 
 
 def look(
@@ -29,11 +29,11 @@ def look(
         (name, f"{s['pictures']:,}", tuple(s["shape"]), s["dtype"], "{}-{}".format(*s["range"]), s["labels_dtype"])
         for name, s in splits.items()
     ]
-    out.print(table(columns, rows, title=found.summary["dataset"]))
+    print_table(out, table(columns, rows, title=found.summary["dataset"]))
     out.print()
     names = next(iter(splits.values()))["classes"]
     rows = [(label, name, *(f"{s['classes'][name]:,}" for s in splits.values())) for label, name in enumerate(names)]
-    out.print(table(("label", "class", *splits), rows, text_columns=2))
+    print_table(out, table(("label", "class", *splits), rows, text_columns=2))
     out.print()
     for path in found.figures:
         out.print(str(path), highlight=False, soft_wrap=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from eyespot.cli.show import AsJson, console, emit, table
+from eyespot.cli.show import AsJson, console, emit, print_table, table
 from eyespot.errors import RecipeError
 
 
@@ -36,4 +36,6 @@ def models(
     if name:
         built[name].summary(print_fn=lambda text: out.print(text, markup=False, highlight=False), line_length=80)
     rows = [(key, f"{parameters:,}", f"{work:,}") for key, parameters, work in costs]
-    out.print(table(("model", "parameters", "multiply-adds"), rows, title=f"for pictures of {size}, {classes} classes"))
+    print_table(
+        out, table(("model", "parameters", "multiply-adds"), rows, title=f"for pictures of {size}, {classes} classes")
+    )

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import eyespot
-from eyespot.cli.show import AsJson, console, emit, table
+from eyespot.cli.show import AsJson, console, emit, print_table, table
 from eyespot.errors import PictureError
 
 
@@ -39,7 +39,7 @@ def predict(
             (p.file, p.label, f"{p.probability:.1%}", "  ".join(f"{label} {share:.1%}" for label, share in p.top[1:]))
             for p in predictions
         ]
-        console(as_json).print(table(("file", "label", "probability", "then"), rows, text_columns=2), soft_wrap=True)
+        print_table(console(as_json), table(("file", "label", "probability", "then"), rows, text_columns=2))
     if failed:
         for error in failed[:-1]:
             console(as_json=True).print(f"eyespot: {error}", style="red", markup=False, highlight=False, soft_wrap=True)

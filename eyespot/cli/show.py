@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON; everything else goes to standard error.")]
@@ -15,6 +16,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON; ev
 def console(as_json: bool) -> Console:
     """Where words for people go."""
     return Console(stderr=as_json)
+
+
+def print_table(out: Console, drawn: Table) -> None:
+    """Prints a table as wide as it is: rather wrapped by the terminal than cut."""
+    wide = out.options.update(max_width=10_000)
+    out.print(drawn, width=Measurement.get(out, wide, drawn).maximum, crop=False)
 
 
 def emit(values: Any) -> None:

@@ -16,7 +16,8 @@ from onnx import TensorProto, helper
 import eyespot
 from eyespot.backend import keras
 from eyespot.errors import ModelError
-from eyespot.export.onnx_layers import GraphWriter, UnsupportedLayer
+from eyespot.export.onnx_graph import GraphWriter, UnsupportedLayer
+from eyespot.export.onnx_layers import write_layer
 from eyespot.files import replacing
 from eyespot.inference.predictor import METADATA_KEY, Predictor
 from eyespot.models.graph import trace
@@ -69,7 +70,7 @@ def _own_graph(model: keras.Model) -> onnx.GraphProto:
     graph, writer = trace(model), GraphWriter()
     pixels = writer.pixels(graph.input)
     for call in graph.calls:
-        writer.add(call)
+        write_layer(writer, call)
     writer.probabilities(writer.logits(graph.output))
     _, *size = graph.input.shape
     return helper.make_graph(

@@ -1,4 +1,4 @@
-"""Keras layers as ONNX nodes, one each.
+"""Keras layers as ONNX nodes, one function each.
 
 Pictures travel as ONNX wants them, [n, channels, height, width], from the first convolution or pool on, and are turned
 back where a layer looks at the order of values (Flatten, Reshape).
@@ -8,17 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 from eyespot.backend import keras
+from eyespot.export.onnx_graph import GraphWriter, UnsupportedLayer
 from eyespot.models.graph import Call
 
 layers = keras.layers
-activations = keras.activations
-IMAGE_RANK = 4
-TO_CHANNELS_FIRST = [0, 3, 1, 2]
-TO_CHANNELS_LAST = [0, 2, 3, 1]
 
 DOES_NOTHING = (
     layers.Dropout, layers.SpatialDropout2D, layers.GaussianDropout, layers.GaussianNoise, layers.AlphaDropout,
@@ -26,111 +21,17 @@ DOES_NOTHING = (
 )  # fmt: skip
 
 
-class UnsupportedLayer(Exception):  # noqa: N818 - not a fault: another way is taken
-    """A layer has no ONNX form here."""
+def write_layer(writer: GraphWriter, call: Call) -> None:
+    """Adds a layer's nodes.
 
-
-class GraphWriter:
-    """Collects nodes and constants, and knows under which ONNX name each of Keras's symbolic tensors goes."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.initializers: list[onnx.TensorProto] = []
-        self._names: dict[int, str] = {}  # by id of the symbolic tensor
-        self._channels_first: set[str] = set()
-        self._count = 0
-
-    def constant(self, name: str, value: Any) -> str:
-        """Adds a constant; float64 and Keras's own arrays become float32."""
-        array = np.asarray(value)
-        array = array.astype(np.float32) if array.dtype.kind == "f" else array
-        self._count += 1
-        unique = name if name == "temperature" else f"{name}_{self._count}"
-        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(array), unique))
-        return unique
-
-    def node(self, kind: str, inputs: list[str], outputs: list[str] | None = None, **attributes: Any) -> list[str]:
-        """Adds a node and returns the names of its outputs."""
-        self._count += 1
-        named = outputs or [f"{kind.lower()}_{self._count}"]
-        self.nodes.append(helper.make_node(kind, inputs, named, **attributes))
-        return named
-
-    def pixels(self, tensor: keras.KerasTensor) -> str:
-        """Declares the input, `uint8` pixels, and turns them into numbers."""
-        (self._names[id(tensor)],) = self.node("Cast", ["pixels"], to=TensorProto.FLOAT)
-        return "pixels"
-
-    def add(self, call: Call) -> None:
-        """Adds a layer's nodes.
-
-        Raises:
-            UnsupportedLayer: it has no ONNX form here.
-        """
-        self._names[id(call.output)] = _writer_of(call.layer)(self, call)
-
-    def logits(self, output: keras.KerasTensor) -> str:
-        """Takes the softmax at the end off, and names what goes into it `logits`."""
-        name = self._names[id(output)]
-        last = self.nodes[-1]
-        if last.op_type != "Softmax" or last.output[0] != name:
-            raise UnsupportedLayer("the model does not end in softmax")
-        del self.nodes[-1]
-        return self.node("Identity", [last.input[0]], outputs=["logits"])[0]
-
-    def probabilities(self, logits: str) -> None:
-        """Softmax of the logits over the temperature."""
-        (scaled,) = self.node("Div", [logits, self.constant("temperature", np.float32(1))])
-        self.node("Softmax", [scaled], outputs=["probabilities"], axis=-1)
-
-    def input(self, call: Call, *, channels_first: bool, which: int = 0) -> str:
-        """The name of a layer's input, in the order of dimensions that the layer needs."""
-        tensor = call.inputs[which]
-        return self.arranged(self._names[id(tensor)], len(tensor.shape), channels_first=channels_first)
-
-    def arranged(self, name: str, rank: int, *, channels_first: bool) -> str:
-        """`name`, turned where it is a picture in the other order."""
-        if rank != IMAGE_RANK or (name in self._channels_first) == channels_first:
-            return name
-        (turned,) = self.node("Transpose", [name], perm=TO_CHANNELS_FIRST if channels_first else TO_CHANNELS_LAST)
-        return self.mark(turned) if channels_first else turned
-
-    def mark(self, name: str) -> str:
-        """Notes that `name` is a picture in ONNX's order."""
-        self._channels_first.add(name)
-        return name
-
-    def is_channels_first(self, call: Call) -> bool:
-        """Whether a layer's first input is a picture in ONNX's order."""
-        return self._names[id(call.inputs[0])] in self._channels_first
-
-    def activated(self, name: str, activation: Callable[..., Any]) -> str:
-        """`name` after one of Keras's activation functions.
-
-        Raises:
-            UnsupportedLayer: it has no ONNX form here.
-        """
-        if activation is activations.linear:
-            return name
-        if activation not in ACTIVATIONS:
-            raise UnsupportedLayer(f"activation {getattr(activation, '__name__', activation)}")
-        kind, attributes = ACTIVATIONS[activation]
-        if kind == "Softmax" and name in self._channels_first:
-            raise UnsupportedLayer("softmax over a picture's channels")
-        (result,) = self.node(kind, [name], **attributes)
-        return self.mark(result) if name in self._channels_first else result
-
-
-ACTIVATIONS: dict[Callable[..., Any], tuple[str, dict[str, Any]]] = {
-    activations.relu: ("Relu", {}),
-    activations.sigmoid: ("Sigmoid", {}),
-    activations.tanh: ("Tanh", {}),
-    activations.softplus: ("Softplus", {}),
-    activations.softmax: ("Softmax", {"axis": -1}),
-    activations.elu: ("Elu", {}),
-    activations.selu: ("Selu", {}),
-    activations.gelu: ("Gelu", {}),
-}
+    Raises:
+        UnsupportedLayer: it has no ONNX form here.
+    """
+    # The exact type: a subclass may compute something else.
+    kind = type(call.layer)
+    if kind not in WRITERS:
+        raise UnsupportedLayer(f"layer {call.layer.name} ({kind.__name__})")
+    writer.bind(call.output, WRITERS[kind](writer, call))
 
 
 def _same(writer: GraphWriter, call: Call) -> str:
@@ -175,10 +76,9 @@ def _convolved(writer: GraphWriter, call: Call, kernel: Any, groups: int) -> str
     inputs = [writer.input(call, channels_first=True), writer.constant("kernel", kernel)]
     if layer.use_bias:
         inputs.append(writer.constant("bias", keras.ops.convert_to_numpy(layer.bias)))
+    pads = _pads(call, layer.kernel_size, layer.dilation_rate)
     strides, dilations = list(layer.strides), list(layer.dilation_rate)
-    name = writer.node(
-        "Conv", inputs, strides=strides, dilations=dilations, group=groups, auto_pad=_auto_pad(layer.padding)
-    )[0]
+    name = writer.node("Conv", inputs, strides=strides, dilations=dilations, group=groups, pads=pads)[0]
     return writer.activated(writer.mark(name), layer.activation)
 
 
@@ -190,20 +90,25 @@ def _dense(writer: GraphWriter, call: Call) -> str:
     return writer.activated(name, call.layer.activation)
 
 
-def _pool(kind: str) -> Callable[[GraphWriter, Call], str]:
-    def write(writer: GraphWriter, call: Call) -> str:
-        layer = call.layer
-        _needs_channels_last(layer)
-        name = writer.node(
-            kind,
-            [writer.input(call, channels_first=True)],
-            kernel_shape=list(layer.pool_size),
-            strides=list(layer.strides),
-            auto_pad=_auto_pad(layer.padding),
-        )[0]
-        return writer.mark(name)
+def _max_pool(writer: GraphWriter, call: Call) -> str:
+    layer = call.layer
+    _needs_channels_last(layer)
+    shape, strides, pads = list(layer.pool_size), list(layer.strides), _pads(call, layer.pool_size)
+    name = writer.input(call, channels_first=True)
+    return writer.mark(writer.node("MaxPool", [name], kernel_shape=shape, strides=strides, pads=pads)[0])
 
-    return write
+
+def _average_pool(writer: GraphWriter, call: Call) -> str:
+    layer = call.layer
+    _needs_channels_last(layer)
+    shape, strides, pads = list(layer.pool_size), list(layer.strides), _pads(call, layer.pool_size)
+    name = writer.input(call, channels_first=True)
+    if pads[:2] != pads[2:]:
+        # Keras on PyTorch repeats the border where the two sides differ (and counts it), instead of leaving it out.
+        top, left, bottom, right = pads
+        around = writer.constant("pads", np.array([0, 0, top, left, 0, 0, bottom, right], np.int64))
+        name, pads = writer.node("Pad", [name, around], mode="edge")[0], [0, 0, 0, 0]
+    return writer.mark(writer.node("AveragePool", [name], kernel_shape=shape, strides=strides, pads=pads)[0])
 
 
 def _global_pool(kind: str) -> Callable[[GraphWriter, Call], str]:
@@ -303,8 +208,8 @@ WRITERS: dict[type, Callable[[GraphWriter, Call], str]] = {
     layers.Conv2D: _convolution,
     layers.DepthwiseConv2D: _depthwise,
     layers.Dense: _dense,
-    layers.MaxPooling2D: _pool("MaxPool"),
-    layers.AveragePooling2D: _pool("AveragePool"),
+    layers.MaxPooling2D: _max_pool,
+    layers.AveragePooling2D: _average_pool,
     layers.GlobalMaxPooling2D: _global_pool("GlobalMaxPool"),
     layers.GlobalAveragePooling2D: _global_pool("GlobalAveragePool"),
     layers.BatchNormalization: _batch_normalization,
@@ -320,19 +225,23 @@ WRITERS: dict[type, Callable[[GraphWriter, Call], str]] = {
 }
 
 
-def _writer_of(layer: keras.Layer) -> Callable[[GraphWriter, Call], str]:
-    # The exact type: a subclass may compute something else.
-    if type(layer) not in WRITERS:
-        raise UnsupportedLayer(f"layer {layer.name} ({type(layer).__name__})")
-    return WRITERS[type(layer)]
-
-
 def _needs_channels_last(layer: keras.Layer) -> None:
     if layer.data_format != "channels_last":
         raise UnsupportedLayer(f"layer {layer.name} with channels first")
 
 
-def _auto_pad(padding: str) -> str:
-    if padding not in ("same", "valid"):
-        raise UnsupportedLayer(f"padding {padding!r}")
-    return "SAME_UPPER" if padding == "same" else "VALID"
+def _pads(call: Call, window: tuple[int, ...], dilations: tuple[int, ...] = (1, 1)) -> list[int]:
+    """Padding before and after each side, [top, left, bottom, right]: TensorFlow's rule for `same`, as Keras has it."""
+    if call.layer.padding == "valid":
+        return [0, 0, 0, 0]
+    if call.layer.padding != "same":
+        raise UnsupportedLayer(f"padding {call.layer.padding!r}")
+    before, after = [], []
+    for side, size, stride, dilation in zip(
+        call.inputs[0].shape[1:3], window, call.layer.strides, dilations, strict=True
+    ):
+        covered = (-(-side // stride) - 1) * stride + (size - 1) * dilation + 1
+        total = max(0, covered - side)
+        before.append(total // 2)
+        after.append(total - total // 2)
+    return [*before, *after]

@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Int64
 
 from eyespot.data.dataset import Dataset
-from eyespot.errors import RecipeError
 from eyespot.recipe import TrainingRecipe
 from eyespot.seeds import seed_for
 from eyespot.training.history import History, Row
@@ -107,10 +106,6 @@ class _Loop:
         self.observers, self.interrupted = observers, interrupted
         self.pictures = len(dataset.train)
         self.batch_size = recipe.batch_size_for(self.pictures)
-        if self.batch_size > self.pictures:
-            raise RecipeError(
-                f"The batch size {self.batch_size} is larger than the {self.pictures} training pictures: lower it."
-            )
         self.history = History()
         self.ending: Ending = "completed"
         self.cut_short_at = 0

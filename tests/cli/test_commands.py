@@ -1,0 +1,229 @@
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eyespot import Run
+from eyespot.data.dataset import Dataset
+from tests.conftest import Answer, needs_real_data
+
+Command = Callable[..., Answer]
+VERBS = ("look", "train", "evaluate", "predict", "models")
+
+
+@pytest.fixture
+def pictures(bars: Dataset, tmp_path: Path) -> Path:
+    """A folder with three good pictures, one of them in a subfolder."""
+    folder = tmp_path / "pictures"
+    (folder / "sub").mkdir(parents=True)
+    for row, name in enumerate(("a.png", "b.bmp", "sub/c.png")):
+        Image.fromarray(bars.train.images[row, ..., 0]).save(folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_an_example(eyespot: Command, verb: str):
+    """`--help` shows how a command is used."""
+    answer = eyespot(verb, "--help")
+    assert answer.code == 0
+    assert f"Example: eyespot {verb}" in answer.out
+
+
+def test_version_and_no_arguments(eyespot: Command):
+    """`--version` prints it; without arguments the commands are listed."""
+    assert eyespot("--version").out.startswith("eyespot 0.")
+    listed = eyespot()
+    assert all(verb in listed.out + listed.err for verb in VERBS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("train", "fashon-mnist"), "Did you mean 'fashion-mnist'"),
+        (("look", "minst"), "Did you mean 'mnist'"),
+        (("train", "--model", "cn"), "Did you mean 'cnn'"),
+        (("train", "--fraction", "1"), "strictly between 0 and 1"),
+        (("train", "--fraction", "0"), "strictly between 0 and 1"),
+        (("train", "--split", "half"), "split.method must be"),
+        (("train", "--optimizer", "adm"), "training.optimizer must be"),
+        (("train", "--batch-size", "5000"), "batch size 5000 is larger than the"),
+        (("train", "none.yaml"), "no recipe at none.yaml"),
+        (("train", "--from", "runs/none"), "no model file runs/none"),
+        (("train", "mnist"), "mnist is not on this machine"),
+        (("evaluate", "runs/none"), "There is no run at runs/none"),
+        (("predict", "runs/none", "x.png"), "There is no run at runs/none"),
+        (("models", "--input", "28"), "--input must be height x width x channels"),
+        (("models", "cn"), "Did you mean 'cnn'"),
+        (("train", "--output", "/dev/null/run"), "/dev/null"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    eyespot: Command, here: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], told: str
+):
+    """A foreseeable mistake: exit code 1, one line on standard error, none on standard output, no run left behind."""
+    from eyespot.data import catalog
+
+    for file in catalog.MNIST.files:
+        object.__setattr__(file, "mirrors", ("http://127.0.0.1:9/",))
+    catalog.MNIST.__dict__.pop("folders", None)
+    answer = eyespot(*arguments)
+    assert answer.code == 1
+    assert told in answer.err
+    assert len(answer.err.strip().splitlines()) == 1
+    assert answer.out == ""
+    assert not list(here.glob("runs/*/model.*"))
+
+
+def test_an_unknown_option_is_the_command_lines_own_error(eyespot: Command):
+    """Options that do not exist give exit code 2."""
+    assert eyespot("train", "--epoch", "3").code == 2
+
+
+def test_train_json_is_one_line(eyespot: Command, here: Path):
+    """Standard output holds one line of JSON and nothing else; its figures are those of the run."""
+    answer = eyespot("train", "digits", "--model", "mlp", "--epochs", 2, "--seed", 4, "--output", "r", "--json")
+    assert answer.code == 0
+    assert len(answer.out.splitlines()) == 1
+    told = json.loads(answer.out)
+    metrics = json.loads((here / "r" / "metrics.json").read_text())
+    assert told["run"] == "r"
+    assert told["test_accuracy"] == metrics["test"]["accuracy"]
+    assert told["test_loss"] == metrics["test"]["loss"]
+    assert told["val_accuracy"] == metrics["validation"]["accuracy"]
+    assert told["seconds"] > 0
+    assert "epoch 2/2" in answer.err
+
+
+def test_train_from_a_recipe_file(eyespot: Command, here: Path):
+    """A run's own recipe trains again; options change what they name."""
+    (here / "my.yaml").write_text("dataset: digits\nmodel: {name: mnist-cnn-small}\ntraining: {epochs: 3, seed: 2}\n")
+    answer = eyespot("train", "my.yaml", "--epochs", 1, "--split", "none", "--json")
+    told = json.loads(answer.out)
+    assert told["run"] == "runs/digits-mnist-cnn-small-1"
+    assert told["epochs"] == 1
+    assert told["val_accuracy"] is None
+    again = eyespot("train", "runs/digits-mnist-cnn-small-1/recipe.yaml", "--json")
+    assert json.loads(again.out)["test_loss"] == told["test_loss"]
+
+
+def test_train_shows_the_path(eyespot: Command, here: Path):
+    """For people: the network, a line an epoch, the verdict, validation, test with its interval, and what is next."""
+    out = eyespot("train", "--model", "fashion-cnn", "--epochs", 1).out
+    for part in ("Total params", "epoch 1/1", "Validation: accuracy", "95 % interval", "Run: runs/digits-fashion-cnn-1",
+                 "Next: eyespot evaluate runs/digits-fashion-cnn-1"):  # fmt: skip
+        assert part in out
+
+
+def test_divergence_has_its_own_exit_code(eyespot: Command, here: Path):
+    """Exit code 3 tells a diverged training from a refused one."""
+    answer = eyespot("train", "--model", "mlp", "--optimizer", "sgd", "--learning-rate", "1e30")
+    assert answer.code == 3
+    assert "lower learning rate" in answer.err
+
+
+def test_look_prints_and_draws(eyespot: Command, here: Path):
+    """Shapes, types, ranges, classes and counts are printed, and four pictures drawn."""
+    out = eyespot("look").out
+    for part in ("(1437, 8, 8, 1)", "uint8", "0-255", "int64", "360"):
+        assert part in out
+    told = json.loads(eyespot("look", "--json").out)
+    assert told["splits"]["test"]["classes"]["0"] == 36
+    assert all((here / path).exists() for path in told["figures"])
+    assert told["figures"][0].startswith("runs/look-digits-2/")
+
+
+def test_models_lists_parameters_and_work(eyespot: Command):
+    """The table and its JSON have the published counts; one name shows its layers."""
+    told = {row["name"]: row for row in json.loads(eyespot("models", "--json").out)}
+    assert told["fashion-cnn"]["parameters"] == 356_234
+    assert (
+        told["fashion-cnn"]["multiply_adds"]
+        == 28 * 28 * 32 * 9 + 14 * 14 * 64 * 288 + 7 * 7 * 128 * 576 + 2048 * 128 + 1280
+    )
+    one = eyespot("models", "fashion-cnn").out
+    assert "Conv2D" in one
+    assert "356,234" in one
+
+
+def test_evaluate_prints_the_tutorials_tables(eyespot: Command, here: Path):
+    """Accuracy with its interval, the report a class, the matrix by label and predict, the confusions, the pictures."""
+    eyespot("train", "--model", "mlp", "--epochs", 2, "--output", "r")
+    before = json.loads((here / "r" / "metrics.json").read_text())
+    out = eyespot("evaluate", "r").out
+    for part in ("95 % interval", "precision", "macro avg", "label \\ predict", "most confused", "confusion-test.png"):
+        assert part in out
+    told = json.loads(eyespot("evaluate", "r", "--json").out)
+    assert told["accuracy"] == before["test"]["accuracy"]
+    assert sum(map(sum, told["confusion"])) == told["n"] == 360
+    assert json.loads((here / "r" / "metrics.json").read_text()) == before
+
+
+def test_the_rounding_mistake_is_told_where_it_was_printed(eyespot: Command, here: Path):
+    """For the network whose tutorial rounds before argmax, evaluation says what that does."""
+    eyespot("train", "--model", "fashion-cnn-dropout", "--epochs", 1, "--output", "r")
+    assert "rounds them before argmax" in eyespot("evaluate", "r").out.replace("\n", " ")
+
+
+def test_evaluate_on_other_classes_is_refused(eyespot: Command, run: Run, here: Path):
+    """A dataset with other class names cannot judge this model."""
+    answer = eyespot("evaluate", run.path, "--on", "digits")
+    assert answer.code == 1
+    assert "other classes" in answer.err
+
+
+def test_predict_json(eyespot: Command, run: Run, pictures: Path):
+    """A list with file, label, probability and the top classes; folders are walked in order."""
+    told = json.loads(eyespot("predict", run.path, pictures, "--top", 2, "--json").out)
+    assert [Path(entry["file"]).name for entry in told] == ["a.png", "b.bmp", "c.png"]
+    assert set(told[0]) == {"file", "label", "probability", "top"}
+    assert told[0]["top"][0] == {"label": told[0]["label"], "probability": told[0]["probability"]}
+    assert len(told[0]["top"]) == 2
+
+
+def test_predict_csv_and_table(eyespot: Command, run: Run, pictures: Path):
+    """The same answers as a CSV table and as a table for people."""
+    rows = list(csv.DictReader(io.StringIO(eyespot("predict", run.path, pictures, "--csv").out)))
+    assert [Path(row["file"]).name for row in rows] == ["a.png", "b.bmp", "c.png"]
+    table = eyespot("predict", run.path, pictures / "a.png").out
+    assert rows[0]["label"] in table
+
+
+def test_predict_from_standard_input(eyespot: Command, run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch):
+    """`-` reads one picture's bytes."""
+    stream = io.TextIOWrapper(io.BytesIO((pictures / "a.png").read_bytes()))
+    monkeypatch.setattr("sys.stdin", stream)
+    (told,) = json.loads(eyespot("predict", run.path, "-", "--json").out)
+    assert told["file"] == "-"
+
+
+def test_unreadable_pictures_do_not_spoil_the_others(eyespot: Command, run: Run, pictures: Path):
+    """Each is named on standard error, the others are answered, and the exit code is 1."""
+    (pictures / "d.png").write_text("no picture")
+    answer = eyespot("predict", run.path, pictures, pictures / "missing.png", "--json")
+    assert answer.code == 1
+    assert len(json.loads(answer.out)) == 3
+    assert "d.png is not a picture" in answer.err
+    assert "missing.png" in answer.err
+
+
+def test_a_picture_of_any_kind_is_taken(eyespot: Command, run: Run, tmp_path: Path):
+    """A large colour photograph and a tiny icon are both brought to the model's size."""
+    generator = np.random.default_rng(0)
+    Image.fromarray(generator.integers(0, 255, (300, 500, 3), np.uint8)).save(tmp_path / "photo.jpg")
+    Image.new("P", (3, 2)).save(tmp_path / "icon.gif")
+    assert eyespot("predict", run.path, tmp_path / "photo.jpg", tmp_path / "icon.gif").code == 0
+
+
+@needs_real_data
+def test_mnist_in_one_epoch(eyespot: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The real path on real data: one short epoch of the smallest network is far better than guessing."""
+    monkeypatch.chdir(tmp_path)
+    answer = eyespot("train", "mnist", "--model", "mnist-mlp-one-hidden", "--epochs", 1, "--batch-size", 256, "--json")
+    told = json.loads(answer.out)
+    assert told["test_accuracy"] > 0.9
+    assert told["run"] == "runs/mnist-mnist-mlp-one-hidden-1"

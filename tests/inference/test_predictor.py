@@ -1,0 +1,138 @@
+import os
+import subprocess
+import sys
+from importlib.metadata import distribution
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+from eyespot.data.dataset import Dataset
+from eyespot.errors import ModelError, PictureError
+from eyespot.inference import predictor
+from eyespot.inference.predictor import Predictor
+from eyespot.run import Run
+
+
+def test_files_and_bytes_are_read(run: Run, bars: Dataset, tmp_path: Path):
+    """A picture gives the same answer as its pixels do, from a file and from bytes."""
+    assert bars.test is not None
+    path = tmp_path / "bar.png"
+    Image.fromarray(bars.test.images[0, ..., 0]).save(path)
+    expected = run.predictor().probabilities(bars.test.images[:1])[0]
+    first, second = run.predictor().predict([path, ("stdin", path.read_bytes())], top=2)
+    assert (first.file, second.file) == (str(path), "stdin")
+    assert first.label == bars.class_names[expected.argmax()]
+    assert first.probability == second.probability == pytest.approx(expected.max())
+    assert [label for label, _ in first.top] == [bars.class_names[index] for index in np.argsort(-expected)[:2]]
+
+
+def test_more_pictures_than_a_batch(run: Run, bars: Dataset, monkeypatch: pytest.MonkeyPatch):
+    """Batches are only a way to compute: their size does not change the answer."""
+    whole = run.predictor().probabilities(bars.train.images)
+    monkeypatch.setattr(predictor, "BATCH", 7)
+    assert run.predictor().probabilities(bars.train.images) == pytest.approx(whole, abs=1e-6)
+
+
+def test_one_bad_picture_does_not_spoil_the_others(run: Run, tmp_path: Path):
+    """With a place to report to, unreadable pictures are reported and left out; without one, the first raises."""
+    good, bad = tmp_path / "good.png", tmp_path / "bad.png"
+    Image.new("RGB", (30, 20)).save(good)
+    bad.write_text("no picture")
+    failed: list[PictureError] = []
+    assert [p.file for p in run.predictor().predict([bad, good, bad], on_error=failed.append)] == [str(good)]
+    assert len(failed) == 2
+    with pytest.raises(PictureError, match=r"bad\.png"):
+        run.predictor().predict([good, bad])
+
+
+def test_nothing_to_predict(run: Run):
+    """No pictures, no predictions."""
+    assert run.predictor().predict([]) == []
+
+
+def test_pictures_of_another_size_are_refused(run: Run):
+    """Raw pixels must have the model's size."""
+    with pytest.raises(ModelError, match="takes pictures of"):
+        run.predictor().probabilities(np.zeros((1, 9, 8, 1), np.uint8))
+
+
+def test_other_files_are_refused(run: Run, tmp_path: Path):
+    """A missing file, noise, and an ONNX model without class names each get a sentence."""
+    noise = tmp_path / "noise.onnx"
+    noise.write_bytes(b"\x08\x07noise")
+    foreign = onnx.load(run.file("model.onnx"))
+    del foreign.metadata_props[:]
+    onnx.save(foreign, tmp_path / "foreign.onnx")
+    for name, told in (
+        ("none", "no model file"),
+        ("noise", "cannot|can be opened"),
+        ("foreign", "not written by eyespot"),
+    ):
+        with pytest.raises(ModelError, match=told):
+            Predictor(tmp_path / f"{name}.onnx")
+
+
+LOADED = "import sys; print(sorted({'keras', 'torch', 'sklearn', 'matplotlib', 'scipy', 'onnx'} & set(sys.modules)))"
+
+
+def test_predicting_imports_no_training_framework(run: Run, bars: Dataset, tmp_path: Path):
+    """The whole command runs without importing Keras or PyTorch, nor anything else that it does not need."""
+    path = tmp_path / "bar.png"
+    Image.fromarray(bars.train.images[0, ..., 0]).save(path)
+    code = f"import sys; sys.argv = ['eyespot', 'predict', {str(run.path)!r}, {str(path)!r}]\n"
+    code += f"from eyespot.cli.main import main\ntry: main()\nexcept SystemExit: pass\n{LOADED}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "bar.png" in done.stdout
+
+
+PREDICTION_NEEDS = ("numpy", "onnxruntime", "pillow", "pydantic", "pyyaml", "typer", "rich", "jaxtyping")
+
+
+def needed(name: str, known: set[str]) -> set[str]:
+    """A distribution and all it requires on this machine, Keras and PyTorch never among them."""
+    from packaging.requirements import Requirement
+
+    if name in known:
+        return known
+    known = known | {name}
+    for text in distribution(name).requires or ():
+        requirement = Requirement(text)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            known = needed(requirement.name.lower(), known)
+    return known
+
+
+def test_predicting_works_where_neither_is_installed(run: Run, bars: Dataset, tmp_path: Path):
+    """In an environment with ONNX Runtime, Pillow and the command line's libraries alone, `predict` answers."""
+    site = tmp_path / "site"
+    site.mkdir()
+    names: set[str] = set()
+    for name in PREDICTION_NEEDS:
+        names = needed(name, names)
+    assert not {"keras", "torch"} & names
+    for name in names:
+        for file in distribution(name).files or ():
+            top = file.parts[0]
+            source = Path(str(distribution(name).locate_file(top)))
+            if top != ".." and source.exists() and not (site / top).exists():
+                (site / top).symlink_to(source)
+    package = find_spec("eyespot")
+    assert package is not None
+    assert package.origin is not None
+    (site / "eyespot").symlink_to(Path(package.origin).parent)
+    path = tmp_path / "bar.png"
+    Image.fromarray(bars.train.images[0, ..., 0]).save(path)
+    isolated = [sys.executable, "-S", "-c"]
+    settings = {"PATH": os.environ["PATH"], "PYTHONPATH": str(site)}
+    absent = subprocess.run([*isolated, "import keras"], capture_output=True, text=True, check=False, env=settings)
+    assert "No module named 'keras'" in absent.stderr
+    code = f"import sys; sys.argv = ['eyespot', 'predict', {str(run.path)!r}, {str(path)!r}, '--json']\n"
+    code += "from eyespot.cli.main import main\nmain()"
+    done = subprocess.run([*isolated, code], capture_output=True, text=True, check=False, env=settings)
+    assert done.returncode == 0, done.stderr
+    assert f'"file": "{path}"' in done.stdout

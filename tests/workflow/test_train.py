@@ -1,0 +1,215 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from eyespot import Dataset, Recipe, Run, Split, open_run, train
+from eyespot.errors import DivergedError, ModelError, RunError
+from eyespot.models.architectures import build
+from eyespot.workflow._evaluate import evaluate
+from tests.conftest import make_split
+
+FILES = {
+    "recipe.yaml", "environment.json", "history.csv", "model.keras", "model.onnx", "weights.weights.h5",
+    "metrics.json", "predictions.parquet", "log", "figures", "checkpoints", "tensorboard",
+}  # fmt: skip
+
+
+def recipe(**parts: dict) -> Recipe:
+    return Recipe.parse({"model": {"name": "mlp"}, **parts})
+
+
+def test_a_run_is_whole(run: Run):
+    """Every file of a run is there, nothing else, and nothing is pickled."""
+    assert {path.name for path in run.path.iterdir()} == FILES
+    drawn = {path.name for path in (run.path / "figures").iterdir()}
+    kinds = [f"{kind}-{split}.png" for kind in ("confusion", "right", "wrong") for split in ("validation", "test")]
+    assert drawn == {"curves.png", *kinds}
+    assert not [path for path in run.path.rglob("*") if path.suffix in {".pkl", ".pickle", ".pt", ".npy"}]
+
+
+def test_a_run_says_what_was_done(run: Run, bars: Dataset):
+    """Recipe, environment, history and metrics read back as what was asked for and found."""
+    assert run.recipe.model.name == "mlp"
+    assert run.recipe.training.batch_size == 32
+    assert run.environment["packages"]["keras"]
+    assert run.environment["dataset_sha256"] == bars.fingerprint
+    assert run.history.column("epoch") == list(range(1, len(run.history) + 1))
+    assert run.metrics["verdict"]["sentence"]
+    assert set(run.metrics["test"]["report"]) >= set(bars.class_names)
+    assert "epoch 1/8" in (run.path / "log").read_text()
+
+
+def test_the_model_learnt(run: Run):
+    """The bars are told apart: far better than guessing, with an interval that says so."""
+    assert run.metrics["test"]["accuracy_interval"][0] > 1 / 3
+
+
+def test_predictions_are_those_of_the_metrics(run: Run, bars: Dataset):
+    """The table has a row a picture, and its share of right ones is the accuracy in the metrics."""
+    table = pq.read_table(run.path / "predictions.parquet").to_pylist()
+    for split in ("validation", "test"):
+        rows = [row for row in table if row["split"] == split]
+        right = sum(row["label"] == row["predict"] for row in rows)
+        assert (right, len(rows)) == (run.metrics[split]["correct"], run.metrics[split]["n"])
+    assert sum(table[0]["probabilities"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_plain_keras_opens_the_model_and_agrees(run: Run, bars: Dataset, tmp_path: Path):
+    """`keras.saving.load_model`, without eyespot, predicts the same to 1e-5; `model.onnx` agrees to 1e-4."""
+    assert bars.test is not None
+    np.save(tmp_path / "x.npy", bars.test.images)
+    code = f"""
+import keras, numpy as np, sys
+model = keras.saving.load_model({str(run.path / "model.keras")!r})
+np.save({str(tmp_path / "y.npy")!r}, model.predict(np.load({str(tmp_path / "x.npy")!r}), verbose=0))
+assert "eyespot" not in sys.modules
+"""
+    plain = {**os.environ, "KERAS_BACKEND": "torch"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=plain)
+    theirs = np.load(tmp_path / "y.npy")
+    assert run.model().predict(bars.test.images, verbose=0) == pytest.approx(theirs, abs=1e-5)
+    assert run.predictor().probabilities(bars.test.images) == pytest.approx(theirs, abs=1e-4)
+
+
+def test_weights_alone_go_into_a_rebuilt_network(run: Run, bars: Dataset):
+    """`weights.weights.h5`, loaded into the architecture built again, makes the same model."""
+    assert bars.test is not None
+    rebuilt = build(run.recipe.model.name, bars.input_shape, bars.classes, seed=99)
+    rebuilt.load_weights(run.path / "weights.weights.h5")
+    expected = run.model().predict(bars.test.images, verbose=0)
+    assert rebuilt.predict(bars.test.images, verbose=0) == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_model_is_the_best_epochs(run: Run):
+    """The validation figures are those the history has for the epoch of the lowest validation loss."""
+    best = run.history.best_epoch()
+    assert best is not None
+    row = run.history.rows[best - 1]
+    assert run.metrics["validation"]["loss"] == pytest.approx(row["val_loss"], rel=1e-4)
+    assert run.metrics["validation"]["accuracy"] == pytest.approx(row["val_accuracy"])
+
+
+def test_a_recipe_repeats_a_run(run: Run, bars: Dataset, tmp_path: Path):
+    """Trained again from its own recipe, a run has the same history and the same weights, bit for bit."""
+    again = train(bars, run.recipe, tmp_path / "again").run
+    assert again.history.column("val_loss") == run.history.column("val_loss")
+    for ours, theirs in zip(again.model().get_weights(), run.model().get_weights(), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_without_validation_or_test_data(bars: Dataset, tmp_path: Path):
+    """All pictures can be trained on: figures that cannot be had are None, and the verdict says so."""
+    alone = Dataset("alone", bars.class_names, bars.train)
+    done = train(alone, recipe(split={"method": "none"}, training={"epochs": 1}), tmp_path / "r")
+    assert done.to_dict()["val_accuracy"] is None
+    assert done.to_dict()["test_accuracy"] is None
+    assert done.verdict.fit == "not judged"
+    assert done.outcome.kept_epoch == 1
+
+
+def test_runs_are_numbered_and_never_overwritten(bars: Dataset, here: Path):
+    """By default the next free number is taken; a directory that exists is refused."""
+    short = recipe(training={"epochs": 1})
+    names = [str(train(bars, short).run.path) for _ in range(2)]
+    assert names == ["runs/bars-mlp-1", "runs/bars-mlp-2"]
+    with pytest.raises(RunError, match="never overwritten"):
+        train(bars, short, "runs/bars-mlp-1")
+
+
+def test_continuing_from_a_run(run: Run, bars: Dataset, tmp_path: Path):
+    """`from` a run starts where it ended; with other classes only the head is new, and frozen, the rest stays."""
+    short = {"epochs": 1, "learning_rate": 1e-9}
+    same = train(bars, recipe(model={"from": str(run.path)}, training=short), tmp_path / "same")
+    assert same.test is not None
+    assert same.test.accuracy == run.metrics["test"]["accuracy"]
+    pictures = make_split(20, seed=7)
+    two = Dataset("two", ("lying", "other"), Split(pictures.images, (pictures.labels > 0).astype(np.int64)))
+    other = train(two, recipe(model={"from": str(run.path), "freeze": True}, training={"epochs": 1}), tmp_path / "o")
+    before, after = run.model(), other.run.model()
+    assert after.output_shape == (None, 2)
+    for layer in before.layers[:-1]:
+        for ours, theirs in zip(layer.get_weights(), after.get_layer(layer.name).get_weights(), strict=True):
+            assert np.array_equal(ours, theirs)
+
+
+def test_freezing_needs_trained_weights(bars: Dataset, tmp_path: Path):
+    """Freezing a fresh network would keep random weights, and is refused before anything is written."""
+    with pytest.raises(ModelError, match="fresh random weights"):
+        train(bars, recipe(model={"freeze": True}), tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+
+
+def test_divergence_at_once_leaves_recipe_and_log(bars: Dataset, tmp_path: Path):
+    """When the first epoch already fails, the step is named, a lower rate suggested, and no model pretended."""
+    wild = recipe(training={"optimizer": "sgd", "learning_rate": 1e30})
+    with pytest.raises(DivergedError, match=r"step \d+ of epoch 1.*such as 1e\+29"):
+        train(bars, wild, tmp_path / "r")
+    with pytest.raises(RunError, match=r"has no model\.onnx: its training did not finish"):
+        open_run(tmp_path / "r").predictor()
+
+
+def test_a_half_run_points_at_its_checkpoint(run: Run, tmp_path: Path):
+    """A run whose process was killed says which weights it has."""
+    half = tmp_path / "half"
+    (half / "checkpoints").mkdir(parents=True)
+    (half / "recipe.yaml").write_text(run.recipe.dump())
+    (half / "checkpoints" / "best.weights.h5").touch()
+    with pytest.raises(RunError, match=r"no metrics\.json.*checkpoints/best\.weights\.h5"):
+        _ = open_run(half).metrics
+
+
+@pytest.mark.parametrize(("name", "told"), [("none", "There is no run at"), ("empty", r"has no recipe\.yaml")])
+def test_what_is_no_run_is_told(tmp_path: Path, name: str, told: str):
+    """A missing directory and one that is something else are told apart."""
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RunError, match=told):
+        open_run(tmp_path / name)
+
+
+def test_a_damaged_json_is_told(run: Run, tmp_path: Path):
+    """A file that is no JSON is named."""
+    (tmp_path / "recipe.yaml").write_text(run.recipe.dump())
+    (tmp_path / "metrics.json").write_text('{"verdict": ')
+    with pytest.raises(RunError, match=r"metrics\.json is damaged"):
+        _ = open_run(tmp_path).metrics
+
+
+def test_evaluating_again_finds_the_same(run: Run, bars: Dataset):
+    """`evaluate` on the same pictures finds what training found; on other pictures it keeps its own files."""
+    assert bars.test is not None
+    other = Dataset("other", bars.class_names, make_split(5, 9))
+    found = evaluate(run, on=other)
+    assert found.evaluation.n == 15
+    assert {path.name for path in (run.path / "evaluations" / "other").iterdir()} == {
+        "metrics.json", "predictions.parquet", "figures"
+    }  # fmt: skip
+    assert all(path.exists() for path in found.figures)
+
+
+def test_ctrl_c_finishes_the_step_and_writes_the_run(here: Path):
+    """SIGINT in the middle of training: exit code 130, a usable model, the test data not touched, nothing half."""
+    command = [sys.executable, "-m", "eyespot", "train", "digits", "--epochs", "500", "--no-early-stopping",
+               "--output", "r"]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        history = here / "r" / "history.csv"
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not (history.exists() and history.read_text().count("\n") > 2):
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "the test data was not touched" in err
+    assert "Traceback" not in err
+    stopped = open_run("r")
+    assert "test" not in json.loads((here / "r" / "metrics.json").read_text())
+    assert stopped.predictor().class_names == tuple("0123456789")
+    assert "Run: r" in out
+    assert not list((here / "r").rglob(".tmp*"))
