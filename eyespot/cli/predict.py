@@ -36,7 +36,7 @@ def predict(
         writer.writerows((p.file, p.label, f"{p.probability:.6f}") for p in predictions)
     elif predictions:
         rows = [
-            (p.file, p.label, f"{p.probability:.1%}", "  ".join(f"{label} {share:.1%}" for label, share in p.top[1:]))
+            (p.file, p.label, f"{p.probability:.2%}", "  ".join(f"{label} {share:.2%}" for label, share in p.top[1:]))
             for p in predictions
         ]
         print_table(console(as_json), table(("file", "label", "probability", "then"), rows, text_columns=2))

@@ -20,8 +20,9 @@ def console(as_json: bool) -> Console:
 
 def print_table(out: Console, drawn: Table) -> None:
     """Prints a table as wide as it is: rather wrapped by the terminal than cut."""
-    wide = out.options.update(max_width=10_000)
-    out.print(drawn, width=Measurement.get(out, wide, drawn).maximum, crop=False)
+    unlimited = Console(file=out.file, force_terminal=out.is_terminal, width=10_000)
+    needed = Measurement.get(unlimited, unlimited.options, drawn).maximum
+    Console(file=out.file, force_terminal=out.is_terminal, width=needed).print(drawn)
 
 
 def emit(values: Any) -> None:

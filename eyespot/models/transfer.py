@@ -42,4 +42,4 @@ def _with_new_head(trained: keras.Model, head: keras.layers.Dense, classes: int)
     output = fresh(head.input)
     for layer in trained.layers[trained.layers.index(head) + 1 :]:
         output = layer(output)
-    return keras.Model(trained.inputs, output, name=trained.name)
+    return keras.Model(trained.inputs[0], output, name=trained.name)

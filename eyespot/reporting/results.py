@@ -63,7 +63,7 @@ def gallery(
         names = [
             f"{word}={shorten(class_names[index], 16)}" for word, index in (("label", label), ("predict", predicted))
         ]
-        text = "\n".join([*names, f"{probabilities[row, predicted]:.1%}"])
+        text = "\n".join([*names, f"{probabilities[row, predicted]:.2%}"])
         axes.set_title(text, color=TEST if predicted == label else VALIDATION, fontsize=8)
     if not len(shown):
         axes = figure.add_subplot()
