@@ -7,8 +7,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
-	$(BIN)/eyespot train digits
-	@echo; echo "Next: $(BIN)/eyespot --help"
+	@set -e; result=$$($(BIN)/eyespot train digits --json); \
+	run=$$(printf '%s' "$$result" | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["run"])'); \
+	echo; $(BIN)/eyespot evaluate "$$run"; \
+	echo; echo "The run is $$run, its pictures are in $$run/figures. Next: $(BIN)/eyespot --help"
 
 test: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -20,7 +22,7 @@ test-slow: .venv/installed-dev
 	$(BIN)/pytest -m slow
 
 .venv/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "eyespot needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "eyespot needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv .venv
 
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python
