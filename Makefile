@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check test-slow clean
+.PHONY: demo test test-slow clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed

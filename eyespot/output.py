@@ -16,11 +16,6 @@ class Output:
         self.console = console
         self._log: Console | None = None
 
-    @classmethod
-    def silent(cls) -> "Output":
-        """Prints nowhere; the log is still written."""
-        return cls(Console(quiet=True))
-
     def open_log(self, path: Path) -> "Output":
         """From here on, what is printed is also written to `path`, line by line."""
         file = path.open("a", encoding="utf-8", buffering=1)

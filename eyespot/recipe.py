@@ -117,9 +117,35 @@ class Recipe(Part):
             raise RecipeError(f"{path} holds no recipe: expected keys such as dataset, model, training.")
         return cls.parse(values, where=str(path))
 
+    def with_options(self, options: dict[str, Any]) -> "Recipe":
+        """The recipe with some settings changed, by the names the command line gives them; None leaves one as it is.
+
+        Raises:
+            RecipeError: an option is unknown or out of range.
+        """
+        values = self.model_dump(by_alias=True)
+        for name, value in options.items():
+            if name not in OPTIONS:
+                raise RecipeError(unknown("option", name, OPTIONS))
+            part, key = OPTIONS[name]
+            if value is not None:
+                values[part][key] = value
+        return Recipe.parse(values, where="the options")
+
     def dump(self) -> str:
         """The recipe as YAML, in the order it is read."""
         return yaml.safe_dump(self.model_dump(by_alias=True), sort_keys=False, allow_unicode=True)
+
+
+OPTIONS = {
+    "model": ("model", "name"),
+    "start": ("model", "from"),  # `from` is a word of Python's own
+    "freeze": ("model", "freeze"),
+    "split": ("split", "method"),
+    "fraction": ("split", "fraction"),
+    "stratify": ("split", "stratify"),
+    **{name: ("training", name) for name in TrainingRecipe.model_fields},
+}
 
 
 def _sentence(recipe: type[BaseModel], error: ValidationError, where: str) -> str:

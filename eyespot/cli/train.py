@@ -47,58 +47,35 @@ def train(
     Exit code 0: trained; 1: something asked for cannot be done; 3: the loss diverged (what was good is kept); 130:
     stopped with Ctrl-C (the step under way is finished and the run written).
     """
-    from eyespot.output import Output
     from eyespot.recipe import Recipe
 
     is_recipe = source is not None and source.endswith((".yaml", ".yml"))
-    base = Recipe.read(Path(source)).model_dump(by_alias=True) if source and is_recipe else {}
-    given: dict[str, dict[str, Any]] = {
-        "split": {"method": split, "fraction": fraction, "stratify": stratify},
-        "model": {"name": model, "from": start, "freeze": freeze},
-        "training": {
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "optimizer": optimizer,
-            "learning_rate": learning_rate,
-            "early_stopping": early_stopping,
-            "patience": patience,
-            "keep": keep,
-            "seed": seed,
-        },
+    options: dict[str, Any] = {
+        "model": model,
+        "start": start,
+        "freeze": freeze,
+        "split": split,
+        "fraction": fraction,
+        "stratify": stratify,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "optimizer": optimizer,
+        "learning_rate": learning_rate,
+        "early_stopping": early_stopping,
+        "patience": patience,
+        "keep": keep,
+        "seed": seed,
     }
-    for part, values in given.items():
-        base[part] = base.get(part, {}) | {key: value for key, value in values.items() if value is not None}
-    if source and not is_recipe:
-        base["dataset"] = source
-    out = Output(console(as_json))
-    done = eyespot.train(recipe=Recipe.parse(base, where="the options"), output=output, say=out)
-    _summarise(out, done.to_dict())
+    done = eyespot.train(
+        None if is_recipe else source,
+        Recipe.read(Path(source)) if source and is_recipe else None,
+        output,
+        console=console(as_json),
+        **options,
+    )
     if as_json:
         emit(done.to_dict())
-    raise_for_ending(done.outcome.ending)
-
-
-def _summarise(out: Any, result: dict[str, Any]) -> None:
-    """The verdict and the figures, below the epochs."""
-    out.say()
-    out.say(result["verdict"]["sentence"])
-    out.say(result["verdict"]["advice"])
-    if result["val_accuracy"] is not None:
-        kept = f"after epoch {result['kept_epoch']}"
-        out.say(f"Validation: accuracy {result['val_accuracy']:.2%}, loss {result['val_loss']:.4f} ({kept}).")
-    if result["test_accuracy"] is not None:
-        low, high = result["test_accuracy_interval"]
-        interval = f"95 % interval {low:.2%} to {high:.2%}"
-        out.say(f"Test: accuracy {result['test_accuracy']:.2%} ({interval}), loss {result['test_loss']:.4f}.")
-    out.say(f"Run: {result['run']}, pictures in {result['run']}/figures, {result['seconds']:.1f} s in all.")
-    out.say(f"Next: eyespot evaluate {result['run']}")
-
-
-def raise_for_ending(ending: str) -> None:
-    """Turns a training that did not end well into its exit code; what it has is written by now."""
-    if ending == "diverged":
-        raise DivergedError("The loss diverged; the run holds the last good model.")
-    if ending == "interrupted":
-        raise InterruptedRun(
-            "Stopped as asked; the run holds what was trained so far, and the test data was not touched."
-        )
+    if done.outcome.ending == "diverged":
+        raise DivergedError(f"The loss diverged; {done.run.path} holds the last good model.")
+    if done.outcome.ending == "interrupted":
+        raise InterruptedRun(f"Stopped as asked; {done.run.path} holds what was trained, and no test data was touched.")

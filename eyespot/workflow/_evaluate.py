@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eyespot.data.catalog import CATALOG
 from eyespot.data.dataset import Dataset
 from eyespot.data.source import load
 from eyespot.data.split import split
@@ -62,6 +63,10 @@ def evaluate(run: str | Path | Run, on: str | Dataset | None = None) -> Evaluate
 
     opened = run if isinstance(run, Run) else open_run(run)
     recipe = opened.recipe
+    if on is None and recipe.dataset not in CATALOG:
+        raise DataError(
+            f"{opened.path} was trained on arrays ({recipe.dataset}), which are not kept: name the data with `on`."
+        )
     dataset = load(recipe.dataset if on is None else on)
     class_names = opened.predictor().class_names
     if dataset.class_names != class_names:

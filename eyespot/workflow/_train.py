@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset, shape_text
 from eyespot.data.source import load
@@ -77,7 +79,8 @@ def train(
     recipe: Recipe | None = None,
     output: str | Path | None = None,
     *,
-    say: Output | None = None,
+    console: Console | None = None,
+    **options: Any,
 ) -> Training:
     """Trains a classifier and writes its run: learn, judge the fit, and only then look at the test data, once.
 
@@ -85,7 +88,8 @@ def train(
         source: as `load` takes it; by default the recipe's dataset.
         recipe: everything else; by default a small CNN with sensible settings.
         output: the run's directory; None: `runs/<dataset>-<model>-<n>`.
-        say: where progress is printed; by default nowhere.
+        console: where progress is printed; None: standard output. `Console(quiet=True)` prints nothing.
+        options: settings of the recipe to change, by the names of the command line: `model="mlp"`, `epochs=3`, …
 
     Returns:
         The training, also where the user interrupted it or the loss stopped being a number after a good epoch: its
@@ -96,21 +100,22 @@ def train(
         DivergedError: the loss stopped being a number in the first epoch; there is nothing to keep.
         RunError: `output` exists.
     """
-
     started = time.perf_counter()
-    recipe = recipe or Recipe()
+    recipe = (recipe or Recipe()).with_options(options)
     whole = load(recipe.dataset if source is None else source)
     recipe = recipe.model_copy(update={"dataset": whole.name})
     dataset = split(whole, recipe.split, recipe.training.seed)
     batch_size = recipe.training.batch_size_for(len(dataset.train))
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch_size": batch_size})})
     model = starting_model(recipe, dataset)
-    with say or Output.silent() as out:
+    with Output(console or Console()) as out:
         run = create_run(Path(output) if output else None, f"{dataset.name}-{_model_stem(recipe)}")
         write_text(run.path / "recipe.yaml", recipe.dump())
         run.write_json("environment.json", describe_environment() | {"dataset_sha256": whole.fingerprint})
         outcome = _fit(run, model, dataset, recipe, out.open_log(run.path / "log"))
-        return _conclude(run, outcome, dataset, started)
+        training = _conclude(run, outcome, dataset, started)
+        _tell(training, out)
+        return training
 
 
 def _model_stem(recipe: Recipe) -> str:
@@ -177,3 +182,20 @@ def _conclude(run: Run, outcome: Outcome, dataset: Dataset, started: float) -> T
     run.write_json("metrics.json", {"verdict": verdict.to_dict(), **figures})
     seconds = time.perf_counter() - started
     return Training(run, outcome, verdict, evaluations.get("validation"), evaluations.get("test"), seconds)
+
+
+def _tell(training: Training, out: Output) -> None:
+    """The verdict and the figures, below the epochs."""
+    run, validation, test = training.run.path, training.validation, training.test
+    out.say()
+    out.say(training.verdict.sentence)
+    out.say(training.verdict.advice)
+    if validation:
+        kept = f"after epoch {training.outcome.kept_epoch}"
+        out.say(f"Validation: accuracy {validation.accuracy:.2%}, loss {validation.loss:.4f} ({kept}).")
+    if test:
+        low, high = test.accuracy_interval
+        interval = f"95 % interval {low:.2%} to {high:.2%}"
+        out.say(f"Test: accuracy {test.accuracy:.2%} ({interval}), loss {test.loss:.4f}.")
+    out.say(f"Run: {run}, pictures in {run}/figures, {training.seconds:.1f} s in all.")
+    out.say(f"Next: eyespot evaluate {run}")

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from eyespot import Dataset, Recipe, Run, Split, open_run, train
-from eyespot.errors import DivergedError, ModelError, RunError
+from eyespot.errors import DataError, DivergedError, ModelError, RecipeError, RunError
 from eyespot.models.architectures import build
 from eyespot.workflow._evaluate import evaluate
 from tests.conftest import make_split
@@ -24,6 +25,25 @@ FILES = {
 
 def recipe(**parts: dict) -> Recipe:
     return Recipe.parse({"model": {"name": "mlp"}, **parts})
+
+
+def test_options_change_the_recipe(bars: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """The command line's options are keywords, progress is printed and logged, and `quiet` silences it."""
+    run = train(bars, output=tmp_path / "a", model="mlp", epochs=1, split="last").run
+    assert (run.recipe.model.name, run.recipe.training.epochs, run.recipe.split.method) == ("mlp", 1, "last")
+    printed = capsys.readouterr().out
+    assert "Test: accuracy" in printed
+    assert "Test: accuracy" in (run.path / "log").read_text()
+    train(bars, run.recipe, tmp_path / "b", console=Console(quiet=True))
+    assert capsys.readouterr().out == ""
+    with pytest.raises(RecipeError, match="Did you mean 'epochs'"):
+        train(bars, epoch=3)
+
+
+def test_a_run_on_arrays_asks_for_them(run: Run):
+    """Arrays are not kept in a run, so evaluating it needs them again, and says so."""
+    with pytest.raises(DataError, match="trained on arrays"):
+        evaluate(run)
 
 
 def test_a_run_is_whole(run: Run):
@@ -206,7 +226,7 @@ def test_ctrl_c_finishes_the_step_and_writes_the_run(here: Path):
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "the test data was not touched" in err
+    assert "no test data was touched" in err
     assert "Traceback" not in err
     stopped = open_run("r")
     assert "test" not in json.loads((here / "r" / "metrics.json").read_text())

@@ -1,0 +1,28 @@
+"""The figures the project promises of its defaults."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Answer, needs_real_data
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_digits_reach_98_percent_by_default(eyespot: Callable[..., Answer], here: Path, seed: int):
+    """`eyespot train` alone reaches 98 % on the test pictures, whatever the seed."""
+    assert json.loads(eyespot("train", "--seed", seed, "--json").out)["test_accuracy"] >= 0.98
+
+
+@needs_real_data
+@pytest.mark.parametrize("seed", range(3))
+def test_the_small_cnn_reaches_97_5_percent_in_three_epochs(
+    eyespot: Callable[..., Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+):
+    """The small tutorial network reads MNIST after three epochs, whatever the seed."""
+    monkeypatch.chdir(tmp_path)
+    answer = eyespot("train", "mnist", "--model", "mnist-cnn-small", "--epochs", 3, "--seed", seed, "--json")
+    assert json.loads(answer.out)["test_accuracy"] >= 0.975
