@@ -16,36 +16,48 @@ def train(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Architecture: a name (see eyespot models), path.py:function, or a .keras file. [cnn]"),
+        typer.Option(
+            help="Architecture: a name (see eyespot models), path.py:function, or a .keras file. Default: cnn."
+        ),
     ] = None,
     start: Annotated[str | None, typer.Option("--from", help="Start from a run's or a .keras file's weights.")] = None,
     freeze: Annotated[bool | None, typer.Option("--freeze", help="With --from: train only the head.")] = None,
     split: Annotated[
-        str | None, typer.Option(help="Validation data: fraction, last, given or none. [fraction]")
+        str | None, typer.Option(help="Validation data: fraction, last, given or none. Default: fraction.")
     ] = None,
-    fraction: Annotated[float | None, typer.Option(help="Share of training pictures to validate on. [0.1]")] = None,
-    stratify: Annotated[bool | None, typer.Option(help="Same share of each class. [stratify]")] = None,
-    epochs: Annotated[int | None, typer.Option(help="At most so many passes over the training pictures. [30]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Pictures a step. [32]")] = None,
+    fraction: Annotated[
+        float | None, typer.Option(help="Share of training pictures to validate on. Default: 0.1.")
+    ] = None,
+    stratify: Annotated[bool | None, typer.Option(help="Same share of each class. Default: on.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="At most so many passes over the training pictures. Default: 30.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Pictures a step. Default: 32.")] = None,
     optimizer: Annotated[
-        str | None, typer.Option(help="adam, adamw, sgd, rmsprop, nadam, adamax, adagrad, lion. [adam]")
+        str | None, typer.Option(help="adam, adamw, sgd, rmsprop, nadam, adamax, adagrad, lion. Default: adam.")
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Default: the optimizer's own.")] = None,
-    early_stopping: Annotated[bool | None, typer.Option(help="Stop when validation loss stops falling. [on]")] = None,
-    patience: Annotated[int | None, typer.Option(help="Epochs to wait for a lower validation loss. [5]")] = None,
-    keep: Annotated[
-        str | None, typer.Option(help="Which epoch's weights: best (validation loss) or last. [best]")
+    early_stopping: Annotated[
+        bool | None, typer.Option(help="Stop when validation loss stops falling. Default: on.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights, order, dropout and split. [0]")] = None,
-    output: Annotated[Path | None, typer.Option(help="The run's directory. [runs/<dataset>-<model>-<n>]")] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Epochs to wait for a lower validation loss. Default: 5.")
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option(help="Which epoch's weights: best (validation loss) or last. Default: best.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights, order, dropout and split. Default: 0.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The run's directory. Default: runs/<dataset>-<model>-<n>.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a classifier, judge the fit, test it once, and write a run.
 
     Example: eyespot train mnist --model mnist-cnn-small --epochs 3
 
-    Exit code 0: trained; 1: something asked for cannot be done; 3: the loss diverged (what was good is kept); 130:
-    stopped with Ctrl-C (the step under way is finished and the run written).
+    Exit codes: 0 trained; 1 it could not be done; 3 the loss diverged, and
+    what was good is kept; 130 stopped with Ctrl-C, and the run is written.
     """
     from eyespot.recipe import Recipe
 

@@ -55,14 +55,14 @@ def diagnose(history: History, classes: int, *, diverged: bool = False) -> Verdi
     """Judges the curves.
 
     Args:
-        history: at least `loss` and `accuracy` an epoch; without `val_loss` only divergence can be told.
+        history: at least `loss` and `accuracy` an epoch; without `val_loss`, or after a single epoch, only divergence
+            can be told.
         classes: how many there are; ln(classes) is the loss of guessing.
         diverged: the loss stopped being a number.
     """
     train = history.column("loss")
-    if (
-        diverged or not train or train[-1] > max(math.log(classes), 2 * min(train))
-    ):  # worse than guessing, and was better
+    got_worse_than_guessing = bool(train) and train[-1] > max(math.log(classes), 2 * min(train))
+    if diverged or not train or got_worse_than_guessing:
         return _diverged(train, classes)
     validation = history.column("val_loss")
     if not validation:
@@ -85,6 +85,9 @@ def _judge(history: History, train: list[float], validation: list[float], classe
         sentence = f"{told}: validation loss was lowest, {lowest:.4f}, in epoch {best}{_ended(history)}."
         loss_gap, accuracy_gap = validation[-1] - train[-1], gaps[-1] if gaps else None
         return Verdict(fit, sentence, advice, stop, best, from_epoch, loss_gap, accuracy_gap)
+
+    if len(validation) == 1:
+        return verdict("not judged", "One epoch is too short a curve to judge the fit by", "Train for more epochs.")
 
     rise = validation[-1] - lowest
     if validation[-1] > lowest * RISE and rise > NOTICEABLE * guessing and train[-1] < train[best - 1]:

@@ -89,6 +89,13 @@ def test_without_validation_nothing_is_judged():
     assert verdict.stop_epoch is None
 
 
+def test_one_epoch_is_not_judged():
+    """A single point is no curve; its figures are told all the same."""
+    verdict = diagnose(history(loss=[0.5], val_loss=[0.4]), classes=10)
+    assert verdict.fit == "not judged"
+    assert "0.4000" in verdict.sentence
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_every_prefix_has_a_verdict(name: str):
     """However early training stops, there is a verdict, and its numbers are numbers."""
