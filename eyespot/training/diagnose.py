@@ -61,8 +61,7 @@ def diagnose(history: History, classes: int, *, diverged: bool = False) -> Verdi
         diverged: the loss stopped being a number.
     """
     train = history.column("loss")
-    got_worse_than_guessing = bool(train) and train[-1] > max(math.log(classes), 2 * min(train))
-    if diverged or not train or got_worse_than_guessing:
+    if diverged or not train or _worse_than_guessing(train, classes):
         return _diverged(train, classes)
     validation = history.column("val_loss")
     if not validation:
@@ -112,6 +111,12 @@ def _judge(history: History, train: list[float], validation: list[float], classe
         return verdict("underfitting", told, advice)
     shorter = f"Epoch {stop} is within 2 % of the lowest: a shorter training would do."
     return verdict("good fit", "Good fit", shorter if stop < len(validation) else "More epochs may gain a little.")
+
+
+def _worse_than_guessing(train: list[float], classes: int) -> bool:
+    """Whether training loss was better and fell behind guessing, or has stayed far behind it."""
+    guessing = math.log(classes)
+    return train[-1] > max(guessing, 2 * min(train)) or (len(train) > 1 and train[-1] > 2 * guessing)
 
 
 def _diverged(train: list[float], classes: int) -> Verdict:

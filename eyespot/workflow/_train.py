@@ -34,6 +34,7 @@ from eyespot.workflow._judge import judge
 from eyespot.workflow._start import starting_model
 
 ONNX_PROOF_PICTURES = 64
+USUAL_LEARNING_RATE = 1e-3  # Adam's default
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def _tell_divergence(run: Run, outcome: Outcome, learning_rate: float, out: Outp
     epoch = len(outcome.history) + 1
     told = (
         f"The loss became NaN or infinite at step {outcome.steps_done} of epoch {epoch}. Try a lower learning rate, "
-        f"such as {learning_rate / 10:.2g} (it was {learning_rate:.2g}), and check that pixels are rescaled."
+        f"such as {min(learning_rate / 10, USUAL_LEARNING_RATE):.2g} (it was {learning_rate:.2g}), and check that pixels are rescaled."
     )
     if not outcome.kept_epoch:
         raise DivergedError(f"{told} {run.path} holds the recipe and the log, but no model.")

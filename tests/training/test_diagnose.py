@@ -70,9 +70,9 @@ def test_small_numbers_are_not_read_into():
         assert diagnose(history(loss=[0.5, 0.02, 0.01], val_loss=[0.5, 0.012, last]), classes=10).fit == "good fit"
 
 
-@pytest.mark.parametrize("losses", [[2.2, 1.0, 9.0], []])
+@pytest.mark.parametrize("losses", [[2.2, 1.0, 9.0], [14.5, 14.6, 14.5], []])
 def test_divergence_is_seen(losses: list[float]):
-    """A loss that ends worse than guessing after having been better, or no epoch at all, is divergence."""
+    """A loss that ends worse than guessing after having been better, that stays far above, or no epoch at all."""
     rows = history(loss=losses, val_loss=losses) if losses else History()
     assert diagnose(rows, classes=10).fit == "diverged"
 
