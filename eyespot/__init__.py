@@ -4,8 +4,13 @@ The verbs are functions here and commands in the terminal: `look`, `train`, `eva
 dataset and `open_run` a finished run. Nothing heavy is imported until one of them is used.
 """
 
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+if "keras" not in sys.modules:  # else `eyespot.backend` looks at what it runs on
+    os.environ["KERAS_BACKEND"] = "torch"
 
 __version__ = "0.1.0"
 

@@ -1,6 +1,5 @@
-"""Keras on PyTorch: the one place that imports Keras, so that the backend is chosen before it loads."""
+"""Keras on PyTorch: the one place that imports Keras; the package itself has chosen the backend before."""
 
-import os
 import sys
 
 from eyespot.errors import EyespotError
@@ -12,8 +11,6 @@ if "keras" in sys.modules:
             f"Keras is already imported with the {_chosen} backend, and eyespot runs on PyTorch: import eyespot before "
             "keras, or set KERAS_BACKEND=torch."
         )
-else:
-    os.environ["KERAS_BACKEND"] = "torch"
 
 import keras
 

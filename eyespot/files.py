@@ -1,6 +1,7 @@
 """Files that are whole or not there."""
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Readers see the old file or the new one, never a mixture, also after a power cut: the file is synced before it is
     renamed. The sibling's name ends as the file's does, since Keras and Matplotlib choose the format by it.
     """
-    sibling = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    sibling = path.with_name(f".tmp-{uuid.uuid4().hex}-{path.name}")
     try:
         yield sibling
         with sibling.open("rb+") as file:

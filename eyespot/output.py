@@ -16,11 +16,10 @@ class Output:
         self.console = console
         self._log: Console | None = None
 
-    def open_log(self, path: Path) -> "Output":
+    def open_log(self, path: Path) -> None:
         """From here on, what is printed is also written to `path`, line by line."""
         file = path.open("a", encoding="utf-8", buffering=1)
         self._log = Console(file=file, width=LOG_WIDTH, no_color=True, legacy_windows=False)
-        return self
 
     def __enter__(self) -> "Output":
         return self

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from eyespot.errors import RecipeError, unknown
 
 Optimizer = Literal["adam", "adamw", "sgd", "rmsprop", "nadam", "adamax", "adagrad", "lion"]
 
 DEFAULT_BATCH = 32  # Keras's own
+DEFAULT_MODEL = "cnn"
 
 
 class Part(BaseModel):
@@ -30,10 +31,16 @@ class SplitRecipe(Part):
     split the dataset came with; `none`: no validation data.
     """
 
-    method: Literal["fraction", "last", "given", "none"] = "fraction"
+    method: Literal["fraction", "last", "given", "none"] | None = Field(
+        default=None, description="None: given where the dataset comes with one, else fraction"
+    )
     fraction: float = Field(default=0.1, description="share of the training pictures, between 0 and 1")
     stratify: bool = True
     seed: int | None = Field(default=None, ge=0, lt=2**32, description="None: derived from the training seed")
+
+    def method_for(self, *, given: bool) -> str:
+        """The method, decided where it was left open: given, where the dataset comes with a validation split."""
+        return self.method or ("given" if given else "fraction")
 
     @model_validator(mode="after")
     def _fraction_leaves_both_sides_something(self) -> "SplitRecipe":
@@ -50,16 +57,28 @@ class ModelRecipe(Part):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    name: str = Field(default="cnn", description="a known architecture, path.py:function, or a .keras file")
+    name: str | None = Field(
+        default=None,
+        description="a known architecture, path.py:function, or a .keras file; None: cnn, or as `from` has it",
+    )
     start: str | None = Field(default=None, alias="from", description="a run or a .keras file with trained weights")
     freeze: bool = Field(default=False, description="train only the head")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "ModelRecipe":
+        if self.name and self.start:
+            raise ValueError(
+                f"starting from {self.start} keeps its architecture, so no other model can be named; received "
+                f"{self.name!r}"
+            )
+        return self
 
 
 class TrainingRecipe(Part):
     """How the weights are found."""
 
     optimizer: Optimizer = "adam"
-    learning_rate: float | None = Field(default=None, gt=0, description="None: the optimizer's own default")
+    learning_rate: FiniteFloat | None = Field(default=None, gt=0, description="None: the optimizer's own default")
     batch_size: int | None = Field(default=None, ge=1, description="None: 32, or all where there are fewer")
     epochs: int = Field(default=30, ge=1)
     early_stopping: bool = True
@@ -135,6 +154,19 @@ class Recipe(Part):
     def dump(self) -> str:
         """The recipe as YAML, in the order it is read."""
         return yaml.safe_dump(self.model_dump(by_alias=True), sort_keys=False, allow_unicode=True)
+
+    def settled(self, dataset: str, *, validation_given: bool) -> "Recipe":
+        """The recipe with its dataset, split and model named, where they were left open.
+
+        Args:
+            dataset: its name.
+            validation_given: it comes with a validation split.
+        """
+        values = self.model_dump(by_alias=True)
+        values["dataset"] = dataset
+        values["split"]["method"] = self.split.method_for(given=validation_given)
+        values["model"]["name"] = self.model.name or (None if self.model.start else DEFAULT_MODEL)
+        return Recipe.parse(values)
 
 
 OPTIONS = {

@@ -36,6 +36,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path):
 def test_what_is_said_is_also_logged(tmp_path: Path):
     """Words go to the console and to the log, square brackets included."""
     console = Console(record=True, quiet=True)
-    with Output(console).open_log(tmp_path / "log") as out:
+    with Output(console) as out:
+        out.open_log(tmp_path / "log")
         out.say("class [bold]x[/bold]")
     assert (tmp_path / "log").read_text() == "class [bold]x[/bold]\n"

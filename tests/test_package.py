@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -35,3 +36,9 @@ def _modules_after(statement: str) -> set[str]:
     code = f"{statement}; import sys; print(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
+
+
+def test_keras_imported_after_eyespot_runs_on_pytorch():
+    """`import eyespot` is enough to choose the backend, also where the user imports Keras next."""
+    code = "import eyespot, keras; assert keras.config.backend() == 'torch'"
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "KERAS_BACKEND": ""})

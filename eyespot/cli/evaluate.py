@@ -54,15 +54,10 @@ def evaluate(
 
 def _report(report: dict[str, Any], class_names: tuple[str, ...]) -> Any:
     """scikit-learn's classification report as a table."""
-    averages = ("macro avg", "weighted avg")
-    rows = [
-        (
-            name,
-            *(f"{report[name][column]:.4f}" for column in ("precision", "recall", "f1-score")),
-            f"{report[name]['support']:,.0f}",
-        )
-        for name in (*class_names, *averages)
-    ]
+    lines = [(name, report["classes"][name]) for name in class_names]
+    lines += [(name, report[name]) for name in ("macro avg", "weighted avg")]
+    figures = ("precision", "recall", "f1-score")
+    rows = [(name, *(f"{line[key]:.4f}" for key in figures), f"{line['support']:,.0f}") for name, line in lines]
     return table(("class", "precision", "recall", "f1-score", "support"), rows)
 
 

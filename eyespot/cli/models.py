@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from eyespot.cli.show import AsJson, console, emit, print_table, table
-from eyespot.errors import RecipeError
+from eyespot.errors import ModelError, RecipeError
 
 
 def models(
@@ -27,7 +27,13 @@ def models(
     if not (match := re.fullmatch(r"(\d+)x(\d+)x([13])", size)):
         raise RecipeError(f"--input must be height x width x channels (1 or 3), such as 28x28x1; received {size!r}.")
     shape = tuple(int(side) for side in match.groups())
-    built = {key: build(key, shape, classes) for key in ([name] if name else ARCHITECTURES)}
+    built = {}
+    for key in [name] if name else ARCHITECTURES:
+        try:
+            built[key] = build(key, shape, classes)
+        except ModelError:
+            if name:
+                raise
     costs = [(key, model.count_params(), multiply_adds(model)) for key, model in built.items()]
     if as_json:
         emit([{"name": key, "parameters": parameters, "multiply_adds": work} for key, parameters, work in costs])
@@ -39,3 +45,5 @@ def models(
     print_table(
         out, table(("model", "parameters", "multiply-adds"), rows, title=f"for pictures of {size}, {classes} classes")
     )
+    if missing := [key for key in ARCHITECTURES if not name and key not in built]:
+        out.print(f"Too small for: {', '.join(missing)}.", highlight=False)

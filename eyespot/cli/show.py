@@ -3,12 +3,13 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON; everything else goes to standard error.")]
 
@@ -35,14 +36,11 @@ def table(
     columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None, text_columns: int = 1
 ) -> Table:
     """A plain table: the first `text_columns` columns to the left, figures to the right."""
-    drawn = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    # Text, not str: class names may hold square brackets, which Rich would take for markup.
+    drawn = Table(title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False)
     for index, column in enumerate(columns):
-        drawn.add_column(column, justify="left" if index < text_columns else "right", no_wrap=True)
+        side: Literal["left", "right"] = "left" if index < text_columns else "right"
+        drawn.add_column(Text(column, style="bold"), justify=side, no_wrap=True)
     for row in rows:
-        drawn.add_row(*(_plain(cell) for cell in row))
+        drawn.add_row(*(Text(str(cell)) for cell in row))
     return drawn
-
-
-def _plain(cell: Any) -> str:
-    # Class names may hold square brackets, which Rich would take for markup.
-    return str(cell).replace("[", r"\[")

@@ -1,13 +1,16 @@
 """Dataset: labelled pictures as `uint8` arrays, in up to three splits."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64, Shaped
 
 from eyespot.errors import DataError
+
+IMAGES_RANK = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,13 +22,23 @@ class Split:
         labels: indices into the dataset's class names.
 
     Raises:
-        DataError: it is empty, or there are not as many labels as pictures.
+        DataError: it is empty, there are not as many labels as pictures, or either is not what it should be.
     """
 
-    images: UInt8[np.ndarray, "n height width channels"]
-    labels: Int64[np.ndarray, " n_labels"]
+    images: Shaped[np.ndarray, "..."]
+    labels: Shaped[np.ndarray, "..."]
 
     def __post_init__(self) -> None:
+        if self.images.ndim != IMAGES_RANK or self.images.dtype != np.uint8 or self.images.shape[3] not in (1, 3):
+            raise DataError(
+                "Pictures must be uint8 pixels 0-255 in [n, height, width, channels], 1 or 3 channels; "
+                f"received {self.images.dtype} in {list(self.images.shape)}."
+            )
+        if self.labels.ndim != 1 or self.labels.dtype.kind not in "iu":
+            raise DataError(
+                f"Labels must be integers in [n]; received {self.labels.dtype} in {list(self.labels.shape)}."
+            )
+        object.__setattr__(self, "labels", self.labels.astype(np.int64, copy=False))
         if len(self.images) != len(self.labels):
             raise DataError(f"{len(self.images):,} pictures, but {len(self.labels):,} labels: there must be one each.")
         if not len(self.images):
@@ -44,11 +57,12 @@ class Dataset:
     """Labelled pictures of one size, in up to three splits.
 
     Attributes:
-        name: what runs made from it are called.
-        class_names: one a class; labels are indices into them.
+        name: what runs made from it are called; it becomes part of a folder's name.
+        class_names: one a class, no two the same; labels are indices into them.
 
     Raises:
-        DataError: a label has no class name, or the splits' pictures differ in size.
+        DataError: a label has no class name, two classes have the same, the splits' pictures differ in size, or the
+            name cannot be a folder's.
     """
 
     name: str
@@ -58,6 +72,12 @@ class Dataset:
     test: Split | None = None
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w[\w .+-]*", self.name):
+            raise DataError(f"A dataset's name is letters, digits, '.', '-', '_' and '+'; received {self.name!r}.")
+        object.__setattr__(self, "class_names", tuple(str(name) for name in self.class_names))
+        if len(set(self.class_names)) < len(self.class_names):
+            twice = next(name for name in self.class_names if self.class_names.count(name) > 1)
+            raise DataError(f"{self.name}: two classes are named {twice!r}.")
         for name, split in self.splits.items():
             low, high = int(split.labels.min()), int(split.labels.max())
             if low < 0 or high >= len(self.class_names):

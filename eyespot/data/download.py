@@ -1,6 +1,7 @@
 """Fetching one file: resumable, verified, atomic, from the first mirror that serves it."""
 
 import hashlib
+import os
 import time
 import urllib.error
 import urllib.request
@@ -59,6 +60,8 @@ def download(file: RemoteFile, folder: Path, *, stall_seconds: float = STALL_SEC
         for mirror in file.mirrors:
             failure = _try(file, mirror, part, stall_seconds)
             if failure is None:
+                with part.open("rb+") as written:
+                    os.fsync(written.fileno())  # the name stands for all the bytes, also after a power cut
                 part.replace(target)
                 return target
             failures.append(failure)
@@ -73,6 +76,7 @@ def _try(file: RemoteFile, mirror: str, part: Path, stall_seconds: float) -> str
     if _is_right(file, part):
         return None
     url, failure = mirror + file.name, ""
+    inherited = part.exists()
     for attempt in range(TRIES_PER_MIRROR):
         try:
             _continue(file, url, part, stall_seconds)
@@ -91,7 +95,10 @@ def _try(file: RemoteFile, mirror: str, part: Path, stall_seconds: float) -> str
             failure = f"{url} closed the connection at {received:,} of {file.size:,} bytes"
             continue
         part.unlink()
-        return f"{url} serves other bytes than published (SHA-256 differs from {file.sha256[:12]}…)"
+        failure = f"{url} serves other bytes than published (SHA-256 differs from {file.sha256[:12]}…)"
+        if not inherited:
+            return failure
+        inherited = False  # the wrong bytes may have been there before: once more, from the first
     return failure
 
 

@@ -4,6 +4,8 @@ Two zero bytes, a byte for the element type, a byte for the number of dimensions
 32-bit integer, then the elements, row by row.
 """
 
+import math
+
 import numpy as np
 from jaxtyping import Int64, Shaped, UInt8
 
@@ -29,12 +31,12 @@ def parse_idx(content: bytes, where: str) -> Shaped[np.ndarray, "..."]:
     if len(content) < start:
         raise DataError(f"{where} is truncated: it ends within its header.")
     shape = tuple(int(side) for side in np.frombuffer(content, ">u4", rank, offset=4))
-    expected = start + dtype.itemsize * int(np.prod(shape, dtype=np.uint64))
+    expected = start + dtype.itemsize * math.prod(shape)
     if len(content) != expected:
         fault = "truncated" if len(content) < expected else "too long"
         raise DataError(
             f"{where} is {fault}: its header promises {shape} elements, {expected:,} bytes in all; "
-            f"received {len(content):,}. Fetch it again."
+            f"received {len(content):,}. Delete it and fetch it again."
         )
     return np.frombuffer(content, dtype, offset=start).reshape(shape)
 

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from eyespot.errors import PictureError
 
+NEEDS_A_PROGRAM = frozenset({"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"})  # Pillow hands these on, EPS to Ghostscript
 MAX_PIXELS = 64_000_000  # some 8,000 x 8,000, 256 MB once decoded: more is a mistake or a bomb
 
 
@@ -32,14 +33,7 @@ def read_picture(
     name = where or str(source if isinstance(source, Path) else "the picture")
     height, width, channels = input_shape
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of sizes (our own limit is stricter) and of damage it can read around (the rest raises).
-            warnings.simplefilter("ignore")
-            with Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as opened:
-                if opened.width * opened.height > MAX_PIXELS:
-                    raise PictureError(_too_large(name, opened.width * opened.height))
-                upright = ImageOps.exif_transpose(opened)
-                picture = _plain(upright, "L" if channels == 1 else "RGB")
+        picture = _decode(source if isinstance(source, Path) else io.BytesIO(source), name, channels)
     except FileNotFoundError:
         raise PictureError(f"There is no file {name}.") from None
     except IsADirectoryError:
@@ -50,8 +44,9 @@ def read_picture(
         raise PictureError(_too_large(name)) from None
     except PermissionError:
         raise PictureError(f"{name} may not be read (permission denied).") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        # Pillow's decoders raise any of these for a file that breaks off or contradicts itself.
+    except PictureError:
+        raise
+    except Exception as error:  # noqa: BLE001 - Pillow's decoders raise any type for a file that contradicts itself
         raise PictureError(f"{name} is truncated or damaged ({error}).") from None
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
@@ -79,6 +74,19 @@ def find_pictures(path: Path) -> list[Path]:
     return found
 
 
+def _decode(source: Path | io.BytesIO, name: str, channels: int) -> Image.Image:
+    """The picture upright, in 8-bit grey or RGB."""
+    with warnings.catch_warnings():
+        # Pillow warns of sizes (our own limit is stricter) and of damage it can read around (the rest raises).
+        warnings.simplefilter("ignore")
+        with Image.open(source) as opened:
+            if opened.format in NEEDS_A_PROGRAM:
+                raise PictureError(f"{name} is {opened.format}, which is not read: save it as PNG or JPEG first.")
+            if opened.width * opened.height > MAX_PIXELS:
+                raise PictureError(_too_large(name, opened.width * opened.height))
+            return _plain(ImageOps.exif_transpose(opened), "L" if channels == 1 else "RGB")
+
+
 def _too_large(name: str, pixels: int | None = None) -> str:
     size = f"{pixels / 1e6:,.0f} million pixels" if pixels else "far too many pixels"
     return f"{name} has {size}; the limit is {MAX_PIXELS / 1e6:.0f} million. Make it smaller first."
@@ -98,5 +106,10 @@ def _plain(picture: Image.Image, mode: str) -> Image.Image:
 def _sixteen_bit(picture: Image.Image) -> Image.Image:
     """Greys of more than 8 bits: Pillow's own conversion clips them to white."""
     values = np.asarray(picture, np.float64)
-    top = 255.0 if values.max(initial=0) <= 255 else 65535.0  # noqa: PLR2004 - 8 bits
+    if picture.mode.startswith("I;16"):
+        top = 65535.0
+    else:  # 32 bits, whose range no file states: the smallest usual one that holds all values
+        highest = values.max(initial=0)
+        usual = (1.0, 255.0, 65535.0) if picture.mode == "F" else (255.0, 65535.0)
+        top = next((top for top in usual if highest <= top), highest)
     return Image.fromarray(np.round(np.clip(values / top, 0, 1) * 255).astype(np.uint8))

@@ -6,7 +6,6 @@ import tarfile
 import zipfile
 import zlib
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import platformdirs
@@ -44,7 +43,7 @@ class Shelf:
     files: tuple[RemoteFile, ...]
     subfolder: str = ""
 
-    @cached_property
+    @property
     def folders(self) -> list[Path]:
         """The folders to look in, in order."""
         roots = [root for root in (data_directory(), cache_directory()) if root]
@@ -78,7 +77,10 @@ class Shelf:
             return download(remote, self.folders[-1])
         except DownloadError as error:
             looked = " and ".join(str(folder) for folder in self.folders)
-            where = "" if data_directory() else " Or set EYESPOT_DATA to a folder that holds it."
+            own = data_directory()
+            where = (
+                f" Or at {own / self.name}." if own else f" Or set EYESPOT_DATA to a folder that holds {self.name}/."
+            )
             raise DownloadError(f"{self.name} is not on this machine (looked in {looked}). {error}{where}") from None
 
     def _member(self, archive: Path, name: str) -> tuple[bytes, str]:
@@ -100,7 +102,9 @@ def _gunzip(content: bytes, where: str) -> bytes:
     try:
         return gzip.decompress(content)
     except (EOFError, zlib.error):
-        raise DataError(f"{where} is truncated or damaged: its gzip stream breaks off. Fetch it again.") from None
+        raise DataError(
+            f"{where} is truncated or damaged: its gzip stream breaks off. Delete it and fetch it again."
+        ) from None
     except gzip.BadGzipFile:
         raise DataError(f"{where} is not gzipped, although its name says so.") from None
 
@@ -110,7 +114,7 @@ def _zip_member(archive: Path, member: str) -> bytes | None:
         with zipfile.ZipFile(archive) as opened:
             return opened.read(member) if member in opened.namelist() else None
     except (zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{archive} is truncated or damaged ({error}). Fetch it again.") from None
+        raise DataError(f"{archive} is truncated or damaged ({error}). Delete it and fetch it again.") from None
 
 
 def _tar_member(archive: Path, member: str) -> bytes | None:
@@ -121,4 +125,4 @@ def _tar_member(archive: Path, member: str) -> bytes | None:
     except KeyError:
         return None
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{archive} is truncated or damaged ({error}). Fetch it again.") from None
+        raise DataError(f"{archive} is truncated or damaged ({error}). Delete it and fetch it again.") from None

@@ -23,14 +23,15 @@ def split(dataset: Dataset, recipe: SplitRecipe, seed: int) -> Dataset:
     if len(np.unique(dataset.train.labels)) < 2:  # noqa: PLR2004 - a choice needs two
         only = dataset.class_names[int(dataset.train.labels[0])]
         raise DataError(f"{dataset.name}: all training pictures are of one class, {only!r}: nothing to tell apart.")
-    if recipe.method == "none":
+    method = recipe.method_for(given=dataset.validation is not None)
+    if method == "none":
         return replace(dataset, validation=None)
-    if recipe.method == "given":
+    if method == "given":
         if dataset.validation is None:
             raise DataError(f"{dataset.name} comes without a validation split: use the split method 'fraction'.")
         return dataset
     rows = np.arange(len(dataset.train))
-    if recipe.method == "last":
+    if method == "last":
         # Keras's validation_split keeps the first int(n * (1 - fraction)) rows for training.
         first = int(len(rows) * (1 - recipe.fraction))
         train, validation = rows[:first], rows[first:]

@@ -24,7 +24,8 @@ class Evaluation:
         correct, incorrect: pictures; they add up to `n`.
         correct_after_rounding: how many would count as right if probabilities were rounded before `argmax`, a mistake
             seen in tutorials: a row without a probability above one half rounds to zeros, and counts as class 0.
-        report: scikit-learn's classification report: precision, recall, f1-score and support a class, and averages.
+        report: scikit-learn's classification report: precision, recall, f1-score and support of each class under
+            `classes` (apart, since a class may be called `accuracy`), then `accuracy`, `macro avg` and `weighted avg`.
         confusion: pictures by label (row) and prediction (column).
         most_confused: the largest cells off the diagonal.
     """
@@ -53,9 +54,8 @@ def evaluate_probabilities(
     correct = int((predictions == labels).sum())
     every_class = np.arange(len(class_names))
     confusion = confusion_matrix(labels, predictions, labels=every_class)
-    report = classification_report(
-        labels, predictions, labels=every_class, target_names=list(class_names), output_dict=True, zero_division=0
-    )
+    report = classification_report(labels, predictions, labels=every_class, output_dict=True, zero_division=0)
+    by_class = {name: report.pop(str(index)) for index, name in enumerate(class_names)}
     return Evaluation(
         n=len(labels),
         loss=float(cross_entropies(probabilities, labels).mean()),
@@ -64,7 +64,7 @@ def evaluate_probabilities(
         correct=correct,
         incorrect=len(labels) - correct,
         correct_after_rounding=int((np.round(probabilities).argmax(axis=1) == labels).sum()),
-        report=report,
+        report={"classes": by_class, **report},
         confusion=confusion.tolist(),
         most_confused=_most_confused(confusion, class_names),
     )

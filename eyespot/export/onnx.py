@@ -1,10 +1,6 @@
 """Writing `model.onnx`: `uint8` pixels in, logits and probabilities out, class names in the metadata."""
 
-import io
 import json
-import tempfile
-import warnings
-from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +12,13 @@ from onnx import TensorProto, helper
 import eyespot
 from eyespot.backend import keras
 from eyespot.errors import ModelError
-from eyespot.export.onnx_graph import GraphWriter, UnsupportedLayer
+from eyespot.export.onnx_graph import OPSET, GraphWriter, UnsupportedLayer, outputs
 from eyespot.export.onnx_layers import write_layer
+from eyespot.export.onnx_traced import traced_graph
 from eyespot.files import replacing
 from eyespot.inference.predictor import METADATA_KEY, Predictor
 from eyespot.models.graph import trace
 
-OPSET = 20
 IR_VERSION = 10  # what ONNX Runtime 1.23 and later read
 AGREEMENT = 1e-4
 
@@ -45,7 +41,7 @@ def write_onnx(
     try:
         graph = _own_graph(model)
     except UnsupportedLayer as unsupported:
-        graph = _traced_graph(model, unsupported)
+        graph = traced_graph(model, unsupported)
     height, width, channels = sample.shape[1:]
     written = helper.make_model(
         graph,
@@ -77,42 +73,9 @@ def _own_graph(model: keras.Model) -> onnx.GraphProto:
         writer.nodes,
         "eyespot",
         [helper.make_tensor_value_info(pixels, TensorProto.UINT8, ["n", *size])],
-        _outputs(model),
+        outputs(model),
         writer.initializers,
     )
-
-
-def _traced_graph(model: keras.Model, unsupported: UnsupportedLayer) -> onnx.GraphProto:
-    """Keras's export, with the same two outputs: log(probabilities) are logits of these probabilities."""
-    example = np.zeros((1, *model.inputs[0].shape[1:]), model.inputs[0].dtype)
-    said = io.StringIO()
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad(), redirect_stdout(said):
-        warnings.simplefilter("ignore")  # the tracer warns of every number it freezes; the proof on two batches decides
-        model(example, training=False)
-        try:
-            model.export(Path(folder) / "traced.onnx", format="onnx", verbose=False, opset_version=OPSET)
-        except Exception as error:
-            raise ModelError(
-                f"The model cannot be written as ONNX, and so not used for prediction: eyespot's own export does not "
-                f"know its {unsupported}, and Keras's fails ({str(error).strip().splitlines()[0]})."
-            ) from error
-        graph = onnx.load(Path(folder) / "traced.onnx").graph
-    writer = GraphWriter()
-    floor = writer.constant("smallest_probability", np.float32(np.finfo(np.float32).tiny))
-    (clipped,) = writer.node("Max", [graph.output[0].name, floor])
-    writer.node("Log", [clipped], outputs=["logits"])
-    writer.probabilities("logits")
-    graph.node.extend(writer.nodes)
-    graph.initializer.extend(writer.initializers)
-    del graph.output[:]
-    graph.output.extend(_outputs(model))
-    graph.input[0].type.tensor_type.shape.dim[0].dim_param = "n"
-    return graph
-
-
-def _outputs(model: keras.Model) -> list[onnx.ValueInfoProto]:
-    shape = ["n", model.outputs[0].shape[1]]
-    return [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("logits", "probabilities")]
 
 
 def _prove(model: keras.Model, path: Path, sample: UInt8[np.ndarray, "n height width channels"]) -> None:

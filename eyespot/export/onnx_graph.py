@@ -11,6 +11,7 @@ from eyespot.backend import keras
 from eyespot.models.graph import Call
 
 activations = keras.activations
+OPSET = 20
 IMAGE_RANK = 4
 TO_CHANNELS_FIRST = [0, 3, 1, 2]
 TO_CHANNELS_LAST = [0, 2, 3, 1]
@@ -116,3 +117,9 @@ class GraphWriter:
             raise UnsupportedLayer("softmax over a picture's channels")
         (result,) = self.node(kind, [name], **attributes)
         return self.mark(result) if name in self._channels_first else result
+
+
+def outputs(model: keras.Model) -> list[onnx.ValueInfoProto]:
+    """The declarations of a graph's two outputs."""
+    shape = ["n", model.outputs[0].shape[1]]
+    return [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("logits", "probabilities")]

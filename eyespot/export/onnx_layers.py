@@ -15,9 +15,11 @@ from eyespot.models.graph import Call
 
 layers = keras.layers
 
-DOES_NOTHING = (
+DOES_NOTHING = (  # outside training
     layers.Dropout, layers.SpatialDropout2D, layers.GaussianDropout, layers.GaussianNoise, layers.AlphaDropout,
-    layers.ActivityRegularization,
+    layers.ActivityRegularization, layers.Identity, layers.RandomFlip, layers.RandomRotation, layers.RandomTranslation,
+    layers.RandomZoom, layers.RandomShear, layers.RandomPerspective, layers.RandomBrightness, layers.RandomContrast,
+    layers.RandomErasing, layers.RandomGaussianBlur,
 )  # fmt: skip
 
 
@@ -138,6 +140,19 @@ def _batch_normalization(writer: GraphWriter, call: Call) -> str:
     return writer.mark(result) if first else result
 
 
+def _layer_normalization(writer: GraphWriter, call: Call) -> str:
+    layer = call.layer
+    rank = len(call.inputs[0].shape)
+    axes = layer.axis if isinstance(layer.axis, int) else tuple(layer.axis)
+    if axes not in (-1, rank - 1, (-1,), (rank - 1,)) or getattr(layer, "rms_scaling", False):
+        raise UnsupportedLayer(f"LayerNormalization over axis {layer.axis}")
+    numbers, width = keras.ops.convert_to_numpy, call.inputs[0].shape[-1]
+    scale = numbers(layer.gamma) if layer.scale else np.ones(width, np.float32)
+    shift = numbers(layer.beta) if layer.center else np.zeros(width, np.float32)
+    inputs = [writer.input(call, channels_first=False), writer.constant("scale", scale), writer.constant("bias", shift)]
+    return writer.node("LayerNormalization", inputs, axis=-1, epsilon=float(layer.epsilon))[0]
+
+
 def _flatten(writer: GraphWriter, call: Call) -> str:
     return writer.node("Flatten", [writer.input(call, channels_first=False)])[0]
 
@@ -213,6 +228,7 @@ WRITERS: dict[type, Callable[[GraphWriter, Call], str]] = {
     layers.GlobalMaxPooling2D: _global_pool("GlobalMaxPool"),
     layers.GlobalAveragePooling2D: _global_pool("GlobalAveragePool"),
     layers.BatchNormalization: _batch_normalization,
+    layers.LayerNormalization: _layer_normalization,
     layers.Flatten: _flatten,
     layers.Reshape: _reshape,
     layers.Activation: _activation,

@@ -60,10 +60,13 @@ class Predictor:
         written = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if written is None:
             raise ModelError(f"{path} was not written by eyespot: it carries no class names.")
-        metadata = json.loads(written)
-        self.class_names: tuple[str, ...] = tuple(metadata["class_names"])
-        size = metadata["input"]
-        self.input_shape: tuple[int, int, int] = (size["height"], size["width"], size["channels"])
+        try:
+            metadata = json.loads(written)
+            size = metadata["input"]
+            self.class_names: tuple[str, ...] = tuple(metadata["class_names"])
+            self.input_shape: tuple[int, int, int] = (size["height"], size["width"], size["channels"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{path} has damaged metadata ({error}).") from None
         self._input = self._session.get_inputs()[0].name
 
     def probabilities(self, images: UInt8[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n classes"]:

@@ -5,7 +5,7 @@ import math
 from eyespot.backend import keras
 from eyespot.models.graph import Call, trace
 
-CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+layers = keras.layers
 
 
 def multiply_adds(model: keras.Model) -> int:
@@ -14,12 +14,18 @@ def multiply_adds(model: keras.Model) -> int:
 
 
 def _multiply_adds(call: Call) -> int:
+    layer = call.layer
     outputs = math.prod(call.output.shape[1:])
-    if isinstance(call.layer, CONVOLUTIONS):
-        # kernel [height, width, input channels of a group, outputs]; depthwise: [height, width, channels, multiplier]
-        height, width, inputs, _ = call.layer.kernel.shape
-        depthwise = isinstance(call.layer, keras.layers.DepthwiseConv2D)
-        return int(outputs * height * width * (1 if depthwise else inputs))
-    if isinstance(call.layer, keras.layers.Dense):
-        return int(outputs * call.layer.kernel.shape[0])
+    if isinstance(layer, layers.SeparableConv2D):
+        depthwise, pointwise = math.prod(layer.depthwise_kernel.shape), math.prod(layer.pointwise_kernel.shape)
+        return int(outputs // layer.filters * (depthwise + pointwise))
+    if isinstance(layer, layers.Conv2DTranspose):
+        return int(math.prod(call.inputs[0].shape[1:3]) * math.prod(layer.kernel.shape))
+    if isinstance(layer, layers.DepthwiseConv2D):
+        return int(outputs * math.prod(layer.kernel_size))
+    if isinstance(layer, layers.Conv2D):
+        # kernel [height, width, input channels of a group, outputs]
+        return int(outputs * math.prod(layer.kernel.shape[:3]))
+    if isinstance(layer, layers.Dense):
+        return int(outputs * layer.kernel.shape[0])
     return 0

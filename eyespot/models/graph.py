@@ -1,21 +1,24 @@
 """A model's layers in the order they run, with what flows between them."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from eyespot.backend import keras
+from eyespot.errors import ModelError
+
+FUNCTIONAL = type(keras.Model(_tensor := keras.Input((1,)), keras.layers.Identity()(_tensor)))
 
 
 @dataclass(frozen=True)
 class Call:
-    """One use of a layer.
+    """One use of a layer, or of one of Keras's operations (`keras.ops`, or an operator on a symbolic tensor).
 
     Attributes:
         inputs: the symbolic tensors that go in; their identity says which call they came from.
-        output: the symbolic tensor that comes out.
+        output: the symbolic tensor that comes out; of several, the first.
     """
 
-    layer: keras.Layer
+    layer: keras.Operation
     inputs: list[keras.KerasTensor]
     output: keras.KerasTensor
 
@@ -30,18 +33,62 @@ class Graph:
 
 
 def trace(model: keras.Model) -> Graph:
-    """Walks a built Sequential or Functional model.
+    """Walks a built Sequential or Functional model, into the models it is made of.
 
-    The layers are the model's own; `clone_model` (Keras's public way to walk a graph) only supplies the wiring, so the
-    symbolic tensors are the clone's.
+    Raises:
+        ModelError: it is not built of layers, or has several inputs or outputs.
     """
-    found: list[Call] = []
+    if len(getattr(model, "inputs", None) or ()) != 1 or len(model.outputs) != 1:
+        raise ModelError(f"{model.name} must be a built Sequential or Functional model with one input and one output.")
+    walk = _Walk()
+    start = walk.fresh(model.inputs[0])
+    return Graph(start, walk.resolve(model.outputs[0]), walk.calls)
 
-    def record(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
-        output = layer(*args, **kwargs)
-        inputs = [tensor for tensor in keras.tree.flatten((args, kwargs)) if isinstance(tensor, keras.KerasTensor)]
-        found.append(Call(model.get_layer(layer.name), inputs, output))
-        return output
 
-    clone = keras.models.clone_model(keras.Model(model.inputs, model.outputs), call_function=record)
-    return Graph(clone.inputs[0], clone.outputs[0], found)
+def all_layers(model: keras.Model) -> Iterator[keras.Layer]:
+    """A model's layers, and those of the models it is made of, in order."""
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from all_layers(layer)
+
+
+@dataclass
+class _Walk:
+    """The calls so far.
+
+    Every value gets a fresh symbolic tensor, since a model inside a model may be used twice, and its own tensors then
+    stand for two values each.
+    """
+
+    calls: list[Call] = field(default_factory=list)
+    known: dict[int, keras.KerasTensor] = field(default_factory=dict)  # by id of the model's own symbolic tensor
+
+    def fresh(self, tensor: keras.KerasTensor) -> keras.KerasTensor:
+        """The tensor that stands for a new value."""
+        self.known[id(tensor)] = keras.KerasTensor(tensor.shape, tensor.dtype)
+        return self.known[id(tensor)]
+
+    def resolve(self, tensor: keras.KerasTensor) -> keras.KerasTensor:
+        """The tensor that stands for `tensor`'s value, after the calls it needs."""
+        if id(tensor) not in self.known:
+            # Keras has no public way to the graph; this is how its own `Function` walks it.
+            operation, index, _ = tensor._keras_history
+            node = operation._inbound_nodes[index]
+            inputs = [self.resolve(source) for source in node.input_tensors]
+            if _is_plain(operation) and len(inputs) == len(operation.outputs) == 1:
+                self.known[id(tensor)] = self._inside(operation, inputs[0])
+            else:
+                outputs = [self.fresh(output) for output in node.outputs]
+                self.calls.append(Call(operation, inputs, outputs[0]))
+        return self.known[id(tensor)]
+
+    def _inside(self, model: keras.Model, value: keras.KerasTensor) -> keras.KerasTensor:
+        """The output of a model inside the model, whose own calls are added."""
+        inner = _Walk(self.calls, {id(model.inputs[0]): value})
+        return inner.resolve(model.outputs[0])
+
+
+def _is_plain(operation: keras.Operation) -> bool:
+    """Whether it is a model that does nothing but call its layers."""
+    return type(operation) in (keras.Sequential, FUNCTIONAL)

@@ -7,6 +7,7 @@ from types import ModuleType
 
 from eyespot.backend import keras
 from eyespot.errors import ModelError
+from eyespot.models.graph import all_layers
 from eyespot.models.pixels import Shape
 
 RESCALERS = (keras.layers.Rescaling, keras.layers.Normalization)
@@ -28,7 +29,7 @@ def own_model(name: str, input_shape: Shape, classes: int) -> keras.Model:
     if ".py:" in name:
         model = _from_function(name, input_shape, classes)
     else:
-        model = keras.models.clone_model(load_model(Path(name)))
+        model = _with_fresh_weights(load_model(Path(name)), name)
     check_fits(model, name, input_shape, classes)
     return model
 
@@ -56,8 +57,7 @@ def load_model(path: Path) -> keras.Model:
 
 def check_fits(model: keras.Model, name: str, input_shape: Shape, classes: int) -> None:
     """Raises a ModelError unless the model takes these pictures and gives probabilities for these classes."""
-    if len(model.inputs or ()) != 1 or len(model.outputs or ()) != 1:
-        raise ModelError(f"{name} must be a built model with one input and one output.")
+    check_built(model, name)
     takes, gives = tuple(model.inputs[0].shape[1:]), tuple(model.outputs[0].shape[1:])
     if any(side not in (None, wanted) for side, wanted in zip(takes, input_shape, strict=False)) or len(takes) != len(
         input_shape
@@ -69,6 +69,22 @@ def check_fits(model: keras.Model, name: str, input_shape: Shape, classes: int) 
         raise ModelError(f"{name} must end in softmax: eyespot trains and reports probabilities.")
 
 
+def check_built(model: keras.Model, name: str) -> None:
+    """Raises a ModelError unless the model has one input and one output, known before it is called."""
+    if len(getattr(model, "inputs", None) or ()) != 1 or len(getattr(model, "outputs", None) or ()) != 1:
+        raise ModelError(
+            f"{name} must be a built Sequential or Functional model with one input and one output: begin it with "
+            "keras.Input(input_shape)."
+        )
+
+
+def layers_of_their_own(model: keras.Model) -> list[str]:
+    """The classes of layers that Keras does not have, and whose code a `.keras` file does not carry."""
+    return sorted(
+        {type(layer).__name__ for layer in all_layers(model) if not type(layer).__module__.startswith("keras.")}
+    )
+
+
 def ends_in_softmax(model: keras.Model) -> bool:
     """Whether the last layer turns its input into probabilities."""
     last = model.layers[-1]
@@ -77,7 +93,18 @@ def ends_in_softmax(model: keras.Model) -> bool:
 
 def takes_raw_pixels(model: keras.Model) -> bool:
     """Whether the model rescales 0-255 pixels itself."""
-    return any(isinstance(layer, RESCALERS) for layer in model.layers)
+    return any(isinstance(layer, RESCALERS) for layer in all_layers(model))
+
+
+def _with_fresh_weights(model: keras.Model, name: str) -> keras.Model:
+    """The same architecture, its weights drawn anew; what a Normalization layer has adapted to is kept."""
+    check_built(model, name)
+    fresh = keras.models.clone_model(model)
+    for old, new in zip(all_layers(model), all_layers(fresh), strict=True):
+        if isinstance(old, keras.layers.Normalization) and old.weights:
+            new.set_weights(old.get_weights())
+            new.finalize_state()
+    return fresh
 
 
 def _from_function(name: str, input_shape: Shape, classes: int) -> keras.Model:

@@ -2,7 +2,7 @@
 
 from eyespot.backend import keras
 from eyespot.errors import ModelError
-from eyespot.models.own import check_fits
+from eyespot.models.own import check_built, check_fits
 from eyespot.models.pixels import Shape
 from eyespot.seeds import seed_for
 
@@ -16,12 +16,14 @@ def continue_from(  # noqa: PLR0913 - what to continue from, and what it must fi
         trained: its weights are shared with the result.
         name: what to call it in an error.
         new_head: replace the last dense layer by a fresh one, since it stands for other classes.
-        freeze: leave everything but the head as it is; batch normalisation then runs with its stored statistics.
+        freeze: leave everything but the head as it is (batch normalisation then runs with its stored statistics);
+            otherwise every layer learns, also those that were frozen in the training before.
         seed: of the new head's weights.
 
     Raises:
         ModelError: it takes other pictures, or has no dense head to replace.
     """
+    check_built(trained, name)
     keras.utils.set_random_seed(seed_for(seed, "weights"))
     heads = [layer for layer in trained.layers if isinstance(layer, keras.layers.Dense)]
     if not heads:
@@ -29,10 +31,9 @@ def continue_from(  # noqa: PLR0913 - what to continue from, and what it must fi
     head = heads[-1]
     model = _with_new_head(trained, head, classes) if new_head else trained
     check_fits(model, name, input_shape, classes)
-    if freeze:
-        kept = next(layer for layer in reversed(model.layers) if isinstance(layer, keras.layers.Dense))
-        for layer in model.layers:
-            layer.trainable = layer is kept
+    kept = next(layer for layer in reversed(model.layers) if isinstance(layer, keras.layers.Dense))
+    for layer in model.layers:
+        layer.trainable = layer is kept or not freeze
     return model
 
 

@@ -11,6 +11,7 @@ from eyespot.reporting.style import INK, TEST, TRAIN, VALIDATION, bare, new_figu
 
 SAMPLES = 10
 MOST_CLASSES = 100
+MIDDLE_GREY = 128
 MOST_CELLS = 32  # pixels a side that can still be written out legibly
 GAP = 2
 
@@ -77,9 +78,8 @@ def pixel_values(dataset: Dataset, row: int = 0) -> Figure:
         values = image[..., channel]
         axes.imshow(values, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         bare(axes)
-        threshold = int(values.max()) / 2.5
         for (y, x), value in np.ndenumerate(values):
-            colour = "white" if value < threshold else "black"
+            colour = "white" if value < MIDDLE_GREY else "black"
             axes.text(x, y, str(value), ha="center", va="center", color=colour, fontsize=8)
         name = f", {('red', 'green', 'blue')[channel]}" if channels > 1 else ""
         axes.set_title(f"training picture {row}, label={shorten(label)}{name}{cropped}", color=INK, fontsize=11)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from eyespot.training.history import History
 
 CLOSE_TO_LOWEST = 1.02  # stop at the first epoch whose validation loss is within 2 % of the lowest
-RISE = 1.10  # overfitting: validation loss ends 10 % above its lowest while training loss went on falling
+RISE = 1.10  # overfitting: validation loss ends 10 % above its lowest, and training loss has not risen with it
 ACCURACY_GAP = 0.05  # overfitting: training accuracy ends 5 points above validation accuracy
 STILL_FALLING = 0.90  # underfitting: the last quarter of the epochs lowered the validation loss by 10 % or more
 NOTICEABLE = 0.01  # either change is at least a hundredth of guessing's loss: 10 % of next to nothing is noise
@@ -55,13 +55,16 @@ def diagnose(history: History, classes: int, *, diverged: bool = False) -> Verdi
     """Judges the curves.
 
     Args:
-        history: at least `loss` and `accuracy` an epoch; without `val_loss`, or after a single epoch, only divergence
-            can be told.
+        history: at least `loss` and `accuracy` an epoch; without `val_loss`, or with less than two epochs, only
+            divergence can be told.
         classes: how many there are; ln(classes) is the loss of guessing.
         diverged: the loss stopped being a number.
     """
     train = history.column("loss")
-    if diverged or not train or _worse_than_guessing(train, classes):
+    if not train and not diverged:
+        told = "The training was stopped within its first epoch: there is no curve yet to judge the fit by."
+        return Verdict("not judged", told, "Train for more epochs.")
+    if diverged or _worse_than_guessing(train, classes):
         return _diverged(train, classes)
     validation = history.column("val_loss")
     if not validation:
@@ -89,7 +92,11 @@ def _judge(history: History, train: list[float], validation: list[float], classe
         return verdict("not judged", "One epoch is too short a curve to judge the fit by", "Train for more epochs.")
 
     rise = validation[-1] - lowest
-    if validation[-1] > lowest * RISE and rise > NOTICEABLE * guessing and train[-1] < train[best - 1]:
+    has_risen = validation[-1] > lowest * RISE and rise > NOTICEABLE * guessing
+    if has_risen and train[-1] > train[best - 1] * RISE:
+        told = "Not judged, the training is unstable and both losses have risen"
+        return verdict("not judged", told, "Lower the learning rate; what was best is kept.")
+    if has_risen:
         start = 1 + _last(loss <= lowest * CLOSE_TO_LOWEST for loss in validation)
     elif gaps and gaps[-1] > ACCURACY_GAP:
         start = 1 + _last(gap <= ACCURACY_GAP for gap in gaps)

@@ -13,7 +13,7 @@ from eyespot.data.dataset import Dataset
 from eyespot.recipe import TrainingRecipe
 from eyespot.seeds import seed_for
 from eyespot.training.history import History, Row
-from eyespot.training.program import KerasProgram, Mean
+from eyespot.training.program import Mean, Program
 
 Ending = Literal["completed", "early stopping", "interrupted", "diverged"]
 
@@ -60,7 +60,7 @@ class Outcome:
 
 
 def fit(
-    program: KerasProgram,
+    program: Program,
     dataset: Dataset,
     recipe: TrainingRecipe,
     observers: Sequence[Observer] = (),
@@ -96,7 +96,7 @@ class _Loop:
 
     def __init__(
         self,
-        program: KerasProgram,
+        program: Program,
         dataset: Dataset,
         recipe: TrainingRecipe,
         observers: Sequence[Observer],
@@ -161,7 +161,7 @@ class _Loop:
         steps = math.ceil(self.pictures / self.batch_size)
         train, mean = self.dataset.train, Mean()
         for step, rows in enumerate(batches(self.pictures, self.batch_size, self.recipe.seed, epoch), start=1):
-            mean.add(self.program.train_step(train.images[rows], train.labels[rows]), len(rows))
+            mean.add(self.program.train_step(train, rows, (epoch - 1) * steps + step - 1), len(rows))
             if not math.isfinite(mean.loss):
                 self.ending, self.cut_short_at = "diverged", step
                 break

@@ -1,10 +1,11 @@
 """History: what each epoch gave, one row an epoch."""
 
 import csv
-import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from eyespot.errors import RunError
 
 Row = dict[str, float]
 
@@ -26,20 +27,20 @@ class History:
         """One column, empty where no row has it."""
         return [row[name] for row in self.rows if name in row]
 
-    def best_epoch(self) -> int | None:
-        """The epoch (from 1) of the lowest finite validation loss; None without validation data."""
-        losses = {
-            int(row["epoch"]): row["val_loss"] for row in self.rows if math.isfinite(row.get("val_loss", math.nan))
-        }
-        return min(losses, key=losses.__getitem__) if losses else None
-
     @classmethod
     def read(cls, path: Path) -> "History":
-        """Reads a `history.csv`; a last line that broke off is left out."""
+        """Reads a `history.csv`; a last line that broke off is left out.
+
+        Raises:
+            RunError: it is damaged.
+        """
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         whole = [row for row in rows if None not in row and None not in row.values()]
-        return cls([{name: float(value) for name, value in row.items() if value != ""} for row in whole])
+        try:
+            return cls([{name: float(value) for name, value in row.items() if value != ""} for row in whole])
+        except ValueError as error:
+            raise RunError(f"{path} is damaged: {error}.") from None
 
 
 @dataclass(frozen=True)

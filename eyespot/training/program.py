@@ -1,39 +1,75 @@
-"""What executes the model during training: one step, one evaluation.
+"""What executes the model during training: one step, one evaluation."""
 
-The one seam behind which another engine slips in: `fit` knows nothing else of the model.
-"""
+from typing import Any, Protocol, runtime_checkable
 
-from typing import Any
-
-from jaxtyping import Int64, UInt8
+import numpy as np
+import torch
+from jaxtyping import Int64
 from numpy import ndarray
 
 from eyespot.backend import keras
 from eyespot.data.dataset import Split
 from eyespot.recipe import TrainingRecipe
+from eyespot.seeds import seed_for
 
 EVALUATION_BATCH = 500
+
+
+@runtime_checkable
+class Program(Protocol):
+    """The one seam behind which another engine slips in: `fit` knows nothing else of the model."""
+
+    @property
+    def learning_rate(self) -> float:
+        """The optimizer's current learning rate."""
+
+    def train_step(self, split: Split, rows: Int64[ndarray, " batch"], step: int) -> tuple[float, float]:
+        """One update on some rows of a split.
+
+        Args:
+            step: of the whole training, from 0; what is drawn at random is a function of it and of the seed.
+
+        Returns:
+            The batch's mean loss and accuracy, measured before the weights change.
+        """
+
+    def evaluate(self, split: Split) -> tuple[float, float]:
+        """Mean loss and accuracy over a split, without dropout and without updates."""
+
+    def weights(self) -> list[Any]:
+        """A copy of every weight."""
+
+    def set_weights(self, weights: list[Any]) -> None:
+        """Puts a copy back."""
+
+
+def compile_classifier(model: keras.Model, recipe: TrainingRecipe) -> None:
+    """Compiles a model with the recipe's optimizer, without state yet, and a classifier's loss and accuracy."""
+    options = {} if recipe.learning_rate is None else {"learning_rate": recipe.learning_rate}
+    optimizer = keras.optimizers.get({"class_name": recipe.optimizer, "config": options})
+    model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
 
 
 class KerasProgram:
     """Runs a model's steps through Keras's own `train_on_batch` and `test_on_batch`."""
 
     def __init__(self, model: keras.Model, recipe: TrainingRecipe) -> None:
-        self.model = model
-        options = {} if recipe.learning_rate is None else {"learning_rate": recipe.learning_rate}
-        optimizer = keras.optimizers.get({"class_name": recipe.optimizer, "config": options})
-        model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+        compile_classifier(model, recipe)
+        self.model, self.seed = model, recipe.seed
+        self.generators = [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
 
     @property
     def learning_rate(self) -> float:
         """The optimizer's current learning rate."""
         return float(self.model.optimizer.learning_rate)
 
-    def train_step(
-        self, images: UInt8[ndarray, "batch height width channels"], labels: Int64[ndarray, " batch"]
-    ) -> tuple[float, float]:
+    def train_step(self, split: Split, rows: Int64[ndarray, " batch"], step: int) -> tuple[float, float]:
         """One update; the batch's mean loss and accuracy, measured before the weights change."""
-        return _figures(self.model.train_on_batch(images, labels, return_dict=True))
+        # On PyTorch, Keras draws dropout from PyTorch's global generator, and the rest from a generator a layer.
+        torch.manual_seed(seed_for(self.seed, "dropout", step))
+        for index, generator in enumerate(self.generators):
+            generator.assign(np.array([seed_for(self.seed, "dropout", step, index) >> 1, 0], np.int32))
+        return _figures(self.model.train_on_batch(split.images[rows], split.labels[rows], return_dict=True))
 
     def evaluate(self, split: Split) -> tuple[float, float]:
         """Mean loss and accuracy over a split, without dropout and without updates."""

@@ -75,7 +75,7 @@ def evaluate(run: str | Path | Run, on: str | Dataset | None = None) -> Evaluate
         )
     notes = []
     if on is None:
-        if dataset.fingerprint != opened.environment["dataset_sha256"]:
+        if dataset.fingerprint != opened.environment.get("dataset_sha256"):
             notes.append(f"{dataset.name} has changed since the run was trained: these are not the same pictures.")
         if dataset.test is None:
             dataset = split(dataset, recipe.split, recipe.training.seed)

@@ -1,5 +1,6 @@
 """One model on one split: predictions, figures and pictures, written into the run."""
 
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -51,7 +52,7 @@ def _write_predictions(run: Run, name: str, columns: dict[str, Any]) -> None:
     path = run.path / name
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.table(columns)
-    if path.exists():
+    with suppress(FileNotFoundError, pa.ArrowInvalid):  # where it is damaged, it is written afresh
         before = pq.read_table(path)
         table = pa.concat_tables([before.filter(pc.field("split") != columns["split"][0]), table])
     with replacing(path) as temporary:

@@ -23,7 +23,7 @@ class Look:
     figures: list[Path]
 
 
-def look(source: str | Dataset = "digits", output: Path | None = None) -> Look:
+def look(source: str | Dataset = "digits", output: str | Path | None = None) -> Look:
     """Describes a dataset and draws it.
 
     Args:
@@ -47,5 +47,5 @@ def look(source: str | Dataset = "digits", output: Path | None = None) -> Look:
         }
         for name, split in dataset.splits.items()
     }
-    folder = create_run(output, f"look-{dataset.name}").path
+    folder = create_run(Path(output) if output else None, f"look-{dataset.name}").path
     return Look({"dataset": dataset.name, "splits": splits}, draw_look(dataset, folder))

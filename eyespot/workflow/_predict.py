@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def predict(
     run: str | Path | Run,
-    pictures: Sequence[str | Path | bytes],
+    pictures: str | Path | bytes | Sequence[str | Path | bytes],
     top: int = 5,
     on_error: Callable[[PictureError], None] | None = None,
 ) -> "list[Prediction]":
@@ -22,7 +22,7 @@ def predict(
 
     Args:
         run: a run, or its directory.
-        pictures: files, folders (every picture below them, in order), or a picture's bytes.
+        pictures: one or several: a file, a folder (every picture below it, in order), or a picture's bytes.
         top: how many classes to name.
         on_error: told of each picture that cannot be read, which is then left out; None: the first one raises.
 
@@ -32,7 +32,7 @@ def predict(
     """
     predictor = (run if isinstance(run, Run) else open_run(run)).predictor()
     items: list[Path | tuple[str, bytes]] = []
-    for picture in pictures:
+    for picture in [pictures] if isinstance(pictures, str | Path | bytes) else pictures:
         if isinstance(picture, bytes):
             items.append(("-", picture))
             continue

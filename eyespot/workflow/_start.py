@@ -8,7 +8,7 @@ from eyespot.data.dataset import Dataset
 from eyespot.errors import ModelError
 from eyespot.export.onnx import write_onnx
 from eyespot.models.architectures import build
-from eyespot.models.own import load_model
+from eyespot.models.own import check_built, load_model
 from eyespot.models.transfer import continue_from
 from eyespot.recipe import Recipe
 from eyespot.run import open_run
@@ -19,6 +19,8 @@ def starting_model(recipe: Recipe, dataset: Dataset) -> keras.Model:
     wanted, shape, classes = recipe.model, dataset.input_shape, dataset.classes
     seed = recipe.training.seed
     if wanted.start is None:
+        if wanted.name is None:
+            raise ModelError("The recipe names no model, and none to start from.")
         if wanted.freeze:
             raise ModelError(
                 "Freezing leaves fresh random weights as they are: it goes with starting from a trained model."
@@ -28,6 +30,7 @@ def starting_model(recipe: Recipe, dataset: Dataset) -> keras.Model:
         start = Path(wanted.start)
         known = open_run(start).predictor().class_names if start.is_dir() else None
         trained = open_run(start).model() if start.is_dir() else load_model(start)
+        check_built(trained, wanted.start)
         same = known == dataset.class_names if known else trained.outputs[0].shape[-1] == classes
         model = continue_from(trained, wanted.start, shape, classes, new_head=not same, freeze=wanted.freeze, seed=seed)
     with tempfile.TemporaryDirectory() as folder:

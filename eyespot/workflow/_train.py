@@ -16,7 +16,7 @@ from eyespot.errors import DivergedError
 from eyespot.evaluation.metrics import Evaluation
 from eyespot.export.onnx import write_onnx
 from eyespot.files import replacing, write_text
-from eyespot.models.own import takes_raw_pixels
+from eyespot.models.own import layers_of_their_own, takes_raw_pixels
 from eyespot.output import Output
 from eyespot.recipe import Recipe
 from eyespot.reporting.curves import learning_curves
@@ -28,7 +28,7 @@ from eyespot.training.events import EventFiles
 from eyespot.training.fit import Outcome, fit
 from eyespot.training.history import HistoryFile
 from eyespot.training.interrupt import Interrupt
-from eyespot.training.program import KerasProgram
+from eyespot.training.program import KerasProgram, compile_classifier
 from eyespot.training.progress import ProgressDisplay
 from eyespot.workflow._judge import judge
 from eyespot.workflow._start import starting_model
@@ -104,7 +104,8 @@ def train(
     started = time.perf_counter()
     recipe = (recipe or Recipe()).with_options(options)
     whole = load(recipe.dataset if source is None else source)
-    recipe = recipe.model_copy(update={"dataset": whole.name})
+    given = whole.validation is not None
+    recipe = recipe.settled(whole.name, validation_given=given)
     dataset = split(whole, recipe.split, recipe.training.seed)
     batch_size = recipe.training.batch_size_for(len(dataset.train))
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch_size": batch_size})})
@@ -113,7 +114,12 @@ def train(
         run = create_run(Path(output) if output else None, f"{dataset.name}-{_model_stem(recipe)}")
         write_text(run.path / "recipe.yaml", recipe.dump())
         run.write_json("environment.json", describe_environment() | {"dataset_sha256": whole.fingerprint})
-        outcome = _fit(run, model, dataset, recipe, out.open_log(run.path / "log"))
+        out.open_log(run.path / "log")
+        if given and recipe.split.method != "given":
+            out.say(
+                f"Note: the validation data that {whole.name} comes with is left out (--split {recipe.split.method})."
+            )
+        outcome = _fit(run, model, dataset, recipe, out)
         training = _conclude(run, outcome, dataset, started)
         _tell(training, out)
         return training
@@ -121,7 +127,7 @@ def train(
 
 def _model_stem(recipe: Recipe) -> str:
     """The model's name as part of a directory's name."""
-    name = recipe.model.start or recipe.model.name
+    name = recipe.model.start or recipe.model.name or ""
     file, _, function = name.rpartition(".py:")
     stem = function if file else Path(name).stem
     return f"from-{stem}" if recipe.model.start else stem
@@ -140,6 +146,11 @@ def _fit(run: Run, model: keras.Model, dataset: Dataset, recipe: Recipe, out: Ou
         out.say(
             "Note: the model does not rescale pixels; it is given 0-255 as they are. Begin it with Rescaling(1/255)."
         )
+    if own := layers_of_their_own(model):
+        out.say(
+            f"Note: model.keras will not open without the code of {', '.join(own)}; model.onnx, by which eyespot "
+            "predicts, needs nothing."
+        )
     program = KerasProgram(model, training)
     events = EventFiles(run.path / "tensorboard")
     with Interrupt() as interrupted, ProgressDisplay(out.console, out.say, training.epochs) as display:
@@ -147,7 +158,8 @@ def _fit(run: Run, model: keras.Model, dataset: Dataset, recipe: Recipe, out: Ou
         outcome = fit(program, dataset, training, (*written, display), interrupted)
     events.close()
     if outcome.ending == "diverged":
-        _tell_divergence(run, outcome, program.learning_rate, out)
+        _tell_divergence(run, outcome, dataset, program.learning_rate, out)
+    compile_classifier(model, training)  # afresh: the optimizer's state is of the last epoch, the weights may not be
     with replacing(run.path / "model.keras") as path:
         model.save(path)
     with replacing(run.path / "weights.weights.h5") as path:
@@ -157,16 +169,20 @@ def _fit(run: Run, model: keras.Model, dataset: Dataset, recipe: Recipe, out: Ou
     return outcome
 
 
-def _tell_divergence(run: Run, outcome: Outcome, learning_rate: float, out: Output) -> None:
+def _tell_divergence(run: Run, outcome: Outcome, dataset: Dataset, learning_rate: float, out: Output) -> None:
     """Says where the loss was lost; raises where there is nothing to keep."""
-    epoch = len(outcome.history) + 1
+    epoch, lower = len(outcome.history) + 1, min(learning_rate / 10, USUAL_LEARNING_RATE)
     told = (
-        f"The loss became NaN or infinite at step {outcome.steps_done} of epoch {epoch}. Try a lower learning rate, "
-        f"such as {min(learning_rate / 10, USUAL_LEARNING_RATE):.2g} (it was {learning_rate:.2g}), and check that pixels are rescaled."
+        f"The loss or a weight became NaN or infinite at step {outcome.steps_done} of epoch {epoch}. Try a lower "
+        f"learning rate, such as {lower:.2g} (it was {learning_rate:.2g}), and check that pixels are rescaled."
     )
-    if not outcome.kept_epoch:
-        raise DivergedError(f"{told} {run.path} holds the recipe and the log, but no model.")
-    out.say(f"{told} The model after epoch {outcome.kept_epoch} is kept.")
+    if outcome.kept_epoch:
+        out.say(f"{told} The model after epoch {outcome.kept_epoch} is kept.")
+        return
+    out.say(told)
+    verdict = diagnose(outcome.history, dataset.classes, diverged=True)
+    run.write_json("metrics.json", {"verdict": verdict.to_dict()})
+    raise DivergedError(f"{told} {run.path} holds the recipe and the log, but no model.")
 
 
 def _conclude(run: Run, outcome: Outcome, dataset: Dataset, started: float) -> Training:
@@ -192,7 +208,7 @@ def _tell(training: Training, out: Output) -> None:
     out.say(training.verdict.sentence)
     out.say(training.verdict.advice)
     if validation:
-        kept = f"after epoch {training.outcome.kept_epoch}"
+        kept = _when(training.outcome)
         out.say(f"Validation: accuracy {validation.accuracy:.2%}, loss {validation.loss:.4f} ({kept}).")
     if test:
         low, high = test.accuracy_interval
@@ -200,3 +216,10 @@ def _tell(training: Training, out: Output) -> None:
         out.say(f"Test: accuracy {test.accuracy:.2%} ({interval}), loss {test.loss:.4f}.")
     out.say(f"Run: {run}, pictures in {run}/figures, {training.seconds:.1f} s in all.")
     out.say(f"Next: eyespot evaluate {run}")
+
+
+def _when(outcome: Outcome) -> str:
+    """When the model that was kept had its weights."""
+    if outcome.ending == "interrupted" and outcome.steps_done and outcome.kept_epoch == len(outcome.history):
+        return f"at step {outcome.steps_done} of epoch {outcome.kept_epoch + 1}"
+    return f"after epoch {outcome.kept_epoch}"

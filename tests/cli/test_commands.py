@@ -9,7 +9,10 @@ import pytest
 from PIL import Image
 
 from eyespot import Run
+from eyespot.data import shelf
 from eyespot.data.dataset import Dataset
+from eyespot.data.download import RemoteFile
+from eyespot.errors import DownloadError
 from tests.conftest import Answer, needs_real_data
 
 Command = Callable[..., Answer]
@@ -66,11 +69,11 @@ def test_a_mistake_is_one_sentence(
     eyespot: Command, here: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], told: str
 ):
     """A foreseeable mistake: exit code 1, one line on standard error, none on standard output, no run left behind."""
-    from eyespot.data import catalog
 
-    for file in catalog.MNIST.files:
-        object.__setattr__(file, "mirrors", ("http://127.0.0.1:9/",))
-    catalog.MNIST.__dict__.pop("folders", None)
+    def no_network(file: RemoteFile, folder: Path) -> Path:
+        raise DownloadError(f"{file.name} could not be downloaded: no network.")
+
+    monkeypatch.setattr(shelf, "download", no_network)
     answer = eyespot(*arguments)
     assert answer.code == 1
     assert told in answer.err

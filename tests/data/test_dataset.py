@@ -47,3 +47,37 @@ def test_the_fingerprint_is_the_datas():
     first, second = (Dataset("d", ("a", "b"), split([0, 1])) for _ in range(2))
     other = Dataset("d", ("a", "b"), split([1, 1]))
     assert first.fingerprint == second.fingerprint != other.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "told"),
+    [
+        (np.zeros((2, 4, 4, 1), np.float32), np.zeros(2, np.int64), "received float32"),
+        (np.zeros((2, 4, 4), np.uint8), np.zeros(2, np.int64), r"in \[2, 4, 4\]"),
+        (np.zeros((2, 4, 4, 2), np.uint8), np.zeros(2, np.int64), "1 or 3 channels"),
+        (np.zeros((2, 4, 4, 1), np.uint8), np.zeros(2, np.float64), "Labels must be integers"),
+        (np.zeros((2, 4, 4, 1), np.uint8), np.zeros((2, 1), np.int64), r"in \[2, 1\]"),
+    ],
+)
+def test_arrays_must_be_pictures_and_labels(images: np.ndarray, labels: np.ndarray, told: str):
+    """What a user passes as arrays is checked, with what was expected and what was received."""
+    with pytest.raises(DataError, match=told):
+        Split(images, labels)
+
+
+def test_labels_of_any_integer_type():
+    """Labels of another integer type become int64."""
+    assert Split(np.zeros((2, 4, 4, 1), np.uint8), np.array([0, 1], np.uint8)).labels.dtype == np.int64
+
+
+def test_class_names_differ():
+    """Two classes of one name could not be told apart in a report."""
+    with pytest.raises(DataError, match="two classes are named 'a'"):
+        Dataset("d", ("a", "b", "a"), split([0, 1]))
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden"])
+def test_a_name_can_be_a_folders(name: str):
+    """The name becomes part of a path, and must not lead elsewhere."""
+    with pytest.raises(DataError, match="name is letters"):
+        Dataset(name, ("a", "b"), split([0, 1]))

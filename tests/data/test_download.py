@@ -159,3 +159,11 @@ def test_two_processes_fetch_once(server: Server, tmp_path: Path):
         thread.join()
     assert found == [CONTENT] * 4
     assert len(server.ranges) == 1
+
+
+def test_a_poisoned_part_does_not_condemn_the_server(server: Server, tmp_path: Path):
+    """Wrong first bytes, as a login page leaves them, are thrown away, and the server is asked again from the start."""
+    file = published(server.address)
+    (tmp_path / f"{file.name}.part").write_bytes(b"<html>please log in</html>")
+    assert download(file, tmp_path).read_bytes() == CONTENT
+    assert server.ranges == ["bytes=26-", None]

@@ -149,3 +149,33 @@ def test_a_folder_without_pictures_is_told(tmp_path: Path):
     """An empty folder is an error, not an empty answer."""
     with pytest.raises(PictureError, match="holds no pictures"):
         find_pictures(tmp_path)
+
+
+def test_sixteen_bits_are_not_guessed():
+    """A dark 16-bit picture stays dark: its range is its type's, not its brightest pixel's."""
+    for value in (200, 300):
+        dark = encoded(Image.fromarray(np.full((8, 12), value, np.uint16)))
+        assert int(read_picture(dark, GREY).max()) <= 1
+
+
+def test_floats_from_0_to_1_are_not_black():
+    """A float picture whose values end at 1 is white at 1."""
+    white = encoded(Image.fromarray(np.ones((8, 12), np.float32)), "TIFF")
+    assert int(read_picture(white, GREY).min()) == 255
+
+
+def test_postscript_is_not_run():
+    """EPS would be handed to Ghostscript, a program: it is refused."""
+    with pytest.raises(PictureError, match="is EPS, which is not read"):
+        read_picture(encoded(Image.new("L", (8, 8)), "EPS"), GREY)
+
+
+def test_a_decoder_that_fails_in_any_way_is_told(monkeypatch: pytest.MonkeyPatch):
+    """Crafted files make decoders raise anything; a user sees one sentence."""
+
+    def fail(*_: object) -> None:
+        raise AttributeError("no such thing")
+
+    monkeypatch.setattr(picture.ImageOps, "exif_transpose", fail)
+    with pytest.raises(PictureError, match="truncated or damaged"):
+        read_picture(encoded(Image.new("L", (8, 8))), GREY)

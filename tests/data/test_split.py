@@ -70,3 +70,11 @@ def test_what_cannot_be_divided_is_told(dataset: Dataset, recipe: SplitRecipe, t
     """One class, too few pictures, or no given split: one sentence each."""
     with pytest.raises(DataError, match=told):
         split(dataset, recipe, 0)
+
+
+def test_left_open_the_given_split_is_kept():
+    """A validation split that the dataset comes with is used unless another method is asked for."""
+    whole = numbered(20)
+    dataset = replace(whole, validation=whole.train.take(np.arange(3)))
+    assert rows(split(dataset, SplitRecipe(), seed=0).validation) == [0, 1, 2]
+    assert len(split(dataset, SplitRecipe(method="fraction"), seed=0).train) == 18

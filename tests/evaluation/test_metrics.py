@@ -20,7 +20,12 @@ def test_figures_by_hand():
     found = evaluate_probabilities(PROBABILITIES, LABELS, NAMES)
     assert (found.n, found.correct, found.incorrect, found.accuracy) == (6, 3, 3, 0.5)
     assert found.confusion == [[1, 0, 1], [1, 1, 0], [1, 0, 1]]
-    assert found.report["b"] == {"precision": 1.0, "recall": 0.5, "f1-score": pytest.approx(2 / 3), "support": 2.0}
+    assert found.report["classes"]["b"] == {
+        "precision": 1.0,
+        "recall": 0.5,
+        "f1-score": pytest.approx(2 / 3),
+        "support": 2.0,
+    }
     assert [(pair["label"], pair["predict"], pair["pictures"]) for pair in found.most_confused] == [
         ("c", "a", 1), ("b", "a", 1), ("a", "c", 1)
     ]  # fmt: skip
@@ -42,7 +47,7 @@ def test_the_loss_is_keras_loss():
 def test_a_class_without_pictures_has_figures():
     """A class that does not occur in the labels is reported with zeros, not with an error."""
     found = evaluate_probabilities(PROBABILITIES[:3], LABELS[:3], NAMES)
-    assert found.report["c"]["support"] == 0
+    assert found.report["classes"]["c"]["support"] == 0
 
 
 def test_everything_right_has_no_confusions():

@@ -36,6 +36,11 @@ LAYERS = {
         layers.Activation("selu"), layers.Activation("softplus"), layers.ReLU(max_value=0.8), layers.LeakyReLU(0.3),
         layers.ReLU(negative_slope=0.2),
     ],
+    "augmentation": [
+        layers.RandomFlip(), layers.RandomRotation(0.2), layers.RandomTranslation(0.1, 0.1), layers.RandomZoom(0.2),
+        layers.RandomBrightness(0.2), layers.RandomContrast(0.2),
+    ],
+    "layer normalisation": [layers.LayerNormalization(), layers.Flatten(), layers.LayerNormalization(center=False)],
     "reshape and padding": [layers.ZeroPadding2D(((1, 0), (2, 1))), layers.Conv2D(4, 3), layers.Reshape((-1, 2))],
     "normalisation": [layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 0.5])],
 }  # fmt: skip
@@ -103,6 +108,26 @@ def test_other_layers_are_traced(layer: keras.Layer, tmp_path: Path):
     write_onnx(model, tmp_path / "m.onnx", NAMES, PIXELS[:2])
     expected = keras.ops.convert_to_numpy(model(PIXELS, training=False))
     assert probabilities(tmp_path / "m.onnx", PIXELS) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_traced_model_takes_bytes_too(tmp_path: Path):
+    """A model that declares float pixels is given `uint8` like every other, also where Keras traces it."""
+    start = keras.Input((12, 10, 3))
+    output = layers.Dense(3, activation="softmax")(layers.Flatten()(start / 255 + layers.ReLU()(start - 100)))
+    model = keras.Model(start, output)
+    write_onnx(model, tmp_path / "m.onnx", NAMES, PIXELS)
+    expected = keras.ops.convert_to_numpy(model(PIXELS, training=False))
+    assert probabilities(tmp_path / "m.onnx", PIXELS) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_model_that_cannot_be_written_is_refused_quietly(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    """One sentence names the layer; PyTorch's print of its whole graph does not reach standard output."""
+    start = keras.Input((12, 10, 3), dtype="uint8")
+    spoilt = layers.Rescaling(1 / 255)(start)
+    output = layers.Dense(3, activation="softmax")(layers.Flatten()(keras.ops.fft2((spoilt, spoilt))[0]))
+    with pytest.raises(ModelError, match="FFT2"):
+        write_onnx(keras.Model(start, output), tmp_path / "m.onnx", NAMES, PIXELS)
+    assert capfd.readouterr().out == ""
 
 
 def test_a_subclass_is_not_taken_for_its_parent(tmp_path: Path):

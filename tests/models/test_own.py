@@ -92,3 +92,23 @@ def test_a_model_without_rescaling_is_noticed(file: Path):
     """Whether a model takes raw pixels can be told from its layers."""
     assert takes_raw_pixels(build(f"{file}:fixed", (8, 8, 1), 3))
     assert not takes_raw_pixels(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")]))
+
+
+def test_what_normalization_adapted_to_is_kept(tmp_path: Path):
+    """A `.keras` file's weights are drawn anew, its preprocessing is not."""
+    normalization = keras.layers.Normalization()
+    normalization.adapt(np.random.default_rng(0).integers(50, 110, (20, 8, 8, 1)).astype(np.float32))
+    layers = [keras.Input((8, 8, 1), dtype="uint8"), normalization, keras.layers.Flatten()]
+    model = keras.Sequential([*layers, keras.layers.Dense(3, activation="softmax")])
+    model.save(tmp_path / "m.keras")
+    rebuilt = build(str(tmp_path / "m.keras"), (8, 8, 1), 3)
+    np.testing.assert_allclose(rebuilt.layers[0].mean, keras.ops.convert_to_numpy(normalization.mean), rtol=1e-6)
+    assert not np.allclose(rebuilt.get_weights()[-2], model.get_weights()[-2])
+
+
+def test_an_unbuilt_model_is_told(tmp_path: Path):
+    """A function that returns a model without an input gets a sentence, not a traceback."""
+    path = tmp_path / "unbuilt.py"
+    path.write_text("import keras\ndef net():\n    return keras.Sequential([keras.layers.Dense(3)])\n")
+    with pytest.raises(ModelError, match=r"keras\.Input"):
+        build(f"{path}:net", (8, 8, 1), 3)

@@ -56,3 +56,16 @@ def test_a_model_without_a_head_is_refused():
     model = keras.Sequential([keras.Input(SHAPE), keras.layers.GlobalAveragePooling2D(), keras.layers.Softmax()])
     with pytest.raises(ModelError, match="no dense layer"):
         continue_from(model, "m", SHAPE, 3, new_head=True, freeze=False)
+
+
+def test_frozen_layers_thaw():
+    """A run trained with its body frozen can be continued with all of it: freezing does not stick."""
+    frozen = continue_from(build("cnn", SHAPE, 3), "t", SHAPE, 3, new_head=False, freeze=True)
+    thawed = continue_from(frozen, "t", SHAPE, 3, new_head=False, freeze=False)
+    assert all(layer.trainable for layer in thawed.layers)
+
+
+def test_a_model_that_is_not_built_is_told():
+    """A Sequential that has not seen an input yet cannot be continued from."""
+    with pytest.raises(ModelError, match="must be a built"):
+        continue_from(keras.Sequential([keras.layers.Dense(3)]), "m", SHAPE, 3, new_head=False, freeze=False)

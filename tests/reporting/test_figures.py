@@ -48,11 +48,11 @@ def test_look_draws_any_dataset(names: tuple[str, ...], size: tuple[int, int, in
 
 def test_every_pixel_is_written_in_its_cell():
     """Each value stands in its cell, white on dark and black on light."""
-    image = np.array([[0, 255], [99, 103]], np.uint8).reshape(1, 2, 2, 1)
+    image = np.array([[0, 255], [127, 128]], np.uint8).reshape(1, 2, 2, 1)
     split = Split(np.concatenate([image, image]), np.array([0, 1], np.int64))
     texts = pixel_values(Dataset("d", ("a", "b"), split)).axes[0].texts
     found = [(*text.get_position(), text.get_text(), text.get_color()) for text in texts]
-    assert found == [(0, 0, "0", "white"), (1, 0, "255", "black"), (0, 1, "99", "white"), (1, 1, "103", "black")]
+    assert found == [(0, 0, "0", "white"), (1, 0, "255", "black"), (0, 1, "127", "white"), (1, 1, "128", "black")]
 
 
 def test_the_grid_has_a_row_a_class():

@@ -70,11 +70,10 @@ def test_small_numbers_are_not_read_into():
         assert diagnose(history(loss=[0.5, 0.02, 0.01], val_loss=[0.5, 0.012, last]), classes=10).fit == "good fit"
 
 
-@pytest.mark.parametrize("losses", [[2.2, 1.0, 9.0], [14.5, 14.6, 14.5], []])
+@pytest.mark.parametrize("losses", [[2.2, 1.0, 9.0], [14.5, 14.6, 14.5]])
 def test_divergence_is_seen(losses: list[float]):
-    """A loss that ends worse than guessing after having been better, that stays far above, or no epoch at all."""
-    rows = history(loss=losses, val_loss=losses) if losses else History()
-    assert diagnose(rows, classes=10).fit == "diverged"
+    """A loss that ends worse than guessing after having been better, or stays far above, is divergence."""
+    assert diagnose(history(loss=losses, val_loss=losses), classes=10).fit == "diverged"
 
 
 def test_what_the_loop_says_counts():
@@ -87,6 +86,25 @@ def test_without_validation_nothing_is_judged():
     verdict = diagnose(history(loss=[1.0, 0.5]), classes=10)
     assert verdict.fit == "not judged"
     assert verdict.stop_epoch is None
+
+
+def test_a_rise_over_a_flat_training_loss_is_overfitting():
+    """Validation loss that more than doubles is no good fit, though dropout keeps the training loss from falling."""
+    verdict = diagnose(history(loss=[0.5, 0.4, 0.41, 0.405], val_loss=[0.3, 0.25, 0.4, 0.6]), classes=10)
+    assert (verdict.fit, verdict.from_epoch) == ("overfitting", 3)
+
+
+def test_both_losses_rising_is_not_overfitting():
+    """Where training loss rises too, the training is unstable: a lower learning rate is advised."""
+    verdict = diagnose(history(loss=[0.5, 0.3, 0.6], val_loss=[0.4, 0.25, 0.6]), classes=10)
+    assert verdict.fit == "not judged"
+    assert "learning rate" in verdict.advice
+
+
+def test_stopped_in_the_first_epoch_is_not_divergence():
+    """No epoch at all is divergence only where the loop says so."""
+    assert diagnose(History(), classes=10).fit == "not judged"
+    assert diagnose(History(), classes=10, diverged=True).fit == "diverged"
 
 
 def test_one_epoch_is_not_judged():

@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from eyespot.backend import keras
 from eyespot.data.dataset import Dataset, Split
 from eyespot.errors import RecipeError
 from eyespot.models.architectures import build
@@ -16,7 +18,7 @@ from eyespot.training.program import KerasProgram
 NAN = float("nan")
 
 
-class Scripted(KerasProgram):
+class Scripted:
     """A program that computes nothing: its losses are given, its one weight counts the updates."""
 
     def __init__(self, validation: list[float], train: Callable[[int], float] = lambda _: 1.0) -> None:
@@ -26,7 +28,8 @@ class Scripted(KerasProgram):
 
     learning_rate = 0.1
 
-    def train_step(self, images: Any, labels: Any) -> tuple[float, float]:
+    def train_step(self, split: Split, rows: Any, step: int) -> tuple[float, float]:
+        assert step == self.updates  # the steps of all epochs are counted through
         self.updates += 1
         return self.train(self.updates), 0.5
 
@@ -191,3 +194,21 @@ def test_a_real_divergence_is_caught(bars: Dataset):
     recipe = TrainingRecipe(epochs=3, optimizer="sgd", learning_rate=1e30)
     program = KerasProgram(build("mlp", bars.input_shape, bars.classes), recipe)
     assert fit(program, bars, recipe).ending == "diverged"
+
+
+def noisy_loss(bars: Dataset, step: int, seed: int) -> float:
+    """The loss of one step of a network full of noise, its weights always the same."""
+    layers = keras.layers
+    stack = [layers.Rescaling(1 / 255), layers.SpatialDropout2D(0.5), layers.GaussianNoise(1), layers.Flatten()]
+    model = keras.Sequential(
+        [keras.Input((8, 8, 1)), *stack, layers.Dropout(0.5), layers.Dense(3, "softmax", kernel_initializer="ones")]
+    )
+    model.layers[-1].kernel.assign(np.linspace(-1, 1, 192).reshape(64, 3))
+    torch.rand(step + 1)
+    return KerasProgram(model, settings(seed=seed)).train_step(bars.train, np.arange(32), step)[0]
+
+
+def test_what_is_drawn_at_random_is_a_function_of_the_step(bars: Dataset):
+    """Dropout and noise of a step depend on seed and step alone, not on what else has drawn random numbers."""
+    assert noisy_loss(bars, 5, 0) == noisy_loss(bars, 5, 0)
+    assert len({noisy_loss(bars, step, seed) for step, seed in ((5, 0), (6, 0), (5, 1), (6, 1))}) == 4

@@ -9,6 +9,7 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from eyespot.data.dataset import Dataset
+from eyespot.errors import RunError
 from eyespot.models.architectures import build
 from eyespot.training.checkpoint import Checkpoints
 from eyespot.training.events import EventFiles
@@ -36,11 +37,11 @@ def test_a_history_that_breaks_off_is_read_as_far_as_it_goes(tmp_path: Path):
     assert History.read(path).rows == [{"epoch": 1, "loss": 0.5, "accuracy": 0.7}]
 
 
-def test_the_best_epoch_is_the_lowest_validation_loss():
-    """NaN does not win, and without validation data there is none."""
-    rows = [{"epoch": e, "val_loss": loss} for e, loss in enumerate((0.3, float("nan"), 0.2, 0.4), start=1)]
-    assert History(rows).best_epoch() == 3
-    assert History([{"epoch": 1, "loss": 0.1}]).best_epoch() is None
+def test_a_damaged_history_is_refused(tmp_path: Path):
+    """A figure that is no number is told with the file's name."""
+    (tmp_path / "history.csv").write_text("epoch,loss\n1,0.5\n2,0.x\n")
+    with pytest.raises(RunError, match="history.csv is damaged"):
+        History.read(tmp_path / "history.csv")
 
 
 def test_checkpoints_hold_the_last_and_the_best(tmp_path: Path, bars: Dataset):
