@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from eyespot.errors import RunError
 from eyespot.files import write_text
-from eyespot.recipe import Recipe
-from eyespot.training.history import History
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a prediction from a cold start loads none of these but the last
     from eyespot.backend import keras
     from eyespot.inference.predictor import Predictor
+    from eyespot.recipe import Recipe
+    from eyespot.training.history import History
 
 ROOT = Path("runs")
 
@@ -50,13 +50,17 @@ class Run:
         )
 
     @cached_property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> "Recipe":
         """What was asked for."""
+        from eyespot.recipe import Recipe
+
         return Recipe.read(self.file("recipe.yaml"))
 
     @cached_property
-    def history(self) -> History:
+    def history(self) -> "History":
         """What each epoch gave."""
+        from eyespot.training.history import History
+
         return History.read(self.file("history.csv"))
 
     @property

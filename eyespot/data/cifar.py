@@ -5,9 +5,9 @@ plane row by row.
 """
 
 import numpy as np
-from jaxtyping import Int64, UInt8
 
 from eyespot.errors import DataError
+from eyespot.shapes import Int64, UInt8
 
 SIDE = 32
 PIXELS = 3 * SIDE * SIDE

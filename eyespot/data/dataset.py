@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Int64, Shaped
 
 from eyespot.errors import DataError
+from eyespot.shapes import Int64, Shaped
 
 IMAGES_RANK = 4
 

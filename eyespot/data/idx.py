@@ -7,9 +7,9 @@ Two zero bytes, a byte for the element type, a byte for the number of dimensions
 import math
 
 import numpy as np
-from jaxtyping import Int64, Shaped, UInt8
 
 from eyespot.errors import DataError
+from eyespot.shapes import Int64, Shaped, UInt8
 
 ELEMENT_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 IMAGE_RANK = 3

@@ -5,10 +5,10 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from eyespot.errors import PictureError
+from eyespot.shapes import UInt8
 
 NEEDS_A_PROGRAM = frozenset({"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"})  # Pillow hands these on, EPS to Ghostscript
 MAX_PIXELS = 64_000_000  # some 8,000 x 8,000, 256 MB once decoded: more is a mistake or a bomb

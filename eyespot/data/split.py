@@ -41,9 +41,10 @@ def split(dataset: Dataset, recipe: SplitRecipe, seed: int) -> Dataset:
         try:
             train, validation = train_test_split(rows, test_size=recipe.fraction, stratify=labels, random_state=chosen)
         except ValueError as error:
+            hint = " --no-stratify splits without regard to classes." if recipe.stratify else ""
             raise DataError(
                 f"{dataset.name}: its {len(rows):,} training pictures cannot be split by a validation fraction of "
-                f"{recipe.fraction:g}: {error}"
+                f"{recipe.fraction:g}: {str(error).rstrip('.')}.{hint}"
             ) from None
     if not len(train) or not len(validation):
         raise DataError(

@@ -4,10 +4,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
 from sklearn.metrics import classification_report, confusion_matrix
 
 from eyespot.evaluation.intervals import wilson
+from eyespot.shapes import Float32, Float64, Int64
 
 CLIP = 1e-7  # Keras's epsilon: a certain mistake costs 16.1, not infinity
 

@@ -1,15 +1,14 @@
 """Writing `model.onnx`: `uint8` pixels in, logits and probabilities out, class names in the metadata."""
 
+import importlib.metadata
 import json
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
-from jaxtyping import UInt8
 from onnx import TensorProto, helper
 
-import eyespot
 from eyespot.backend import keras
 from eyespot.errors import ModelError
 from eyespot.export.onnx_graph import OPSET, GraphWriter, UnsupportedLayer, outputs
@@ -18,6 +17,7 @@ from eyespot.export.onnx_traced import traced_graph
 from eyespot.files import replacing
 from eyespot.inference.predictor import METADATA_KEY, Predictor
 from eyespot.models.graph import trace
+from eyespot.shapes import UInt8
 
 IR_VERSION = 10  # what ONNX Runtime 1.23 and later read
 AGREEMENT = 1e-4
@@ -48,7 +48,7 @@ def write_onnx(
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="eyespot",
-        producer_version=eyespot.__version__,
+        producer_version=importlib.metadata.version("eyespot"),
     )
     metadata = {
         "class_names": list(class_names),

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from jaxtyping import Float32, UInt8
 
 from eyespot.data.picture import read_picture
 from eyespot.errors import ModelError, PictureError
+from eyespot.shapes import Float32, UInt8
 
 METADATA_KEY = "eyespot"
 BATCH = 256

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, UInt8
 from matplotlib.figure import Figure
 
 from eyespot.data.dataset import Dataset, Split
 from eyespot.reporting.style import INK, TEST, TRAIN, VALIDATION, bare, new_figure, plot_area, save, shorten, show
+from eyespot.shapes import Float64, UInt8
 
 SAMPLES = 10
 MOST_CLASSES = 100

@@ -3,13 +3,13 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int64
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from eyespot.data.dataset import Split
 from eyespot.evaluation.metrics import Evaluation
 from eyespot.reporting.style import INK, TEST, VALIDATION, new_figure, shorten, show
+from eyespot.shapes import Float32, Int64
 
 GALLERY = 25
 COLUMNS = 5

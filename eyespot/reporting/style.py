@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 from matplotlib import font_manager, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eyespot.files import replacing
+from eyespot.shapes import UInt8
 
 TRAIN, VALIDATION, TEST = "#3b6ea8", "#e07b39", "#5a9e6f"
 INK, FAINT = "#22272e", "#c8cdd3"

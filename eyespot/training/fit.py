@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int64
 
 from eyespot.data.dataset import Dataset
 from eyespot.recipe import TrainingRecipe
 from eyespot.seeds import seed_for
+from eyespot.shapes import Int64
 from eyespot.training.history import History, Row
 from eyespot.training.program import Mean, Program
 

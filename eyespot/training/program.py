@@ -4,13 +4,13 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Int64
 from numpy import ndarray
 
 from eyespot.backend import keras
 from eyespot.data.dataset import Split
 from eyespot.recipe import TrainingRecipe
 from eyespot.seeds import seed_for
+from eyespot.shapes import Int64
 
 EVALUATION_BATCH = 500
 

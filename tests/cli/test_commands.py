@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from eyespot import Run
+from eyespot.cli import show
 from eyespot.data import shelf
 from eyespot.data.dataset import Dataset
 from eyespot.data.download import RemoteFile
@@ -230,3 +231,11 @@ def test_mnist_in_one_epoch(eyespot: Command, tmp_path: Path, monkeypatch: pytes
     told = json.loads(answer.out)
     assert told["test_accuracy"] > 0.9
     assert told["run"] == "runs/mnist-mnist-mlp-one-hidden-1"
+
+
+def test_class_names_are_not_markup(capsys: pytest.CaptureFixture[str]):
+    """Square brackets in a class's name are printed as they are, in cells, headers and titles."""
+    drawn = show.table(("[/a]", "[red]"), [("[b]", "[/]")], title="[x]")
+    show.print_table(show.console(as_json=False), drawn)
+    printed = capsys.readouterr().out
+    assert all(text in printed for text in ("[/a]", "[red]", "[b]", "[/]", "[x]"))

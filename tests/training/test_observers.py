@@ -40,7 +40,7 @@ def test_a_history_that_breaks_off_is_read_as_far_as_it_goes(tmp_path: Path):
 def test_a_damaged_history_is_refused(tmp_path: Path):
     """A figure that is no number is told with the file's name."""
     (tmp_path / "history.csv").write_text("epoch,loss\n1,0.5\n2,0.x\n")
-    with pytest.raises(RunError, match="history.csv is damaged"):
+    with pytest.raises(RunError, match=r"history\.csv is damaged"):
         History.read(tmp_path / "history.csv")
 
 
