@@ -9,16 +9,7 @@ ORDER = (
     "data", "models", "engine", "training", "inference", "evaluation", "explanation", "reporting", "export",
     "serving", "study", "workflow", "cli",
 )  # fmt: skip
-BASE = {
-    "errors",
-    "seeds",
-    "shapes",
-    "files",
-    "recipe",
-    "backend",
-    "output",
-    "environment",
-}  # Modules that any package may use.
+# Modules that any package may use.
 BASE = {"errors", "seeds", "shapes", "files", "recipe", "backend", "output", "environment"}
 FILES = sorted(ROOT.rglob("*.py"))
 
