@@ -83,6 +83,10 @@ class TrainingRecipe(Part):
     epochs: int = Field(default=30, ge=1)
     early_stopping: bool = True
     patience: int = Field(default=5, ge=1, description="epochs without a lower validation loss before stopping")
+    engine: Literal["eyespot", "keras"] = Field(default="eyespot", description="what executes the model")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="of the engine; auto: bfloat16 where the processor multiplies it natively"
+    )
     keep: Literal["best", "last"] = Field(default="best", description="best: by validation loss")
     seed: int = Field(default=0, ge=0, lt=2**32)
 

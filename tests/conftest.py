@@ -53,7 +53,7 @@ def run(bars: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run on the bars; tests read it and do not change it."""
     from eyespot.workflow._train import train
 
-    recipe = Recipe.parse({"model": {"name": "mlp"}, "training": {"epochs": 8, "seed": 3}})
+    recipe = Recipe.parse({"model": {"name": "mlp"}, "training": {"epochs": 8, "seed": 3, "precision": "float32"}})
     return train(bars, recipe, tmp_path_factory.mktemp("session") / "bars-mlp").run
 
 

@@ -43,6 +43,10 @@ def train(
     patience: Annotated[
         int | None, typer.Option(help="Epochs to wait for a lower validation loss. Default: 5.")
     ] = None,
+    engine: Annotated[str | None, typer.Option(help="What runs the model: eyespot or keras. Default: eyespot.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="auto, float32 or bfloat16. Default: auto (bfloat16 where it is native).")
+    ] = None,
     keep: Annotated[
         str | None, typer.Option(help="Which epoch's weights: best (validation loss) or last. Default: best.")
     ] = None,
@@ -75,6 +79,8 @@ def train(
         "learning_rate": learning_rate,
         "early_stopping": early_stopping,
         "patience": patience,
+        "engine": engine,
+        "precision": precision,
         "keep": keep,
         "seed": seed,
     }

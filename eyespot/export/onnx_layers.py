@@ -12,6 +12,7 @@ import numpy as np
 from eyespot.backend import keras
 from eyespot.export.onnx_graph import GraphWriter, UnsupportedLayer
 from eyespot.models.graph import Call
+from eyespot.models.padding import same_padding
 
 layers = keras.layers
 
@@ -247,17 +248,7 @@ def _needs_channels_last(layer: keras.Layer) -> None:
 
 
 def _pads(call: Call, window: tuple[int, ...], dilations: tuple[int, ...] = (1, 1)) -> list[int]:
-    """Padding before and after each side, [top, left, bottom, right]: TensorFlow's rule for `same`, as Keras has it."""
-    if call.layer.padding == "valid":
-        return [0, 0, 0, 0]
-    if call.layer.padding != "same":
+    """Padding before and after each side, [top, left, bottom, right]."""
+    if call.layer.padding not in {"same", "valid"}:
         raise UnsupportedLayer(f"padding {call.layer.padding!r}")
-    before, after = [], []
-    for side, size, stride, dilation in zip(
-        call.inputs[0].shape[1:3], window, call.layer.strides, dilations, strict=True
-    ):
-        covered = (-(-side // stride) - 1) * stride + (size - 1) * dilation + 1
-        total = max(0, covered - side)
-        before.append(total // 2)
-        after.append(total - total // 2)
-    return [*before, *after]
+    return list(same_padding(call.layer, call.inputs[0].shape[1:3], window, dilations))

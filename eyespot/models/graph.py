@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from eyespot.backend import keras
 from eyespot.errors import ModelError
@@ -16,11 +17,22 @@ class Call:
     Attributes:
         inputs: the symbolic tensors that go in; their identity says which call they came from.
         output: the symbolic tensor that comes out; of several, the first.
+        node: Keras's own record of the call, with its other arguments.
     """
 
     layer: keras.Operation
     inputs: list[keras.KerasTensor]
     output: keras.KerasTensor
+    node: Any
+
+    def run(self, values: list[Any], *, training: bool) -> Any:
+        """The output for actual `values` of the inputs, as Keras computes it."""
+        by_tensor = {id(tensor): value for tensor, value in zip(self.node.input_tensors, values, strict=True)}
+        args, kwargs = self.node.arguments.fill_in(by_tensor)
+        if "training" in getattr(self.layer, "_call_context_args", ()):
+            kwargs["training"] = training
+        output = self.layer(*args, **kwargs)
+        return output[0] if isinstance(output, list | tuple) else output
 
 
 @dataclass(frozen=True)
@@ -80,7 +92,7 @@ class _Walk:
                 self.known[id(tensor)] = self._inside(operation, inputs[0])
             else:
                 outputs = [self.fresh(output) for output in node.outputs]
-                self.calls.append(Call(operation, inputs, outputs[0]))
+                self.calls.append(Call(operation, inputs, outputs[0], node))
         return self.known[id(tensor)]
 
     def _inside(self, model: keras.Model, value: keras.KerasTensor) -> keras.KerasTensor:

@@ -8,6 +8,7 @@ from numpy import ndarray
 
 from eyespot.backend import keras
 from eyespot.data.dataset import Split
+from eyespot.engine.program import LoweredProgram
 from eyespot.recipe import TrainingRecipe
 from eyespot.seeds import seed_for
 from eyespot.shapes import Int64
@@ -50,18 +51,59 @@ def compile_classifier(model: keras.Model, recipe: TrainingRecipe) -> None:
     model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
 
 
-class KerasProgram:
-    """Runs a model's steps through Keras's own `train_on_batch` and `test_on_batch`."""
+class _OfKerasModel:
+    """What every program on a compiled Keras model shares."""
 
     def __init__(self, model: keras.Model, recipe: TrainingRecipe) -> None:
         compile_classifier(model, recipe)
         self.model, self.seed = model, recipe.seed
-        self.generators = [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
 
     @property
     def learning_rate(self) -> float:
         """The optimizer's current learning rate."""
         return float(self.model.optimizer.learning_rate)
+
+    def weights(self) -> list[Any]:
+        """A copy of every weight."""
+        return [weight.copy() for weight in self.model.get_weights()]
+
+    def set_weights(self, weights: list[Any]) -> None:
+        """Puts a copy back."""
+        self.model.set_weights(weights)
+
+
+class EngineProgram(_OfKerasModel):
+    """Runs a model's steps through the engine.
+
+    Raises:
+        ModelError: the engine cannot lower the model.
+    """
+
+    def __init__(self, model: keras.Model, recipe: TrainingRecipe, dtype: torch.dtype) -> None:
+        super().__init__(model, recipe)
+        self.lowered = LoweredProgram(model, dtype, recipe.seed)
+
+    def train_step(self, split: Split, rows: Int64[ndarray, " batch"], step: int) -> tuple[float, float]:
+        """One update; the batch's mean loss and accuracy, measured before the weights change."""
+        judged = self.lowered.train_step(split.images[rows], split.labels[rows], step)
+        return float(judged.loss), float(judged.accuracy)
+
+    def evaluate(self, split: Split) -> tuple[float, float]:
+        """Mean loss and accuracy over a split, without dropout and without updates."""
+        mean = Mean()
+        for start in range(0, len(split), EVALUATION_BATCH):
+            rows = slice(start, start + EVALUATION_BATCH)
+            judged = self.lowered.evaluate(split.images[rows], split.labels[rows])
+            mean.add((float(judged.loss), float(judged.accuracy)), len(split.labels[rows]))
+        return mean.loss, mean.accuracy
+
+
+class KerasProgram(_OfKerasModel):
+    """Runs a model's steps through Keras's own `train_on_batch` and `test_on_batch`."""
+
+    def __init__(self, model: keras.Model, recipe: TrainingRecipe) -> None:
+        super().__init__(model, recipe)
+        self.generators = [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
 
     def train_step(self, split: Split, rows: Int64[ndarray, " batch"], step: int) -> tuple[float, float]:
         """One update; the batch's mean loss and accuracy, measured before the weights change."""
@@ -79,14 +121,6 @@ class KerasProgram:
             images, labels = split.images[rows], split.labels[rows]
             mean.add(_figures(self.model.test_on_batch(images, labels, return_dict=True)), len(labels))
         return mean.loss, mean.accuracy
-
-    def weights(self) -> list[Any]:
-        """A copy of every weight."""
-        return [weight.copy() for weight in self.model.get_weights()]
-
-    def set_weights(self, weights: list[Any]) -> None:
-        """Puts a copy back."""
-        self.model.set_weights(weights)
 
 
 class Mean:

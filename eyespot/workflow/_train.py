@@ -11,14 +11,15 @@ from eyespot.backend import keras
 from eyespot.data.dataset import Dataset, shape_text
 from eyespot.data.source import load
 from eyespot.data.split import split
+from eyespot.engine.precision import dtype_for
 from eyespot.environment import describe_environment
-from eyespot.errors import DivergedError
+from eyespot.errors import DivergedError, ModelError
 from eyespot.evaluation.metrics import Evaluation
 from eyespot.export.onnx import write_onnx
 from eyespot.files import replacing, write_text
 from eyespot.models.own import layers_of_their_own, takes_raw_pixels
 from eyespot.output import Output
-from eyespot.recipe import Recipe
+from eyespot.recipe import Recipe, TrainingRecipe
 from eyespot.reporting.curves import learning_curves
 from eyespot.reporting.style import save
 from eyespot.run import Run, create_run
@@ -28,7 +29,7 @@ from eyespot.training.events import EventFiles
 from eyespot.training.fit import Outcome, fit
 from eyespot.training.history import HistoryFile
 from eyespot.training.interrupt import Interrupt
-from eyespot.training.program import KerasProgram, compile_classifier
+from eyespot.training.program import EngineProgram, KerasProgram, compile_classifier
 from eyespot.training.progress import ProgressDisplay
 from eyespot.workflow._judge import judge
 from eyespot.workflow._start import starting_model
@@ -151,7 +152,7 @@ def _fit(run: Run, model: keras.Model, dataset: Dataset, recipe: Recipe, out: Ou
             f"Note: model.keras will not open without the code of {', '.join(own)}; model.onnx, by which eyespot "
             "predicts, needs nothing."
         )
-    program = KerasProgram(model, training)
+    program = _program(model, training, out)
     events = EventFiles(run.path / "tensorboard")
     with Interrupt() as interrupted, ProgressDisplay(out.console, out.say, training.epochs) as display:
         written = (HistoryFile(run.path / "history.csv"), Checkpoints(model, run.path / "checkpoints"), events)
@@ -167,6 +168,22 @@ def _fit(run: Run, model: keras.Model, dataset: Dataset, recipe: Recipe, out: Ou
     sample = dataset.train.images[:ONNX_PROOF_PICTURES]
     write_onnx(model, run.path / "model.onnx", dataset.class_names, sample)
     return outcome
+
+
+def _program(model: keras.Model, recipe: TrainingRecipe, out: Output) -> EngineProgram | KerasProgram:
+    """What executes the model; Keras itself where that is asked for, or where the engine cannot."""
+    if recipe.engine == "eyespot":
+        dtype = dtype_for(recipe.precision)
+        try:
+            program = EngineProgram(model, recipe, dtype)
+        except ModelError as error:
+            out.say(f"Note: Keras runs this model, not the engine: {error}")
+        else:
+            left = {name for name, how in program.lowered.lowering if how == "Keras"}
+            told = f", but Keras runs {', '.join(sorted(left))}" if left else ""
+            out.say(f"The engine runs this model in {str(dtype).removeprefix('torch.')}{told}.")
+            return program
+    return KerasProgram(model, recipe)
 
 
 def _tell_divergence(run: Run, outcome: Outcome, dataset: Dataset, learning_rate: float, out: Output) -> None:

@@ -279,3 +279,22 @@ def test_the_saved_optimizer_starts_afresh(run: Run):
     """The model is compiled, but carries no optimizer state of another epoch than its weights'."""
     model = run.path / "model.keras"
     assert model.stat().st_size < 1.5 * (run.path / "weights.weights.h5").stat().st_size
+
+
+def test_the_engine_steps_aside(bars: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """A model that the engine cannot run is trained by Keras, with the reason; so is any where Keras is asked for."""
+    path = tmp_path / "mine.py"
+    path.write_text(OWN_LAYER.replace('activation="softmax"', 'activation="softmax", kernel_regularizer="l2"'))
+    train(bars, model=f"{path}:net", epochs=1, output=tmp_path / "a")
+    assert "Keras runs this model, not the engine" in capsys.readouterr().out
+    train(bars, model="mlp", epochs=1, engine="keras", output=tmp_path / "b")
+    assert "The engine runs" not in capsys.readouterr().out
+
+
+def test_layers_the_engine_leaves_to_keras_are_named(bars: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """What runs the model, in which dtype, and which layers run as they are, is printed and logged."""
+    path = tmp_path / "mine.py"
+    path.write_text(OWN_LAYER)
+    run = train(bars, model=f"{path}:net", epochs=1, precision="float32", output=tmp_path / "r").run
+    assert "The engine runs this model in float32, but Keras runs twice" in capsys.readouterr().out
+    assert "in float32" in (run.path / "log").read_text()

@@ -1,0 +1,1 @@
+"""The engine: a Keras model lowered to a PyTorch program that shares its weights."""

@@ -1,0 +1,108 @@
+"""Stage: one piece of a lowered program, with its forward and backward pass written out.
+
+Values flow as Keras has them, `[n, height, width, channels]` or `[n, features]`, contiguous. Backward passes are
+written by hand rather than recorded: on small networks autograd's bookkeeping costs as much as the arithmetic.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from eyespot.backend import keras
+from eyespot.seeds import seed_for
+
+
+class Parameter:
+    """A Keras variable as a tensor that shares its memory, with the gradient of the step under way.
+
+    Attributes:
+        master: the variable's own values, float32.
+        gradient: None until a backward pass reaches it; the sum where several stages use the variable.
+    """
+
+    def __init__(self, variable: keras.Variable, dtype: torch.dtype) -> None:
+        self.variable, self.dtype = variable, dtype
+        self.master: Tensor = variable.value.detach()
+        self.gradient: Tensor | None = None
+        self._copy, self._version = self.master, -1
+
+    @property
+    def value(self) -> Tensor:
+        """The values to compute with: the master itself, or its copy in the dtype of the computation.
+
+        PyTorch counts the changes of a tensor, so the copy is renewed whoever has changed the variable; only its own
+        fused updates are not counted, and tell by `has_changed`.
+        """
+        if self.dtype == self.master.dtype:
+            return self.master
+        if self._version != self.master._version:
+            self._copy, self._version = self.master.to(self.dtype), self.master._version
+        return self._copy
+
+    def has_changed(self) -> None:
+        """The copy is to be renewed."""
+        self._version = -1
+
+    def add(self, gradient: Tensor) -> None:
+        """Takes in a gradient."""
+        self.gradient = gradient if self.gradient is None else self.gradient + gradient
+
+
+class Parameters:
+    """Every variable of a program, each once, although several stages may use it.
+
+    Attributes:
+        dtype: of the computation.
+    """
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self._known: dict[int, Parameter] = {}
+
+    def of(self, variable: keras.Variable, dtype: torch.dtype | None = None) -> Parameter:
+        """The variable's parameter, in the dtype of the computation unless another is asked for."""
+        return self._known.setdefault(id(variable), Parameter(variable, dtype or self.dtype))
+
+    def __iter__(self) -> Iterator[Parameter]:
+        return iter(self._known.values())
+
+
+@dataclass
+class Step:
+    """What the stages of one pass need to know.
+
+    Attributes:
+        training: dropout and batch statistics are on.
+        seed: of the training.
+        number: of the training's steps, from 0; random numbers are a function of it, the seed and the stage.
+    """
+
+    training: bool
+    seed: int = 0
+    number: int = 0
+
+    def generator(self, stage: int) -> torch.Generator:
+        """The random numbers of one stage in this step."""
+        return torch.Generator().manual_seed(seed_for(self.seed, "dropout", self.number, stage))
+
+
+@runtime_checkable
+class Stage(Protocol):
+    """One piece of the program; what its backward pass needs, it keeps from its forward pass.
+
+    Attributes:
+        how: what runs it, for people.
+        parameters: the variables it learns.
+    """
+
+    how: str
+    parameters: list[Parameter]
+
+    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+        """The output."""
+
+    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+        """The gradients of the inputs (None for each unless `wanted`); those of the parameters are added to them."""

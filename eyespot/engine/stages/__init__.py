@@ -1,0 +1,1 @@
+"""The stages a lowered program is made of, one family a file."""

@@ -1,0 +1,71 @@
+"""Two-dimensional convolutions, without their activation."""
+
+import torch
+from torch import Tensor
+
+from eyespot.backend import keras
+from eyespot.engine.stage import Parameters, Step
+from eyespot.models.padding import same_padding
+
+aten = torch.ops.aten
+
+
+class ConvolutionStage:
+    """Conv2D and DepthwiseConv2D, with any padding, stride, dilation and groups."""
+
+    how = "convolution"
+
+    def __init__(self, layer: keras.Layer, input_shape: tuple[int, ...], parameters: Parameters) -> None:
+        self.kernel = parameters.of(layer.kernel)
+        self.bias = parameters.of(layer.bias) if layer.use_bias else None
+        self.parameters = [parameter for parameter in (self.kernel, self.bias) if parameter]
+        self.depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+        self.groups = input_shape[-1] if self.depthwise else layer.groups
+        self.stride, self.dilation = list(layer.strides), list(layer.dilation_rate)
+        top, left, bottom, right = same_padding(layer, input_shape[:2], layer.kernel_size, layer.dilation_rate)
+        self.even = (top, left) == (bottom, right)
+        self.padding = [top, left] if self.even else [0, 0]
+        self.around = [left, right, top, bottom]
+
+    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+        """[n, height, width, channels] to [n, height', width', filters]."""
+        picture = inputs[0].permute(0, 3, 1, 2)
+        self.picture = picture if self.even else torch.constant_pad_nd(picture, self.around)
+        bias = self.bias.value if self.bias else None
+        output = aten.convolution(self.picture, self._weight(), bias, *self._settings())
+        return output.permute(0, 2, 3, 1).contiguous()
+
+    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+        """PyTorch's own gradients of a convolution."""
+        picture, weight = self.picture, self._weight()
+        sizes = [weight.shape[0]] if self.bias else None
+        masks = [wanted, True, self.bias is not None]
+        upstream, of_weight, of_bias = aten.convolution_backward(
+            gradient.permute(0, 3, 1, 2), picture, weight, sizes, *self._settings(), masks
+        )
+        self.kernel.add(self._as_keras(of_weight))
+        if self.bias:
+            self.bias.add(of_bias)
+        if not wanted:
+            return [None]
+        if not self.even:
+            left, right, top, bottom = self.around
+            upstream = upstream[:, :, top : upstream.shape[2] - bottom, left : upstream.shape[3] - right]
+        return [upstream.permute(0, 2, 3, 1).contiguous()]
+
+    def _settings(self) -> tuple[object, ...]:
+        return self.stride, self.padding, self.dilation, False, [0, 0], self.groups
+
+    def _weight(self) -> Tensor:
+        """The kernel as PyTorch wants it, [filters, channels of a group, height, width]."""
+        kernel = self.kernel.value
+        if self.depthwise:  # [height, width, channels, multiplier]
+            return kernel.permute(2, 3, 0, 1).reshape(-1, 1, *kernel.shape[:2])
+        return kernel.permute(3, 2, 0, 1)
+
+    def _as_keras(self, gradient: Tensor) -> Tensor:
+        """The kernel's gradient in Keras's order."""
+        if self.depthwise:
+            height, width, channels, multiplier = self.kernel.master.shape
+            return gradient.reshape(channels, multiplier, height, width).permute(2, 3, 0, 1)
+        return gradient.permute(2, 3, 1, 0)

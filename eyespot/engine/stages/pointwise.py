@@ -1,0 +1,105 @@
+"""Stages that treat every value by itself: rescaling, activations, dropout."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from eyespot.backend import keras
+from eyespot.engine.stage import Parameter, Step
+
+aten = torch.ops.aten
+
+
+class RescalingStage:
+    """x * scale + offset, also of `uint8` pixels."""
+
+    how = "scale"
+
+    def __init__(self, layer: keras.layers.Rescaling, dtype: torch.dtype) -> None:
+        self.parameters: list[Parameter] = []
+        self.scale, self.offset, self.dtype = torch.tensor(layer.scale), torch.tensor(layer.offset), dtype
+
+    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+        """Any shape; computed in float32."""
+        return (inputs[0].float() * self.scale + self.offset).to(self.dtype)
+
+    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+        """A scale."""
+        return [(gradient * self.scale).to(gradient.dtype) if wanted else None]
+
+
+class LeakyReluStage:
+    """x where it is positive, slope * x elsewhere; ReLU has slope 0."""
+
+    how = "activation"
+
+    def __init__(self, slope: float) -> None:
+        self.parameters: list[Parameter] = []
+        self.slope = slope
+
+    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+        """Any shape."""
+        self.values = aten.leaky_relu(inputs[0], self.slope) if self.slope else torch.relu(inputs[0])
+        return self.values
+
+    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+        """By the sign of the output, which is that of the input."""
+        if not wanted:
+            return [None]
+        if self.slope:
+            return [aten.leaky_relu_backward(gradient, self.values, self.slope, True)]
+        return [aten.threshold_backward(gradient, self.values, 0)]
+
+
+class ActivationStage:
+    """Any of Keras's activation functions, differentiated by PyTorch."""
+
+    how = "activation"
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.parameters: list[Parameter] = []
+        self.function = function
+
+    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+        """Any shape."""
+        self.input = inputs[0].detach().requires_grad_(step.training)
+        with torch.set_grad_enabled(step.training):
+            self.output = self.function(self.input)
+        return self.output.detach()
+
+    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+        """PyTorch's."""
+        return [torch.autograd.grad(self.output, self.input, gradient)[0] if wanted else None]
+
+
+class DropoutStage:
+    """Dropout: Srivastava et al. 2014. Kept values are divided by the share that is kept."""
+
+    how = "dropout"
+
+    def __init__(self, layer: keras.layers.Dropout, index: int) -> None:
+        self.parameters: list[Parameter] = []
+        self.rate, self.index = float(layer.rate), index
+        # Sixteen random bits a value: the share that is kept is exact to 1/65536.
+        self.threshold = round(self.rate * 65536) - 32768
+
+    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+        """Any shape; outside training the values as they are."""
+        self.mask: Tensor | None = None
+        if not step.training or not self.rate:
+            return inputs[0]
+        values = inputs[0]
+        words = torch.empty(-(-values.numel() // 4), dtype=torch.int64)
+        # From the lowest int64 on, so that all 64 bits of a draw are random.
+        words.random_(torch.iinfo(torch.int64).min, None, generator=step.generator(self.index))
+        bits = words.view(torch.int16)[: values.numel()].view(values.shape)
+        self.mask = bits.ge(self.threshold).to(values.dtype).mul_(1 / (1 - self.rate))
+        return values * self.mask
+
+    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+        """The same mask."""
+        if not wanted:
+            return [None]
+        return [gradient if self.mask is None else gradient * self.mask]

@@ -1,0 +1,88 @@
+"""Stages that move values without changing them: flatten, reshape, pad, add, concatenate."""
+
+import torch
+from torch import Tensor
+
+from eyespot.backend import keras
+from eyespot.engine.stage import Parameter, Step
+
+
+class ReshapeStage:
+    """Flatten and Reshape."""
+
+    how = "view"
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.parameters: list[Parameter] = []
+        self.shape = shape
+
+    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+        """[n, ...] to [n, *shape]."""
+        self.before = inputs[0].shape
+        return inputs[0].reshape(len(inputs[0]), *self.shape)
+
+    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+        """The shape it had."""
+        return [gradient.reshape(self.before) if wanted else None]
+
+
+class ZeroPaddingStage:
+    """ZeroPadding2D."""
+
+    how = "padding"
+
+    def __init__(self, layer: keras.layers.ZeroPadding2D) -> None:
+        self.parameters: list[Parameter] = []
+        self.rows, self.columns = layer.padding
+
+    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+        """[n, height, width, channels]: zeros around each picture."""
+        return torch.constant_pad_nd(inputs[0], [0, 0, *self.columns, *self.rows])
+
+    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+        """The gradient without the border."""
+        (top, bottom), (left, right) = self.rows, self.columns
+        height, width = gradient.shape[1:3]
+        return [gradient[:, top : height - bottom, left : width - right].contiguous() if wanted else None]
+
+
+class AddStage:
+    """Add."""
+
+    how = "sum"
+
+    def __init__(self) -> None:
+        self.parameters: list[Parameter] = []
+
+    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+        """Any number of inputs; shapes are broadcast as NumPy does."""
+        self.shapes = [value.shape for value in inputs]
+        total = inputs[0]
+        for value in inputs[1:]:
+            total = total + value
+        return total
+
+    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+        """To each input, summed where it was broadcast."""
+        return [gradient.sum_to_size(shape) if wanted else None for shape in self.shapes]
+
+
+class ConcatenateStage:
+    """Concatenate."""
+
+    how = "concatenation"
+
+    def __init__(self, axis: int) -> None:
+        self.parameters: list[Parameter] = []
+        self.axis = axis
+
+    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+        """Any number of inputs."""
+        self.sizes = [value.shape[self.axis] for value in inputs]
+        return torch.cat(inputs, self.axis)
+
+    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+        """To each input its part."""
+        if not wanted:
+            return [None] * len(self.sizes)
+        return [part.contiguous() for part in gradient.split(self.sizes, self.axis)]
