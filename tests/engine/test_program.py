@@ -145,7 +145,7 @@ OPTIMIZERS: dict[str, tuple[Any, str]] = {
     "clipping": (lambda: keras.optimizers.Adam(0.01, clipnorm=0.1), "Keras"),
     "amsgrad": (lambda: keras.optimizers.Adam(0.01, amsgrad=True), "Keras"),
     "centred": (lambda: keras.optimizers.RMSprop(0.01, centered=True), "Keras"),
-    "lion": (lambda: keras.optimizers.Lion(0.001), "Keras"),
+    "adamax": (lambda: keras.optimizers.Adamax(0.01), "Keras"),
 }
 
 

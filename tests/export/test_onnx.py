@@ -96,7 +96,7 @@ def test_every_architecture_is_a_short_graph(name: str, tmp_path: Path):
     write_onnx(
         build(name, (28, 28, 1), 10), tmp_path / "m.onnx", tuple("0123456789"), np.zeros((3, 28, 28, 1), np.uint8)
     )
-    assert len(onnx.load(tmp_path / "m.onnx").graph.node) < 30
+    assert len(onnx.load(tmp_path / "m.onnx").graph.node) < 40
 
 
 @pytest.mark.parametrize(
