@@ -1,30 +1,20 @@
 """Lowering: from a built Keras model to the stages that compute the same."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eyespot.backend import keras
+from eyespot.engine.makers import MAKERS, WITH_ACTIVATION, Site, activation_stages
 from eyespot.engine.stage import Parameters, Stage
-from eyespot.engine.stages.convolution import ConvolutionStage
-from eyespot.engine.stages.dense import DenseStage
+from eyespot.engine.stages.arithmetic import CastStage
 from eyespot.engine.stages.fallback import KerasStage
-from eyespot.engine.stages.normalization import BatchNormalizationStage
-from eyespot.engine.stages.pointwise import ActivationStage, DropoutStage, LeakyReluStage, RescalingStage
-from eyespot.engine.stages.pooling import GlobalAverageStage, MaxPoolStage
-from eyespot.engine.stages.shape import AddStage, ConcatenateStage, ReshapeStage, ZeroPaddingStage
+from eyespot.engine.stages.pointwise import NormalizationStage, RescalingStage
+from eyespot.engine.stages.shape import ReshapeStage
 from eyespot.errors import ModelError
-from eyespot.models.graph import Call, trace
+from eyespot.models.graph import trace
 
 layers = keras.layers
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where a stage is to stand: the call it replaces, which one that is, and the program's variables."""
-
-    call: Call
-    index: int
-    parameters: Parameters
+TAKE_ANY_DTYPE = (RescalingStage, NormalizationStage, ReshapeStage, KerasStage, CastStage)
 
 
 @dataclass(frozen=True)
@@ -55,20 +45,57 @@ def lower(model: keras.Model, parameters: Parameters) -> list[Lowered]:
         ModelError: the model is not built, has several inputs or outputs, or does not end in softmax.
     """
     graph = trace(model)
-    places, learns = {id(graph.input): 0}, [False]
-    lowered: list[Lowered] = []
+    if None in graph.input.shape[1:]:
+        raise ModelError(f"{model.name} takes pictures of any size; the engine runs models for one.")
+    row = _Row(parameters)
+    places = {id(graph.input): 0}
     for index, call in enumerate(graph.calls):
-        inputs = tuple(places[id(tensor)] for tensor in call.inputs)
-        for stage in _stages(Site(call, index, parameters), is_last=call.output is graph.output):
-            trains = any(parameter.variable.trainable for parameter in stage.parameters)
-            wanted = any(learns[place] for place in inputs)
-            learns.append(wanted or trains)
-            lowered.append(Lowered(stage, call.layer.name, inputs, wanted, wanted or trains))
-            inputs = (len(lowered),)
-        places[id(call.output)] = inputs[0]
-    if places[id(graph.output)] != len(lowered):
+        inputs = [places[id(tensor)] for tensor in call.inputs]
+        stages = _stages(Site(call, index, parameters), is_last=call.output is graph.output)
+        places[id(call.output)] = row.add(stages, call.layer.name, inputs, call.output.dtype)
+    if places[id(graph.output)] != len(row.lowered):
         raise ModelError(f"{model.name} has layers after its output.")
-    return lowered
+    _check_whole(model, parameters)
+    return row.lowered
+
+
+class _Row:
+    """The stages so far.
+
+    Attributes:
+        learns: of each value, whether something before it learns.
+        raw: the values that are not in the dtype of the computation: pixels, integers.
+    """
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.lowered: list[Lowered] = []
+        self.learns, self.raw = [False], {0}
+        self._dtype = parameters.dtype
+        self._casts: dict[int, int] = {}
+
+    def add(self, stages: Sequence[Stage], name: str, inputs: Sequence[int], dtype: str) -> int:
+        """Puts a call's stages at the end, one after the other; returns which value is their output."""
+        places = tuple(inputs)
+        for stage in stages:
+            if not isinstance(stage, TAKE_ANY_DTYPE):
+                places = tuple(self._cast(place, name) if place in self.raw else place for place in places)
+            places = (self._append(stage, name, places, dtype),)
+        return places[0]
+
+    def _cast(self, place: int, name: str) -> int:
+        if place not in self._casts:
+            self._casts[place] = self._append(CastStage(self._dtype), name, (place,), "float32")
+        return self._casts[place]
+
+    def _append(self, stage: Stage, name: str, places: tuple[int, ...], dtype: str) -> int:
+        trains = any(parameter.variable.trainable for parameter in stage.parameters)
+        wanted = any(self.learns[place] for place in places)
+        self.learns.append(wanted or trains)
+        self.lowered.append(Lowered(stage, name, places, wanted, wanted or trains))
+        kept = isinstance(stage, ReshapeStage) and places[0] in self.raw
+        if kept or (isinstance(stage, KerasStage) and not dtype.startswith(("float", "bfloat"))):
+            self.raw.add(len(self.lowered))
+        return len(self.lowered)
 
 
 def _stages(site: Site, *, is_last: bool) -> list[Stage]:
@@ -78,19 +105,19 @@ def _stages(site: Site, *, is_last: bool) -> list[Stage]:
     ends = is_last and (type(layer) is layers.Softmax or activation is keras.activations.softmax)
     if is_last and not ends:
         raise ModelError(f"{layer.name}, the last layer, must be softmax or end in it.")
-    if type(layer) in (layers.Softmax, layers.Activation) and ends:
+    if ends and type(layer) in (layers.Softmax, layers.Activation):
         return []
     maker = MAKERS.get(type(layer))  # the exact type: a subclass may compute something else
     made = maker(site) if maker and _is_usual(layer) else None
-    if made is None:
-        if ends:
-            raise ModelError(f"{layer.name}, the last layer, must be Dense or softmax, not {type(layer).__name__}.")
-        return [KerasStage(site.call, site.parameters)]
-    follows = [] if ends or type(layer) not in WITH_ACTIVATION else _activation(activation)
-    return [made, *follows]
+    follows = activation_stages(activation) if type(layer) in WITH_ACTIVATION and not ends else []
+    if made is not None and follows is not None and _in_float32(site, made):
+        return [*made, *follows]
+    if ends:
+        raise ModelError(f"{layer.name}, the last layer, must be Dense or softmax, not {type(layer).__name__}.")
+    return [KerasStage(site.call, site.parameters)]
 
 
-def _is_usual(layer: keras.Layer) -> bool:
+def _is_usual(layer: keras.Operation) -> bool:
     """Whether it computes in float32 on channels that come last, with weights that are used as they are."""
     plain = getattr(layer, "data_format", "channels_last") == "channels_last"
     float32 = getattr(layer, "compute_dtype", "float32") in {"float32", "uint8"}
@@ -99,65 +126,14 @@ def _is_usual(layer: keras.Layer) -> bool:
     return plain and float32 and not regularized and not adapted
 
 
-def _activation(function: Callable[..., object]) -> list[Stage]:
-    if function is keras.activations.linear:
-        return []
-    if function is keras.activations.relu:
-        return [LeakyReluStage(0)]
-    return [ActivationStage(function)]
+def _in_float32(site: Site, made: list[Stage]) -> bool:
+    """Whether Keras would give float32 too; integers have arithmetic of their own."""
+    return site.call.output.dtype == "float32" or all(isinstance(stage, ReshapeStage) for stage in made)
 
 
-def _relu(site: Site) -> Stage | None:
-    layer = site.call.layer
-    if layer.threshold or layer.max_value is not None:
-        return None
-    return LeakyReluStage(float(layer.negative_slope))
-
-
-def _batch_normalization(site: Site) -> Stage | None:
-    layer = site.call.layer
-    axis = layer.axis if isinstance(layer.axis, int) else layer.axis[0]
-    last = axis in (-1, len(site.call.inputs[0].shape) - 1)
-    return BatchNormalizationStage(layer, site.parameters) if last and not layer.renorm else None
-
-
-def _dropout(site: Site) -> Stage | None:
-    layer = site.call.layer
-    return DropoutStage(layer, site.index) if layer.noise_shape is None else None
-
-
-def _convolution(site: Site) -> Stage | None:
-    layer = site.call.layer
-    known = layer.padding in {"same", "valid"}
-    return ConvolutionStage(layer, site.call.inputs[0].shape[1:], site.parameters) if known else None
-
-
-def _plain_activation(site: Site) -> Stage | None:
-    made = _activation(site.call.layer.activation)
-    return made[0] if made else None
-
-
-def _add(site: Site) -> Stage | None:
-    same = len({tuple(tensor.shape) for tensor in site.call.inputs}) == 1
-    return AddStage() if same else None
-
-
-WITH_ACTIVATION = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
-MAKERS: dict[type, Callable[[Site], Stage | None]] = {
-    layers.Rescaling: lambda site: RescalingStage(site.call.layer, site.parameters.dtype),
-    layers.Conv2D: _convolution,
-    layers.DepthwiseConv2D: _convolution,
-    layers.Dense: lambda site: DenseStage(site.call.layer, site.parameters),
-    layers.MaxPooling2D: lambda site: MaxPoolStage(site.call.layer, site.call.inputs[0].shape[1:]),
-    layers.GlobalAveragePooling2D: lambda site: GlobalAverageStage(site.call.layer),
-    layers.BatchNormalization: _batch_normalization,
-    layers.Activation: _plain_activation,
-    layers.ReLU: _relu,
-    layers.LeakyReLU: lambda site: LeakyReluStage(float(site.call.layer.negative_slope)),
-    layers.Dropout: _dropout,
-    layers.Flatten: lambda _: ReshapeStage((-1,)),
-    layers.Reshape: lambda site: ReshapeStage(tuple(site.call.output.shape[1:])),
-    layers.ZeroPadding2D: lambda site: ZeroPaddingStage(site.call.layer),
-    layers.Add: _add,
-    layers.Concatenate: lambda site: ConcatenateStage(site.call.layer.axis),
-}
+def _check_whole(model: keras.Model, parameters: Parameters) -> None:
+    """Raises a ModelError where some weights that the model learns would stay as they are."""
+    known = {id(parameter.variable) for parameter in parameters}
+    left = [variable.path for variable in model.trainable_variables if id(variable) not in known]
+    if left:
+        raise ModelError(f"{model.name} has weights that none of its layers' calls use: {', '.join(left)}.")

@@ -18,17 +18,20 @@ class KerasStage:
         self.parameters = [parameters.of(variable, torch.float32) for variable in variables]
 
     def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
-        """Any shape; computed in float32."""
+        """Any shape; computed in float32, or in integers where those come in."""
         self.inputs = [
             value.detach().float().requires_grad_(step.training) if value.is_floating_point() else value
             for value in inputs
         ]
         with torch.set_grad_enabled(step.training):
             self.output = self.call.run(self.inputs, training=step.training)
-        return self.output.detach().to(self.dtype).contiguous()
+        output = self.output.detach()
+        return (output.to(self.dtype) if output.is_floating_point() else output).contiguous()
 
     def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
         """PyTorch's."""
+        if not self.output.requires_grad:  # nothing flows back through rounding, comparisons and the like
+            return [None] * len(self.inputs)
         values = [value for value in self.inputs if value.requires_grad] if wanted else []
         tensors = [*values, *(parameter.variable.value for parameter in self.parameters)]
         found = torch.autograd.grad(self.output, tensors, gradient.to(self.output.dtype), allow_unused=True)

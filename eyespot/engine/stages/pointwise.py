@@ -1,4 +1,4 @@
-"""Stages that treat every value by itself: rescaling, activations, dropout."""
+"""Stages that treat every value by itself: rescaling, normalization, activations, dropout."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,6 +28,31 @@ class RescalingStage:
     def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
         """A scale."""
         return [(gradient * self.scale).to(gradient.dtype) if wanted else None]
+
+
+class NormalizationStage:
+    """Normalization by mean and variance known before training, also of `uint8` pixels."""
+
+    how = "scale"
+
+    def __init__(self, layer: keras.layers.Normalization, dtype: torch.dtype) -> None:
+        self.parameters: list[Parameter] = []
+        self.dtype, self.inverted = dtype, layer.invert
+        self.mean: Tensor = keras.ops.convert_to_tensor(layer.mean).detach()
+        variance = keras.ops.convert_to_tensor(layer.variance).detach()
+        self.deviation: Tensor = variance.sqrt().clamp(min=keras.config.epsilon())
+
+    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+        """Any shape; computed in float32."""
+        values = inputs[0].float()
+        values = values * self.deviation + self.mean if self.inverted else (values - self.mean) / self.deviation
+        return values.to(self.dtype)
+
+    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+        """A scale."""
+        if not wanted:
+            return [None]
+        return [(gradient * self.deviation if self.inverted else gradient / self.deviation).to(gradient.dtype)]
 
 
 class LeakyReluStage:

@@ -20,6 +20,11 @@ class MaxPoolStage:
         self.window, self.stride = list(layer.pool_size), list(layer.strides)
         top, left, bottom, right = same_padding(layer, input_shape[:2], layer.pool_size)
         self.around = [left, right, top, bottom]
+        height, width = input_shape[0] + top + bottom, input_shape[1] + left + right
+        self.output_sides = (
+            (height - self.window[0]) // self.stride[0] + 1,
+            (width - self.window[1]) // self.stride[1] + 1,
+        )
 
     def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
         """[n, height, width, channels] to [n, height', width', channels]."""
@@ -38,6 +43,63 @@ class MaxPoolStage:
         left, right, top, bottom = self.around
         upstream = upstream[:, :, top : upstream.shape[2] - bottom, left : upstream.shape[3] - right]
         return [upstream.permute(0, 2, 3, 1).contiguous()]
+
+
+class AveragePoolStage:
+    """AveragePooling2D as Keras has it on PyTorch.
+
+    Padding is left out of the average, but where the two sides differ, the border is repeated and counted.
+    """
+
+    how = "average pool"
+
+    def __init__(self, layer: keras.layers.AveragePooling2D, input_shape: tuple[int, ...]) -> None:
+        self.parameters: list[Parameter] = []
+        top, left, bottom, right = same_padding(layer, input_shape[:2], layer.pool_size)
+        self.even = (top, left) == (bottom, right)
+        self.around = [left, right, top, bottom]
+        padding = [top, left] if self.even else [0, 0]
+        # Neither sides rounded up, nor padding counted, nor another divisor.
+        self.settings = list(layer.pool_size), list(layer.strides), padding, False, False, None
+
+    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+        """[n, height, width, channels] to [n, height', width', channels]."""
+        self.before = inputs[0].permute(0, 3, 1, 2)
+        self.picture = self.before if self.even else aten.replication_pad2d(self.before, self.around)
+        return aten.avg_pool2d(self.picture, *self.settings).permute(0, 2, 3, 1).contiguous()
+
+    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+        """An equal share to every pixel of the window."""
+        if not wanted:
+            return [None]
+        upstream = aten.avg_pool2d_backward(gradient.permute(0, 3, 1, 2), self.picture, *self.settings)
+        if not self.even:
+            upstream = aten.replication_pad2d_backward(upstream, self.before, self.around)
+        return [upstream.permute(0, 2, 3, 1).contiguous()]
+
+
+class GlobalMaxStage:
+    """GlobalMaxPooling2D."""
+
+    how = "maximum"
+
+    def __init__(self, layer: keras.layers.GlobalMaxPooling2D) -> None:
+        self.parameters: list[Parameter] = []
+        self.keepdims = layer.keepdims
+
+    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+        """[n, height, width, channels] to [n, channels], or [n, 1, 1, channels]."""
+        self.picture = inputs[0]
+        self.highest = inputs[0].amax((1, 2), keepdim=True)
+        return self.highest if self.keepdims else self.highest[:, 0, 0]
+
+    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+        """To the pixels that have the maximum, in equal shares."""
+        if not wanted:
+            return [None]
+        chosen = self.picture.eq(self.highest)
+        share = gradient.view(self.highest.shape) / chosen.sum((1, 2), keepdim=True)
+        return [chosen * share.to(gradient.dtype)]
 
 
 class GlobalAverageStage:

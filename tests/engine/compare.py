@@ -1,0 +1,57 @@
+"""How the engine's tests compare the lowered program with plain Keras."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from eyespot.backend import keras
+from eyespot.data.dataset import Split
+from eyespot.engine.program import LoweredProgram
+from eyespot.engine.stage import Step
+from eyespot.recipe import TrainingRecipe
+from eyespot.training.program import compile_classifier
+
+
+def compiled(model: keras.Model, **recipe: Any) -> keras.Model:
+    compile_classifier(model, TrainingRecipe(**recipe))
+    return model
+
+
+def hows(program: LoweredProgram) -> set[str]:
+    """All that runs a program's stages."""
+    return {how for _, how in program.lowering}
+
+
+def difference(ours: Any, theirs: Any) -> float:
+    """The norm of the difference, as a share of the norm of the reference."""
+    ours, theirs = (np.asarray(keras.ops.convert_to_numpy(value), np.float64) for value in (ours, theirs))
+    # A bias before a batch normalisation has no gradient but rounding: below 0.1 the difference itself counts.
+    return float(np.linalg.norm(ours - theirs) / max(np.linalg.norm(theirs), 0.1))
+
+
+def agrees(model: keras.Model, pictures: Split, tolerance: float = 1e-5) -> LoweredProgram:
+    """Loss, gradients, outputs and moving statistics on sixteen pictures are those of Keras."""
+    images, labels = torch.tensor(pictures.images[:16]), torch.tensor(pictures.labels[:16])
+    states = [np.array(variable) for variable in model.non_trainable_variables]
+    loss = keras.losses.sparse_categorical_crossentropy(labels, model(images, training=True)).mean()
+    theirs = torch.autograd.grad(loss, [variable.value for variable in model.trainable_variables])
+    moved = [np.array(variable) for variable in model.non_trainable_variables]
+    for variable, state in zip(model.non_trainable_variables, states, strict=True):
+        variable.assign(state)
+    program = LoweredProgram(compiled(model))
+    with torch.no_grad():
+        judged = program.gradients(images, labels, Step(training=True))
+    assert float(judged.loss) == pytest.approx(float(loss.detach()), rel=tolerance, abs=1e-6)
+    by_variable = {id(parameter.variable): parameter.gradient for parameter in program.parameters}
+    for variable, reference in zip(model.trainable_variables, theirs, strict=True):
+        ours = by_variable[id(variable)]
+        assert ours is not None
+        assert difference(ours, reference) < tolerance, variable.path
+    for variable, reference in zip(model.non_trainable_variables, moved, strict=True):
+        if "seed" not in variable.path:
+            assert difference(variable, reference) < tolerance, variable.path
+    outputs = torch.softmax(program.logits(pictures.images[:16]), 1)
+    assert difference(outputs, model(images, training=False).detach()) < tolerance
+    return program
