@@ -26,7 +26,7 @@ test-slow: .venv/installed-dev
 	$(PYTHON) -m venv .venv
 
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) -e .
+	$(PIP) -e ".[fast]"
 	@touch $@
 
 .venv/installed-dev: .venv/installed

@@ -4,11 +4,16 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from jaxtyping import install_import_hook
 
 import tests.typechecker  # noqa: F401 - the hook below looks it up by name
+
+if find_spec("numba"):  # before the hook, which would wrap what Numba is to compile
+    import eyespot.engine.kernels.epilogue
+    import eyespot.engine.kernels.moments  # noqa: F401
 
 install_import_hook("eyespot", "tests.typechecker.check")
 

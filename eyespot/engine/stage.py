@@ -88,6 +88,11 @@ class Step:
         """The random numbers of one stage in this step."""
         return torch.Generator().manual_seed(seed_for(self.seed, "dropout", self.number, stage))
 
+    def keys(self, stage: int) -> tuple[int, int]:
+        """Two 32-bit keys of the same, for kernels that draw for themselves."""
+        first = seed_for(self.seed, "dropout", self.number, stage)
+        return first, seed_for(first, "second key")
+
 
 @runtime_checkable
 class Stage(Protocol):

@@ -19,6 +19,7 @@ class ConvolutionStage:
         self.kernel = parameters.of(layer.kernel)
         self.bias = parameters.of(layer.bias) if layer.use_bias else None
         self.parameters = [parameter for parameter in (self.kernel, self.bias) if parameter]
+        self.sums_bias = True  # unless a fused stage behind it does
         self.depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
         self.groups = input_shape[-1] if self.depthwise else layer.groups
         self.stride, self.dilation = list(layer.strides), list(layer.dilation_rate)
@@ -39,12 +40,12 @@ class ConvolutionStage:
         """PyTorch's own gradients of a convolution."""
         picture, weight = self.picture, self._weight()
         sizes = [weight.shape[0]] if self.bias else None
-        masks = [wanted, True, self.bias is not None]
+        masks = [wanted, True, self.bias is not None and self.sums_bias]
         upstream, of_weight, of_bias = aten.convolution_backward(
             gradient.permute(0, 3, 1, 2), picture, weight, sizes, *self._settings(), masks
         )
         self.kernel.add(self._as_keras(of_weight))
-        if self.bias:
+        if self.bias and self.sums_bias:
             self.bias.add(of_bias)
         if not wanted:
             return [None]

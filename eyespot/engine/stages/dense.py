@@ -16,6 +16,7 @@ class DenseStage:
         self.kernel = parameters.of(layer.kernel)
         self.bias = parameters.of(layer.bias) if layer.use_bias else None
         self.parameters = [parameter for parameter in (self.kernel, self.bias) if parameter]
+        self.sums_bias = True  # unless a fused stage behind it does
 
     def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
         """[..., features] to [..., units]."""
@@ -31,6 +32,6 @@ class DenseStage:
         """Two matrix products and a sum."""
         rows = gradient.reshape(len(self.rows), -1)
         self.kernel.add(self.rows.t() @ rows)
-        if self.bias is not None:
+        if self.bias and self.sums_bias:
             self.bias.add(rows.sum(0))
         return [(rows @ self.kernel.value.t()).view(self.shape) if wanted else None]

@@ -1,0 +1,126 @@
+"""Fusion: runs of stages that one kernel does in one pass over memory.
+
+A convolution, dense layer or batch normalisation and the maximum pool, (leaky) ReLU and dropout that follow it, in any
+order that gives the same numbers. Without Numba (extra `fast`) the stages stay as they are, which only costs speed.
+"""
+
+from collections import Counter
+from dataclasses import replace
+from functools import cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import torch
+
+from eyespot.engine.lowering import Lowered
+from eyespot.engine.stage import Parameters, Stage
+from eyespot.engine.stages.convolution import ConvolutionStage
+from eyespot.engine.stages.dense import DenseStage
+from eyespot.engine.stages.normalization import BatchNormalizationStage
+from eyespot.engine.stages.pointwise import DropoutStage, LeakyReluStage
+from eyespot.engine.stages.pooling import MaxPoolStage
+
+LINEAR = ConvolutionStage | DenseStage
+TAIL = MaxPoolStage | LeakyReluStage | DropoutStage
+LARGEST_WINDOW = 64  # places of a window that fit in the byte an output's backward pass needs
+
+if TYPE_CHECKING:
+    from eyespot.engine.stages.epilogue import Tail
+
+
+@cache
+def why_not() -> str | None:
+    """Why kernels cannot be compiled here; None where they can."""
+    if not find_spec("numba"):
+        return "Numba is not installed (pip install 'eyespot[fast]')"
+    return None
+
+
+def fuse(lowered: list[Lowered], parameters: Parameters) -> list[Lowered]:
+    """The same program in fewer stages; values keep their order, so their places are counted anew."""
+    if why_not():
+        return lowered
+    import numba
+
+    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+    uses = Counter(place for one in lowered for place in one.inputs)
+    fused: list[Lowered] = []
+    places = {0: 0}
+    start = 0
+    while start < len(lowered):
+        head = lowered[start]
+        has_head = isinstance(head.stage, LINEAR | BatchNormalizationStage)
+        followers = _followers(lowered, start + has_head, uses, has_head=has_head)
+        made = _behind(head, followers, parameters) if has_head else _alone(followers) or [head]
+        inputs = tuple(places[place] for place in head.inputs)
+        for one in made:
+            fused.append(replace(one, inputs=inputs))
+            inputs = (len(fused),)
+        start += max(1, has_head + len(followers))
+        places[start] = len(fused)
+    return fused
+
+
+def _followers(lowered: list[Lowered], start: int, uses: Counter[int], *, has_head: bool) -> list[Lowered]:
+    """The stages from here on that one pass can do, each the only one to use what the one before gives."""
+    run: list[Lowered] = []
+    for place, one in enumerate(lowered[start:], start):
+        continues = one.inputs == (place,) and uses[place] == 1 if has_head or run else one.inputs != (0,)
+        if not continues or not _fits([earlier.stage for earlier in run], one.stage):
+            break
+        run.append(one)
+    return run
+
+
+def _fits(before: list[Stage], stage: Stage) -> bool:
+    """Whether a stage may join those: each kind once, no pool after dropout, windows that do not overlap."""
+    if not isinstance(stage, TAIL) or type(stage) in {type(earlier) for earlier in before}:
+        return False
+    if isinstance(stage, MaxPoolStage):
+        small = stage.window[0] * stage.window[1] <= LARGEST_WINDOW
+        return stage.window == stage.stride and small and not any(isinstance(s, DropoutStage) for s in before)
+    return True
+
+
+def _behind(head: Lowered, followers: list[Lowered], parameters: Parameters) -> list[Lowered]:
+    """A linear layer and its epilogue, or batch normalisation with what follows in it."""
+    from eyespot.engine.stages.epilogue import EpilogueStage, NormalizedEpilogueStage
+
+    stage = head.stage
+    if isinstance(stage, BatchNormalizationStage):
+        normalized = NormalizedEpilogueStage(stage.layer, _tail(followers), parameters)
+        return [replace(head, stage=normalized, name=_name([head, *followers]))]
+    if not followers or not isinstance(stage, LINEAR):
+        return [head]
+    stage.sums_bias = False
+    epilogue = EpilogueStage(_tail(followers), stage.bias)
+    return [head, replace(head, stage=epilogue, name=_name(followers), wanted=head.learns)]
+
+
+def _alone(run: list[Lowered]) -> list[Lowered]:
+    from eyespot.engine.stages.epilogue import EpilogueStage
+
+    return [replace(run[0], stage=EpilogueStage(_tail(run), None), name=_name(run))] if run else []
+
+
+def _name(run: list[Lowered]) -> str:
+    return " + ".join(dict.fromkeys(one.name for one in run))
+
+
+def _tail(run: list[Lowered]) -> "Tail":
+    from eyespot.engine.kernels.epilogue import Window
+    from eyespot.engine.stages.epilogue import Tail
+
+    tail = Tail(tuple(one.stage.how for one in run))
+    for one in run:
+        match one.stage:
+            case MaxPoolStage() as pool:
+                left, _, top, _ = pool.around
+                tail = replace(
+                    tail, window=Window(pool.window[0], pool.window[1], top, left), output_sides=pool.output_sides
+                )
+            case LeakyReluStage() as activation:
+                tail = replace(tail, slope=activation.slope)
+            case DropoutStage() as dropout:
+                tail = replace(tail, rate=dropout.rate, index=dropout.index)
+    return tail

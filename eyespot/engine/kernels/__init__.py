@@ -1,0 +1,1 @@
+"""Loops over activations compiled by Numba (extra `fast`); nothing but these files and `fusion` needs it."""

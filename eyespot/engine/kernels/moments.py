@@ -1,0 +1,42 @@
+"""Mean and variance a channel, for batch normalisation."""
+
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+
+from eyespot.engine.kernels.numbers import COMPILED, f32, read
+
+
+@njit(**COMPILED)
+def centred_sums(rows: Any, centre: Any, power: Any, sums: Any) -> None:
+    """Sums over the rows [n, channels] of (value - centre), or of its square where `power` is 2.
+
+    Args:
+        centre: float32 [channels].
+        sums: float32 [chunks, channels], written: each chunk of the rows' sum.
+    """
+    count, channels = rows.shape
+    chunks = len(sums)
+    share = (count + chunks - 1) // chunks
+    for chunk in prange(chunks):
+        total = sums[chunk]
+        total[:] = f32(0)
+        for n in range(chunk * share, min(count, (chunk + 1) * share)):
+            row = rows[n]
+            if power == 1:
+                for c in range(channels):
+                    total[c] += read(row[c]) - centre[c]
+            else:
+                for c in range(channels):
+                    distance = read(row[c]) - centre[c]
+                    total[c] += distance * distance
+
+
+def moments(rows: np.ndarray, chunks: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and (biased) variance of each channel, float32, in two passes: one would cancel where the mean is large."""
+    sums = np.empty((chunks, rows.shape[1]), np.float32)
+    centred_sums(rows, np.zeros(rows.shape[1], np.float32), 1, sums)
+    mean = sums.sum(0) / f32(len(rows))
+    centred_sums(rows, mean, 2, sums)
+    return mean, sums.sum(0) / f32(len(rows))
