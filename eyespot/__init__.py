@@ -1,7 +1,7 @@
 """Eyespot: small image classifiers, from labelled pictures to a model you can trust.
 
-The verbs are functions here and commands in the terminal: `look`, `train`, `evaluate`, `predict`; `load` reads a
-dataset and `open_run` a finished run. Nothing heavy is imported until one of them is used.
+The verbs are functions here and commands in the terminal: `look`, `train`, `evaluate`, `predict`, `doctor`; `load`
+reads a dataset and `open_run` a finished run. Nothing heavy is imported until one of them is used.
 """
 
 import os
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from eyespot.recipe import Recipe as Recipe
     from eyespot.run import Run as Run
     from eyespot.run import open_run as open_run
+    from eyespot.workflow._doctor import doctor as doctor
     from eyespot.workflow._evaluate import evaluate as evaluate
     from eyespot.workflow._look import look as look
     from eyespot.workflow._predict import predict as predict
@@ -33,6 +34,7 @@ _HOMES = {
     "Recipe": "eyespot.recipe",
     "Run": "eyespot.run",
     "Split": "eyespot.data.dataset",
+    "doctor": "eyespot.workflow._doctor",
     "evaluate": "eyespot.workflow._evaluate",
     "load": "eyespot.data.source",
     "look": "eyespot.workflow._look",

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from eyespot import __version__
+from eyespot.cli.doctor import doctor
 from eyespot.cli.evaluate import evaluate
 from eyespot.cli.look import look
 from eyespot.cli.models import models
@@ -23,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (look, train, evaluate, predict, models):
+for command in (look, train, evaluate, predict, models, doctor):
     app.command()(command)
 
 

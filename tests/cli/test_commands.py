@@ -17,7 +17,7 @@ from eyespot.errors import DownloadError
 from tests.conftest import Answer, needs_real_data
 
 Command = Callable[..., Answer]
-VERBS = ("look", "train", "evaluate", "predict", "models")
+VERBS = ("look", "train", "evaluate", "predict", "models", "doctor")
 
 
 @pytest.fixture
@@ -61,6 +61,7 @@ def test_version_and_no_arguments(eyespot: Command):
         (("train", "mnist"), "mnist is not on this machine"),
         (("evaluate", "runs/none"), "There is no run at runs/none"),
         (("predict", "runs/none", "x.png"), "There is no run at runs/none"),
+        (("doctor", "runs/none"), "There is no run at runs/none"),
         (("models", "--input", "28"), "--input must be height x width x channels"),
         (("models", "cn"), "Did you mean 'cnn'"),
         (("train", "--output", "/dev/null/run"), "/dev/null"),

@@ -1,0 +1,35 @@
+"""eyespot doctor"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import eyespot
+from eyespot.cli.show import AsJson, console, emit, print_table, table
+
+
+def doctor(
+    run: Annotated[Path, typer.Argument(help="A run's directory.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what executes a run's model on this machine: layer by layer, the optimizer, the precision, and why.
+
+    Example: eyespot doctor runs/mnist-cnn-1
+    """
+    found = eyespot.doctor(run)
+    if as_json:
+        emit(found.to_dict())
+        return
+    out = console(as_json)
+    rows = [(part.layer, part.how, f"{part.parameters:,}" if part.parameters else "") for part in found.parts]
+    print_table(out, table(("layer", "runs as", "parameters"), rows, title=str(found.run.path), text_columns=2))
+    out.print()
+    left = ", ".join(found.left_to_keras)
+    engine = f"the engine, but Keras runs {left}" if left else "the engine"
+    for line in (
+        f"Runs on: {f'Keras, because {found.reason}' if found.reason else engine}.",
+        f"Optimizer: {found.optimizer}, {'fused' if found.optimizer_how == 'fused' else 'by Keras'}.",
+        f"Precision: {found.precision}: {found.precision_reason}.",
+    ):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
