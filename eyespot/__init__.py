@@ -1,7 +1,8 @@
 """Eyespot: small image classifiers, from labelled pictures to a model you can trust.
 
 The verbs are functions here and commands in the terminal: `look`, `train`, `evaluate`, `predict`, `doctor`; `load`
-reads a dataset and `open_run` a finished run. Nothing heavy is imported until one of them is used.
+reads a dataset and `open_run` a finished run; `accelerate` makes a Keras model of your own run on the engine. Nothing
+heavy is imported until one of them is used.
 """
 
 import os
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from eyespot.data.dataset import Dataset as Dataset
     from eyespot.data.dataset import Split as Split
     from eyespot.data.source import load as load
+    from eyespot.engine.accelerate import accelerate as accelerate
     from eyespot.errors import EyespotError as EyespotError
     from eyespot.recipe import Recipe as Recipe
     from eyespot.run import Run as Run
@@ -34,6 +36,7 @@ _HOMES = {
     "Recipe": "eyespot.recipe",
     "Run": "eyespot.run",
     "Split": "eyespot.data.dataset",
+    "accelerate": "eyespot.engine.accelerate",
     "doctor": "eyespot.workflow._doctor",
     "evaluate": "eyespot.workflow._evaluate",
     "load": "eyespot.data.source",

@@ -1,9 +1,12 @@
 """Softmax, cross-entropy and accuracy in one: the end of every classifier."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from eyespot.backend import keras
 
 SMALLEST = 1e-7  # Keras's epsilon: probabilities are clipped to [1e-7, 1 - 1e-7], and clipped ones have no gradient
 
@@ -33,3 +36,133 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Judged:
     counted = (of_label == clipped).float().div_(len(labels))
     gradient = probabilities.scatter_add_(1, labels[:, None], torch.full_like(of_label, -1.0)).mul_(counted)
     return Judged(-clipped.log().mean(), accuracy, gradient.to(logits.dtype))
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What a compiled loss says of a batch.
+
+    Attributes:
+        loss: the reduced loss, float32.
+        predictions: what Keras's model would have given, [n, classes], float32: probabilities, or logits.
+        gradient: of the loss, with respect to the logits [n, classes]; None where it was not asked for.
+    """
+
+    loss: Tensor
+    predictions: Tensor
+    gradient: Tensor | None
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """Keras's (sparse) categorical cross-entropy, of logits, with its reduction and sample weights.
+
+    Attributes:
+        sparse: labels are class numbers [n]; otherwise distributions [n, classes].
+        from_logits: Keras computes it from logits, so that nothing is clipped, and predictions are logits.
+        smoothing: the share of each label that is spread over all classes; only of distributions.
+        reduction: `sum_over_batch_size` or `mean` (the sum divided by n, whatever the weights), `sum`, or
+            `mean_with_sample_weight` (divided by the sum of the weights).
+    """
+
+    sparse: bool
+    from_logits: bool = False
+    smoothing: float = 0.0
+    reduction: str = "sum_over_batch_size"
+
+    def __call__(
+        self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, *, with_gradient: bool = True
+    ) -> Weighed:
+        """The loss of logits [n, classes], each row counted `weights` [n] times.
+
+        Raises:
+            RuntimeError: PyTorch's, where a label is not the number of a class.
+        """
+        values = logits.float()
+        probabilities = torch.softmax(values, 1)
+        of_rows = self._sparse if self.sparse else self._dense
+        losses, gradient = of_rows(values, probabilities, labels, with_gradient)
+        scale = self._scale(len(labels), weights)
+        losses = losses * scale
+        if gradient is not None:
+            gradient = gradient.mul_(scale[:, None] if isinstance(scale, Tensor) else scale).to(logits.dtype)
+        return Weighed(losses.sum(), values if self.from_logits else probabilities, gradient)
+
+    def _scale(self, count: int, weights: Tensor | None) -> Tensor | float:
+        """What each row's loss is multiplied with before they are summed."""
+        if weights is None:
+            return 1.0 if self.reduction == "sum" else 1 / count
+        if self.reduction == "sum":
+            return weights
+        if self.reduction == "mean_with_sample_weight":
+            total = weights.sum()
+            return torch.where(total == 0, torch.zeros_like(weights), weights / total)
+        return weights / count
+
+    def _sparse(
+        self, values: Tensor, probabilities: Tensor, labels: Tensor, with_gradient: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Each row's loss [n], and its gradient [n, classes]: p - onehot, but nothing where the clip took over."""
+        places = labels[:, None]
+        if self.from_logits:
+            losses = -torch.log_softmax(values, 1).gather(1, places)
+        else:
+            of_label = probabilities.gather(1, places)
+            clipped = of_label.clamp(SMALLEST, 1 - SMALLEST)
+            losses = -clipped.log()
+        if not with_gradient:
+            return losses[:, 0], None
+        gradient = probabilities.scatter_add(1, places, torch.full_like(losses, -1.0))
+        return losses[:, 0], gradient if self.from_logits else gradient.mul_((of_label == clipped).float())
+
+    def _dense(
+        self, values: Tensor, probabilities: Tensor, labels: Tensor, with_gradient: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """The same of distributions; only the terms that are not clipped have a gradient."""
+        targets = labels * (1 - self.smoothing) + self.smoothing / labels.shape[1] if self.smoothing else labels
+        if self.from_logits:
+            losses = -(targets * torch.log_softmax(values, 1)).sum(1)
+        else:
+            clipped = probabilities.clamp(SMALLEST, 1 - SMALLEST)
+            losses = -(targets * clipped.log()).sum(1)
+            targets = targets * (probabilities == clipped)
+        gradient = probabilities * targets.sum(1, keepdim=True) - targets if with_gradient else None
+        return losses, gradient
+
+
+def fused_loss(loss: Any, *, of_probabilities: bool) -> CrossEntropy | None:
+    """What computes a compiled loss straight from logits; None where Keras's own object has to.
+
+    Args:
+        loss: as `compile` takes it: a name, a function, or one of Keras's loss objects.
+        of_probabilities: the model ends in softmax; otherwise it gives the logits themselves.
+    """
+    known = ALIASES.get(loss, loss) if isinstance(loss, str) else loss
+    if isinstance(known, type):
+        known = known()
+    if any(known is function for function in FUNCTIONS):
+        found = CrossEntropy(sparse=known is FUNCTIONS[0])
+    elif type(known) in KINDS and _is_plain(known):
+        settings = known.get_config()
+        found = CrossEntropy(
+            sparse=type(known) is KINDS[0],
+            from_logits=bool(settings["from_logits"]),
+            smoothing=float(settings.get("label_smoothing", 0)),
+            reduction=known.reduction,
+        )
+    else:
+        return None
+    return found if found.from_logits != of_probabilities and keras.config.epsilon() == SMALLEST else None
+
+
+def _is_plain(loss: keras.losses.Loss) -> bool:
+    """Whether every row counts and there is one number in the end."""
+    settings = loss.get_config()
+    whole = settings.get("ignore_class") is None and settings.get("axis", -1) in (-1, 1)
+    return whole and loss.dtype == "float32" and loss.reduction in REDUCTIONS
+
+
+FUNCTIONS = (keras.losses.sparse_categorical_crossentropy, keras.losses.categorical_crossentropy)
+KINDS = (keras.losses.SparseCategoricalCrossentropy, keras.losses.CategoricalCrossentropy)
+ALIASES = {known.__name__: known for known in (*FUNCTIONS, *KINDS)}
+REDUCTIONS = {"sum_over_batch_size", "mean", "sum", "mean_with_sample_weight"}

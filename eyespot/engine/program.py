@@ -1,47 +1,63 @@
 """The lowered program: steps of training and inference over the stages."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from eyespot.backend import keras
+from eyespot.engine.fusion import fuse
 from eyespot.engine.loss import Judged, cross_entropy
 from eyespot.engine.lowering import lower
-from eyespot.engine.optimizers import update_for
-from eyespot.engine.stage import Parameters, Step
+from eyespot.engine.optimizers import Update, update_for
+from eyespot.engine.stage import Parameter, Parameters, Step
 from eyespot.errors import ModelError
+from eyespot.models.graph import FUNCTIONAL, all_layers, trace
 from eyespot.seeds import seed_for
 from eyespot.shapes import Int64, UInt8
+
+# What a subclass, or an attribute of one model, may replace; the stages would then not do what the model does.
+STEPS = ("train_step", "test_step", "predict_step", "compute_loss", "_compute_loss")
+FUNCTIONS = ("make_train_function", "make_test_function", "make_predict_function", "__call__")
 
 
 class LoweredProgram:
     """A classifier's stages, ready to run; the Keras model's variables are its memory.
 
     Args:
-        model: compiled; its loss is taken to be sparse categorical cross-entropy.
+        model: compiled; `train_step` and `evaluate` take its loss to be sparse categorical cross-entropy.
         dtype: of activations and products, float32 or bfloat16; master weights and statistics stay float32.
         seed: of dropout.
+        any_end: also a model that does not end in softmax; its output is then what `forward` gives.
 
     Attributes:
         lowering: of each stage, the layer and what runs it.
         optimizer_how: what runs the optimizer's update.
+        ends_in_softmax: the softmax at the end is left out, and `forward` gives logits.
 
     Raises:
         ModelError: the model does something besides calling its layers (its own training step, losses added to the
-            classifier's), does not end in softmax, or lies on a GPU.
+            classifier's, masks), does not compute in float32, takes pictures of any size, scales its loss, does not
+            end in softmax (unless `any_end`), or lies on a GPU.
     """
 
-    def __init__(self, model: keras.Model, dtype: torch.dtype = torch.float32, seed: int = 0) -> None:
+    def __init__(
+        self, model: keras.Model, dtype: torch.dtype = torch.float32, seed: int = 0, *, any_end: bool = False
+    ) -> None:
         _check(model)
         self.model, self.seed = model, seed
         self.every_parameter = Parameters(dtype)
-        self.stages = lower(model, self.every_parameter)
+        self.ends_in_softmax = not any_end or _ends_in_softmax(model)
+        lowered = lower(model if self.ends_in_softmax else _with_softmax(model), self.every_parameter)
+        self.stages = fuse(lowered, self.every_parameter)
         self.lowering = [(lowered.name, lowered.stage.how) for lowered in self.stages]
         self.input_dtype = getattr(torch, model.inputs[0].dtype)
-        trainable = {id(variable) for variable in model.trainable_variables}
-        self.parameters = [parameter for parameter in self.every_parameter if id(parameter.variable) in trainable]
+        known = {id(parameter.variable): parameter for parameter in self.every_parameter}
+        # In the model's order, which is that of the slots of an optimizer that Keras builds or loads.
+        self.parameters = [known[id(variable)] for variable in model.trainable_variables if id(variable) in known]
         self.generators = [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
-        self.update, self.optimizer_how = update_for(model.optimizer, self.parameters)
+        self.update, self.optimizer_how = _update_for(model.optimizer, self.parameters)
 
     def train_step(
         self, images: UInt8[np.ndarray, "batch height width channels"], labels: Int64[np.ndarray, " batch"], number: int
@@ -58,43 +74,51 @@ class LoweredProgram:
         self._seed_the_layers_of_keras(number)
         with torch.no_grad():
             judged = self.gradients(torch.from_numpy(images), torch.from_numpy(labels), step)
-            self.update()
-            for parameter in self.parameters:
-                parameter.has_changed()
+            self.apply()
         return judged
 
     def gradients(self, images: Tensor, labels: Tensor, step: Step) -> Judged:
         """Runs forward and backward; each parameter then has its gradient."""
+        judged = cross_entropy(self.forward(images, step), labels)
+        self.backward(judged.gradient)
+        return judged
+
+    def forward(self, images: Tensor, step: Step) -> Tensor:
+        """[n, height, width, channels] to the output: logits [n, classes] where the model ends in softmax."""
+        values = [images if images.dtype == self.input_dtype else images.to(self.input_dtype)]
+        for lowered in self.stages:
+            values.append(lowered.stage.forward([values[place] for place in lowered.inputs], step))
+        return values[-1]
+
+    def backward(self, gradient: Tensor) -> None:
+        """From the gradient of the last output of `forward` to that of each parameter."""
         for parameter in self.every_parameter:
             parameter.gradient = None
-        values = self._forward(images, step)
-        judged = cross_entropy(values[-1], labels)
-        waiting: dict[int, Tensor] = {len(self.stages): judged.gradient}
+        waiting: dict[int, Tensor] = {len(self.stages): gradient}
         for place in range(len(self.stages), 0, -1):
-            lowered, gradient = self.stages[place - 1], waiting.pop(place, None)
-            if gradient is None or not lowered.learns:
+            lowered, arrived = self.stages[place - 1], waiting.pop(place, None)
+            if arrived is None or not lowered.learns:
                 continue
-            upstream = lowered.stage.backward(gradient, wanted=lowered.wanted)
+            upstream = lowered.stage.backward(arrived, wanted=lowered.wanted)
             for source, arriving in zip(lowered.inputs, upstream, strict=True):
                 if arriving is not None and source:
                     waiting[source] = waiting[source] + arriving if source in waiting else arriving
-        return judged
+
+    def apply(self) -> None:
+        """The optimizer's update, by the gradients of the last `backward`."""
+        self.update()
+        for parameter in self.parameters:
+            parameter.has_changed()
 
     def logits(self, images: UInt8[np.ndarray, "n height width channels"]) -> Tensor:
         """Inference: [n, classes]."""
         with torch.no_grad():
-            return self._forward(torch.tensor(images), Step(training=False))[-1]
+            return self.forward(torch.tensor(images), Step(training=False))
 
     def evaluate(self, images: UInt8[np.ndarray, "n height width channels"], labels: Int64[np.ndarray, " n"]) -> Judged:
         """Loss and accuracy in inference form."""
         with torch.no_grad():
             return cross_entropy(self.logits(images), torch.tensor(labels))
-
-    def _forward(self, images: Tensor, step: Step) -> list[Tensor]:
-        values = [images if images.dtype == self.input_dtype else images.to(self.input_dtype)]
-        for lowered in self.stages:
-            values.append(lowered.stage.forward([values[place] for place in lowered.inputs], step))
-        return values
 
     def _seed_the_layers_of_keras(self, number: int) -> None:
         """Random numbers of layers that run as they are become functions of the step too."""
@@ -106,10 +130,58 @@ class LoweredProgram:
 
 def _check(model: keras.Model) -> None:
     """Raises a ModelError where the stages would not compute all that Keras does."""
-    if type(model).train_step is not keras.Model.train_step:
-        raise ModelError(f"{model.name} has a training step of its own.")
+    _check_kind(model)
+    for layer in all_layers(model):
+        if layer.compute_dtype in {"float16", "bfloat16", "float64"}:
+            raise ModelError(f"{layer.name} computes in {layer.compute_dtype}, not in float32.")
+        if isinstance(layer, keras.layers.Masking) or getattr(layer, "mask_zero", False):
+            raise ModelError(f"{layer.name} masks values.")
+    if None in model.inputs[0].shape[1:]:
+        raise ModelError(f"{model.name} takes pictures of any size; the engine runs models for one.")
     model(keras.ops.zeros((1, *model.inputs[0].shape[1:]), model.inputs[0].dtype), training=False)
     if model.losses:
         raise ModelError(f"{model.name} adds losses of its own (regularizers).")
     if any(variable.value.device.type != "cpu" for variable in model.variables):
         raise ModelError("the engine does not run on a GPU yet.")
+    optimizer = model.optimizer
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) or getattr(optimizer, "loss_scale_factor", None):
+        raise ModelError(f"{model.name}'s optimizer scales the loss.")
+
+
+def _check_kind(model: keras.Model) -> None:
+    """Raises a ModelError unless it is a Sequential or Functional model that trains as Keras's own do."""
+    kind = type(model)
+    own = any(getattr(kind, name) is not getattr(keras.Model, name) for name in (*STEPS, *FUNCTIONS))
+    if own or any(name in vars(model) for name in STEPS):
+        raise ModelError(f"{model.name} has a training step of its own.")
+    if len(getattr(model, "inputs", None) or ()) != 1 or len(model.outputs) != 1:
+        raise ModelError(f"{model.name} must be a built Sequential or Functional model with one input and one output.")
+    if kind.call not in (keras.Sequential.call, FUNCTIONAL.call):
+        raise ModelError(f"{model.name} has a call of its own.")
+
+
+def _ends_in_softmax(model: keras.Model) -> bool:
+    """Whether its output is a softmax over [n, classes] that `lower` leaves to the loss."""
+    graph = trace(model)
+    layer: Any = next((call.layer for call in graph.calls if call.output is graph.output), None)
+    if len(graph.output.shape) != 2:  # noqa: PLR2004
+        return False
+    if type(layer) is keras.layers.Softmax:
+        return layer.axis in (-1, 1)
+    known = type(layer) in (keras.layers.Dense, keras.layers.Activation)
+    adapted = getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None)
+    return known and not adapted and layer.activation is keras.activations.softmax
+
+
+def _with_softmax(model: keras.Model) -> keras.Model:
+    """The same layers with a softmax after them, which `lower` leaves out again."""
+    softmax = keras.layers.Softmax(name="left_out")
+    return keras.Model(model.inputs[0], softmax(model.outputs[0]), name=model.name)
+
+
+def _update_for(optimizer: keras.optimizers.Optimizer, parameters: list[Parameter]) -> tuple[Update, str]:
+    """As `update_for`; an optimizer that was built for other variables too finds its slots itself."""
+    variables = [parameter.variable for parameter in parameters]
+    if not optimizer.built or [id(v) for v in optimizer._trainable_variables] == [id(v) for v in variables]:
+        return update_for(optimizer, parameters)
+    return lambda: optimizer.apply([parameter.gradient for parameter in parameters], variables), "Keras"
