@@ -6,12 +6,11 @@ order that gives the same numbers. Without Numba (extra `fast`) the stages stay 
 
 from collections import Counter
 from dataclasses import replace
-from functools import cache
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import torch
 
+from eyespot.engine.kernels import why_not
 from eyespot.engine.lowering import Lowered
 from eyespot.engine.stage import Parameters, Stage
 from eyespot.engine.stages.convolution import ConvolutionStage
@@ -26,14 +25,6 @@ LARGEST_WINDOW = 64  # places of a window that fit in the byte an output's backw
 
 if TYPE_CHECKING:
     from eyespot.engine.stages.epilogue import Tail
-
-
-@cache
-def why_not() -> str | None:
-    """Why kernels cannot be compiled here; None where they can."""
-    if not find_spec("numba"):
-        return "Numba is not installed (pip install 'eyespot[fast]')"
-    return None
 
 
 def fuse(lowered: list[Lowered], parameters: Parameters) -> list[Lowered]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from eyespot.backend import keras
+from eyespot.engine.kernels import why_not
 
 SMALLEST = 1e-7  # Keras's epsilon: probabilities are clipped to [1e-7, 1 - 1e-7], and clipped ones have no gradient
 
@@ -28,14 +29,16 @@ class Judged:
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Judged:
     """Sparse categorical cross-entropy of softmax(logits), as Keras computes it from probabilities, in float32."""
-    probabilities = torch.softmax(logits.float(), 1)
-    of_label = probabilities.gather(1, labels[:, None])
-    clipped = of_label.clamp(SMALLEST, 1 - SMALLEST)
-    accuracy = (probabilities.argmax(1) == labels).float().mean()
-    # d(-log p)/d(logits) = p - onehot, but nothing where the clip took over
-    counted = (of_label == clipped).float().div_(len(labels))
-    gradient = probabilities.scatter_add_(1, labels[:, None], torch.full_like(of_label, -1.0)).mul_(counted)
-    return Judged(-clipped.log().mean(), accuracy, gradient.to(logits.dtype))
+    if why_not():
+        weighed = CrossEntropy(sparse=True)(logits, labels)
+        accuracy = (weighed.predictions.argmax(1) == labels).float().mean()
+        return Judged(weighed.loss, accuracy, weighed.gradient)
+    from eyespot.engine.kernels import cross_entropy as kernel
+    from eyespot.engine.kernels.numbers import bits, f32
+
+    gradient = torch.empty_like(logits)
+    loss, right = kernel.cross_entropy(bits(logits), labels.numpy(), f32(SMALLEST), bits(gradient))
+    return Judged(torch.tensor(loss), torch.tensor(right), gradient)
 
 
 @dataclass(frozen=True)

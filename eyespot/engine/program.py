@@ -10,6 +10,7 @@ from eyespot.backend import keras
 from eyespot.engine.fusion import fuse
 from eyespot.engine.loss import Judged, cross_entropy
 from eyespot.engine.lowering import lower
+from eyespot.engine.memory import keep_freed_memory
 from eyespot.engine.optimizers import Update, update_for
 from eyespot.engine.stage import Parameter, Parameters, Step
 from eyespot.errors import ModelError
@@ -46,6 +47,7 @@ class LoweredProgram:
         self, model: keras.Model, dtype: torch.dtype = torch.float32, seed: int = 0, *, any_end: bool = False
     ) -> None:
         _check(model)
+        keep_freed_memory()
         self.model, self.seed = model, seed
         self.every_parameter = Parameters(dtype)
         self.ends_in_softmax = not any_end or _ends_in_softmax(model)
