@@ -1,0 +1,315 @@
+"""What `training.py` compares: one process a peer and network, started as
+
+    KERAS_BACKEND=tensorflow python benchmarks/training_peers.py keras-tensorflow FOLDER
+
+It says when it is ready, then answers each request, a line of JSON on standard input, with one on standard output, and
+sleeps in between. FOLDER holds a job: the network as Keras writes it down, its weights, and pictures.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+PREDICT_BATCH = 500  # eyespot's own for evaluation; Keras's default of 32 would be slower
+CHECKED = 32
+
+
+@dataclass(frozen=True)
+class Job:
+    """A network and how it is trained.
+
+    Attributes:
+        config: the model as `to_json` writes it; it takes `uint8` pixels and ends in softmax.
+        weights: as `get_weights` gives them.
+        parameters: how many numbers they hold.
+        products: its convolutions and matrix products, in order.
+        images: training pictures, `uint8` [n, height, width, channels]; labels [n].
+        unseen: pictures to predict.
+    """
+
+    config: str
+    weights: list[np.ndarray]
+    parameters: int
+    products: list[dict[str, Any]]
+    classes: int
+    batch: int
+    optimizer: str
+    images: np.ndarray
+    labels: np.ndarray
+    unseen: np.ndarray
+
+    @classmethod
+    def read(cls, folder: Path) -> "Job":
+        """From a folder that `training.py` wrote."""
+        settings = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        data = Path(settings.pop("data"))
+        with np.load(folder / "weights.npz") as stored:
+            weights = [stored[name] for name in stored.files]
+        arrays = {name: np.load(data / f"{name}.npy") for name in ("images", "labels", "unseen")}
+        return cls(weights=weights, **settings, **arrays)
+
+
+class Peer(Protocol):
+    """One way to train the network; made with everything imported and the model built."""
+
+    def start(self) -> None:
+        """Compiles whatever it compiles, and makes the first step."""
+
+    def train(self, steps: int) -> float:
+        """An epoch of so many batches, shuffled, with loss and accuracy; its seconds."""
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities [n, classes] in inference form."""
+
+    def restore(self) -> None:
+        """Puts the job's weights back."""
+
+
+class KerasPeer:
+    """Keras's own `fit` and `predict`, on whichever backend this process has; timed from epoch begin to epoch end."""
+
+    def __init__(self, job: Job, policy: str | None = None, *, accelerated: bool = False) -> None:
+        if accelerated:
+            import eyespot
+        import keras
+
+        class Clock(keras.callbacks.Callback):
+            def on_epoch_begin(self, *_: Any) -> None:
+                self.started = time.perf_counter()
+
+            def on_epoch_end(self, *_: Any) -> None:
+                self.seconds = time.perf_counter() - self.started
+
+        self.job, self.clock = job, Clock()
+        config = json.dumps(_with_policy(json.loads(job.config), policy)) if policy else job.config
+        self.model = keras.models.model_from_json(config)
+        self.restore()
+        assert self.model.count_params() == job.parameters
+        self.accelerate = eyespot.accelerate if accelerated else None
+
+    def start(self) -> None:
+        """Compiles, and fits one batch."""
+        self.model.compile(self.job.optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+        if self.accelerate:
+            self.model = self.accelerate(self.model, precision="auto") or self.model
+        self.train(1)
+
+    def train(self, steps: int) -> float:
+        """An epoch of so many batches; its seconds."""
+        rows = slice(steps * self.job.batch)
+        images, labels = self.job.images[rows], self.job.labels[rows]
+        self.model.fit(images, labels, batch_size=self.job.batch, verbose=0, callbacks=[self.clock])
+        return self.clock.seconds
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities."""
+        return self.model.predict(images, batch_size=PREDICT_BATCH, verbose=0)
+
+    def restore(self) -> None:
+        """Puts the job's weights back."""
+        self.model.set_weights(self.job.weights)
+
+
+class EyespotPeer:
+    """eyespot's training loop on its engine."""
+
+    def __init__(self, job: Job, precision: str) -> None:
+        from eyespot.backend import keras
+        from eyespot.engine.precision import dtype_for
+        from eyespot.recipe import TrainingRecipe
+        from eyespot.training.program import EngineProgram
+
+        self.job = job
+        self.recipe = TrainingRecipe(
+            optimizer=job.optimizer, batch_size=job.batch, epochs=1, early_stopping=False, keep="last",
+            precision=precision,
+        )  # fmt: skip
+        self.model = keras.models.model_from_json(job.config)
+        self.model.set_weights(job.weights)
+        assert self.model.count_params() == job.parameters
+        self.make_program = partial(EngineProgram, self.model, self.recipe, dtype_for(precision))
+
+    def start(self) -> None:
+        """Lowers the model, and trains on one batch."""
+        self.program = self.make_program()
+        self.train(1)
+
+    def train(self, steps: int) -> float:
+        """An epoch of so many batches; its seconds."""
+        from eyespot.data.dataset import Dataset, Split
+        from eyespot.training.fit import fit
+
+        rows = slice(steps * self.job.batch)
+        split = Split(self.job.images[rows], self.job.labels[rows])
+        dataset = Dataset("benchmark", tuple(str(label) for label in range(self.job.classes)), split)
+        history = fit(self.program, dataset, self.recipe).history
+        return len(split) / history.rows[-1]["images_per_second"]
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities, by the engine."""
+        parts = [
+            self.program.lowered.logits(images[start : start + PREDICT_BATCH]).float().softmax(1).numpy()
+            for start in range(0, len(images), PREDICT_BATCH)
+        ]
+        return np.concatenate(parts)
+
+    def restore(self) -> None:
+        """Puts the job's weights back."""
+        self.program.set_weights(self.job.weights)
+
+
+class OnnxPeer:
+    """eyespot's `Predictor`: what `eyespot predict` and `evaluate` run, on ONNX Runtime in float32."""
+
+    def __init__(self, job: Job) -> None:
+        import tempfile
+
+        from eyespot.backend import keras
+        from eyespot.export.onnx import write_onnx
+        from eyespot.inference.predictor import Predictor
+
+        model = keras.models.model_from_json(job.config)
+        model.set_weights(job.weights)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.onnx"
+            write_onnx(model, path, tuple(str(label) for label in range(job.classes)), job.unseen[:CHECKED])
+            self.predictor = Predictor(path)
+
+    def start(self) -> None:
+        """Nothing is compiled."""
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities."""
+        return self.predictor.probabilities(images)
+
+    def restore(self) -> None:
+        """The weights are still the job's."""
+
+
+def _with_policy(node: Any, policy: str) -> Any:
+    """A model's configuration with another dtype policy in every layer, as a global one would have made it."""
+    if isinstance(node, dict):
+        if node.get("class_name") == "DTypePolicy":
+            return {**node, "config": {"name": policy}}
+        return {key: _with_policy(value, policy) for key, value in node.items()}
+    return [_with_policy(value, policy) for value in node] if isinstance(node, list) else node
+
+
+def _torch_peer(job: Job, **options: Any) -> Peer:
+    from training_torch import TorchPeer
+
+    return TorchPeer(job, **options)
+
+
+def _floor(job: Job, precision: str) -> Any:
+    from training_torch import Floor
+
+    return Floor(job, precision)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A peer.
+
+    Attributes:
+        backend: of Keras; no other framework is to be seen in its process.
+        needs: modules that must be installed.
+        has: what it can do.
+    """
+
+    label: str
+    make: Callable[[Job], Any]
+    backend: str = "torch"
+    needs: tuple[str, ...] = ()
+    has: tuple[str, ...] = ("train", "predict")
+
+
+PEERS = {
+    "eyespot": Entry("eyespot, auto", partial(EyespotPeer, precision="auto")),
+    "eyespot-float32": Entry("eyespot, float32", partial(EyespotPeer, precision="float32")),
+    "eyespot-fit": Entry("eyespot.accelerate, auto, Keras's fit", partial(KerasPeer, accelerated=True)),
+    "eyespot-onnx": Entry("eyespot's Predictor (ONNX), float32", OnnxPeer, has=("predict",)),
+    "keras-tensorflow": Entry("Keras on TensorFlow, float32", KerasPeer, "tensorflow", ("tensorflow",)),
+    "keras-tensorflow-bfloat16": Entry(
+        "Keras on TensorFlow, mixed_bfloat16",
+        partial(KerasPeer, policy="mixed_bfloat16"),
+        "tensorflow",
+        ("tensorflow",),
+    ),
+    "keras-jax": Entry("Keras on JAX, float32", KerasPeer, "jax", ("jax",)),
+    "keras-torch": Entry("Keras on PyTorch, float32", KerasPeer),
+    "torch": Entry("PyTorch, float32", partial(_torch_peer, bfloat16=False)),
+    "torch-bfloat16": Entry("PyTorch, bfloat16 autocast, channels_last", partial(_torch_peer, bfloat16=True)),
+    "floor": Entry("floor: products alone, auto", partial(_floor, precision="auto"), has=("train",)),
+    "floor-float32": Entry("floor: products alone, float32", partial(_floor, precision="float32"), has=("train",)),
+}
+
+
+class Finder(PathFinder):
+    """Finds modules, but no framework other than the backend: Keras imports whichever it finds, and keeps it."""
+
+    def __init__(self, backend: str) -> None:
+        self.hidden = {"tensorflow", "jax", "torch"} - {backend}
+
+    def find_spec(self, name: str, *arguments: Any) -> ModuleSpec | None:
+        """As `PathFinder`."""
+        return None if name in self.hidden else super().find_spec(name, *arguments)
+
+
+def hide_all_but(backend: str) -> None:
+    """Makes the other frameworks look as if they were not installed."""
+    sys.meta_path[sys.meta_path.index(PathFinder)] = Finder(backend)
+
+
+def _peak_mib() -> float:
+    """The most memory this process has had resident, in MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # `getrusage` counts what the parent had when it started this process
+        line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _answer(peer: Any, job: Job, request: dict[str, Any]) -> dict[str, Any]:
+    started = time.perf_counter()
+    match request["do"]:
+        case "start":
+            peer.start()
+        case "train":
+            return {"seconds": peer.train(request["steps"]), "peak_mib": _peak_mib()}
+        case "predict":
+            peer.predict(job.unseen)
+        case "check":
+            peer.restore()
+            return {"probabilities": peer.predict(job.unseen[:CHECKED]).astype(float).tolist()}
+    return {"seconds": time.perf_counter() - started}
+
+
+def main() -> None:
+    """Answers until there are no more requests."""
+    channel = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what libraries print goes to standard error
+    entry, job = PEERS[sys.argv[1]], Job.read(Path(sys.argv[2]))
+    hide_all_but(entry.backend)
+    began = time.perf_counter()
+    peer = entry.make(job)
+    print(json.dumps({"import_seconds": time.perf_counter() - began}), file=channel)
+    busy = time.process_time()
+    for line in sys.stdin:
+        idle = time.process_time() - busy
+        print(json.dumps({"idle_cpu": idle, **_answer(peer, job, json.loads(line))}), file=channel)
+        busy = time.process_time()
+
+
+if __name__ == "__main__":
+    main()
