@@ -22,6 +22,8 @@ def update_for(optimizer: keras.optimizers.Optimizer, parameters: Sequence[Param
     optimizer.build([parameter.variable for parameter in parameters])
     kind = type(optimizer)
     usual = not any(p.variable.constraint or p.variable.overwrite_with_gradient for p in parameters)
+    # A layer that learns again without `compile` has no slots; Keras says so.
+    usual = usual and all(optimizer._var_key(p.variable) in optimizer._trainable_variables_indices for p in parameters)
     if kind in FUSED and usual and _is_plain(optimizer):
         return FUSED[kind](optimizer, parameters), "fused"
     return _by_keras(optimizer, parameters), "Keras"
@@ -53,7 +55,7 @@ def _adam(optimizer: keras.optimizers.Optimizer, parameters: Sequence[Parameter]
     with PyTorch's epsilon divided by the root of the correction.
     """
     masters = [parameter.master for parameter in parameters]
-    first, second = ([slot.value.detach() for slot in slots] for slots in (optimizer._momentums, optimizer._velocities))
+    first, second = (_slots(optimizer, slots, parameters) for slots in (optimizer._momentums, optimizer._velocities))
     steps = [torch.tensor(0.0) for _ in parameters]
     decay = float(optimizer.weight_decay or 0)
     fused = torch._fused_adamw_ if decay else torch._fused_adam_
@@ -76,7 +78,7 @@ def _adam(optimizer: keras.optimizers.Optimizer, parameters: Sequence[Parameter]
 def _sgd(optimizer: keras.optimizers.Optimizer, parameters: Sequence[Parameter]) -> Update:
     """Gradient descent, with momentum, plain or Nesterov's."""
     masters = [parameter.master for parameter in parameters]
-    velocities = [slot.value.detach() for slot in optimizer.momentums] if optimizer.momentum else []
+    velocities = _slots(optimizer, optimizer.momentums, parameters) if optimizer.momentum else []
 
     def update() -> None:
         rate, momentum = float(optimizer.learning_rate), optimizer.momentum
@@ -100,8 +102,8 @@ def _sgd(optimizer: keras.optimizers.Optimizer, parameters: Sequence[Parameter])
 def _rmsprop(optimizer: keras.optimizers.Optimizer, parameters: Sequence[Parameter]) -> Update:
     """RMSprop: Tieleman and Hinton 2012, with Keras's epsilon under the root."""
     masters = [parameter.master for parameter in parameters]
-    squares = [slot.value.detach() for slot in optimizer._velocities]
-    momenta = [slot.value.detach() for slot in optimizer._momentums] if optimizer.momentum else []
+    squares = _slots(optimizer, optimizer._velocities, parameters)
+    momenta = _slots(optimizer, optimizer._momentums, parameters) if optimizer.momentum else []
 
     def update() -> None:
         rate = float(optimizer.learning_rate)
@@ -126,6 +128,13 @@ def _decay(optimizer: keras.optimizers.Optimizer, masters: list[Tensor], rate: f
     """Decoupled weight decay, before the update, as Keras has it."""
     if optimizer.weight_decay:
         torch._foreach_mul_(masters, 1 - rate * optimizer.weight_decay)
+
+
+def _slots(
+    optimizer: keras.optimizers.Optimizer, slots: Sequence[keras.Variable], parameters: Sequence[Parameter]
+) -> list[Tensor]:
+    """Each parameter's slot: the optimizer may have been built for other variables too, which are frozen now."""
+    return [slots[optimizer._get_variable_index(parameter.variable)].value.detach() for parameter in parameters]
 
 
 def _gradients(parameters: Sequence[Parameter]) -> list[Tensor]:

@@ -11,8 +11,8 @@ from eyespot.engine.fusion import fuse
 from eyespot.engine.loss import Judged, cross_entropy
 from eyespot.engine.lowering import lower
 from eyespot.engine.memory import keep_freed_memory
-from eyespot.engine.optimizers import Update, update_for
-from eyespot.engine.stage import Parameter, Parameters, Step
+from eyespot.engine.optimizers import update_for
+from eyespot.engine.stage import Parameters, Step
 from eyespot.errors import ModelError
 from eyespot.models.graph import FUNCTIONAL, all_layers, trace
 from eyespot.seeds import seed_for
@@ -59,7 +59,7 @@ class LoweredProgram:
         # In the model's order, which is that of the slots of an optimizer that Keras builds or loads.
         self.parameters = [known[id(variable)] for variable in model.trainable_variables if id(variable) in known]
         self.generators = [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
-        self.update, self.optimizer_how = _update_for(model.optimizer, self.parameters)
+        self.update, self.optimizer_how = update_for(model.optimizer, self.parameters)
 
     def train_step(
         self, images: UInt8[np.ndarray, "batch height width channels"], labels: Int64[np.ndarray, " batch"], number: int
@@ -179,11 +179,3 @@ def _with_softmax(model: keras.Model) -> keras.Model:
     """The same layers with a softmax after them, which `lower` leaves out again."""
     softmax = keras.layers.Softmax(name="left_out")
     return keras.Model(model.inputs[0], softmax(model.outputs[0]), name=model.name)
-
-
-def _update_for(optimizer: keras.optimizers.Optimizer, parameters: list[Parameter]) -> tuple[Update, str]:
-    """As `update_for`; an optimizer that was built for other variables too finds its slots itself."""
-    variables = [parameter.variable for parameter in parameters]
-    if not optimizer.built or [id(v) for v in optimizer._trainable_variables] == [id(v) for v in variables]:
-        return update_for(optimizer, parameters)
-    return lambda: optimizer.apply([parameter.gradient for parameter in parameters], variables), "Keras"
