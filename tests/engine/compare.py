@@ -47,13 +47,18 @@ def whole(gradients: list[Any]) -> float:
 
 
 def rounding(model: keras.Model, pictures: Split) -> float:
-    """How far Keras's own gradients and statistics move when the last bits of its weights do."""
+    """How far Keras's own gradients and statistics move when the last bits of its weights and pixels do."""
     images, labels = torch.tensor(pictures.images[:16]), torch.tensor(pictures.labels[:16])
     weights, generator = model.get_weights(), np.random.default_rng(0)
+    scales = {layer: layer.scale for layer in model.layers if isinstance(layer, keras.layers.Rescaling)}
     _, before, moved_before = by_keras(model, images, labels)
     model.set_weights([weight * (1 + generator.normal(0, 1e-7, weight.shape)) for weight in weights])
+    for layer, scale in scales.items():
+        layer.scale = scale * (1 + 2e-7)
     _, after, moved_after = by_keras(model, images, labels)
     model.set_weights(weights)
+    for layer, scale in scales.items():
+        layer.scale = scale
     gradients = [difference(*pair, whole(before)) for pair in zip(after, before, strict=True)]
     return max([*gradients, *(difference(*pair) for pair in zip(moved_after, moved_before, strict=True))])
 
