@@ -14,7 +14,8 @@ import tests.typechecker  # noqa: F401 - the hook below looks it up by name
 if find_spec("numba"):  # before the hook, which would wrap what Numba is to compile
     import eyespot.engine.kernels.cross_entropy
     import eyespot.engine.kernels.epilogue
-    import eyespot.engine.kernels.moments  # noqa: F401
+    import eyespot.engine.kernels.moments
+    import eyespot.engine.kernels.updates
 
 install_import_hook("eyespot", "tests.typechecker.check")
 

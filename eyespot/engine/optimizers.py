@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from eyespot.backend import keras
+from eyespot.engine.kernels import why_not
 from eyespot.engine.stage import Parameter
+from eyespot.engine.vector import end_to_end, pieces
 
 Update = Callable[[], None]
 
@@ -20,12 +22,9 @@ def update_for(optimizer: keras.optimizers.Optimizer, parameters: Sequence[Param
     can be saved, or go on without the engine.
     """
     optimizer.build([parameter.variable for parameter in parameters])
-    kind = type(optimizer)
-    usual = not any(p.variable.constraint or p.variable.overwrite_with_gradient for p in parameters)
-    # A layer that learns again without `compile` has no slots; Keras says so.
-    usual = usual and all(optimizer._var_key(p.variable) in optimizer._trainable_variables_indices for p in parameters)
-    if kind in FUSED and usual and _is_plain(optimizer):
-        return FUSED[kind](optimizer, parameters), "fused"
+    rule = FUSED.get(type(optimizer))
+    if rule and parameters and _is_plain(optimizer) and all(_is_usual(optimizer, p.variable) for p in parameters):
+        return _fused(optimizer, rule, parameters), "fused"
     return _by_keras(optimizer, parameters), "Keras"
 
 
@@ -39,6 +38,15 @@ def _is_plain(optimizer: keras.optimizers.Optimizer) -> bool:
     return not any(getattr(optimizer, name, None) for name in extras) and not partial and not unusual
 
 
+def _is_usual(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
+    """Whether it is float32 and unconstrained, and the optimizer has slots for it.
+
+    A layer that learns again without `compile` has none; Keras says so.
+    """
+    has_slots = optimizer._var_key(variable) in optimizer._trainable_variables_indices
+    return has_slots and variable.dtype == "float32" and not (variable.constraint or variable.overwrite_with_gradient)
+
+
 def _by_keras(optimizer: keras.optimizers.Optimizer, parameters: Sequence[Parameter]) -> Update:
     def update() -> None:
         gradients = [parameter.gradient for parameter in parameters]
@@ -48,107 +56,152 @@ def _by_keras(optimizer: keras.optimizers.Optimizer, parameters: Sequence[Parame
     return update
 
 
-def _adam(optimizer: keras.optimizers.Optimizer, parameters: Sequence[Parameter]) -> Update:
-    """Adam and AdamW: Kingma and Ba 2014 (arXiv:1412.6980), Loshchilov and Hutter 2017 (arXiv:1711.05101).
+class State:
+    """What an update goes over, each a vector of all parameters end to end, in the memory of Keras's variables.
 
-    Keras adds epsilon to the root of the uncorrected second moment, PyTorch to that of the corrected one: the same,
-    with PyTorch's epsilon divided by the root of the correction.
+    Attributes:
+        weights, gradient: float32.
+        copy: the weights in the dtype of the computation; empty where that is float32.
     """
-    masters = [parameter.master for parameter in parameters]
-    first, second = (_slots(optimizer, slots, parameters) for slots in (optimizer._momentums, optimizer._velocities))
-    steps = [torch.tensor(0.0) for _ in parameters]
-    decay = float(optimizer.weight_decay or 0)
+
+    def __init__(self, optimizer: keras.optimizers.Optimizer, parameters: Sequence[Parameter]) -> None:
+        self.optimizer, self.parameters = optimizer, parameters
+        self.variables = [parameter.variable for parameter in parameters]
+        self.weights = end_to_end(self.variables)
+        self.gradient = torch.zeros_like(self.weights)
+        self._gradients = pieces(self.gradient, self.variables)
+        dtypes = {parameter.dtype for parameter in parameters} - {torch.float32}
+        self.copy = self.weights.to(dtypes.pop()) if dtypes else torch.empty(0)
+        copies = pieces(self.copy, self.variables) if len(self.copy) else [None] * len(parameters)
+        for parameter, copy in zip(parameters, copies, strict=True):
+            parameter.moved(copy)
+
+    def slots(self, slots: Sequence[keras.Variable]) -> Tensor:
+        """The optimizer may have been built for other variables too, which are frozen now."""
+        return end_to_end([slots[self.optimizer._get_variable_index(variable)] for variable in self.variables])
+
+    def gather(self) -> None:
+        """Every parameter's gradient into the vector; zeros where there is none."""
+        gradients = [parameter.gradient for parameter in self.parameters]
+        arrived = [(place, g) for place, g in zip(self._gradients, gradients, strict=True) if g is not None]
+        if len(arrived) < len(gradients):
+            self.gradient.zero_()
+        torch._foreach_copy_([place for place, _ in arrived], [gradient for _, gradient in arrived])
+
+
+Rule = Callable[[keras.optimizers.Optimizer, State], Update]
+
+
+def _fused(optimizer: keras.optimizers.Optimizer, rule: Rule, parameters: Sequence[Parameter]) -> Update:
+    state = State(optimizer, parameters)
+    step = rule(optimizer, state)
+
+    def update() -> None:
+        state.gather()
+        step()
+        optimizer.iterations.value.add_(1)
+
+    return update
+
+
+def _adam(optimizer: keras.optimizers.Optimizer, state: State) -> Update:
+    """Adam and AdamW: Kingma and Ba 2014 (arXiv:1412.6980), Loshchilov and Hutter 2017 (arXiv:1711.05101)."""
+    first, second = state.slots(optimizer._momentums), state.slots(optimizer._velocities)
+    decay, beta_1, beta_2 = float(optimizer.weight_decay or 0), optimizer.beta_1, optimizer.beta_2
+    kernel, count = _kernel("adam"), torch.tensor(0.0)
     fused = torch._fused_adamw_ if decay else torch._fused_adam_
 
-    def update() -> None:
-        step = int(optimizer.iterations.value) + 1
-        for count in steps:
-            count.fill_(step)
-        correction = math.sqrt(1 - optimizer.beta_2**step)
+    def step() -> None:
+        number, rate = int(optimizer.iterations.value) + 1, float(optimizer.learning_rate)
+        correction = math.sqrt(1 - beta_2**number)
+        if kernel:
+            corrected = rate * correction / (1 - beta_1**number)
+            kernel(state, (first, second), (corrected, rate * decay, beta_1, beta_2, optimizer.epsilon))
+            return
+        # Keras adds epsilon to the root of the uncorrected second moment, PyTorch to that of the corrected one.
         fused(
-            masters, _gradients(parameters), first, second, [], steps, amsgrad=False, maximize=False,
-            lr=float(optimizer.learning_rate), beta1=optimizer.beta_1, beta2=optimizer.beta_2,
-            weight_decay=decay, eps=optimizer.epsilon / correction,
+            [state.weights], [state.gradient], [first], [second], [], [count.fill_(number)], amsgrad=False,
+            maximize=False, lr=rate, beta1=beta_1, beta2=beta_2, weight_decay=decay, eps=optimizer.epsilon / correction,
         )  # fmt: skip
-        optimizer.iterations.value.add_(1)
+        _renew(state)
 
-    return update
+    return step
 
 
-def _sgd(optimizer: keras.optimizers.Optimizer, parameters: Sequence[Parameter]) -> Update:
+def _sgd(optimizer: keras.optimizers.Optimizer, state: State) -> Update:
     """Gradient descent, with momentum, plain or Nesterov's."""
-    masters = [parameter.master for parameter in parameters]
-    velocities = _slots(optimizer, optimizer.momentums, parameters) if optimizer.momentum else []
+    momentum = optimizer.momentum
+    velocity = state.slots(optimizer.momentums) if momentum else torch.empty(0)
 
-    def update() -> None:
-        rate, momentum = float(optimizer.learning_rate), optimizer.momentum
-        _decay(optimizer, masters, rate)
-        gradients = _gradients(parameters)
+    def step() -> None:
+        weights, gradient, rate = state.weights, state.gradient, float(optimizer.learning_rate)
+        _decay(optimizer, weights, rate)
         if not momentum:
-            torch._foreach_add_(masters, gradients, alpha=-rate)
+            weights.add_(gradient, alpha=-rate)
         else:
-            torch._foreach_mul_(velocities, momentum)
-            torch._foreach_add_(velocities, gradients, alpha=-rate)
+            velocity.mul_(momentum).add_(gradient, alpha=-rate)
             if optimizer.nesterov:
-                torch._foreach_add_(masters, velocities, alpha=momentum)
-                torch._foreach_add_(masters, gradients, alpha=-rate)
+                weights.add_(velocity, alpha=momentum).add_(gradient, alpha=-rate)
             else:
-                torch._foreach_add_(masters, velocities)
-        optimizer.iterations.value.add_(1)
+                weights.add_(velocity)
+        _renew(state)
 
-    return update
+    return step
 
 
-def _rmsprop(optimizer: keras.optimizers.Optimizer, parameters: Sequence[Parameter]) -> Update:
+def _rmsprop(optimizer: keras.optimizers.Optimizer, state: State) -> Update:
     """RMSprop: Tieleman and Hinton 2012, with Keras's epsilon under the root."""
-    masters = [parameter.master for parameter in parameters]
-    squares = _slots(optimizer, optimizer._velocities, parameters)
-    momenta = _slots(optimizer, optimizer._momentums, parameters) if optimizer.momentum else []
+    squares = state.slots(optimizer._velocities)
+    momentum = state.slots(optimizer._momentums) if optimizer.momentum else None
+    kernel = None if optimizer.momentum else _kernel("rmsprop")
 
-    def update() -> None:
-        rate = float(optimizer.learning_rate)
-        _decay(optimizer, masters, rate)
-        gradients = _gradients(parameters)
-        torch._foreach_mul_(squares, optimizer.rho)
-        torch._foreach_addcmul_(squares, gradients, gradients, 1 - optimizer.rho)
-        roots = torch._foreach_add(squares, optimizer.epsilon)
-        torch._foreach_sqrt_(roots)
-        if momenta:
-            torch._foreach_mul_(momenta, optimizer.momentum)
-            torch._foreach_addcdiv_(momenta, gradients, roots, rate)
-            torch._foreach_sub_(masters, momenta)
+    def step() -> None:
+        weights, gradient, rate = state.weights, state.gradient, float(optimizer.learning_rate)
+        if kernel:
+            decay = rate * float(optimizer.weight_decay or 0)
+            kernel(state, (squares,), (rate, decay, optimizer.rho, optimizer.epsilon))
+            return
+        _decay(optimizer, weights, rate)
+        squares.mul_(optimizer.rho).addcmul_(gradient, gradient, value=1 - optimizer.rho)
+        root = squares.add(optimizer.epsilon).sqrt_()
+        if momentum is None:
+            weights.addcdiv_(gradient, root, value=-rate)
         else:
-            torch._foreach_addcdiv_(masters, gradients, roots, -rate)
-        optimizer.iterations.value.add_(1)
+            weights.sub_(momentum.mul_(optimizer.momentum).addcdiv_(gradient, root, value=rate))
+        _renew(state)
 
-    return update
+    return step
 
 
-def _decay(optimizer: keras.optimizers.Optimizer, masters: list[Tensor], rate: float) -> None:
+def _decay(optimizer: keras.optimizers.Optimizer, weights: Tensor, rate: float) -> None:
     """Decoupled weight decay, before the update, as Keras has it."""
     if optimizer.weight_decay:
-        torch._foreach_mul_(masters, 1 - rate * optimizer.weight_decay)
+        weights.mul_(1 - rate * optimizer.weight_decay)
 
 
-def _slots(
-    optimizer: keras.optimizers.Optimizer, slots: Sequence[keras.Variable], parameters: Sequence[Parameter]
-) -> list[Tensor]:
-    """Each parameter's slot: the optimizer may have been built for other variables too, which are frozen now."""
-    return [slots[optimizer._get_variable_index(parameter.variable)].value.detach() for parameter in parameters]
+def _renew(state: State) -> None:
+    if len(state.copy):
+        state.copy.copy_(state.weights)
 
 
-def _gradients(parameters: Sequence[Parameter]) -> list[Tensor]:
-    """In the dtype and the order of memory of the masters, which the fused updates go through from end to end."""
-    return [
-        torch.zeros_like(parameter.master)
-        if parameter.gradient is None
-        else parameter.gradient.to(parameter.master.dtype).contiguous()
-        for parameter in parameters
-    ]
+def _kernel(name: str) -> Callable[[State, tuple[Tensor, ...], tuple[float, ...]], None] | None:
+    """A compiled update: it goes over the state and an optimizer's slots, with the rule's numbers, in one pass."""
+    if why_not():
+        return None
+    from eyespot.engine.kernels import updates
+    from eyespot.engine.kernels.numbers import bits, f32
+
+    kernel = getattr(updates, name)
+
+    def update(state: State, slots: tuple[Tensor, ...], numbers: tuple[float, ...]) -> None:
+        vectors = (state.weights, state.gradient, *slots, state.copy)
+        kernel(*(bits(vector) for vector in vectors), *(f32(number) for number in numbers))
+
+    return update
 
 
 # By the classes that instances have: Keras puts its backend's own subclass in an optimizer's place.
-FUSED: dict[type, Callable[[keras.optimizers.Optimizer, Sequence[Parameter]], Update]] = {
+FUSED: dict[type, Rule] = {
     type(keras.optimizers.Adam()): _adam,
     type(keras.optimizers.AdamW()): _adam,
     type(keras.optimizers.SGD()): _sgd,

@@ -109,8 +109,6 @@ class LoweredProgram:
     def apply(self) -> None:
         """The optimizer's update, by the gradients of the last `backward`."""
         self.update()
-        for parameter in self.parameters:
-            parameter.has_changed()
 
     def logits(self, images: UInt8[np.ndarray, "n height width channels"]) -> Tensor:
         """Inference: [n, classes]."""

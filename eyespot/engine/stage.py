@@ -25,26 +25,29 @@ class Parameter:
 
     def __init__(self, variable: keras.Variable, dtype: torch.dtype) -> None:
         self.variable, self.dtype = variable, dtype
-        self.master: Tensor = variable.value.detach()
         self.gradient: Tensor | None = None
-        self._copy, self._version = self.master, -1
+        self.moved(None)
+
+    def moved(self, copy: Tensor | None) -> None:
+        """The variable's memory is another now, and so, if given, is that of the copy, which is up to date."""
+        self.master: Tensor = self.variable.value.detach()
+        self._copy, self._version = copy, -1 if copy is None else self.master._version
 
     @property
     def value(self) -> Tensor:
         """The values to compute with: the master itself, or its copy in the dtype of the computation.
 
-        PyTorch counts the changes of a tensor, so the copy is renewed whoever has changed the variable; only its own
-        fused updates are not counted, and tell by `has_changed`.
+        PyTorch counts the changes of a tensor, so the copy is renewed whoever has changed the variable; only fused
+        updates are not counted, and renew it themselves.
         """
         if self.dtype == self.master.dtype:
             return self.master
+        if self._copy is None:
+            self._copy = torch.empty_like(self.master, dtype=self.dtype)
         if self._version != self.master._version:
-            self._copy, self._version = self.master.to(self.dtype), self.master._version
+            self._copy.copy_(self.master)
+            self._version = self.master._version
         return self._copy
-
-    def has_changed(self) -> None:
-        """The copy is to be renewed."""
-        self._version = -1
 
     def add(self, gradient: Tensor) -> None:
         """Takes in a gradient."""
