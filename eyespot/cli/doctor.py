@@ -27,9 +27,11 @@ def doctor(
     out.print()
     left = ", ".join(found.left_to_keras)
     engine = f"the engine, but Keras runs {left}" if left else "the engine"
+    unfused = f"Without fused kernels, which costs speed: {found.unfused}." if found.unfused else ""
     for line in (
         f"Runs on: {f'Keras, because {found.reason}' if found.reason else engine}.",
         f"Optimizer: {found.optimizer}, {'fused' if found.optimizer_how == 'fused' else 'by Keras'}.",
         f"Precision: {found.precision}: {found.precision_reason}.",
+        *filter(None, [unfused]),
     ):
         out.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from eyespot.backend import keras
+from eyespot.engine.kernels import why_not
 from eyespot.engine.precision import dtype_for, why
 from eyespot.engine.program import LoweredProgram
 from eyespot.errors import ModelError
@@ -41,6 +42,7 @@ class Examined:
         optimizer_how: what runs its update: fused, or Keras.
         precision: the dtype of activations and products.
         precision_reason: why it is that.
+        unfused: why no kernels are compiled that do several layers in one pass; None where they are, or Keras runs all of it.
     """
 
     run: Run
@@ -51,6 +53,7 @@ class Examined:
     optimizer_how: str
     precision: str
     precision_reason: str
+    unfused: str | None
 
     @property
     def left_to_keras(self) -> list[str]:
@@ -67,6 +70,7 @@ class Examined:
             "left_to_keras": self.left_to_keras,
             "optimizer": {"name": self.optimizer, "how": self.optimizer_how},
             "precision": {"dtype": self.precision, "reason": self.precision_reason},
+            "unfused": self.unfused,
         }
 
 
@@ -89,8 +93,8 @@ def doctor(run: str | Path | Run) -> Examined:
         program = EngineProgram(model, recipe, dtype).lowered
     except ModelError as error:
         return _by_keras(opened, model, str(error).rstrip("."))
-    how, named = program.optimizer_how, str(dtype).removeprefix("torch.")
-    return Examined(opened, "eyespot", None, _parts(program), recipe.optimizer, how, named, why(recipe.precision))
+    how, named, reason = program.optimizer_how, str(dtype).removeprefix("torch."), why(recipe.precision)
+    return Examined(opened, "eyespot", None, _parts(program), recipe.optimizer, how, named, reason, why_not())
 
 
 def _parts(program: LoweredProgram) -> list[Part]:
@@ -108,4 +112,6 @@ def _by_keras(run: Run, model: keras.Model, reason: str) -> Examined:
     layers = [layer for layer in all_layers(model) if not isinstance(layer, keras.Model | keras.layers.InputLayer)]
     parts = [Part(layer.name, "Keras", sum(w.value.numel() for w in layer.trainable_variables)) for layer in layers]
     name = run.recipe.training.optimizer
-    return Examined(run, "keras", reason, parts, name, "Keras", "float32", "Keras computes in it")
+    return Examined(
+        run, "keras", reason, parts, name, "Keras", "float32", "Keras computes in it", "Keras runs the model"
+    )

@@ -10,6 +10,7 @@ from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
 from eyespot.engine import precision
 from eyespot.recipe import Recipe
+from eyespot.workflow import _doctor
 from tests.conftest import Answer
 
 Command = Callable[..., Answer]
@@ -37,6 +38,15 @@ def test_doctor_names_what_runs_each_layer(eyespot: Command, run: Run):
         "Precision: float32: the recipe",
     ):
         assert part in out
+
+
+def test_doctor_says_why_kernels_are_not_fused(eyespot: Command, run: Run, monkeypatch: pytest.MonkeyPatch):
+    """Where Numba is missing, the reason and the remedy are told."""
+    monkeypatch.setattr(_doctor, "why_not", lambda: None)
+    assert "Without fused kernels" not in eyespot("doctor", run.path).out
+    monkeypatch.setattr(_doctor, "why_not", lambda: "Numba is not installed")
+    assert "Without fused kernels, which costs speed: Numba is not installed." in eyespot("doctor", run.path).out
+    assert json.loads(eyespot("doctor", run.path, "--json").out)["unfused"] == "Numba is not installed"
 
 
 def edited(run: Run, folder: Path, **training: object) -> Path:
