@@ -42,7 +42,7 @@ class Examined:
         optimizer_how: what runs its update: fused, or Keras.
         precision: the dtype of activations and products.
         precision_reason: why it is that.
-        unfused: why no kernels are compiled that do several layers in one pass; None where they are, or Keras runs all of it.
+        unfused: why no kernels do several layers in one pass; None where they do, or where Keras runs all of it.
     """
 
     run: Run
@@ -112,6 +112,4 @@ def _by_keras(run: Run, model: keras.Model, reason: str) -> Examined:
     layers = [layer for layer in all_layers(model) if not isinstance(layer, keras.Model | keras.layers.InputLayer)]
     parts = [Part(layer.name, "Keras", sum(w.value.numel() for w in layer.trainable_variables)) for layer in layers]
     name = run.recipe.training.optimizer
-    return Examined(
-        run, "keras", reason, parts, name, "Keras", "float32", "Keras computes in it", "Keras runs the model"
-    )
+    return Examined(run, "keras", reason, parts, name, "Keras", "float32", "Keras computes in it", None)
