@@ -3,7 +3,8 @@
 The activation is applied after the pool, to the maximum alone: monotone functions commute with it. One byte an output
 remembers which pixel of the window it came from, its sign and whether dropout kept it; that is all the backward pass
 needs. Windows do not overlap. Loops over channels are innermost and contiguous, so that they become vector
-instructions; images are shared out among threads, in chunks where sums are kept, so that sums do not depend on threads.
+instructions; images are shared out among threads, in chunks where sums are kept, so that sums do not depend on threads;
+a row of windows is summed in float32, the rows in float64.
 """
 
 from typing import Any, NamedTuple
@@ -87,8 +88,8 @@ def forward(values: Any, affine: Affine, window: Window, slope: Any, dropout: Dr
 
 
 @njit(inline="always")
-def _before_activation(arriving: Arriving, n: Any, i: Any, j: Any, gradient: Any, place: Any, total: Any) -> None:
-    """One output position's gradient, back through dropout and activation: [channels]; it is added to the total."""
+def _before_activation(arriving: Arriving, n: Any, i: Any, j: Any, gradient: Any, place: Any, partial: Any) -> None:
+    """One output position's gradient, back through dropout and activation: [channels], added to the partial sum."""
     outer, code = arriving.gradient[n, i, j], arriving.code[n, i, j]
     for c in range(len(gradient)):
         value = read(outer[c]) * arriving.growth
@@ -96,7 +97,7 @@ def _before_activation(arriving: Arriving, n: Any, i: Any, j: Any, gradient: Any
         value = f32(0) if code[c] & DROPPED else value
         gradient[c] = value
         place[c] = code[c] & PLACE
-        total[c] += value
+        partial[c] += value
 
 
 @njit(**COMPILED)
@@ -109,24 +110,25 @@ def backward(
         affine: not `used`: scale 1, linear and shift 0, and `values` is not read.
         linear, centre: float32 [channels].
         upstream: [n, height, width, channels], written.
-        sums: float32 [chunks, channels], written: each chunk of the images' sum of g.
+        sums: float64 [chunks, channels], written: each chunk of the images' sum of g.
     """
     count, height, width, channels = upstream.shape
     rows, columns = arriving.gradient.shape[1:3]
     chunks = len(sums)
     share = (count + chunks - 1) // chunks
     for chunk in prange(chunks):
-        total = sums[chunk]
-        total[:] = f32(0)
+        total, partial = sums[chunk], np.empty(channels, np.float32)
+        total[:] = 0
         gradient, place = np.empty(channels, np.float32), np.empty(channels, np.uint8)
         for n in range(chunk * share, min(count, (chunk + 1) * share)):
             # pixels that no window covers, at the lower right, belong to windows that nothing arrives at
             for i in range((height + window.top + window.height - 1) // window.height):
                 top = i * window.height - window.top
+                partial[:] = f32(0)
                 for j in range((width + window.left + window.width - 1) // window.width):
                     left = j * window.width - window.left
                     if i < rows and j < columns:
-                        _before_activation(arriving, n, i, j, gradient, place, total)
+                        _before_activation(arriving, n, i, j, gradient, place, partial)
                     else:
                         gradient[:] = f32(0)
                         place[:] = zero
@@ -142,28 +144,37 @@ def backward(
                             else:
                                 for c in range(channels):
                                     pixel[c] = write(gradient[c] if place[c] == here else f32(0), upstream)
+                for c in range(channels):
+                    total[c] += partial[c]
 
 
 @njit(**COMPILED)
 def affine_sums(arriving: Arriving, window: Window, values: Any, centre: Any, sums: Any, products: Any) -> None:
-    """Per chunk of the images, float32 [chunks, channels]: sums of g, and of g * (value - centre) at the maximum."""
+    """Per chunk of the images, float64 [chunks, channels]: sums of g, and of g * (value - centre) at the maximum."""
     count, rows, columns, channels = arriving.gradient.shape
     height, width = values.shape[1:3]
     chunks = len(sums)
     share = (count + chunks - 1) // chunks
     for chunk in prange(chunks):
         total, product = sums[chunk], products[chunk]
-        total[:] = f32(0)
-        product[:] = f32(0)
+        total[:] = 0
+        product[:] = 0
+        partial, partial_product = np.empty(channels, np.float32), np.empty(channels, np.float32)
         gradient, place = np.empty(channels, np.float32), np.empty(channels, np.uint8)
         for n in range(chunk * share, min(count, (chunk + 1) * share)):
             for i in range(rows):
                 top = i * window.height - window.top
+                partial[:] = f32(0)
+                partial_product[:] = f32(0)
                 for j in range(columns):
                     left = j * window.width - window.left
-                    _before_activation(arriving, n, i, j, gradient, place, total)
+                    _before_activation(arriving, n, i, j, gradient, place, partial)
                     for row in range(max(0, top), min(height, top + window.height)):
                         for column in range(max(0, left), min(width, left + window.width)):
                             pixel, here = values[n, row, column], np.uint8((row - top) * window.width + column - left)
                             for c in range(channels):
-                                product[c] += gradient[c] * (read(pixel[c]) - centre[c]) if place[c] == here else f32(0)
+                                distance = read(pixel[c]) - centre[c]
+                                partial_product[c] += gradient[c] * distance if place[c] == here else f32(0)
+                for c in range(channels):
+                    total[c] += partial[c]
+                    product[c] += partial_product[c]

@@ -7,6 +7,8 @@ from numba import njit, prange
 
 from eyespot.engine.kernels.numbers import COMPILED, f32, read
 
+BLOCK = 64  # rows that are summed in float32 before they join a sum in float64
+
 
 @njit(**COMPILED)
 def centred_sums(rows: Any, centre: Any, power: Any, sums: Any) -> None:
@@ -14,29 +16,30 @@ def centred_sums(rows: Any, centre: Any, power: Any, sums: Any) -> None:
 
     Args:
         centre: float32 [channels].
-        sums: float32 [chunks, channels], written: each chunk of the rows' sum.
+        sums: float64 [chunks, channels], written: each chunk of the rows' sum.
     """
     count, channels = rows.shape
     chunks = len(sums)
     share = (count + chunks - 1) // chunks
     for chunk in prange(chunks):
-        total = sums[chunk]
-        total[:] = f32(0)
-        for n in range(chunk * share, min(count, (chunk + 1) * share)):
-            row = rows[n]
-            if power == 1:
-                for c in range(channels):
-                    total[c] += read(row[c]) - centre[c]
-            else:
+        total, partial = sums[chunk], np.empty(channels, np.float32)
+        total[:] = 0
+        end = min(count, (chunk + 1) * share)
+        for start in range(chunk * share, end, BLOCK):
+            partial[:] = f32(0)
+            for n in range(start, min(end, start + BLOCK)):
+                row = rows[n]
                 for c in range(channels):
                     distance = read(row[c]) - centre[c]
-                    total[c] += distance * distance
+                    partial[c] += distance if power == 1 else distance * distance
+            for c in range(channels):
+                total[c] += partial[c]
 
 
 def moments(rows: np.ndarray, chunks: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and (biased) variance of each channel, float32, in two passes: one would cancel where the mean is large."""
-    sums = np.empty((chunks, rows.shape[1]), np.float32)
+    sums = np.empty((chunks, rows.shape[1]))
     centred_sums(rows, np.zeros(rows.shape[1], np.float32), 1, sums)
-    mean = sums.sum(0) / f32(len(rows))
+    mean = (sums.sum(0) / len(rows)).astype(np.float32)
     centred_sums(rows, mean, 2, sums)
-    return mean, sums.sum(0) / f32(len(rows))
+    return mean, (sums.sum(0) / len(rows)).astype(np.float32)

@@ -84,10 +84,10 @@ class EpilogueStage:
         """The gradients of the values and, summed over them, of the bias."""
         arriving = self.tail.arriving(gradient, self.code, self.growth)
         upstream = torch.empty(self.picture_shape, dtype=gradient.dtype)
-        sums = np.empty((CHUNKS, self.picture_shape[-1]), np.float32)
+        sums = np.empty((CHUNKS, self.picture_shape[-1]))
         backward(arriving, self.tail.window, IDENTITY, NONE, NONE, bits(upstream), bits(upstream), sums)
         if self.bias:
-            self.bias.add(torch.from_numpy(sums.sum(0)))
+            self.bias.add(torch.from_numpy(sums.sum(0).astype(np.float32)))
         return [upstream.view(self.shape)]
 
 
@@ -130,9 +130,9 @@ class NormalizedEpilogueStage:
         """Equations of the paper's section 3; of frozen statistics, a scale."""
         channels, window = self.shape[-1], self.tail.window
         arriving, values = self.tail.arriving(gradient, self.code, self.growth), bits(self.values)
-        sums, products = np.empty((2, CHUNKS, channels), np.float32)
+        sums, products = np.empty((2, CHUNKS, channels))
         affine_sums(arriving, window, values, self.mean, sums, products)
-        of_shift, of_distance = sums.sum(0), products.sum(0)
+        of_shift, of_distance = sums.sum(0).astype(np.float32), products.sum(0).astype(np.float32)
         if self.gamma:
             self.gamma.add(torch.from_numpy(of_distance / self.deviation))
         if self.beta:
