@@ -10,7 +10,8 @@ from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
 from eyespot.engine import fusion
 from eyespot.engine.program import LoweredProgram
-from eyespot.engine.stage import Step
+from eyespot.engine.stage import Parameters, Step
+from eyespot.engine.stages.normalization import BatchNormalizationStage
 from eyespot.engine.stages.pointwise import DropoutStage
 from tests.conftest import make_split
 from tests.engine.compare import agrees, compiled, hows
@@ -19,7 +20,7 @@ layers = keras.layers
 pytest.importorskip("numba")
 
 from eyespot.engine.kernels.epilogue import Window  # noqa: E402 - where Numba is
-from eyespot.engine.stages.epilogue import EpilogueStage, Tail  # noqa: E402
+from eyespot.engine.stages.epilogue import EpilogueStage, NormalizedEpilogueStage, Tail  # noqa: E402
 
 TAILS: dict[str, tuple[list[Any], str]] = {
     "activation, pool": ([layers.ReLU(), layers.MaxPooling2D(2)], "bias + activation + maximum pool, fused"),
@@ -159,3 +160,27 @@ def test_nan_is_not_lost_in_a_pool():
         [values], Step(training=True)
     )
     assert torch.isnan(output).nonzero().tolist() == [[0, 0, 0, 1]]
+
+
+@pytest.mark.parametrize("kind", ["fused", "unfused"])
+def test_batch_normalisation_keeps_its_digits(kind: str):
+    """Over 20,000 rows that lie far from zero, output and gradients are those of float64 to 1e-5."""
+    layer = layers.BatchNormalization(gamma_initializer="random_normal", beta_initializer="random_normal")
+    layer.build((None, 25, 25, 4))
+    parameters = Parameters(torch.float32)
+    made = BatchNormalizationStage(layer, parameters)
+    stage: Any = NormalizedEpilogueStage(layer, Tail(), parameters) if kind == "fused" else made
+    draw = torch.Generator().manual_seed(3)
+    values, arriving = (torch.randn(32, 25, 25, 4, generator=draw) for _ in range(2))
+    values += 3
+    exact = values.double().requires_grad_()
+    gamma, beta = (p.master.double().requires_grad_() for p in (made.gamma, made.beta) if p)
+    variance, mean = torch.var_mean(exact, (0, 1, 2), correction=0)
+    expected = (exact - mean) / (variance + layer.epsilon).sqrt() * gamma + beta
+    expected.backward(arriving.double())
+    with torch.no_grad():
+        found = [stage.forward([values], Step(training=True)), stage.backward(arriving, wanted=True)[0]]
+        found += [parameter.gradient for parameter in stage.parameters]
+    for ours, theirs in zip(found, (expected, exact.grad, gamma.grad, beta.grad), strict=True):
+        assert theirs is not None
+        assert float((ours - theirs.detach()).norm() / theirs.detach().norm()) < 1e-5
