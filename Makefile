@@ -18,8 +18,9 @@ test: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto -m "not slow"
 
-test-slow: .venv/installed-dev
+test-slow: .venv/installed-slow
 	$(BIN)/pytest -m slow
+	$(BIN)/pytest tests/engine/test_cuda.py
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "eyespot needs Python 3.11 or newer: make PYTHON=python3.12 …")'
@@ -31,6 +32,10 @@ test-slow: .venv/installed-dev
 
 .venv/installed-dev: .venv/installed
 	$(PIP) -e ".[dev]"
+	@touch $@
+
+.venv/installed-slow: .venv/installed-dev
+	$(PIP) -e ".[slow]"
 	@touch $@
 
 clean:

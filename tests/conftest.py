@@ -11,11 +11,17 @@ from jaxtyping import install_import_hook
 
 import tests.typechecker  # noqa: F401 - the hook below looks it up by name
 
+# Before Triton is imported, even by PyTorch: kernels for a GPU run on the processor, unless the environment has 0 here.
+os.environ.setdefault("TRITON_INTERPRET", "1")
+if find_spec("triton"):  # before the hook, as below
+    import eyespot.engine.kernels.cuda.cross_entropy
+    import eyespot.engine.kernels.cuda.epilogue
+    import eyespot.engine.kernels.cuda.updates
 if find_spec("numba"):  # before the hook, which would wrap what Numba is to compile
-    import eyespot.engine.kernels.cross_entropy
-    import eyespot.engine.kernels.epilogue
-    import eyespot.engine.kernels.moments
-    import eyespot.engine.kernels.updates
+    import eyespot.engine.kernels.cpu.cross_entropy
+    import eyespot.engine.kernels.cpu.epilogue
+    import eyespot.engine.kernels.cpu.moments
+    import eyespot.engine.kernels.cpu.updates
 
 install_import_hook("eyespot", "tests.typechecker.check")
 

@@ -1,48 +1,47 @@
 """Fusion: runs of stages that one kernel does in one pass over memory.
 
 A convolution, dense layer or batch normalisation and the maximum pool, (leaky) ReLU and dropout that follow it, in any
-order that gives the same numbers. Without Numba (extra `fast`) the stages stay as they are, which only costs speed.
+order that gives the same numbers. Batch normalisation takes part on the processor only. Without kernels (extra `fast`)
+the stages stay as they are, which only costs speed.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 
-from eyespot.engine.kernels import why_not
+from eyespot.engine.kernels import Kernels
 from eyespot.engine.lowering import Lowered
-from eyespot.engine.stage import Parameters, Stage
+from eyespot.engine.stage import Parameter, Parameters, Stage
 from eyespot.engine.stages.convolution import ConvolutionStage
 from eyespot.engine.stages.dense import DenseStage
 from eyespot.engine.stages.normalization import BatchNormalizationStage
 from eyespot.engine.stages.pointwise import DropoutStage, LeakyReluStage
 from eyespot.engine.stages.pooling import MaxPoolStage
+from eyespot.engine.tail import Tail, Window
 
 LINEAR = ConvolutionStage | DenseStage
 TAIL = MaxPoolStage | LeakyReluStage | DropoutStage
 LARGEST_WINDOW = 64  # places of a window that fit in the byte an output's backward pass needs
-
-if TYPE_CHECKING:
-    from eyespot.engine.stages.epilogue import Tail
+Epilogue = Callable[[Tail, Parameter | None], Stage]
 
 
-def fuse(lowered: list[Lowered], parameters: Parameters) -> list[Lowered]:
+def fuse(lowered: list[Lowered], parameters: Parameters, kernels: Kernels | None) -> list[Lowered]:
     """The same program in fewer stages; values keep their order, so their places are counted anew."""
-    if why_not():
+    if kernels is None:
         return lowered
-    import numba
-
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+    heads = LINEAR | BatchNormalizationStage if kernels == "cpu" else LINEAR
+    epilogue = _epilogue(kernels)
     uses = Counter(place for one in lowered for place in one.inputs)
     fused: list[Lowered] = []
     places = {0: 0}
     start = 0
     while start < len(lowered):
         head = lowered[start]
-        has_head = isinstance(head.stage, LINEAR | BatchNormalizationStage)
+        has_head = isinstance(head.stage, heads)
         followers = _followers(lowered, start + has_head, uses, has_head=has_head)
-        made = _behind(head, followers, parameters) if has_head else _alone(followers) or [head]
+        made = _behind(head, followers, parameters, epilogue) if has_head else _alone(followers, epilogue) or [head]
         inputs = tuple(places[place] for place in head.inputs)
         for one in made:
             fused.append(replace(one, inputs=inputs))
@@ -50,6 +49,20 @@ def fuse(lowered: list[Lowered], parameters: Parameters) -> list[Lowered]:
         start += max(1, has_head + len(followers))
         places[start] = len(fused)
     return fused
+
+
+def _epilogue(kernels: Kernels) -> Epilogue:
+    """What does a tail in one pass."""
+    if kernels == "cuda":
+        from eyespot.engine.stages.epilogue_cuda import CudaEpilogueStage
+
+        return CudaEpilogueStage
+    import numba
+
+    from eyespot.engine.stages.epilogue import EpilogueStage
+
+    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+    return EpilogueStage
 
 
 def _followers(lowered: list[Lowered], start: int, uses: Counter[int], *, has_head: bool) -> list[Lowered]:
@@ -73,35 +86,30 @@ def _fits(before: list[Stage], stage: Stage) -> bool:
     return True
 
 
-def _behind(head: Lowered, followers: list[Lowered], parameters: Parameters) -> list[Lowered]:
+def _behind(head: Lowered, followers: list[Lowered], parameters: Parameters, epilogue: Epilogue) -> list[Lowered]:
     """A linear layer and its epilogue, or batch normalisation with what follows in it."""
-    from eyespot.engine.stages.epilogue import EpilogueStage, NormalizedEpilogueStage
-
     stage = head.stage
     if isinstance(stage, BatchNormalizationStage):
+        from eyespot.engine.stages.epilogue import NormalizedEpilogueStage
+
         normalized = NormalizedEpilogueStage(stage.layer, _tail(followers), parameters)
         return [replace(head, stage=normalized, name=_name([head, *followers]))]
     if not followers or not isinstance(stage, LINEAR):
         return [head]
     stage.sums_bias = False
-    epilogue = EpilogueStage(_tail(followers), stage.bias)
-    return [head, replace(head, stage=epilogue, name=_name(followers), wanted=head.learns)]
+    behind = epilogue(_tail(followers), stage.bias)
+    return [head, replace(head, stage=behind, name=_name(followers), wanted=head.learns)]
 
 
-def _alone(run: list[Lowered]) -> list[Lowered]:
-    from eyespot.engine.stages.epilogue import EpilogueStage
-
-    return [replace(run[0], stage=EpilogueStage(_tail(run), None), name=_name(run))] if run else []
+def _alone(run: list[Lowered], epilogue: Epilogue) -> list[Lowered]:
+    return [replace(run[0], stage=epilogue(_tail(run), None), name=_name(run))] if run else []
 
 
 def _name(run: list[Lowered]) -> str:
     return " + ".join(dict.fromkeys(one.name for one in run))
 
 
-def _tail(run: list[Lowered]) -> "Tail":
-    from eyespot.engine.kernels.epilogue import Window
-    from eyespot.engine.stages.epilogue import Tail
-
+def _tail(run: list[Lowered]) -> Tail:
     tail = Tail(tuple(one.stage.how for one in run))
     for one in run:
         match one.stage:

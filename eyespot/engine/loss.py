@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from eyespot.backend import keras
-from eyespot.engine.kernels import why_not
+from eyespot.engine.kernels import Kernels
 
 SMALLEST = 1e-7  # Keras's epsilon: probabilities are clipped to [1e-7, 1 - 1e-7], and clipped ones have no gradient
 
@@ -27,18 +27,40 @@ class Judged:
     gradient: Tensor
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Judged:
+def cross_entropy(logits: Tensor, labels: Tensor, kernels: Kernels | None) -> Judged:
     """Sparse categorical cross-entropy of softmax(logits), as Keras computes it from probabilities, in float32."""
-    if why_not():
-        weighed = CrossEntropy(sparse=True)(logits, labels)
-        accuracy = (weighed.predictions.argmax(1) == labels).float().mean()
-        return Judged(weighed.loss, accuracy, weighed.gradient)
-    from eyespot.engine.kernels import cross_entropy as kernel
-    from eyespot.engine.kernels.numbers import bits, f32
+    if kernels == "cpu":
+        return _by_numba(logits, labels)
+    if kernels == "cuda":
+        return _by_triton(logits, labels)
+    weighed = CrossEntropy(sparse=True)(logits, labels)
+    return Judged(weighed.loss, (weighed.predictions.argmax(1) == labels).float().mean(), weighed.gradient)
+
+
+def _by_numba(logits: Tensor, labels: Tensor) -> Judged:
+    from eyespot.engine.kernels.cpu import cross_entropy as kernel
+    from eyespot.engine.kernels.cpu.numbers import bits, f32
 
     gradient = torch.empty_like(logits)
     loss, right = kernel.cross_entropy(bits(logits), labels.numpy(), f32(SMALLEST), bits(gradient))
     return Judged(torch.tensor(loss), torch.tensor(right), gradient)
+
+
+def _by_triton(logits: Tensor, labels: Tensor) -> Judged:
+    from triton import cdiv, next_power_of_2
+
+    from eyespot.engine.kernels.cuda import cross_entropy as kernel
+
+    count, classes = logits.shape
+    gradient = torch.empty_like(logits)
+    programs, columns = cdiv(count, kernel.ROWS), next_power_of_2(classes)
+    sums = torch.empty((programs, 2), device=logits.device)
+    kernel.cross_entropy[programs,](
+        logits.contiguous(), labels, gradient, sums, count, classes, SMALLEST, 1 / count,
+        ROWS=kernel.ROWS, COLUMNS=columns,
+    )  # fmt: skip
+    loss, right = sums.sum(0) / count
+    return Judged(loss, right, gradient)
 
 
 @dataclass(frozen=True)

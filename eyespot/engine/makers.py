@@ -150,7 +150,7 @@ FUNCTIONS = (
     ops.softplus, ops.softmax,
 )  # fmt: skip
 MAKERS: dict[type, Maker] = {
-    layers.Rescaling: lambda site: [RescalingStage(site.call.layer, site.parameters.dtype)],
+    layers.Rescaling: lambda site: [RescalingStage(site.call.layer, site.parameters)],
     layers.Normalization: _normalization,
     layers.Conv2D: _convolution,
     layers.DepthwiseConv2D: _convolution,

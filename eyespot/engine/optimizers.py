@@ -7,14 +7,16 @@ import torch
 from torch import Tensor
 
 from eyespot.backend import keras
-from eyespot.engine.kernels import why_not
+from eyespot.engine.kernels import Kernels
 from eyespot.engine.stage import Parameter
-from eyespot.engine.vector import end_to_end, pieces
+from eyespot.engine.state import State
 
 Update = Callable[[], None]
 
 
-def update_for(optimizer: keras.optimizers.Optimizer, parameters: Sequence[Parameter]) -> tuple[Update, str]:
+def update_for(
+    optimizer: keras.optimizers.Optimizer, parameters: Sequence[Parameter], kernels: Kernels | None
+) -> tuple[Update, str]:
     """A function that applies the parameters' gradients, and what it runs on, for people.
 
     Adam, AdamW, SGD and RMSprop are fused; any other, and any that clips gradients, averages weights or decays only
@@ -22,10 +24,17 @@ def update_for(optimizer: keras.optimizers.Optimizer, parameters: Sequence[Param
     can be saved, or go on without the engine.
     """
     optimizer.build([parameter.variable for parameter in parameters])
-    rule = FUSED.get(type(optimizer))
-    if rule and parameters and _is_plain(optimizer) and all(_is_usual(optimizer, p.variable) for p in parameters):
-        return _fused(optimizer, rule, parameters), "fused"
-    return _by_keras(optimizer, parameters), "Keras"
+    name = FUSED.get(type(optimizer))
+    usual = _is_plain(optimizer) and all(_is_usual(optimizer, parameter.variable) for parameter in parameters)
+    on_gpu = any(parameter.master.is_cuda for parameter in parameters)
+    if name is None or not parameters or not usual or (on_gpu and kernels != "cuda"):
+        return _by_keras(optimizer, parameters), "Keras"
+    rule = RULES[name]
+    if kernels == "cuda":
+        from eyespot.engine.optimizers_cuda import RULES as CUDA_RULES
+
+        rule = CUDA_RULES[name]
+    return _fused(optimizer, rule, parameters, kernels), "fused"
 
 
 def _is_plain(optimizer: keras.optimizers.Optimizer) -> bool:
@@ -56,45 +65,14 @@ def _by_keras(optimizer: keras.optimizers.Optimizer, parameters: Sequence[Parame
     return update
 
 
-class State:
-    """What an update goes over, each a vector of all parameters end to end, in the memory of Keras's variables.
-
-    Attributes:
-        weights, gradient: float32.
-        copy: the weights in the dtype of the computation; empty where that is float32.
-    """
-
-    def __init__(self, optimizer: keras.optimizers.Optimizer, parameters: Sequence[Parameter]) -> None:
-        self.optimizer, self.parameters = optimizer, parameters
-        self.variables = [parameter.variable for parameter in parameters]
-        self.weights = end_to_end(self.variables)
-        self.gradient = torch.zeros_like(self.weights)
-        self._gradients = pieces(self.gradient, self.variables)
-        dtypes = {parameter.dtype for parameter in parameters} - {torch.float32}
-        self.copy = self.weights.to(dtypes.pop()) if dtypes else torch.empty(0)
-        copies = pieces(self.copy, self.variables) if len(self.copy) else [None] * len(parameters)
-        for parameter, copy in zip(parameters, copies, strict=True):
-            parameter.moved(copy)
-
-    def slots(self, slots: Sequence[keras.Variable]) -> Tensor:
-        """The optimizer may have been built for other variables too, which are frozen now."""
-        return end_to_end([slots[self.optimizer._get_variable_index(variable)] for variable in self.variables])
-
-    def gather(self) -> None:
-        """Every parameter's gradient into the vector; zeros where there is none."""
-        gradients = [parameter.gradient for parameter in self.parameters]
-        arrived = [(place, g) for place, g in zip(self._gradients, gradients, strict=True) if g is not None]
-        if len(arrived) < len(gradients):
-            self.gradient.zero_()
-        torch._foreach_copy_([place for place, _ in arrived], [gradient for _, gradient in arrived])
+Rule = Callable[[keras.optimizers.Optimizer, State, Kernels | None], Update]
 
 
-Rule = Callable[[keras.optimizers.Optimizer, State], Update]
-
-
-def _fused(optimizer: keras.optimizers.Optimizer, rule: Rule, parameters: Sequence[Parameter]) -> Update:
+def _fused(
+    optimizer: keras.optimizers.Optimizer, rule: Rule, parameters: Sequence[Parameter], kernels: Kernels | None
+) -> Update:
     state = State(optimizer, parameters)
-    step = rule(optimizer, state)
+    step = rule(optimizer, state, kernels)
 
     def update() -> None:
         state.gather()
@@ -104,11 +82,11 @@ def _fused(optimizer: keras.optimizers.Optimizer, rule: Rule, parameters: Sequen
     return update
 
 
-def _adam(optimizer: keras.optimizers.Optimizer, state: State) -> Update:
+def _adam(optimizer: keras.optimizers.Optimizer, state: State, kernels: Kernels | None) -> Update:
     """Adam and AdamW: Kingma and Ba 2014 (arXiv:1412.6980), Loshchilov and Hutter 2017 (arXiv:1711.05101)."""
     first, second = state.slots(optimizer._momentums), state.slots(optimizer._velocities)
     decay, beta_1, beta_2 = float(optimizer.weight_decay or 0), optimizer.beta_1, optimizer.beta_2
-    kernel, count = _kernel("adam"), torch.tensor(0.0)
+    kernel, count = _kernel("adam", kernels), torch.tensor(0.0)
     fused = torch._fused_adamw_ if decay else torch._fused_adam_
 
     def step() -> None:
@@ -128,7 +106,7 @@ def _adam(optimizer: keras.optimizers.Optimizer, state: State) -> Update:
     return step
 
 
-def _sgd(optimizer: keras.optimizers.Optimizer, state: State) -> Update:
+def _sgd(optimizer: keras.optimizers.Optimizer, state: State, _kernels: Kernels | None) -> Update:
     """Gradient descent, with momentum, plain or Nesterov's."""
     momentum = optimizer.momentum
     velocity = state.slots(optimizer.momentums) if momentum else torch.empty(0)
@@ -149,11 +127,11 @@ def _sgd(optimizer: keras.optimizers.Optimizer, state: State) -> Update:
     return step
 
 
-def _rmsprop(optimizer: keras.optimizers.Optimizer, state: State) -> Update:
+def _rmsprop(optimizer: keras.optimizers.Optimizer, state: State, kernels: Kernels | None) -> Update:
     """RMSprop: Tieleman and Hinton 2012, with Keras's epsilon under the root."""
     squares = state.slots(optimizer._velocities)
     momentum = state.slots(optimizer._momentums) if optimizer.momentum else None
-    kernel = None if optimizer.momentum else _kernel("rmsprop")
+    kernel = None if optimizer.momentum else _kernel("rmsprop", kernels)
 
     def step() -> None:
         weights, gradient, rate = state.weights, state.gradient, float(optimizer.learning_rate)
@@ -184,12 +162,14 @@ def _renew(state: State) -> None:
         state.copy.copy_(state.weights)
 
 
-def _kernel(name: str) -> Callable[[State, tuple[Tensor, ...], tuple[float, ...]], None] | None:
+def _kernel(
+    name: str, kernels: Kernels | None
+) -> Callable[[State, tuple[Tensor, ...], tuple[float, ...]], None] | None:
     """A compiled update: it goes over the state and an optimizer's slots, with the rule's numbers, in one pass."""
-    if why_not():
+    if kernels is None:
         return None
-    from eyespot.engine.kernels import updates
-    from eyespot.engine.kernels.numbers import bits, f32
+    from eyespot.engine.kernels.cpu import updates
+    from eyespot.engine.kernels.cpu.numbers import bits, f32
 
     kernel = getattr(updates, name)
 
@@ -201,9 +181,10 @@ def _kernel(name: str) -> Callable[[State, tuple[Tensor, ...], tuple[float, ...]
 
 
 # By the classes that instances have: Keras puts its backend's own subclass in an optimizer's place.
-FUSED: dict[type, Rule] = {
-    type(keras.optimizers.Adam()): _adam,
-    type(keras.optimizers.AdamW()): _adam,
-    type(keras.optimizers.SGD()): _sgd,
-    type(keras.optimizers.RMSprop()): _rmsprop,
+FUSED = {
+    type(keras.optimizers.Adam()): "adam",
+    type(keras.optimizers.AdamW()): "adam",
+    type(keras.optimizers.SGD()): "sgd",
+    type(keras.optimizers.RMSprop()): "rmsprop",
 }
+RULES: dict[str, Rule] = {"adam": _adam, "sgd": _sgd, "rmsprop": _rmsprop}

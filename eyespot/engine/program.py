@@ -8,6 +8,7 @@ from torch import Tensor
 
 from eyespot.backend import keras
 from eyespot.engine.fusion import fuse
+from eyespot.engine.kernels import Kernels, kernels_for
 from eyespot.engine.loss import Judged, cross_entropy
 from eyespot.engine.lowering import lower
 from eyespot.engine.memory import keep_freed_memory
@@ -31,8 +32,10 @@ class LoweredProgram:
         dtype: of activations and products, float32 or bfloat16; master weights and statistics stay float32.
         seed: of dropout.
         any_end: also a model that does not end in softmax; its output is then what `forward` gives.
+        kernels: which to use; by default those of the device that the model's variables lie on.
 
     Attributes:
+        device: where the model's variables lie, and everything is computed.
         lowering: of each stage, the layer and what runs it.
         optimizer_how: what runs the optimizer's update.
         ends_in_softmax: the softmax at the end is left out, and `forward` gives logits.
@@ -40,26 +43,33 @@ class LoweredProgram:
     Raises:
         ModelError: the model does something besides calling its layers (its own training step, losses added to the
             classifier's, masks), does not compute in float32, takes pictures of any size, scales its loss, does not
-            end in softmax (unless `any_end`), or lies on a GPU.
+            end in softmax (unless `any_end`), or lies on several devices.
     """
 
     def __init__(
-        self, model: keras.Model, dtype: torch.dtype = torch.float32, seed: int = 0, *, any_end: bool = False
+        self,
+        model: keras.Model,
+        dtype: torch.dtype = torch.float32,
+        seed: int = 0,
+        *,
+        any_end: bool = False,
+        kernels: Kernels | None = None,
     ) -> None:
-        _check(model)
+        self.device = _check(model)
         keep_freed_memory()
         self.model, self.seed = model, seed
-        self.every_parameter = Parameters(dtype)
+        self.kernels = kernels or kernels_for(self.device)
+        self.every_parameter = Parameters(dtype, self.device)
         self.ends_in_softmax = not any_end or _ends_in_softmax(model)
         lowered = lower(model if self.ends_in_softmax else _with_softmax(model), self.every_parameter)
-        self.stages = fuse(lowered, self.every_parameter)
+        self.stages = fuse(lowered, self.every_parameter, self.kernels)
         self.lowering = [(lowered.name, lowered.stage.how) for lowered in self.stages]
         self.input_dtype = getattr(torch, model.inputs[0].dtype)
         known = {id(parameter.variable): parameter for parameter in self.every_parameter}
         # In the model's order, which is that of the slots of an optimizer that Keras builds or loads.
         self.parameters = [known[id(variable)] for variable in model.trainable_variables if id(variable) in known]
         self.generators = [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
-        self.update, self.optimizer_how = update_for(model.optimizer, self.parameters)
+        self.update, self.optimizer_how = update_for(model.optimizer, self.parameters, self.kernels)
 
     def train_step(
         self, images: UInt8[np.ndarray, "batch height width channels"], labels: Int64[np.ndarray, " batch"], number: int
@@ -72,16 +82,20 @@ class LoweredProgram:
         Returns:
             The batch's loss and accuracy, measured before the weights change.
         """
-        step = Step(training=True, seed=self.seed, number=number)
-        self._seed_the_layers_of_keras(number)
+        self.seed_layers_of_keras(number)
+        pictures, classes = torch.from_numpy(images).to(self.device), torch.from_numpy(labels).to(self.device)
+        return self.learn(pictures, classes, Step(training=True, seed=self.seed, number=number))
+
+    def learn(self, images: Tensor, labels: Tensor, step: Step) -> Judged:
+        """One update, from tensors that lie where the variables do; layers that Keras runs draw as they do there."""
         with torch.no_grad():
-            judged = self.gradients(torch.from_numpy(images), torch.from_numpy(labels), step)
+            judged = self.gradients(images, labels, step)
             self.apply()
         return judged
 
     def gradients(self, images: Tensor, labels: Tensor, step: Step) -> Judged:
         """Runs forward and backward; each parameter then has its gradient."""
-        judged = cross_entropy(self.forward(images, step), labels)
+        judged = cross_entropy(self.forward(images, step), labels, self.kernels)
         self.backward(judged.gradient)
         return judged
 
@@ -113,14 +127,23 @@ class LoweredProgram:
     def logits(self, images: UInt8[np.ndarray, "n height width channels"]) -> Tensor:
         """Inference: [n, classes]."""
         with torch.no_grad():
-            return self.forward(torch.tensor(images), Step(training=False))
+            return self.forward(torch.tensor(images, device=self.device), Step(training=False))
 
     def evaluate(self, images: UInt8[np.ndarray, "n height width channels"], labels: Int64[np.ndarray, " n"]) -> Judged:
         """Loss and accuracy in inference form."""
-        with torch.no_grad():
-            return cross_entropy(self.logits(images), torch.tensor(labels))
+        return self.judge(torch.tensor(images, device=self.device), torch.tensor(labels, device=self.device))
 
-    def _seed_the_layers_of_keras(self, number: int) -> None:
+    def judge(self, images: Tensor, labels: Tensor) -> Judged:
+        """The same of tensors that lie where the variables do."""
+        with torch.no_grad():
+            return cross_entropy(self.forward(images, Step(training=False)), labels, self.kernels)
+
+    def renew(self) -> None:
+        """Brings the copies to compute with up to date, where somebody else has changed weights."""
+        for parameter in self.every_parameter:
+            _ = parameter.value
+
+    def seed_layers_of_keras(self, number: int) -> None:
         """Random numbers of layers that run as they are become functions of the step too."""
         if self.generators:
             torch.manual_seed(seed_for(self.seed, "dropout", number))
@@ -128,8 +151,8 @@ class LoweredProgram:
             generator.assign(np.array([seed_for(self.seed, "dropout", number, index) >> 1, 0], np.int32))
 
 
-def _check(model: keras.Model) -> None:
-    """Raises a ModelError where the stages would not compute all that Keras does."""
+def _check(model: keras.Model) -> torch.device:
+    """Where the variables lie; raises a ModelError where the stages would not compute all that Keras does."""
     _check_kind(model)
     for layer in all_layers(model):
         if layer.compute_dtype in {"float16", "bfloat16", "float64"}:
@@ -141,11 +164,13 @@ def _check(model: keras.Model) -> None:
     model(keras.ops.zeros((1, *model.inputs[0].shape[1:]), model.inputs[0].dtype), training=False)
     if model.losses:
         raise ModelError(f"{model.name} adds losses of its own (regularizers).")
-    if any(variable.value.device.type != "cpu" for variable in model.variables):
-        raise ModelError("the engine does not run on a GPU yet.")
     optimizer = model.optimizer
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) or getattr(optimizer, "loss_scale_factor", None):
         raise ModelError(f"{model.name}'s optimizer scales the loss.")
+    devices = {variable.value.device for variable in model.variables}
+    if len(devices) > 1:
+        raise ModelError(f"{model.name}'s weights lie on several devices: {', '.join(sorted(map(str, devices)))}.")
+    return devices.pop() if devices else torch.device("cpu")
 
 
 def _check_kind(model: keras.Model) -> None:

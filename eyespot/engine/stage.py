@@ -6,13 +6,14 @@ written by hand rather than recorded: on small networks autograd's bookkeeping c
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from eyespot.backend import keras
-from eyespot.seeds import seed_for
+from eyespot.engine.drawing import keys_of_stage, keys_of_step
 
 
 class Parameter:
@@ -59,10 +60,11 @@ class Parameters:
 
     Attributes:
         dtype: of the computation.
+        device: where the variables lie.
     """
 
-    def __init__(self, dtype: torch.dtype) -> None:
-        self.dtype = dtype
+    def __init__(self, dtype: torch.dtype, device: torch.device | None = None) -> None:
+        self.dtype, self.device = dtype, device or torch.device("cpu")
         self._known: dict[int, Parameter] = {}
 
     def of(self, variable: keras.Variable, dtype: torch.dtype | None = None) -> Parameter:
@@ -73,7 +75,7 @@ class Parameters:
         return iter(self._known.values())
 
 
-@dataclass
+@dataclass(frozen=True)
 class Step:
     """What the stages of one pass need to know.
 
@@ -81,20 +83,26 @@ class Step:
         training: dropout and batch statistics are on.
         seed: of the training.
         number: of the training's steps, from 0; random numbers are a function of it, the seed and the stage.
+        device_keys: the step's two keys, int64 [2], where they lie on a GPU already, to be changed behind the step's
+            back when it is captured; `number` is then not read.
     """
 
     training: bool
     seed: int = 0
     number: int = 0
-
-    def generator(self, stage: int) -> torch.Generator:
-        """The random numbers of one stage in this step."""
-        return torch.Generator().manual_seed(seed_for(self.seed, "dropout", self.number, stage))
+    device_keys: Tensor | None = None
 
     def keys(self, stage: int) -> tuple[int, int]:
-        """Two 32-bit keys of the same, for kernels that draw for themselves."""
-        first = seed_for(self.seed, "dropout", self.number, stage)
-        return first, seed_for(first, "second key")
+        """Two 32-bit keys for what one stage draws, for kernels on the processor."""
+        return keys_of_stage(self._own, stage)
+
+    def keys_on(self, device: torch.device) -> Tensor:
+        """The step's own two keys, int64 [2], for kernels that mix the stage in themselves."""
+        return torch.tensor(self._own, device=device) if self.device_keys is None else self.device_keys
+
+    @cached_property
+    def _own(self) -> tuple[int, int]:
+        return keys_of_step(self.seed, self.number)
 
 
 @runtime_checkable

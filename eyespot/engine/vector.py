@@ -26,7 +26,7 @@ def end_to_end(variables: Sequence[keras.Variable]) -> Tensor:
     starts = places(variables)
     if _lie(variables, starts):
         return variables[0].value.detach().as_strided((starts[-1],), (1,))
-    vector = torch.zeros(starts[-1])
+    vector = torch.zeros(starts[-1], device=variables[0].value.device)
     for variable, piece in zip(variables, pieces(vector, variables), strict=True):
         piece.copy_(variable.value.detach())
         variable.value.data = piece

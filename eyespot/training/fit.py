@@ -2,18 +2,19 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from eyespot.data.dataset import Dataset
+from eyespot.engine.steps import Epoch, Mean
 from eyespot.recipe import TrainingRecipe
 from eyespot.seeds import seed_for
 from eyespot.shapes import Int64
 from eyespot.training.history import History, Row
-from eyespot.training.program import Mean, Program
+from eyespot.training.program import Program
 
 Ending = Literal["completed", "early stopping", "interrupted", "diverged"]
 
@@ -33,7 +34,7 @@ class Step:
 
 @runtime_checkable
 class Observer(Protocol):
-    """Told of every step and every finished epoch."""
+    """Told of steps, on a GPU ten times a second, and of every finished epoch."""
 
     def on_step(self, step: Step) -> None:
         """After a step."""
@@ -158,10 +159,16 @@ class _Loop:
 
     def _steps(self, epoch: int, started: float) -> Mean:
         """The epoch's steps; sets `cut_short_at` where they are not all made."""
+        program, order = self.program, shuffled(self.pictures, self.recipe.seed, epoch)
         steps = math.ceil(self.pictures / self.batch_size)
-        train, mean = self.dataset.train, Mean()
-        for step, rows in enumerate(batches(self.pictures, self.batch_size, self.recipe.seed, epoch), start=1):
-            mean.add(self.program.train_step(train, rows, (epoch - 1) * steps + step - 1), len(rows))
+        program.begin_epoch(Epoch(self.dataset.train, order, self.batch_size, (epoch - 1) * steps))
+        looked, mean = started, Mean()
+        for step in range(1, steps + 1):
+            program.train_step(step - 1)
+            now, is_last, asked = time.perf_counter(), step == steps, self.interrupted()
+            if now - looked < program.rest and not (is_last or asked):
+                continue
+            looked, mean = now, program.mean()
             if not math.isfinite(mean.loss):
                 self.ending, self.cut_short_at = "diverged", step
                 break
@@ -169,15 +176,12 @@ class _Loop:
             report = Step(epoch, self.recipe.epochs, step, steps, mean.loss, mean.accuracy, speed)
             for observer in self.observers:
                 observer.on_step(report)
-            if self.interrupted() and step < steps:
+            if (asked or self.interrupted()) and not is_last:
                 self.cut_short_at = step
                 break
         return mean
 
 
-def batches(rows: int, size: int, seed: int, epoch: int) -> Iterator[Int64[np.ndarray, " batch"]]:
-    """The rows of each step of an epoch: a shuffle drawn from (seed, epoch) alone, so any epoch can be drawn first."""
-    generator = np.random.Generator(np.random.Philox(seed_for(seed, "order", epoch)))
-    order = generator.permutation(rows)
-    for start in range(0, rows, size):
-        yield order[start : start + size]
+def shuffled(rows: int, seed: int, epoch: int) -> Int64[np.ndarray, " rows"]:
+    """An epoch's order of the rows, drawn from (seed, epoch) alone, so any epoch can be drawn first."""
+    return np.random.Generator(np.random.Philox(seed_for(seed, "order", epoch))).permutation(rows)

@@ -4,16 +4,13 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from numpy import ndarray
 
 from eyespot.backend import keras
 from eyespot.data.dataset import Split
 from eyespot.engine.program import LoweredProgram
+from eyespot.engine.steps import EVALUATION_BATCH, Epoch, Mean, steps_for
 from eyespot.recipe import TrainingRecipe
 from eyespot.seeds import seed_for
-from eyespot.shapes import Int64
-
-EVALUATION_BATCH = 500
 
 
 @runtime_checkable
@@ -24,15 +21,18 @@ class Program(Protocol):
     def learning_rate(self) -> float:
         """The optimizer's current learning rate."""
 
-    def train_step(self, split: Split, rows: Int64[ndarray, " batch"], step: int) -> tuple[float, float]:
-        """One update on some rows of a split.
+    @property
+    def rest(self) -> float:
+        """Seconds that should pass between two looks at `mean`, which waits for the steps under way."""
 
-        Args:
-            step: of the whole training, from 0; what is drawn at random is a function of it and of the seed.
+    def begin_epoch(self, epoch: Epoch) -> None:
+        """Lays out an epoch; what its steps draw at random is a function of their numbers and of the seed."""
 
-        Returns:
-            The batch's mean loss and accuracy, measured before the weights change.
-        """
+    def train_step(self, index: int) -> None:
+        """One update, by the epoch's batch of that number, from 0."""
+
+    def mean(self) -> Mean:
+        """Loss and accuracy over the batches since the epoch began, each measured before its update."""
 
     def evaluate(self, split: Split) -> tuple[float, float]:
         """Mean loss and accuracy over a split, without dropout and without updates."""
@@ -82,36 +82,57 @@ class EngineProgram(_OfKerasModel):
     def __init__(self, model: keras.Model, recipe: TrainingRecipe, dtype: torch.dtype) -> None:
         super().__init__(model, recipe)
         self.lowered = LoweredProgram(model, dtype, recipe.seed)
+        self._steps = steps_for(self.lowered)
 
-    def train_step(self, split: Split, rows: Int64[ndarray, " batch"], step: int) -> tuple[float, float]:
-        """One update; the batch's mean loss and accuracy, measured before the weights change."""
-        judged = self.lowered.train_step(split.images[rows], split.labels[rows], step)
-        return float(judged.loss), float(judged.accuracy)
+    @property
+    def rest(self) -> float:
+        """On a GPU, looking costs time."""
+        return self._steps.rest
+
+    def begin_epoch(self, epoch: Epoch) -> None:
+        """Lays out an epoch."""
+        self._steps.begin(epoch)
+
+    def train_step(self, index: int) -> None:
+        """One update."""
+        self._steps.run(index)
+
+    def mean(self) -> Mean:
+        """Loss and accuracy over the batches since the epoch began."""
+        return self._steps.mean()
 
     def evaluate(self, split: Split) -> tuple[float, float]:
         """Mean loss and accuracy over a split, without dropout and without updates."""
-        mean = Mean()
-        for start in range(0, len(split), EVALUATION_BATCH):
-            rows = slice(start, start + EVALUATION_BATCH)
-            judged = self.lowered.evaluate(split.images[rows], split.labels[rows])
-            mean.add((float(judged.loss), float(judged.accuracy)), len(split.labels[rows]))
+        mean = self._steps.evaluate(split)
         return mean.loss, mean.accuracy
 
 
 class KerasProgram(_OfKerasModel):
     """Runs a model's steps through Keras's own `train_on_batch` and `test_on_batch`."""
 
+    rest = 0.0
+
     def __init__(self, model: keras.Model, recipe: TrainingRecipe) -> None:
         super().__init__(model, recipe)
         self.generators = [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
 
-    def train_step(self, split: Split, rows: Int64[ndarray, " batch"], step: int) -> tuple[float, float]:
-        """One update; the batch's mean loss and accuracy, measured before the weights change."""
+    def begin_epoch(self, epoch: Epoch) -> None:
+        """Lays out an epoch."""
+        self._epoch, self._mean = epoch, Mean()
+
+    def train_step(self, index: int) -> None:
+        """One update."""
+        step, rows, split = self._epoch.first + index, self._epoch.rows(index), self._epoch.split
         # On PyTorch, Keras draws dropout from PyTorch's global generator, and the rest from a generator a layer.
         torch.manual_seed(seed_for(self.seed, "dropout", step))
-        for index, generator in enumerate(self.generators):
-            generator.assign(np.array([seed_for(self.seed, "dropout", step, index) >> 1, 0], np.int32))
-        return _figures(self.model.train_on_batch(split.images[rows], split.labels[rows], return_dict=True))
+        for number, generator in enumerate(self.generators):
+            generator.assign(np.array([seed_for(self.seed, "dropout", step, number) >> 1, 0], np.int32))
+        logs = self.model.train_on_batch(split.images[rows], split.labels[rows], return_dict=True)
+        self._mean.add(*_figures(logs), len(rows))
+
+    def mean(self) -> Mean:
+        """Loss and accuracy over the batches since the epoch began."""
+        return self._mean
 
     def evaluate(self, split: Split) -> tuple[float, float]:
         """Mean loss and accuracy over a split, without dropout and without updates."""
@@ -119,32 +140,8 @@ class KerasProgram(_OfKerasModel):
         for start in range(0, len(split), EVALUATION_BATCH):
             rows = slice(start, start + EVALUATION_BATCH)
             images, labels = split.images[rows], split.labels[rows]
-            mean.add(_figures(self.model.test_on_batch(images, labels, return_dict=True)), len(labels))
+            mean.add(*_figures(self.model.test_on_batch(images, labels, return_dict=True)), len(labels))
         return mean.loss, mean.accuracy
-
-
-class Mean:
-    """Mean loss and accuracy over batches of different sizes."""
-
-    def __init__(self) -> None:
-        self.pictures = 0
-        self._loss = self._accuracy = 0.0
-
-    def add(self, figures: tuple[float, float], pictures: int) -> None:
-        """Takes in a batch's means."""
-        self.pictures += pictures
-        self._loss += figures[0] * pictures
-        self._accuracy += figures[1] * pictures
-
-    @property
-    def loss(self) -> float:
-        """NaN before the first batch."""
-        return self._loss / self.pictures if self.pictures else float("nan")
-
-    @property
-    def accuracy(self) -> float:
-        """A fraction; NaN before the first batch."""
-        return self._accuracy / self.pictures if self.pictures else float("nan")
 
 
 def _figures(logs: dict[str, Any]) -> tuple[float, float]:

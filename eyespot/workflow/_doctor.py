@@ -94,7 +94,9 @@ def doctor(run: str | Path | Run) -> Examined:
     except ModelError as error:
         return _by_keras(opened, model, str(error).rstrip("."))
     how, named, reason = program.optimizer_how, str(dtype).removeprefix("torch."), why(recipe.precision)
-    return Examined(opened, "eyespot", None, _parts(program), recipe.optimizer, how, named, reason, why_not())
+    return Examined(
+        opened, "eyespot", None, _parts(program), recipe.optimizer, how, named, reason, why_not(program.device.type)
+    )
 
 
 def _parts(program: LoweredProgram) -> list[Part]:

@@ -8,19 +8,18 @@ import torch
 
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
-from eyespot.engine import fusion
 from eyespot.engine.program import LoweredProgram
 from eyespot.engine.stage import Parameters, Step
 from eyespot.engine.stages.normalization import BatchNormalizationStage
 from eyespot.engine.stages.pointwise import DropoutStage
+from eyespot.engine.tail import Tail, Window
 from tests.conftest import make_split
 from tests.engine.compare import agrees, compiled, hows
 
 layers = keras.layers
 pytest.importorskip("numba")
 
-from eyespot.engine.kernels.epilogue import Window  # noqa: E402 - where Numba is
-from eyespot.engine.stages.epilogue import EpilogueStage, NormalizedEpilogueStage, Tail  # noqa: E402
+from eyespot.engine.stages.epilogue import EpilogueStage, NormalizedEpilogueStage  # noqa: E402 - where Numba is
 
 TAILS: dict[str, tuple[list[Any], str]] = {
     "activation, pool": ([layers.ReLU(), layers.MaxPooling2D(2)], "bias + activation + maximum pool, fused"),
@@ -79,7 +78,7 @@ def test_fused_stages_give_the_numbers_of_keras(name: str, bars9: Dataset):
 @pytest.mark.parametrize("name", ["pool, activation", "normalisation, pool", "frozen normalisation"])
 def test_without_numba_only_the_stages_differ(name: str, bars9: Dataset, monkeypatch: pytest.MonkeyPatch):
     """The same numbers, from PyTorch's own operations."""
-    monkeypatch.setattr(fusion, "why_not", lambda: "not here")
+    monkeypatch.setattr("eyespot.engine.program.kernels_for", lambda _: None)
     program = agrees(network(TAILS[name][0]), bars9.train)
     assert not any("fused" in how for how in hows(program))
 
@@ -99,12 +98,11 @@ def test_what_two_stages_use_stays(bars9: Dataset):
 def test_in_bfloat16_fused_is_as_near_as_unfused(tail: str, bars9: Dataset, monkeypatch: pytest.MonkeyPatch):
     """Each gradient is no further from float32's than without fusion, but for a few roundings."""
     found = {}
-    for name, dtype, reason in (
-        ("exact", torch.float32, None),
-        ("fused", torch.bfloat16, None),
-        ("unfused", torch.bfloat16, "not here"),
-    ):
-        monkeypatch.setattr(fusion, "why_not", lambda reason=reason: reason)
+    kinds: tuple[Any, ...] = (
+        ("exact", torch.float32, "cpu"), ("fused", torch.bfloat16, "cpu"), ("unfused", torch.bfloat16, None),
+    )  # fmt: skip
+    for name, dtype, kernels in kinds:
+        monkeypatch.setattr("eyespot.engine.program.kernels_for", lambda _, kernels=kernels: kernels)
         program = LoweredProgram(compiled(network(TAILS[tail][0])), dtype)
         with torch.no_grad():
             program.gradients(*(torch.tensor(v) for v in (bars9.train.images, bars9.train.labels)), Step(training=True))
@@ -150,6 +148,12 @@ def test_masks_are_independent(kind: str):
         assert abs(float((mask == different).float().mean()) - 0.5) < 5 * error
     for neighbours in (mask[:, 1:] == mask[:, :-1], mask[1:] == mask[:-1]):
         assert abs(float(neighbours.float().mean()) - 0.5) < 5 * error
+
+
+@pytest.mark.parametrize("rate", [0.25, 0.5])
+def test_with_and_without_numba_the_masks_are_the_same(rate: float):
+    """The extra `fast` changes the speed, not what is trained."""
+    assert torch.equal(drop(stage_of("fused", rate, 3), 7, 1), drop(stage_of("unfused", rate, 3), 7, 1))
 
 
 def test_nan_is_not_lost_in_a_pool():

@@ -6,9 +6,9 @@ import torch
 
 pytest.importorskip("numba")
 
-from eyespot.engine.kernels.cross_entropy import cross_entropy
-from eyespot.engine.kernels.moments import moments
-from eyespot.engine.kernels.numbers import bits
+from eyespot.engine.kernels.cpu.cross_entropy import cross_entropy
+from eyespot.engine.kernels.cpu.moments import moments
+from eyespot.engine.kernels.cpu.numbers import bits
 
 SMALLEST = np.float32(1e-7)
 

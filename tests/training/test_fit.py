@@ -8,10 +8,11 @@ import torch
 
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset, Split
+from eyespot.engine.steps import Epoch, Mean
 from eyespot.errors import RecipeError
 from eyespot.models.architectures import build
 from eyespot.recipe import TrainingRecipe
-from eyespot.training.fit import Outcome, Step, batches, fit
+from eyespot.training.fit import Outcome, Step, fit, shuffled
 from eyespot.training.history import Row
 from eyespot.training.program import KerasProgram
 
@@ -26,12 +27,18 @@ class Scripted:
         self.train = train
         self.updates = 0
 
-    learning_rate = 0.1
+    learning_rate, rest = 0.1, 0.0
 
-    def train_step(self, split: Split, rows: Any, step: int) -> tuple[float, float]:
-        assert step == self.updates  # the steps of all epochs are counted through
+    def begin_epoch(self, epoch: Epoch) -> None:
+        self.epoch, self.sums = epoch, Mean()
+
+    def train_step(self, index: int) -> None:
+        assert self.epoch.first + index == self.updates  # the steps of all epochs are counted through
         self.updates += 1
-        return self.train(self.updates), 0.5
+        self.sums.add(self.train(self.updates), 0.5, len(self.epoch.rows(index)))
+
+    def mean(self) -> Mean:
+        return self.sums
 
     def evaluate(self, split: Split) -> tuple[float, float]:
         return next(self.validation), 0.5
@@ -142,11 +149,26 @@ def test_observers_hear_every_step_and_epoch(ten: Dataset):
     assert watcher.rows[0]["loss"] == pytest.approx((3 * 1 + 3 * 2 + 3 * 3 + 1 * 4) / 10)
 
 
+def test_a_program_that_waits_when_looked_at_is_looked_at_seldom(ten: Dataset):
+    """Every step is made and counted, but observers hear of the last alone where a look should wait longer."""
+    program, watcher = Scripted([1]), Watcher()
+    program.rest = 60.0
+    fit(program, ten, settings(epochs=1), [watcher])
+    assert [step.step for step in watcher.steps] == [4]
+    assert program.updates == 4
+
+
+def test_a_divergence_between_two_looks_is_found(ten: Dataset):
+    """A loss that stopped being a number is seen at the next look, and the last good epoch is kept."""
+    program = Scripted([3, 1, 1, 1], train=lambda update: NAN if update == 10 else 1.0)
+    program.rest = 60.0
+    outcome = fit(program, ten, settings())
+    assert (outcome.ending, outcome.steps_done, outcome.kept_epoch) == ("diverged", 4, 2)
+
+
 def test_every_picture_once_an_epoch_in_another_order():
-    """An epoch's batches hold every row once; another epoch or seed has another order; the same is the same."""
-    first, again, other, later = (
-        np.concatenate(list(batches(10, 3, seed, epoch))) for seed, epoch in ((0, 1), (0, 1), (1, 1), (0, 2))
-    )
+    """An epoch's order holds every row once; another epoch or seed has another order; the same is the same."""
+    first, again, other, later = (shuffled(10, seed, epoch) for seed, epoch in ((0, 1), (0, 1), (1, 1), (0, 2)))
     assert sorted(first.tolist()) == list(range(10))
     assert first.tolist() == again.tolist()
     assert first.tolist() != other.tolist()
@@ -179,7 +201,7 @@ def test_the_loop_is_keras_fit(bars: Dataset):
     ours = KerasProgram(build("mnist-cnn-small", bars.input_shape, bars.classes), recipe)
     outcome = fit(ours, Dataset("b", bars.class_names, bars.train), recipe)
     theirs = KerasProgram(build("mnist-cnn-small", bars.input_shape, bars.classes), recipe).model
-    order = np.concatenate(list(batches(len(bars.train), 30, recipe.seed, 1)))
+    order = shuffled(len(bars.train), recipe.seed, 1)
     history = theirs.fit(bars.train.images[order], bars.train.labels[order], batch_size=30, shuffle=False, verbose=0)
     for mine, its in zip(ours.weights(), theirs.get_weights(), strict=True):
         assert mine == pytest.approx(its, abs=1e-6)
@@ -205,7 +227,10 @@ def noisy_loss(bars: Dataset, step: int, seed: int) -> float:
     )
     model.layers[-1].kernel.assign(np.linspace(-1, 1, 192).reshape(64, 3))
     torch.rand(step + 1)
-    return KerasProgram(model, settings(seed=seed)).train_step(bars.train, np.arange(32), step)[0]
+    program = KerasProgram(model, settings(seed=seed))
+    program.begin_epoch(Epoch(bars.train, np.arange(32), 32, step))
+    program.train_step(0)
+    return program.mean().loss
 
 
 def test_what_is_drawn_at_random_is_a_function_of_the_step(bars: Dataset):

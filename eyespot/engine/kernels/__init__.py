@@ -1,12 +1,29 @@
-"""Loops over activations compiled by Numba (extra `fast`); only what asks `why_not` first imports them."""
+"""Fused kernels: compiled by Numba for the processor (`cpu`, extra `fast`), by Triton for a GPU (`cuda`).
+
+Only what has asked `kernels_for` or `why_not` first imports them.
+"""
 
 from functools import cache
 from importlib.util import find_spec
+from typing import Literal
+
+import torch
+
+Kernels = Literal["cpu", "cuda"]
+
+
+def kernels_for(device: torch.device) -> Kernels | None:
+    """Those that run where a program's variables lie; None where there are none, which only costs speed."""
+    if device.type not in {"cpu", "cuda"} or why_not(device.type):
+        return None
+    return "cuda" if device.type == "cuda" else "cpu"
 
 
 @cache
-def why_not() -> str | None:
-    """Why kernels cannot be compiled here; None where they can."""
-    if not find_spec("numba"):
+def why_not(device: str = "cpu") -> str | None:
+    """Why kernels for a kind of device cannot be compiled here; None where they can."""
+    if device == "cpu" and not find_spec("numba"):
         return "Numba is not installed (pip install 'eyespot[fast]')"
+    if device == "cuda" and not find_spec("triton"):
+        return "Triton is not installed (it comes with PyTorch for CUDA on Linux)"
     return None

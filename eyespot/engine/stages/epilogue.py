@@ -1,61 +1,40 @@
 """Bias, batch normalisation, maximum pool, leaky ReLU and dropout as one pass over memory (extra `fast`)."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from eyespot.backend import keras
-from eyespot.engine.kernels.epilogue import Affine, Arriving, Dropout, Window, affine_sums, backward, forward
-from eyespot.engine.kernels.moments import moments
-from eyespot.engine.kernels.numbers import bits, f32, u32
+from eyespot.engine.kernels.cpu.epilogue import Affine, Arriving, Dropout, affine_sums, backward, forward
+from eyespot.engine.kernels.cpu.moments import moments
+from eyespot.engine.kernels.cpu.numbers import bits, f32, u32
 from eyespot.engine.stage import Parameter, Parameters, Step
+from eyespot.engine.tail import Tail, as_pictures
 
 CHUNKS = 16  # partial sums: more than threads, so that these stay busy; few, so that adding them up costs nothing
 NONE = np.zeros(0, np.float32)
-NO_POOL = Window(1, 1, 0, 0)
 IDENTITY = Affine(used=False, scale=NONE, shift=NONE)
 
 
-@dataclass(frozen=True)
-class Tail:
-    """What is done to the values, in an order that gives the same: pool, leaky ReLU, dropout.
+def run(tail: Tail, values: Tensor, affine: Affine, dropout: Dropout) -> tuple[Tensor, np.ndarray]:
+    """The output, [n, height', width', channels] in the dtype of the values, and its codes."""
+    shape = tail.output_shape(values.shape)
+    output, code = torch.empty(shape, dtype=values.dtype), np.empty(shape, np.uint8)
+    forward(bits(values), affine, tail.window, f32(tail.slope), dropout, bits(output), code)
+    return output, code
 
-    Attributes:
-        names: what is in it, for people.
-        window: of the maximum pool; 1x1 where there is none.
-        output_sides: height and width after the pool; None where they stay.
-        slope: of the activation below zero; 1 where there is none.
-        rate: of dropout; 0 where there is none.
-        index: of the dropout's call, for its random numbers.
-    """
 
-    names: tuple[str, ...] = ()
-    window: Window = NO_POOL
-    output_sides: tuple[int, int] | None = None
-    slope: float = 1.0
-    rate: float = 0.0
-    index: int = 0
+def draw(tail: Tail, step: Step) -> Dropout:
+    """The dropout of a step."""
+    if not step.training or not tail.rate:
+        return Dropout(u32(0), f32(1), u32(0), u32(0))
+    first, second = step.keys(tail.index)
+    return Dropout(u32(tail.threshold), f32(tail.growth), u32(first), u32(second))
 
-    def dropout(self, step: Step) -> Dropout:
-        """The draw of a step."""
-        if not step.training or not self.rate:
-            return Dropout(u32(0), f32(1), u32(0), u32(0))
-        first, second = step.keys(self.index)
-        return Dropout(u32(round(self.rate * 2**32)), f32(1 / (1 - self.rate)), u32(first), u32(second))
 
-    def run(self, values: Tensor, affine: Affine, dropout: Dropout) -> tuple[Tensor, np.ndarray]:
-        """The output, [n, height', width', channels] in the dtype of the values, and its codes."""
-        count, height, width, channels = values.shape
-        shape = (count, *(self.output_sides or (height, width)), channels)
-        output, code = torch.empty(shape, dtype=values.dtype), np.empty(shape, np.uint8)
-        forward(bits(values), affine, self.window, f32(self.slope), dropout, bits(output), code)
-        return output, code
-
-    def arriving(self, gradient: Tensor, code: np.ndarray, growth: np.float32) -> Arriving:
-        """What the backward pass begins with."""
-        return Arriving(bits(gradient.contiguous().view(code.shape)), code, f32(self.slope), growth)
+def begin_backward(tail: Tail, gradient: Tensor, code: np.ndarray, growth: np.float32) -> Arriving:
+    """What the backward pass begins with."""
+    return Arriving(bits(gradient.contiguous().view(code.shape)), code, f32(tail.slope), growth)
 
 
 class EpilogueStage:
@@ -73,16 +52,16 @@ class EpilogueStage:
     def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
         """[n, height, width, channels] to [n, height', width', channels]; any other shape keeps it."""
         self.shape = inputs[0].shape
-        values = _as_pictures(inputs[0])
-        dropout = self.tail.dropout(step)
+        values = inputs[0].reshape(as_pictures(inputs[0].shape))
+        dropout = draw(self.tail, step)
         self.growth = dropout.growth
-        output, self.code = self.tail.run(values, IDENTITY, dropout)
+        output, self.code = run(self.tail, values, IDENTITY, dropout)
         self.picture_shape = values.shape
         return output if len(self.shape) == len(values.shape) else output.view(self.shape)
 
     def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
         """The gradients of the values and, summed over them, of the bias."""
-        arriving = self.tail.arriving(gradient, self.code, self.growth)
+        arriving = begin_backward(self.tail, gradient, self.code, self.growth)
         upstream = torch.empty(self.picture_shape, dtype=gradient.dtype)
         sums = np.empty((CHUNKS, self.picture_shape[-1]))
         backward(arriving, self.tail.window, IDENTITY, NONE, NONE, bits(upstream), bits(upstream), sums)
@@ -108,7 +87,7 @@ class NormalizedEpilogueStage:
     def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
         """[n, height, width, channels] to [n, height', width', channels]; any other shape keeps it."""
         self.shape = inputs[0].shape
-        self.values = _as_pictures(inputs[0])
+        self.values = inputs[0].reshape(as_pictures(inputs[0].shape))
         self.by_batch = step.training and self.layer.trainable
         moving_mean, moving_variance = (
             variable.value.detach().numpy() for variable in (self.layer.moving_mean, self.layer.moving_variance)
@@ -121,15 +100,15 @@ class NormalizedEpilogueStage:
         self.deviation = np.sqrt(variance + self.epsilon)
         self.scale = (self.gamma.master.numpy() if self.gamma else f32(1)) / self.deviation
         shift = (self.beta.master.numpy() if self.beta else f32(0)) - self.mean * self.scale
-        dropout = self.tail.dropout(step)
+        dropout = draw(self.tail, step)
         self.growth = dropout.growth
-        output, self.code = self.tail.run(self.values, Affine(used=True, scale=self.scale, shift=shift), dropout)
+        output, self.code = run(self.tail, self.values, Affine(used=True, scale=self.scale, shift=shift), dropout)
         return output if len(self.shape) == len(self.values.shape) else output.view(self.shape)
 
     def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
         """Equations of the paper's section 3; of frozen statistics, a scale."""
         channels, window = self.shape[-1], self.tail.window
-        arriving, values = self.tail.arriving(gradient, self.code, self.growth), bits(self.values)
+        arriving, values = begin_backward(self.tail, gradient, self.code, self.growth), bits(self.values)
         sums, products = np.empty((2, CHUNKS, channels))
         affine_sums(arriving, window, values, self.mean, sums, products)
         of_shift, of_distance = sums.sum(0).astype(np.float32), products.sum(0).astype(np.float32)
@@ -146,10 +125,3 @@ class NormalizedEpilogueStage:
         affine = Affine(used=True, scale=self.scale, shift=shift)
         backward(arriving, window, affine, linear, self.mean, values, bits(upstream), sums)
         return [upstream.view(self.shape)]
-
-
-def _as_pictures(values: Tensor) -> Tensor:
-    """[n, height, width, channels]; anything else as pictures of one row."""
-    if values.dim() == 4:  # noqa: PLR2004
-        return values
-    return values.reshape(len(values), 1, -1, values.shape[-1])

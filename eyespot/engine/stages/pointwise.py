@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from eyespot.backend import keras
-from eyespot.engine.stage import Parameter, Step
+from eyespot.engine.drawing import drawn
+from eyespot.engine.stage import Parameter, Parameters, Step
 
 aten = torch.ops.aten
 
@@ -17,9 +18,10 @@ class RescalingStage:
 
     how = "scale"
 
-    def __init__(self, layer: keras.layers.Rescaling, dtype: torch.dtype) -> None:
+    def __init__(self, layer: keras.layers.Rescaling, parameters: Parameters) -> None:
         self.parameters: list[Parameter] = []
-        self.scale, self.offset, self.dtype = torch.tensor(layer.scale), torch.tensor(layer.offset), dtype
+        self.dtype = parameters.dtype
+        self.scale, self.offset = (torch.tensor(one, device=parameters.device) for one in (layer.scale, layer.offset))
 
     def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
         """Any shape; computed in float32."""
@@ -107,8 +109,7 @@ class DropoutStage:
     def __init__(self, layer: keras.layers.Dropout, index: int) -> None:
         self.parameters: list[Parameter] = []
         self.rate, self.index = float(layer.rate), index
-        # Sixteen random bits a value: the share that is kept is exact to 1/65536.
-        self.threshold = round(self.rate * 65536) - 32768
+        self.threshold = round(self.rate * 2**32)
 
     def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
         """Any shape; outside training the values as they are."""
@@ -116,11 +117,11 @@ class DropoutStage:
         if not step.training or not self.rate:
             return inputs[0]
         values = inputs[0]
-        words = torch.empty(-(-values.numel() // 4), dtype=torch.int64)
-        # From the lowest int64 on, so that all 64 bits of a draw are random.
-        words.random_(torch.iinfo(torch.int64).min, None, generator=step.generator(self.index))
-        bits = words.view(torch.int16)[: values.numel()].view(values.shape)
-        self.mask = bits.ge(self.threshold).to(values.dtype).mul_(1 / (1 - self.rate))
+        keys = step.keys_on(values.device)
+        own = torch.arange(2 * self.index, 2 * self.index + 2, device=values.device)
+        first, second = drawn(own, keys[0], keys[1])
+        bits = drawn(torch.arange(values.numel(), device=values.device), first, second)
+        self.mask = bits.ge(self.threshold).to(values.dtype).mul_(1 / (1 - self.rate)).view(values.shape)
         return values * self.mask
 
     def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:

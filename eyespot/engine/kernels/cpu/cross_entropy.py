@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from eyespot.engine.kernels.numbers import COMPILED, f32, read, write
+from eyespot.engine.kernels.cpu.numbers import COMPILED, f32, read, write
 
 
 @njit(**{**COMPILED, "parallel": False})  # a batch of logits is too small to share out

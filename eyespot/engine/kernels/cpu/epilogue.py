@@ -12,19 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit, prange
 
-from eyespot.engine.kernels.numbers import COMPILED, drawn, f32, read, u32, write
+from eyespot.engine.kernels.cpu.numbers import COMPILED, drawn, f32, read, u32, write
+from eyespot.engine.tail import Window
 
 PLACE, NEGATIVE, DROPPED = np.uint8(63), np.uint8(64), np.uint8(128)
 zero = np.uint8(0)
-
-
-class Window(NamedTuple):
-    """The pool: size in pixels, and how far the first window begins above and left of the picture."""
-
-    height: int
-    width: int
-    top: int
-    left: int
 
 
 class Affine(NamedTuple):

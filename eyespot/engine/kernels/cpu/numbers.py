@@ -77,11 +77,7 @@ def _write(value: Any, array: Any) -> Any:  # noqa: ARG001
 
 @njit(inline="always")
 def drawn(index: Any, first_key: Any, second_key: Any) -> Any:
-    """32 random bits that are a function of the index and two keys.
-
-    Multiply and xor-shift with the constants of Wellons's `lowbias32` (nullprogram.com/blog/2018/07/31), the second key
-    mixed in half-way: streams with different keys are not one stream shifted.
-    """
+    """`engine.drawing.drawn`, of uint32."""
     word = u32(u32(index * u32(0x9E3779B9)) + first_key)
     word = u32(u32(word ^ u32(word >> u32(16))) * u32(0x7FEB352D))
     word = u32(word ^ second_key)

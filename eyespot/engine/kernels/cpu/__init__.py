@@ -1,0 +1,1 @@
+"""Loops for the processor, compiled by Numba (extra `fast`)."""

@@ -1,0 +1,146 @@
+"""What runs on a GPU, run by Triton's interpreter on the processor: the kernels' numbers, and steps that never wait."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from eyespot.backend import keras
+from eyespot.data.dataset import Dataset
+from eyespot.engine.loss import CrossEntropy, cross_entropy
+from eyespot.engine.program import LoweredProgram
+from eyespot.engine.stage import Step
+from eyespot.engine.steps import Epoch, HostSteps
+from eyespot.engine.steps_cuda import DeviceSteps
+from eyespot.engine.tail import Tail, Window
+from eyespot.models.architectures import build
+from tests.engine.compare import agrees, compiled, hows
+
+pytest.importorskip("triton", reason="GPU kernels are tested where Triton is installed: make test-slow installs it")
+pytest.importorskip("numba")
+
+from eyespot.engine.stages.epilogue import EpilogueStage
+from eyespot.engine.stages.epilogue_cuda import CudaEpilogueStage
+
+layers = keras.layers
+TAILS = {
+    "activation": Tail(slope=0.1),
+    "pool": Tail(window=Window(2, 2, 0, 0), output_sides=(4, 3), slope=0.0),
+    "pool over the edge": Tail(window=Window(3, 2, 1, 1), output_sides=(4, 4), slope=0.2, rate=0.3, index=5),
+    "dropout": Tail(rate=0.5, index=2),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", TAILS)
+def test_a_tail_is_the_processors(name: str, dtype: torch.dtype):
+    """Output, mask and gradient of a fused tail are those of the kernels for the processor, but for the last digit.
+
+    The interpreter cuts off where bfloat16 should be rounded.
+    """
+    draw = torch.Generator().manual_seed(1)
+    values = torch.randn((3, 9, 7, 5), generator=draw).to(dtype)
+    values[0, 2, 2, 1] = torch.nan
+    step = Step(training=True, seed=3, number=11)
+    ours, theirs = CudaEpilogueStage(TAILS[name], None), EpilogueStage(TAILS[name], None)
+    output, expected = ours.forward([values], step), theirs.forward([values], step)
+    tolerance = 1e-6 if dtype == torch.float32 else 2**-7
+    torch.testing.assert_close(output, expected, rtol=tolerance, atol=0, equal_nan=True)
+    arriving = torch.randn(output.shape, generator=draw).to(dtype)
+    found, wanted = (stage.backward(arriving, wanted=True)[0] for stage in (ours, theirs))
+    torch.testing.assert_close(found, wanted, rtol=tolerance, atol=0)
+
+
+@pytest.mark.parametrize(("rows", "classes"), [(5, 3), (130, 10)])
+def test_the_loss_is_the_compiled_one(rows: int, classes: int):
+    """Loss, accuracy and gradient, over several programs and with columns to spare; clipped rows have no gradient."""
+    draw = torch.Generator().manual_seed(2)
+    logits = 4 * torch.randn((rows, classes), generator=draw)
+    logits[0, 0] = 100
+    labels = torch.randint(classes, (rows,), generator=draw)
+    ours, theirs = cross_entropy(logits, labels, "cuda"), CrossEntropy(sparse=True)(logits, labels)
+    torch.testing.assert_close(ours.loss, theirs.loss)
+    torch.testing.assert_close(ours.gradient, theirs.gradient)
+    assert float(ours.accuracy) == pytest.approx(float((logits.argmax(1) == labels).float().mean()))
+
+
+def test_a_label_out_of_range_makes_the_loss_nan():
+    """A GPU's kernel cannot raise; the training loop stops at a loss that is no number."""
+    judged = cross_entropy(torch.zeros(2, 3), torch.tensor([0, 3]), "cuda")
+    assert torch.isnan(judged.loss)
+
+
+OPTIMIZERS: list[Any] = [
+    keras.optimizers.Adam(0.01), keras.optimizers.AdamW(0.01, weight_decay=0.1), keras.optimizers.RMSprop(0.01),
+    keras.optimizers.RMSprop(0.01, momentum=0.9, weight_decay=0.1), keras.optimizers.SGD(0.1),
+    keras.optimizers.SGD(0.1, momentum=0.9), keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True, weight_decay=0.1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", range(len(OPTIMIZERS)))
+def test_updates_are_keras_own(place: int, bars: Dataset):
+    """Five updates by gradients that change leave the weights where Keras's optimizer leaves them."""
+    ours, theirs = (compiled(build("mlp", (8, 8, 1), 3)) for _ in range(2))
+    theirs.set_weights(ours.get_weights())
+    for model in (ours, theirs):
+        model.compile(type(OPTIMIZERS[place]).from_config(OPTIMIZERS[place].get_config()), loss="mse")
+    program = LoweredProgram(ours, kernels="cuda")
+    assert program.optimizer_how == "fused"
+    theirs.optimizer.build(theirs.trainable_variables)
+    for seed in range(5):
+        draw = torch.Generator().manual_seed(seed)
+        gradients = [torch.randn(p.master.shape, generator=draw) for p in program.parameters]
+        for parameter, gradient in zip(program.parameters, gradients, strict=True):
+            parameter.gradient = gradient
+        with torch.no_grad():
+            program.apply()
+            theirs.optimizer.apply(gradients, theirs.trainable_variables)
+    assert int(ours.optimizer.iterations) == 5
+    for mine, its in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, its, rtol=2e-5, atol=2e-6)
+
+
+def test_a_network_agrees_with_keras(bars: Dataset, monkeypatch: pytest.MonkeyPatch):
+    """A whole network in the form it has on a GPU gives Keras's numbers, forward and backward."""
+    monkeypatch.setattr("eyespot.engine.program.kernels_for", lambda _: "cuda")
+    keras.utils.set_random_seed(5)
+    start = [keras.Input((8, 8, 1), dtype="uint8"), layers.Rescaling(1 / 255), layers.Conv2D(4, 3)]
+    middle = [layers.MaxPooling2D(2), layers.LeakyReLU(0.1), layers.Conv2D(3, 2), layers.BatchNormalization()]
+    end = [layers.ReLU(), layers.Flatten(), layers.Dense(3, activation="softmax")]
+    program = agrees(keras.Sequential([*start, *middle, *end]), bars.train)
+    assert "bias + maximum pool + activation, fused" in hows(program)
+
+
+class NeverWaits(TorchDispatchMode):
+    """Refuses every operation that brings a number from a tensor to the host."""
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), settings: Any = None) -> Any:
+        assert function is not torch.ops.aten._local_scalar_dense.default, "this would wait for the GPU"
+        return function(*arguments, **(settings or {}))
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_steps_on_the_device_are_those_of_the_host(bars: Dataset, monkeypatch: pytest.MonkeyPatch, resident: bool):
+    """The same batches, masks and updates, the last batch smaller, and no number asked for between two looks."""
+    found: list[Any] = []
+    for kind in (HostSteps, DeviceSteps):
+        model = compiled(build("fashion-cnn-dropout", (8, 8, 1), 3, 1))
+        kernels = "cuda" if kind is DeviceSteps else "cpu"
+        steps: Any = kind(LoweredProgram(model, seed=4, kernels=kernels))  # type: ignore[arg-type]
+        if not resident:
+            monkeypatch.setattr(DeviceSteps, "_laid", lambda self, split: None)
+        order = np.random.default_rng(0).permutation(70)
+        for first in (0, 3):
+            steps.begin(Epoch(bars.train, order, 32, first))
+            with NeverWaits() if kind is DeviceSteps else torch.no_grad():
+                for index in range(3):
+                    steps.run(index)
+        mean, validation = steps.mean(), steps.evaluate(bars.train)
+        assert mean.pictures == 70
+        found.append(([mean.loss, mean.accuracy, validation.loss, validation.accuracy], model.get_weights()))
+    (means, weights), (others, their_weights) = found
+    assert means == pytest.approx(others, abs=1e-4)
+    for mine, its in zip(weights, their_weights, strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-3, atol=1e-4)
