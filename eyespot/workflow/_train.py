@@ -11,6 +11,7 @@ from eyespot.backend import keras
 from eyespot.data.dataset import Dataset, shape_text
 from eyespot.data.source import load
 from eyespot.data.split import split
+from eyespot.engine.kernels.cpu import are_compiled
 from eyespot.engine.precision import dtype_for
 from eyespot.environment import describe_environment
 from eyespot.errors import DivergedError, ModelError
@@ -182,6 +183,8 @@ def _program(model: keras.Model, recipe: TrainingRecipe, out: Output) -> EngineP
             left = {name for name, how in program.lowered.lowering if how == "Keras"}
             told = f", but Keras runs {', '.join(sorted(left))}" if left else ""
             out.say(f"The engine runs this model in {str(dtype).removeprefix('torch.')}{told}.")
+            if program.lowered.kernels == "cpu" and not are_compiled():
+                out.say("Its kernels are compiled for this processor now, once: some ten seconds.")
             return program
     return KerasProgram(model, recipe)
 

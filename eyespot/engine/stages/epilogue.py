@@ -12,11 +12,9 @@ from eyespot.engine.stage import Parameter, Parameters, Step
 from eyespot.engine.tail import Tail, as_pictures
 
 CHUNKS = 16  # partial sums: more than threads, so that these stay busy; few, so that adding them up costs nothing
-NONE = np.zeros(0, np.float32)
-IDENTITY = Affine(used=False, scale=NONE, shift=NONE)
 
 
-def run(tail: Tail, values: Tensor, affine: Affine, dropout: Dropout) -> tuple[Tensor, np.ndarray]:
+def run(tail: Tail, values: Tensor, affine: Affine | None, dropout: Dropout) -> tuple[Tensor, np.ndarray]:
     """The output, [n, height', width', channels] in the dtype of the values, and its codes."""
     shape = tail.output_shape(values.shape)
     output, code = torch.empty(shape, dtype=values.dtype), np.empty(shape, np.uint8)
@@ -55,7 +53,7 @@ class EpilogueStage:
         values = inputs[0].reshape(as_pictures(inputs[0].shape))
         dropout = draw(self.tail, step)
         self.growth = dropout.growth
-        output, self.code = run(self.tail, values, IDENTITY, dropout)
+        output, self.code = run(self.tail, values, None, dropout)
         self.picture_shape = values.shape
         return output if len(self.shape) == len(values.shape) else output.view(self.shape)
 
@@ -64,7 +62,7 @@ class EpilogueStage:
         arriving = begin_backward(self.tail, gradient, self.code, self.growth)
         upstream = torch.empty(self.picture_shape, dtype=gradient.dtype)
         sums = np.empty((CHUNKS, self.picture_shape[-1]))
-        backward(arriving, self.tail.window, IDENTITY, NONE, NONE, bits(upstream), bits(upstream), sums)
+        backward(arriving, self.tail.window, None, None, None, None, bits(upstream), sums)
         if self.bias:
             self.bias.add(torch.from_numpy(sums.sum(0).astype(np.float32)))
         return [upstream.view(self.shape)]
@@ -102,7 +100,7 @@ class NormalizedEpilogueStage:
         shift = (self.beta.master.numpy() if self.beta else f32(0)) - self.mean * self.scale
         dropout = draw(self.tail, step)
         self.growth = dropout.growth
-        output, self.code = run(self.tail, self.values, Affine(used=True, scale=self.scale, shift=shift), dropout)
+        output, self.code = run(self.tail, self.values, Affine(scale=self.scale, shift=shift), dropout)
         return output if len(self.shape) == len(self.values.shape) else output.view(self.shape)
 
     def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
@@ -122,6 +120,6 @@ class NormalizedEpilogueStage:
         linear = -self.scale * of_distance / self.deviation**2 / count
         shift = -self.scale * of_shift / count
         upstream = torch.empty_like(self.values)
-        affine = Affine(used=True, scale=self.scale, shift=shift)
+        affine = Affine(scale=self.scale, shift=shift)
         backward(arriving, window, affine, linear, self.mean, values, bits(upstream), sums)
         return [upstream.view(self.shape)]

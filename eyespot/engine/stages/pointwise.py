@@ -22,9 +22,12 @@ class RescalingStage:
         self.parameters: list[Parameter] = []
         self.dtype = parameters.dtype
         self.scale, self.offset = (torch.tensor(one, device=parameters.device) for one in (layer.scale, layer.offset))
+        self.is_plain = isinstance(layer.scale, float) and layer.offset == 0
 
     def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
         """Any shape; computed in float32."""
+        if self.is_plain and inputs[0].dtype == torch.uint8:  # whole numbers up to 255 are exact in bfloat16 too
+            return inputs[0].to(self.dtype).mul_(self.scale)
         return (inputs[0].float() * self.scale + self.offset).to(self.dtype)
 
     def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:

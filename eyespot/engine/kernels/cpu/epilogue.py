@@ -20,9 +20,11 @@ zero = np.uint8(0)
 
 
 class Affine(NamedTuple):
-    """Per channel, float32 [channels]; not `used`: the identity."""
+    """Per channel, float32 [channels].
 
-    used: bool
+    Where None stands for it, kernels are compiled without it, which takes half the time.
+    """
+
     scale: np.ndarray
     shift: np.ndarray
 
@@ -46,7 +48,9 @@ class Arriving(NamedTuple):
 
 
 @njit(**COMPILED)
-def forward(values: Any, affine: Affine, window: Window, slope: Any, dropout: Dropout, output: Any, code: Any) -> None:
+def forward(
+    values: Any, affine: Affine | None, window: Window, slope: Any, dropout: Dropout, output: Any, code: Any
+) -> None:
     """values [n, height, width, channels] to output and code [n, height', width', channels]."""
     count, height, width, channels = values.shape
     rows, columns = output.shape[1:3]
@@ -62,7 +66,7 @@ def forward(values: Any, affine: Affine, window: Window, slope: Any, dropout: Dr
                         pixel, here = values[n, row, column], np.uint8((row - top) * window.width + column - left)
                         for c in range(channels):
                             value = read(pixel[c])
-                            if affine.used:
+                            if affine is not None:
                                 value = value * affine.scale[c] + affine.shift[c]
                             is_better = is_first or value > best[c] or value != value  # NaN wins
                             best[c] = value if is_better else best[c]
@@ -94,12 +98,13 @@ def _before_activation(arriving: Arriving, n: Any, i: Any, j: Any, gradient: Any
 
 @njit(**COMPILED)
 def backward(
-    arriving: Arriving, window: Window, affine: Affine, linear: Any, centre: Any, values: Any, upstream: Any, sums: Any
-) -> None:
+    arriving: Arriving, window: Window, affine: Affine | None, linear: Any, centre: Any, values: Any, upstream: Any,
+    sums: Any,
+) -> None:  # fmt: skip
     """Of the values: scale * g where the maximum came from, plus linear * (value - centre) + shift everywhere.
 
     Args:
-        affine: not `used`: scale 1, linear and shift 0, and `values` is not read.
+        affine: None: scale 1, linear and shift 0; linear, centre and values are then None too.
         linear, centre: float32 [channels].
         upstream: [n, height, width, channels], written.
         sums: float64 [chunks, channels], written: each chunk of the images' sum of g.
@@ -127,7 +132,7 @@ def backward(
                     for row in range(max(0, top), min(height, top + window.height)):
                         for column in range(max(0, left), min(width, left + window.width)):
                             pixel, here = upstream[n, row, column], np.uint8((row - top) * window.width + column - left)
-                            if affine.used:
+                            if affine is not None:
                                 seen = values[n, row, column]
                                 for c in range(channels):
                                     value = gradient[c] * affine.scale[c] if place[c] == here else f32(0)
