@@ -3,11 +3,10 @@
 YAML keys and command-line options have the same names; an unknown key is an error that names the nearest one.
 """
 
-from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PrivateAttr, ValidationError, model_validator
 
 from eyespot.errors import RecipeError, unknown
 
@@ -28,10 +27,11 @@ class SplitRecipe(Part):
 
     `fraction`: a random share of the training pictures, the same share of each class where `stratify`
     (scikit-learn's `train_test_split`); `last`: the last rows, as Keras's `validation_split` takes them; `given`: the
-    split the dataset came with; `none`: no validation data.
+    split the dataset came with; `none`: no validation data; `test`: the test pictures, as some tutorials have it, which
+    leaves none for an honest test.
     """
 
-    method: Literal["fraction", "last", "given", "none"] | None = Field(
+    method: Literal["fraction", "last", "given", "none", "test"] | None = Field(
         default=None, description="None: given where the dataset comes with one, else fraction"
     )
     fraction: float = Field(default=0.1, description="share of the training pictures, between 0 and 1")
@@ -59,8 +59,12 @@ class ModelRecipe(Part):
 
     name: str | None = Field(
         default=None,
-        description="a known architecture, path.py:function, or a .keras file; None: cnn, or as `from` has it",
+        description="a known architecture, path.py:function, or a .keras file; None: cnn, or as the others have it",
     )
+    layers: list[dict[str, Any]] | None = Field(
+        default=None, min_length=1, description="one after the other: `layer`, the name of a Keras layer; its arguments"
+    )
+    rescale: bool = Field(default=True, description="with `layers`: pixels / 255 before the first of them")
     start: str | None = Field(default=None, alias="from", description="a run or a .keras file with trained weights")
     freeze: bool = Field(default=False, description="train only the head")
 
@@ -71,6 +75,10 @@ class ModelRecipe(Part):
                 f"starting from {self.start} keeps its architecture, so no other model can be named; received "
                 f"{self.name!r}"
             )
+        if self.layers and (self.name or self.start):
+            raise ValueError(f"model.layers is a model of its own: leave out {self.name or self.start}")
+        if not self.rescale and not self.layers:
+            raise ValueError("model.rescale goes with model.layers; a named model has its own beginning")
         return self
 
 
@@ -103,13 +111,49 @@ class TrainingRecipe(Part):
         return self.batch_size or min(pictures, DEFAULT_BATCH)
 
 
-class Recipe(Part):
-    """A whole training: dataset, split, model, training."""
+Figure = Literal[
+    "parameters", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy",
+    "correct_after_rounding", "seconds_per_epoch",
+]  # fmt: skip
 
+
+class Published(Part):
+    """What a tutorial prints of an experiment.
+
+    `remarks`: of single figures, why they cannot be had again; `notes`: what was chosen where the tutorial does not
+    say, or says two things.
+    """
+
+    source: str
+    figures: dict[Figure, float] = {}
+    verdict: str | None = None
+    history: dict[Literal["loss", "accuracy", "val_loss", "val_accuracy"], list[float]] = {}
+    remarks: dict[Figure, str] = {}
+    notes: list[str] = []
+
+
+class Recipe(Part):
+    """A whole training: dataset, split, model, training; and the published figures, if it reproduces something.
+
+    `change`: how it differs from the recipe it is based on; `teaches`: what that shows.
+    """
+
+    name: str | None = None
+    description: str | None = None
+    variation_of: str | None = Field(default=None, description="the recipe it was made from by `change`")
+    change: str | None = None
+    teaches: str | None = None
     dataset: str = "digits"
     split: SplitRecipe = SplitRecipe()
     model: ModelRecipe = ModelRecipe()
     training: TrainingRecipe = TrainingRecipe()
+    published: Published | None = None
+    _where: str = PrivateAttr("the recipe")
+
+    @property
+    def where(self) -> str:
+        """What it was read from, for sentences about it."""
+        return self._where
 
     @classmethod
     def parse(cls, values: dict[str, Any], where: str = "the recipe") -> "Recipe":
@@ -119,26 +163,11 @@ class Recipe(Part):
             RecipeError: naming the first key that is unknown or whose value is out of range.
         """
         try:
-            return cls.model_validate(values)
+            recipe = cls.model_validate(values)
         except ValidationError as error:
             raise RecipeError(_sentence(cls, error, where)) from None
-
-    @classmethod
-    def read(cls, path: Path) -> "Recipe":
-        """Reads a recipe from a YAML file (loaded safely: no tags that build objects).
-
-        Raises:
-            RecipeError: the file is missing, is not YAML, or holds a key or value that does not fit.
-        """
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise RecipeError(f"There is no recipe at {path}.") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise RecipeError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
-        if not isinstance(values, dict):
-            raise RecipeError(f"{path} holds no recipe: expected keys such as dataset, model, training.")
-        return cls.parse(values, where=str(path))
+        recipe._where = where
+        return recipe
 
     def with_options(self, options: dict[str, Any]) -> "Recipe":
         """The recipe with some settings changed, by the names the command line gives them; None leaves one as it is.
@@ -153,11 +182,17 @@ class Recipe(Part):
             part, key = OPTIONS[name]
             if value is not None:
                 values[part][key] = value
-        return Recipe.parse(values, where="the options")
+                if OPTIONS[name] in REPLACES_LAYERS:
+                    values["model"] |= {"layers": None, "rescale": True}
+        changed = Recipe.parse(values, where="the options")
+        changed._where = self._where
+        return changed
 
     def dump(self) -> str:
         """The recipe as YAML, in the order it is read."""
-        return yaml.safe_dump(self.model_dump(by_alias=True), sort_keys=False, allow_unicode=True)
+        values = self.model_dump(by_alias=True)
+        told = {key: value for key, value in values.items() if value is not None}
+        return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=110)
 
     def settled(self, dataset: str, *, validation_given: bool) -> "Recipe":
         """The recipe with its dataset, split and model named, where they were left open.
@@ -169,8 +204,8 @@ class Recipe(Part):
         values = self.model_dump(by_alias=True)
         values["dataset"] = dataset
         values["split"]["method"] = self.split.method_for(given=validation_given)
-        values["model"]["name"] = self.model.name or (None if self.model.start else DEFAULT_MODEL)
-        return Recipe.parse(values)
+        values["model"]["name"] = self.model.name or (None if self.model.start or self.model.layers else DEFAULT_MODEL)
+        return Recipe.parse(values, where=self._where)
 
 
 OPTIONS = {
@@ -182,6 +217,9 @@ OPTIONS = {
     "stratify": ("split", "stratify"),
     **{name: ("training", name) for name in TrainingRecipe.model_fields},
 }
+
+
+REPLACES_LAYERS = (("model", "name"), ("model", "from"))
 
 
 def _sentence(recipe: type[BaseModel], error: ValidationError, where: str) -> str:

@@ -52,9 +52,9 @@ class Run:
     @cached_property
     def recipe(self) -> "Recipe":
         """What was asked for."""
-        from eyespot.recipe import Recipe
+        from eyespot.recipe_files import read_recipe
 
-        return Recipe.read(self.file("recipe.yaml"))
+        return read_recipe(self.file("recipe.yaml"))
 
     @cached_property
     def history(self) -> "History":

@@ -12,7 +12,7 @@ from eyespot.errors import DivergedError, InterruptedRun
 
 def train(
     source: Annotated[
-        str | None, typer.Argument(help="A dataset (digits, mnist, …) or a recipe file (.yaml). Default: digits.")
+        str | None, typer.Argument(help="A dataset (digits, mnist, …), or a recipe's name or file. Default: digits.")
     ] = None,
     model: Annotated[
         str | None,
@@ -23,7 +23,7 @@ def train(
     start: Annotated[str | None, typer.Option("--from", help="Start from a run's or a .keras file's weights.")] = None,
     freeze: Annotated[bool | None, typer.Option("--freeze", help="With --from: train only the head.")] = None,
     split: Annotated[
-        str | None, typer.Option(help="Validation data: fraction, last, given or none. Default: fraction.")
+        str | None, typer.Option(help="Validation data: fraction, last, given, none or test. Default: fraction.")
     ] = None,
     fraction: Annotated[
         float | None, typer.Option(help="Share of training pictures to validate on. Default: 0.1.")
@@ -51,6 +51,9 @@ def train(
         str | None, typer.Option(help="Which epoch's weights: best (validation loss) or last. Default: best.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order, dropout and split. Default: 0.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any key of the recipe, such as training.epochs=5; repeatable.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="The run's directory. Default: runs/<dataset>-<model>-<n>.")
     ] = None,
@@ -63,9 +66,8 @@ def train(
     Exit codes: 0 trained; 1 it could not be done; 3 the loss diverged, and
     what was good is kept; 130 stopped with Ctrl-C, and the run is written.
     """
-    from eyespot.recipe import Recipe
+    from eyespot.recipe_files import parse_setting
 
-    is_recipe = source is not None and source.endswith((".yaml", ".yml"))
     options: dict[str, Any] = {
         "model": model,
         "start": start,
@@ -85,9 +87,9 @@ def train(
         "seed": seed,
     }
     done = eyespot.train(
-        None if is_recipe else source,
-        Recipe.read(Path(source)) if source and is_recipe else None,
-        output,
+        source,
+        output=output,
+        settings=dict(parse_setting(text) for text in settings or ()),
         console=console(as_json),
         **options,
     )

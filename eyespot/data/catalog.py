@@ -31,10 +31,17 @@ DIGITS_TEST_PICTURES = 360
 
 @dataclass(frozen=True)
 class Entry:
-    """One dataset of the catalog: what it shows, and how it is read."""
+    """One dataset of the catalog.
+
+    Attributes:
+        title: what it shows.
+        input_shape: (height, width, channels) of its pictures, known before they are read; so are its `classes`.
+    """
 
     title: str
     read: Callable[[], Dataset]
+    input_shape: tuple[int, int, int] = (28, 28, 1)
+    classes: int = 10
 
 
 def _digits() -> Dataset:
@@ -151,17 +158,20 @@ CIFAR100 = Shelf(
 CIFAR10_BATCHES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 
 CATALOG = {
-    "digits": Entry("handwritten digits, 8x8, embedded (scikit-learn)", _digits),
+    "digits": Entry("handwritten digits, 8x8, embedded (scikit-learn)", _digits, (8, 8, 1)),
     "mnist": Entry("handwritten digits", lambda: _idx(MNIST, DIGIT_NAMES)),
     "fashion-mnist": Entry("clothes", lambda: _idx(FASHION_MNIST, FASHION_NAMES)),
     "kmnist": Entry("handwritten hiragana", lambda: _idx(KMNIST, KUZUSHIJI_NAMES)),
-    "emnist-letters": Entry("handwritten letters", _emnist_letters),
+    "emnist-letters": Entry("handwritten letters", _emnist_letters, classes=26),
     "cifar10": Entry(
         "animals and vehicles, colour",
         lambda: _cifar(CIFAR10, CIFAR10_BATCHES, "test_batch.bin", "batches.meta.txt", 1),
+        (32, 32, 3),
     ),
     "cifar100": Entry(
         "a hundred kinds of thing, colour",
         lambda: _cifar(CIFAR100, ("train.bin",), "test.bin", "fine_label_names.txt", 2),
+        (32, 32, 3),
+        100,
     ),
 }

@@ -26,6 +26,10 @@ def split(dataset: Dataset, recipe: SplitRecipe, seed: int) -> Dataset:
     method = recipe.method_for(given=dataset.validation is not None)
     if method == "none":
         return replace(dataset, validation=None)
+    if method == "test":
+        if dataset.test is None:
+            raise DataError(f"{dataset.name} has no test pictures to validate on: use the split method 'fraction'.")
+        return replace(dataset, validation=dataset.test)
     if method == "given":
         if dataset.validation is None:
             raise DataError(f"{dataset.name} comes without a validation split: use the split method 'fraction'.")

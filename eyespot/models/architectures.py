@@ -1,26 +1,35 @@
 """Architectures by name."""
 
 from collections.abc import Callable
+from functools import partial
 
 from eyespot.backend import keras
-from eyespot.errors import ModelError, unknown
-from eyespot.models import tutorials
+from eyespot.errors import ModelError, RecipeError, unknown
 from eyespot.models.cnn import cnn
+from eyespot.models.layers import from_layers, reason_in
 from eyespot.models.mlp import mlp
-from eyespot.models.own import is_own, own_model
+from eyespot.models.own import check_fits, is_own, own_model
 from eyespot.models.pixels import Shape
+from eyespot.recipe import DEFAULT_MODEL, Recipe
+from eyespot.recipe_files import read_recipe
 from eyespot.seeds import seed_for
+
+TUTORIALS = (
+    "fashion-cnn", "fashion-cnn-dropout", "mnist-mlp", "mnist-mlp-one-hidden", "mnist-cnn-small", "mnist-cnn-two-conv",
+    "mnist-cnn-two-conv-as-printed",
+)  # fmt: skip
+
+
+def _tutorial(name: str, input_shape: Shape, classes: int) -> keras.Model:
+    """The network of the recipe of that name."""
+    wanted = read_recipe(name).model
+    return from_layers(wanted.layers or [], input_shape, classes, rescale=wanted.rescale, name=name)
+
 
 ARCHITECTURES: dict[str, Callable[[Shape, int], keras.Model]] = {
     "mlp": mlp,
     "cnn": cnn,
-    "fashion-cnn": tutorials.fashion_cnn,
-    "fashion-cnn-dropout": tutorials.fashion_cnn_dropout,
-    "mnist-mlp": tutorials.mnist_mlp,
-    "mnist-mlp-one-hidden": tutorials.mnist_mlp_one_hidden,
-    "mnist-cnn-small": tutorials.mnist_cnn_small,
-    "mnist-cnn-two-conv": tutorials.mnist_cnn_two_conv,
-    "mnist-cnn-two-conv-as-printed": tutorials.mnist_cnn_two_conv_as_printed,
+    **{name: partial(_tutorial, name) for name in TUTORIALS},
 }
 
 
@@ -46,10 +55,25 @@ def build(name: str, input_shape: Shape, classes: int, seed: int = 0) -> keras.M
         raise ModelError(f"{known} For your own: path.py:function or a .keras file.")
     try:
         return ARCHITECTURES[name](input_shape, classes)
-    except ValueError as error:
+    except (ValueError, RecipeError) as error:
         size = "x".join(str(side) for side in input_shape)
-        raise ModelError(f"{name} cannot take pictures of {size}: {_first_sentence(error)}") from None
+        raise ModelError(f"{name} cannot take pictures of {size}: {reason_in(error)}") from None
 
 
-def _first_sentence(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]
+def build_recipe(recipe: Recipe, input_shape: Shape, classes: int) -> keras.Model:
+    """Builds the model a recipe describes, with fresh weights; arguments and result as of `build`.
+
+    Raises:
+        ModelError: as of `build`, or it does not end in probabilities for the classes.
+        RecipeError: a layer, or an argument of one, is unknown or does not fit.
+    """
+    wanted, seed = recipe.model, recipe.training.seed
+    if wanted.layers is None:
+        return build(wanted.name or DEFAULT_MODEL, input_shape, classes, seed)
+    keras.utils.set_random_seed(seed_for(seed, "weights"))
+    try:
+        model = from_layers(wanted.layers, input_shape, classes, rescale=wanted.rescale, name=recipe.name)
+    except RecipeError as error:
+        raise RecipeError(f"In {recipe.where}: {error}") from None
+    check_fits(model, f"the model of {recipe.where}", input_shape, classes)
+    return model

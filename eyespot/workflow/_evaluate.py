@@ -90,7 +90,7 @@ def evaluate(run: str | Path | Run, on: str | Dataset | None = None) -> Evaluate
         opened.write_json("metrics.json", opened.metrics | {name: evaluation.to_dict()})
     else:
         opened.write_json(f"{folder}metrics.json", {name: evaluation.to_dict()})
-    if recipe.model.name in ROUNDED_IN_PRINT and name == "test":
+    if (recipe.model.name or recipe.name) in ROUNDED_IN_PRINT and name == "test":
         notes.append(
             "Predictions are the argmax of the probabilities. The tutorial rounds them before argmax, which sends "
             "every picture without a class above one half to class 0: that way "

@@ -7,7 +7,7 @@ from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
 from eyespot.errors import ModelError
 from eyespot.export.onnx import write_onnx
-from eyespot.models.architectures import build
+from eyespot.models.architectures import build_recipe
 from eyespot.models.own import check_built, load_model
 from eyespot.models.transfer import continue_from
 from eyespot.recipe import Recipe
@@ -19,13 +19,11 @@ def starting_model(recipe: Recipe, dataset: Dataset) -> keras.Model:
     wanted, shape, classes = recipe.model, dataset.input_shape, dataset.classes
     seed = recipe.training.seed
     if wanted.start is None:
-        if wanted.name is None:
-            raise ModelError("The recipe names no model, and none to start from.")
         if wanted.freeze:
             raise ModelError(
                 "Freezing leaves fresh random weights as they are: it goes with starting from a trained model."
             )
-        model = build(wanted.name, shape, classes, seed)
+        model = build_recipe(recipe, shape, classes)
     else:
         start = Path(wanted.start)
         known = open_run(start).predictor().class_names if start.is_dir() else None

@@ -1,6 +1,7 @@
 """train: learn, judge the fit, and only then look at the test data, once."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from eyespot.training.interrupt import Interrupt
 from eyespot.training.program import EngineProgram, KerasProgram, compile_classifier
 from eyespot.training.progress import ProgressDisplay
 from eyespot.workflow._judge import judge
+from eyespot.workflow._recipe import check_model, recipe_for
 from eyespot.workflow._start import starting_model
 
 ONNX_PROOF_PICTURES = 64
@@ -82,15 +84,17 @@ def train(
     recipe: Recipe | None = None,
     output: str | Path | None = None,
     *,
+    settings: Mapping[str, Any] | None = None,
     console: Console | None = None,
     **options: Any,
 ) -> Training:
     """Trains a classifier and writes its run: learn, judge the fit, and only then look at the test data, once.
 
     Args:
-        source: as `load` takes it; by default the recipe's dataset.
+        source: as `load` takes it, by default the recipe's dataset; or the name or file of a recipe.
         recipe: everything else; by default a small CNN with sensible settings.
         output: the run's directory; None: `runs/<dataset>-<model>-<n>`.
+        settings: keys of the recipe to change, by their dotted names: `{"training.epochs": 3}`.
         console: where progress is printed; None: standard output. `Console(quiet=True)` prints nothing.
         options: settings of the recipe to change, by the names of the command line: `model="mlp"`, `epochs=3`, …
 
@@ -104,8 +108,10 @@ def train(
         RunError: `output` exists.
     """
     started = time.perf_counter()
-    recipe = (recipe or Recipe()).with_options(options)
-    whole = load(recipe.dataset if source is None else source)
+    source, recipe = recipe_for(source, recipe, settings or {})
+    recipe = recipe.with_options(options)
+    check_model(source, recipe)
+    whole = load(source)
     given = whole.validation is not None
     recipe = recipe.settled(whole.name, validation_given=given)
     dataset = split(whole, recipe.split, recipe.training.seed)
@@ -122,14 +128,14 @@ def train(
                 f"Note: the validation data that {whole.name} comes with is left out (--split {recipe.split.method})."
             )
         outcome = _fit(run, model, dataset, recipe, out)
-        training = _conclude(run, outcome, dataset, started)
+        training = _conclude(run, outcome, dataset, model.count_params(), started)
         _tell(training, out)
         return training
 
 
 def _model_stem(recipe: Recipe) -> str:
     """The model's name as part of a directory's name."""
-    name = recipe.model.start or recipe.model.name or ""
+    name = recipe.model.start or recipe.model.name or recipe.name or "own"
     file, _, function = name.rpartition(".py:")
     stem = function if file else Path(name).stem
     return f"from-{stem}" if recipe.model.start else stem
@@ -205,7 +211,7 @@ def _tell_divergence(run: Run, outcome: Outcome, dataset: Dataset, learning_rate
     raise DivergedError(f"{told} {run.path} holds the recipe and the log, but no model.")
 
 
-def _conclude(run: Run, outcome: Outcome, dataset: Dataset, started: float) -> Training:
+def _conclude(run: Run, outcome: Outcome, dataset: Dataset, parameters: int, started: float) -> Training:
     """The verdict, the figures on validation data and, last and once, on test data; all written into the run."""
 
     verdict = diagnose(outcome.history, dataset.classes, diverged=outcome.ending == "diverged")
@@ -216,7 +222,8 @@ def _conclude(run: Run, outcome: Outcome, dataset: Dataset, started: float) -> T
         del judged["test"]  # the choice of when to stop was the user's, and may not be the last
     evaluations = {name: judge(run, split, name) for name, split in judged.items() if split is not None}
     figures = {name: evaluation.to_dict() for name, evaluation in evaluations.items()}
-    run.write_json("metrics.json", {"verdict": verdict.to_dict(), **figures})
+    told = {"parameters": parameters, "kept_epoch": outcome.kept_epoch, "verdict": verdict.to_dict()}
+    run.write_json("metrics.json", told | figures)
     seconds = time.perf_counter() - started
     return Training(run, outcome, verdict, evaluations.get("validation"), evaluations.get("test"), seconds)
 
