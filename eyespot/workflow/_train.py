@@ -1,7 +1,7 @@
 """train: learn, judge the fit, and only then look at the test data, once."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from eyespot.run import Run, create_run
 from eyespot.training.checkpoint import Checkpoints
 from eyespot.training.diagnose import Verdict, diagnose
 from eyespot.training.events import EventFiles
-from eyespot.training.fit import Outcome, fit
+from eyespot.training.fit import Observer, Outcome, fit
 from eyespot.training.history import HistoryFile
 from eyespot.training.interrupt import Interrupt
 from eyespot.training.program import EngineProgram, KerasProgram, compile_classifier
@@ -79,13 +79,14 @@ class Training:
         }
 
 
-def train(
+def train(  # noqa: PLR0913 - all that a training can be told
     source: str | Dataset | None = None,
     recipe: Recipe | None = None,
     output: str | Path | None = None,
     *,
     settings: Mapping[str, Any] | None = None,
     console: Console | None = None,
+    observers: Sequence[Observer] = (),
     **options: Any,
 ) -> Training:
     """Trains a classifier and writes its run: learn, judge the fit, and only then look at the test data, once.
@@ -96,6 +97,7 @@ def train(
         output: the run's directory; None: `runs/<dataset>-<model>-<n>`.
         settings: keys of the recipe to change, by their dotted names: `{"training.epochs": 3}`.
         console: where progress is printed; None: standard output. `Console(quiet=True)` prints nothing.
+        observers: told of steps and epochs.
         options: settings of the recipe to change, by the names of the command line: `model="mlp"`, `epochs=3`, …
 
     Returns:
@@ -127,7 +129,7 @@ def train(
             out.say(
                 f"Note: the validation data that {whole.name} comes with is left out (--split {recipe.split.method})."
             )
-        outcome = _fit(run, model, dataset, recipe, out)
+        outcome = _fit(run, model, dataset, recipe, out, observers)
         training = _conclude(run, outcome, dataset, model.count_params(), started)
         _tell(training, out)
         return training
@@ -141,7 +143,9 @@ def _model_stem(recipe: Recipe) -> str:
     return f"from-{stem}" if recipe.model.start else stem
 
 
-def _fit(run: Run, model: keras.Model, dataset: Dataset, recipe: Recipe, out: Output) -> Outcome:
+def _fit(  # noqa: PLR0913, PLR0917 - all that is known by then
+    run: Run, model: keras.Model, dataset: Dataset, recipe: Recipe, out: Output, observers: Sequence[Observer]
+) -> Outcome:
     """Trains, with everything written as it happens; the model then is in the run."""
 
     training = recipe.training
@@ -163,7 +167,7 @@ def _fit(run: Run, model: keras.Model, dataset: Dataset, recipe: Recipe, out: Ou
     events = EventFiles(run.path / "tensorboard")
     with Interrupt() as interrupted, ProgressDisplay(out.console, out.say, training.epochs) as display:
         written = (HistoryFile(run.path / "history.csv"), Checkpoints(model, run.path / "checkpoints"), events)
-        outcome = fit(program, dataset, training, (*written, display), interrupted)
+        outcome = fit(program, dataset, training, (*written, display, *observers), interrupted)
     events.close()
     if outcome.ending == "diverged":
         _tell_divergence(run, outcome, dataset, program.learning_rate, out)

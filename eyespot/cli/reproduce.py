@@ -1,0 +1,43 @@
+"""eyespot reproduce"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import eyespot
+from eyespot.cli.show import AsJson, console, emit, print_table, table
+
+
+def reproduce(
+    names: Annotated[list[str] | None, typer.Argument(help="Experiments, by recipe name; by default all.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Trainings of each; they differ in the seed.")] = 1,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any key of the recipes, such as training.epochs=1; repeatable.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="The study's directory. Default: studies/reproduce.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the tutorials' experiments, and set what they give beside what is printed.
+
+    Example: eyespot reproduce fashion-cnn fashion-cnn-dropout --repeats 3
+
+    What an earlier call finished is kept, so the same command goes on after
+    an interruption.
+    """
+    from eyespot.recipe_files import parse_setting
+    from eyespot.study.pages import cells, reasons
+
+    out = console(as_json)
+    changed = dict(parse_setting(text) for text in settings or ())
+    done = eyespot.reproduce(names, repeats, output, settings=changed, console=out)
+    if as_json:
+        emit(done.to_dict())
+        return
+    rows = [(one.name, *cells(judged)) for one in done.experiments for judged in one.figures if judged.is_shown]
+    columns = ("experiment", "figure", "published", "ours", "range", "judgement")
+    print_table(out, table(columns, rows, text_columns=2))
+    for one in done.experiments:
+        for told in (*reasons(one.name, one.figures), *(f"{one.name}: {note}" for note in one.notes)):
+            out.print(told, markup=False, highlight=False, soft_wrap=True)
+    out.print(f"Pages and pictures: {done.path}/README.md", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Several runs that differ in stated ways, and what they say together."""

@@ -1,0 +1,107 @@
+"""Pages in Markdown: one experiment, and the whole study."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from eyespot.recipe import Recipe
+from eyespot.study.judgement import Judged
+
+COLUMNS = ("figure", "published", "ours", "range", "judgement")
+JUDGEMENTS = """\
+*Ours* is the median over the repeats. *Reproduced*: the published figure lies in their range, or within the 95 %
+interval (Wilson) that the number of test pictures gives ours; *better*, *worse*: outside both; *differs*: outside, and
+it is known why; *not judged*: never printed, of another machine, or a loss of a single repeat."""
+PICTURES = {
+    "samples.png": "training pictures", "pixels.png": "one picture, pixel by pixel",
+    "curves.png": "training and validation", "predictions.png": "the first test pictures",
+    "right-test.png": "right", "wrong-test.png": "wrong, surest first", "confusion-test.png": "label and predict",
+}  # fmt: skip
+
+
+def experiment_page(
+    recipe: Recipe, figures: Sequence[Judged], summary: str, test: Mapping[str, Any], class_names: Sequence[str]
+) -> str:
+    """An experiment: what was done, its figures, the network, the report on the test pictures, the pictures drawn.
+
+    Args:
+        summary: the network, as Keras prints it.
+        test: figures of the first repeat on test data, as in a run's metrics.json.
+    """
+    published = recipe.published
+    parts = [f"# {recipe.name}", recipe.description or ""]
+    if recipe.variation_of:
+        parts.append(f"Made from {recipe.variation_of}: {recipe.change}.")
+    if published:
+        parts += [f"Published in: {published.source}", *(f"- {note}" for note in published.notes)]
+    parts += [table(COLUMNS, map(cells, figures)), f"```\n{summary.strip()}\n```"]
+    names = ("precision", "recall", "f1-score")
+    classes = test["report"]["classes"]
+    rows = [(name, *(f"{classes[name][key]:.4f}" for key in names), classes[name]["support"]) for name in class_names]
+    parts.append(table(("class", *names, "support"), rows))
+    confusion = zip(class_names, test["confusion"], strict=True)
+    parts.append(table(("label \\ predict", *class_names), [(name, *counts) for name, counts in confusion]))
+    parts += [f"![{title}](repeat-0/figures/{file})" for file, title in PICTURES.items()]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def study_page(experiments: Iterable[tuple[Recipe, Sequence[Judged]]], circumstances: str, *, compares: bool) -> str:
+    """All experiments in one table, what the variations teach, and what was chosen where tutorials leave it open.
+
+    Args:
+        circumstances: date, machine, versions.
+        compares: there is a picture with and without dropout.
+    """
+    rows, whys, lessons, notes = [], [], [], []
+    for recipe, figures in experiments:
+        link = f"[{recipe.name}]({recipe.name}/README.md)"
+        rows += [(link, *cells(judged)) for judged in figures if judged.is_shown]
+        whys += [f"- {reason}" for reason in reasons(str(recipe.name), figures)]
+        if recipe.teaches:
+            found = {judged.figure: judged for judged in figures}
+            both = [found[name] for name in ("val_accuracy", "test_accuracy")]
+            lessons.append(
+                (recipe.change, *(f"{number(j.ours)} ({number(j.published)})" for j in both), recipe.teaches)
+            )
+        notes += [f"- **{recipe.name}**: {note}" for note in (recipe.published.notes if recipe.published else [])]
+    parts = ["# The tutorials' experiments, reproduced", circumstances, table(("experiment", *COLUMNS), rows)]
+    parts += [JUDGEMENTS, "\n".join(whys)]
+    if compares:
+        parts += ["## With and without dropout", "![with and without dropout](dropout.png)"]
+    if lessons:
+        heads = ("change", "validation accuracy (published)", "test accuracy (published)", "what it teaches")
+        parts += ["## Variations of mnist-mlp", table(heads, lessons)]
+    if notes:
+        parts += ["## What was chosen", "\n".join(notes)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def cells(judged: Judged) -> tuple[str, ...]:
+    """A figure's row."""
+    is_range = judged.range is not None and judged.range[0] != judged.range[1]
+    spread = " to ".join(number(end) for end in judged.range or ()) if is_range else ""
+    return judged.figure, number(judged.published), number(judged.ours), spread, judged.judgement
+
+
+def reasons(name: str, figures: Sequence[Judged]) -> list[str]:
+    """Why figures are judged as they are, a sentence a reason."""
+    of_reason: dict[str, list[str]] = {}
+    for judged in figures:
+        if judged.why and judged.is_shown:
+            of_reason.setdefault(judged.why, []).append(judged.figure)
+    return [f"{name}, {', '.join(found)}: {why}" for why, found in of_reason.items()]
+
+
+def number(value: float | str | None) -> str:
+    """As people read it: counts whole, fractions and losses with four places."""
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value
+    whole = isinstance(value, int) or (float(value).is_integer() and value > 1)
+    return f"{value:,.0f}" if whole else f"{value:.4f}"
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table in Markdown; bars in cells would end them."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,0 +1,244 @@
+"""reproduce: run the tutorials' experiments, and set what they give beside what is printed."""
+
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from eyespot.data.dataset import Dataset
+from eyespot.data.source import load
+from eyespot.environment import describe_environment
+from eyespot.errors import InterruptedRun, RunError
+from eyespot.files import write_text
+from eyespot.models.architectures import build_recipe
+from eyespot.models.cost import multiply_adds
+from eyespot.recipe import Published, Recipe
+from eyespot.recipe_files import read_recipe, recipe_names, with_settings
+from eyespot.reporting.comparison import curves_side_by_side
+from eyespot.reporting.look import pixel_values, sample_grid
+from eyespot.reporting.results import gallery
+from eyespot.reporting.style import save
+from eyespot.run import Run
+from eyespot.study.judgement import Judged, judge_figures
+from eyespot.study.pages import experiment_page, study_page
+from eyespot.study.progress import ObservedTraining, StudyProgress
+from eyespot.workflow._train import train
+
+ROOT = Path("studies") / "reproduce"
+WITH_AND_WITHOUT = ("fashion-cnn", "fashion-cnn-dropout")
+FIRST = 25  # test pictures shown with what is predicted
+STEP_COST = 2e7  # multiply-adds that take as long as what a step costs besides
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment's repeats, judged.
+
+    Attributes:
+        runs: one a repeat; they differ in the seed alone.
+    """
+
+    recipe: Recipe
+    runs: tuple[Run, ...]
+    figures: tuple[Judged, ...]
+
+    @property
+    def name(self) -> str:
+        """Of its recipe."""
+        return str(self.recipe.name)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was chosen where the tutorial leaves it open."""
+        return self.recipe.published.notes if self.recipe.published else []
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "name": self.name,
+            "description": self.recipe.description,
+            "figures": [judged.to_dict() for judged in self.figures],
+            "notes": self.notes,
+            "runs": [str(run.path) for run in self.runs],
+        }
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A study of the tutorials' experiments, in a directory."""
+
+    path: Path
+    experiments: tuple[Experiment, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {"study": str(self.path), "experiments": [experiment.to_dict() for experiment in self.experiments]}
+
+
+def reproduce(
+    names: Sequence[str] | None = None,
+    repeats: int = 1,
+    output: str | Path | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    console: Console | None = None,
+) -> Reproduction:
+    """Trains experiments of the tutorials, and judges each figure they print; what an earlier call finished is kept.
+
+    Args:
+        names: of recipes that come with eyespot; None: all.
+        repeats: of each; they differ in the seed.
+        output: the study's directory; None: `studies/reproduce`.
+        settings: keys to change in every recipe, by their dotted names.
+        console: where progress is printed; None: standard output.
+
+    Raises:
+        RecipeError: there is no such recipe or key.
+        DataError: a dataset is missing; nothing was trained.
+        RunError: the directory holds repeats of other settings.
+        InterruptedRun: the user stopped it; the same call goes on.
+    """
+    folder = Path(output) if output else ROOT
+    recipes = [with_settings(read_recipe(name), settings or {}) for name in names or recipe_names()]
+    datasets = {name: load(name) for name in dict.fromkeys(recipe.dataset for recipe in recipes)}
+    asked = {str(recipe.name): [_repeat(recipe, number) for number in range(repeats)] for recipe in recipes}
+    _check(folder, asked)
+    costs = {recipe.name: _cost(recipe, datasets[recipe.dataset]) for recipe in recipes}
+    experiments = []
+    with StudyProgress(console or Console(), sum(costs.values()) * repeats) as progress:
+        for recipe in recipes:
+            runs = []
+            for number, one in enumerate(asked[str(recipe.name)]):
+                label = f"{recipe.name}, repeat {number + 1} of {repeats}" if repeats > 1 else str(recipe.name)
+                run = _run(
+                    folder, one, number, datasets[recipe.dataset], progress.experiment(label, costs[recipe.name])
+                )
+                runs.append(run)
+            experiments.append(_judged(recipe, runs, datasets[recipe.dataset]))
+    done = Reproduction(folder, tuple(experiments))
+    _write(done, datasets)
+    return done
+
+
+def _repeat(recipe: Recipe, number: int) -> Recipe:
+    return with_settings(recipe, {"training.seed": recipe.training.seed + number})
+
+
+def _place(folder: Path, name: str, number: int) -> Run:
+    return Run(folder / name / f"repeat-{number}")
+
+
+def _check(folder: Path, asked: Mapping[str, Sequence[Recipe]]) -> None:
+    """Raises a RunError where a finished repeat was made with other settings."""
+    for name, recipes in asked.items():
+        for number, recipe in enumerate(recipes):
+            run = _place(folder, name, number)
+            if not _is_finished(run):
+                continue
+            wanted = recipe.settled(recipe.dataset, validation_given=False)
+            for part in ("dataset", "split", "model", "training"):
+                made, now = getattr(run.recipe, part), getattr(wanted, part)
+                if made != now:
+                    raise RunError(
+                        f"{run.path} was made with another {part} than is asked for now: choose another --output, or "
+                        "remove it."
+                    )
+
+
+def _is_finished(run: Run) -> bool:
+    """The figures are the last thing a training writes, those of the test data only when it was not interrupted."""
+    return (run.path / "metrics.json").exists() and "test" in run.metrics
+
+
+def _cost(recipe: Recipe, dataset: Dataset) -> float:
+    """How long an experiment takes, in multiply-adds: what tells how much of the study is left."""
+    model = build_recipe(recipe, dataset.input_shape, dataset.classes)
+    batch = recipe.training.batch_size_for(len(dataset.train))
+    return recipe.training.epochs * len(dataset.train) * (multiply_adds(model) + STEP_COST / batch)
+
+
+def _run(folder: Path, recipe: Recipe, number: int, dataset: Dataset, observer: ObservedTraining) -> Run:
+    """The repeat's run: the finished one, or a new one; what was left half done is done again."""
+    run = _place(folder, str(recipe.name), number)
+    if not _is_finished(run):
+        shutil.rmtree(run.path, ignore_errors=True)
+        quiet = Console(quiet=True, force_terminal=False)
+        training = train(dataset, recipe, run.path, console=quiet, observers=(observer,))
+        if training.outcome.ending == "interrupted":
+            raise InterruptedRun(f"Stopped as asked. The same command goes on from there; {folder} holds what is done.")
+        _draw(run, dataset)
+    observer.finish()
+    return run
+
+
+def _draw(run: Run, dataset: Dataset) -> None:
+    """What tutorials show besides the figures of every run: samples, pixel values, the first test pictures."""
+    figures = {"samples": sample_grid(dataset), "pixels": pixel_values(dataset)}
+    if dataset.test:
+        first = dataset.test.take(np.arange(min(FIRST, len(dataset.test))))
+        predictor = run.predictor()
+        probabilities, title = predictor.probabilities(first.images), f"{run.path.parent.name}: the first test pictures"
+        figures["predictions"] = gallery(first, probabilities, np.arange(len(first)), predictor.class_names, title)
+    for name, figure in figures.items():
+        save(figure, run.path / "figures" / f"{name}.png")
+
+
+def _judged(recipe: Recipe, runs: Sequence[Run], dataset: Dataset) -> Experiment:
+    pictures = len(dataset.test) if dataset.test else 0
+    figures = judge_figures(recipe.published or Published(source=""), [_measured(run) for run in runs], pictures)
+    return Experiment(recipe, tuple(runs), tuple(figures))
+
+
+def _measured(run: Run) -> dict[str, Any]:
+    """A run's figures, by the names that recipes give them."""
+    metrics, history = run.metrics, run.history
+    kept = history.rows[metrics["kept_epoch"] - 1]
+    seconds = sorted(row["seconds"] for row in history.rows)
+    validation, test = metrics.get("validation") or {}, metrics["test"]
+    return {
+        "parameters": metrics["parameters"],
+        "train_loss": kept["loss"],
+        "train_accuracy": kept["accuracy"],
+        "val_loss": validation.get("loss"),
+        "val_accuracy": validation.get("accuracy"),
+        "test_loss": test["loss"],
+        "test_accuracy": test["accuracy"],
+        "correct_after_rounding": test["correct_after_rounding"],
+        "seconds_per_epoch": seconds[len(seconds) // 2],
+        "verdict": metrics["verdict"]["fit"],
+    }
+
+
+def _write(done: Reproduction, datasets: Mapping[str, Dataset]) -> None:
+    """The study's pages and pictures."""
+    for experiment in done.experiments:
+        recipe, run = experiment.recipe, experiment.runs[0]
+        dataset = datasets[recipe.dataset]
+        lines: list[str] = []
+        model = build_recipe(recipe, dataset.input_shape, dataset.classes)
+        model.summary(print_fn=lines.append, line_length=80)
+        told = "\n".join(lines), run.metrics["test"], dataset.class_names
+        write_text(done.path / experiment.name / "README.md", experiment_page(recipe, experiment.figures, *told))
+    runs = {one.name: one.runs[0] for one in done.experiments if one.name in WITH_AND_WITHOUT}
+    if len(runs) == len(WITH_AND_WITHOUT):
+        pair = {name: (run.history, run.metrics["verdict"]["fit"]) for name, run in runs.items()}
+        save(curves_side_by_side(pair, "Fashion-MNIST, with and without dropout"), done.path / "dropout.png")
+    both = [(experiment.recipe, experiment.figures) for experiment in done.experiments]
+    page = study_page(both, _circumstances(), compares=len(runs) == len(WITH_AND_WITHOUT))
+    write_text(done.path / "README.md", page)
+
+
+def _circumstances() -> str:
+    """Date, machine, versions, in a line."""
+    environment = describe_environment()
+    packages = ", ".join(f"{name} {environment['packages'][name]}" for name in ("eyespot", "keras", "torch"))
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {environment['processor']} ({environment['cores']} cores), "
+        f"{platform.system()}, Python {environment['python']}, {packages}"
+    )
