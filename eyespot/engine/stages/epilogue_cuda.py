@@ -35,7 +35,7 @@ class CudaEpilogueStage:
         keys = step.keys_on(values.device) if drops else self.code  # not read
         forward[cdiv(output.numel(), BLOCK),](
             values, output, self.code, keys, output.numel(), *self._sides(), tail.slope, self.growth,
-            tail.index, tail.threshold, **self._window(), DROPS=drops, BLOCK=BLOCK,
+            **self._window(), DROPS=drops, STAGE=tail.index, THRESHOLD=tail.threshold, BLOCK=BLOCK,
         )  # fmt: skip
         return output if len(self.shape) == len(values.shape) else output.view(self.shape)
 

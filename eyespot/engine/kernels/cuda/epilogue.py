@@ -23,14 +23,15 @@ def drawn(index, first_key, second_key):
 
 @triton.jit
 def forward(
-    values, output, code, keys, total, height, width, rows, columns, slope, growth, stage, threshold,
+    values, output, code, keys, total, height, width, rows, columns, slope, growth,
     CHANNELS: tl.constexpr, WINDOW_HEIGHT: tl.constexpr, WINDOW_WIDTH: tl.constexpr, TOP: tl.constexpr,
-    LEFT: tl.constexpr, DROPS: tl.constexpr, BLOCK: tl.constexpr,
+    LEFT: tl.constexpr, DROPS: tl.constexpr, STAGE: tl.constexpr, THRESHOLD: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """values [n, height, width, CHANNELS] to output and code [n, rows, columns, CHANNELS], `total` in number.
 
     Args:
-        keys: int64 [2], of the step; `stage` is mixed in.
+        keys: int64 [2], of the step; STAGE is mixed in.
+        THRESHOLD: outputs whose 32 random bits are below are dropped.
     """
     index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = index < total
@@ -54,9 +55,9 @@ def forward(
     result = best * tl.where(is_positive, 1.0, slope)
     if DROPS:
         first, second = tl.load(keys).to(tl.uint32), tl.load(keys + 1).to(tl.uint32)
-        own = stage.to(tl.uint32) * 2
+        own = tl.full((), 2 * STAGE, tl.uint32)
         bits = drawn(index.to(tl.uint32), drawn(own, first, second), drawn(own + 1, first, second))
-        is_kept = bits >= threshold.to(tl.uint32)
+        is_kept = bits >= THRESHOLD
         chosen = tl.where(is_kept, chosen, chosen | DROPPED)
         result = result * tl.where(is_kept, growth, 0.0)
     tl.store(output + index, result.to(output.dtype.element_ty), mask=inside)
