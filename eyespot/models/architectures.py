@@ -6,6 +6,7 @@ from functools import partial
 from eyespot.backend import keras
 from eyespot.errors import ModelError, RecipeError, unknown
 from eyespot.models.cnn import cnn
+from eyespot.models.fresh import with_fresh_weights
 from eyespot.models.layers import from_layers, reason_in
 from eyespot.models.mlp import mlp
 from eyespot.models.own import check_fits, is_own, own_model
@@ -39,7 +40,8 @@ def build(name: str, input_shape: Shape, classes: int, seed: int = 0) -> keras.M
     Args:
         name: one of ARCHITECTURES, `path.py:function`, or a `.keras` file (its weights are drawn anew).
         input_shape: (height, width, channels) of the pictures.
-        seed: of the initial weights and of dropout; Keras draws both from its global generators, which are set here.
+        seed: of the initial weights. What a function of the user's own draws comes from Python's, NumPy's and
+            PyTorch's global generators, which are set here.
 
     Returns:
         A built model that takes `uint8` pixels [n, height, width, channels] and gives probabilities [n, classes].
@@ -49,15 +51,16 @@ def build(name: str, input_shape: Shape, classes: int, seed: int = 0) -> keras.M
     """
     keras.utils.set_random_seed(seed_for(seed, "weights"))
     if is_own(name):
-        return own_model(name, input_shape, classes)
+        return own_model(name, input_shape, classes, seed)
     if name not in ARCHITECTURES:
         known = unknown("model", name, ARCHITECTURES)
         raise ModelError(f"{known} For your own: path.py:function or a .keras file.")
     try:
-        return ARCHITECTURES[name](input_shape, classes)
+        model = ARCHITECTURES[name](input_shape, classes)
     except (ValueError, RecipeError) as error:
         size = "x".join(str(side) for side in input_shape)
         raise ModelError(f"{name} cannot take pictures of {size}: {reason_in(error)}") from None
+    return with_fresh_weights(model, seed)
 
 
 def build_recipe(recipe: Recipe, input_shape: Shape, classes: int) -> keras.Model:
@@ -70,10 +73,9 @@ def build_recipe(recipe: Recipe, input_shape: Shape, classes: int) -> keras.Mode
     wanted, seed = recipe.model, recipe.training.seed
     if wanted.layers is None:
         return build(wanted.name or DEFAULT_MODEL, input_shape, classes, seed)
-    keras.utils.set_random_seed(seed_for(seed, "weights"))
     try:
         model = from_layers(wanted.layers, input_shape, classes, rescale=wanted.rescale, name=recipe.name)
     except RecipeError as error:
         raise RecipeError(f"In {recipe.where}: {error}") from None
     check_fits(model, f"the model of {recipe.where}", input_shape, classes)
-    return model
+    return with_fresh_weights(model, seed)

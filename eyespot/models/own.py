@@ -7,6 +7,7 @@ from types import ModuleType
 
 from eyespot.backend import keras
 from eyespot.errors import ModelError
+from eyespot.models.fresh import with_fresh_weights
 from eyespot.models.graph import all_layers
 from eyespot.models.pixels import Shape
 
@@ -18,7 +19,7 @@ def is_own(name: str) -> bool:
     return name.endswith((".keras", ".h5", ".hdf5")) or ".py:" in name
 
 
-def own_model(name: str, input_shape: Shape, classes: int) -> keras.Model:
+def own_model(name: str, input_shape: Shape, classes: int, seed: int) -> keras.Model:
     """Builds the model that `path.py:function` returns, or that a `.keras` file describes, with fresh weights.
 
     The function is called with `input_shape` and `classes` by name, or with nothing where it takes nothing.
@@ -29,7 +30,7 @@ def own_model(name: str, input_shape: Shape, classes: int) -> keras.Model:
     if ".py:" in name:
         model = _from_function(name, input_shape, classes)
     else:
-        model = _with_fresh_weights(load_model(Path(name)), name)
+        model = _drawn_anew(load_model(Path(name)), name, seed)
     check_fits(model, name, input_shape, classes)
     return model
 
@@ -96,10 +97,10 @@ def takes_raw_pixels(model: keras.Model) -> bool:
     return any(isinstance(layer, RESCALERS) for layer in all_layers(model))
 
 
-def _with_fresh_weights(model: keras.Model, name: str) -> keras.Model:
+def _drawn_anew(model: keras.Model, name: str, seed: int) -> keras.Model:
     """The same architecture, its weights drawn anew; what a Normalization layer has adapted to is kept."""
     check_built(model, name)
-    fresh = keras.models.clone_model(model)
+    fresh = with_fresh_weights(model, seed)
     for old, new in zip(all_layers(model), all_layers(fresh), strict=True):
         if isinstance(old, keras.layers.Normalization) and old.weights:
             new.set_weights(old.get_weights())

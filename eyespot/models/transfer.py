@@ -2,9 +2,9 @@
 
 from eyespot.backend import keras
 from eyespot.errors import ModelError
+from eyespot.models.fresh import seeded
 from eyespot.models.own import check_built, check_fits
 from eyespot.models.pixels import Shape
-from eyespot.seeds import seed_for
 
 
 def continue_from(  # noqa: PLR0913 - what to continue from, and what it must fit
@@ -24,12 +24,11 @@ def continue_from(  # noqa: PLR0913 - what to continue from, and what it must fi
         ModelError: it takes other pictures, or has no dense head to replace.
     """
     check_built(trained, name)
-    keras.utils.set_random_seed(seed_for(seed, "weights"))
     heads = [layer for layer in trained.layers if isinstance(layer, keras.layers.Dense)]
     if not heads:
         raise ModelError(f"{name} has no dense layer at its end to serve as a head.")
     head = heads[-1]
-    model = _with_new_head(trained, head, classes) if new_head else trained
+    model = _with_new_head(trained, head, classes, seed) if new_head else trained
     check_fits(model, name, input_shape, classes)
     kept = next(layer for layer in reversed(model.layers) if isinstance(layer, keras.layers.Dense))
     for layer in model.layers:
@@ -37,9 +36,10 @@ def continue_from(  # noqa: PLR0913 - what to continue from, and what it must fi
     return model
 
 
-def _with_new_head(trained: keras.Model, head: keras.layers.Dense, classes: int) -> keras.Model:
+def _with_new_head(trained: keras.Model, head: keras.layers.Dense, classes: int, seed: int) -> keras.Model:
     """The layers before the head, a fresh head, and whatever activation followed it."""
     fresh = keras.layers.Dense(classes, activation=head.activation, name=f"head_{classes}_classes")
+    seeded(fresh, seed, fresh.name)
     output = fresh(head.input)
     for layer in trained.layers[trained.layers.index(head) + 1 :]:
         output = layer(output)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from eyespot.backend import keras
 from eyespot.data.catalog import CATALOG
 from eyespot.data.dataset import Dataset
 from eyespot.errors import DataError, unknown
@@ -34,15 +35,16 @@ def recipe_for(
     return chosen.dataset if source is None else source, chosen
 
 
-def check_model(source: str | Dataset, recipe: Recipe) -> None:
-    """Builds the recipe's model, where it is known what pictures it gets, before these are read or downloaded.
+def model_before_data(source: str | Dataset, recipe: Recipe) -> keras.Model | None:
+    """The recipe's model, built before pictures are read or downloaded, where it is known what it gets.
 
     Raises:
         ModelError, RecipeError: it cannot be built for them.
     """
     if isinstance(source, str) and source in CATALOG and recipe.model.start is None:
         entry = CATALOG[source]
-        build_recipe(recipe, entry.input_shape, entry.classes)
+        return build_recipe(recipe, entry.input_shape, entry.classes)
+    return None
 
 
 def _is_recipe(source: str) -> bool:

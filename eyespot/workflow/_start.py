@@ -14,8 +14,12 @@ from eyespot.recipe import Recipe
 from eyespot.run import open_run
 
 
-def starting_model(recipe: Recipe, dataset: Dataset) -> keras.Model:
-    """The model to train, known to fit the pictures and to be exportable, before anything is trained."""
+def starting_model(recipe: Recipe, dataset: Dataset, built: keras.Model | None) -> keras.Model:
+    """The model to train, known to fit the pictures and to be exportable, before anything is trained.
+
+    Args:
+        built: the recipe's model, if it was built before the pictures were read.
+    """
     wanted, shape, classes = recipe.model, dataset.input_shape, dataset.classes
     seed = recipe.training.seed
     if wanted.start is None:
@@ -23,7 +27,7 @@ def starting_model(recipe: Recipe, dataset: Dataset) -> keras.Model:
             raise ModelError(
                 "Freezing leaves fresh random weights as they are: it goes with starting from a trained model."
             )
-        model = build_recipe(recipe, shape, classes)
+        model = build_recipe(recipe, shape, classes) if built is None else built
     else:
         start = Path(wanted.start)
         known = open_run(start).predictor().class_names if start.is_dir() else None

@@ -34,7 +34,7 @@ from eyespot.training.interrupt import Interrupt
 from eyespot.training.program import EngineProgram, KerasProgram, compile_classifier
 from eyespot.training.progress import ProgressDisplay
 from eyespot.workflow._judge import judge
-from eyespot.workflow._recipe import check_model, recipe_for
+from eyespot.workflow._recipe import model_before_data, recipe_for
 from eyespot.workflow._start import starting_model
 
 ONNX_PROOF_PICTURES = 64
@@ -112,14 +112,14 @@ def train(  # noqa: PLR0913 - all that a training can be told
     started = time.perf_counter()
     source, recipe = recipe_for(source, recipe, settings or {})
     recipe = recipe.with_options(options)
-    check_model(source, recipe)
+    built = model_before_data(source, recipe)
     whole = load(source)
     given = whole.validation is not None
     recipe = recipe.settled(whole.name, validation_given=given)
     dataset = split(whole, recipe.split, recipe.training.seed)
     batch_size = recipe.training.batch_size_for(len(dataset.train))
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch_size": batch_size})})
-    model = starting_model(recipe, dataset)
+    model = starting_model(recipe, dataset, built)
     with Output(console or Console()) as out:
         run = create_run(Path(output) if output else None, f"{dataset.name}-{_model_stem(recipe)}")
         write_text(run.path / "recipe.yaml", recipe.dump())
