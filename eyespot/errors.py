@@ -7,8 +7,9 @@ EyespotError            exit code 1
 │   └── PictureError    one picture that cannot be read
 ├── ModelError          a model that is unknown, or does not fit the data
 ├── RunError            a run directory that is missing, half there, or in the way
+│   └── CheckpointError a checkpoint that is missing, damaged, or cannot be written
 ├── DivergedError       exit code 3: the loss stopped being a number; what was good is kept
-└── InterruptedRun      exit code 130: the user stopped the training; what was done is kept
+└── InterruptedRun      exit code 130 or 143: stopped by Ctrl-C or by SIGTERM; what was done is kept
 
 Exit code 2 is the command line's own (an option that does not exist).
 """
@@ -47,6 +48,10 @@ class RunError(EyespotError):
     """A run directory is missing, half there, or in the way."""
 
 
+class CheckpointError(RunError):
+    """A checkpoint is missing, damaged, or cannot be written."""
+
+
 class DivergedError(EyespotError):
     """The loss stopped being a number."""
 
@@ -54,9 +59,11 @@ class DivergedError(EyespotError):
 
 
 class InterruptedRun(EyespotError):  # noqa: N818 - not a fault: the user asked
-    """Training was stopped by the user."""
+    """Training was stopped by a signal: 2 for Ctrl-C, 15 for `kill`."""
 
-    exit_code = 130
+    def __init__(self, sentence: str, signal: int = 2) -> None:
+        super().__init__(sentence)
+        self.exit_code = 128 + signal
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

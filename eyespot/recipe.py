@@ -3,6 +3,7 @@
 YAML keys and command-line options have the same names; an unknown key is an error that names the nearest one.
 """
 
+import math
 from typing import Any, Literal
 
 import yaml
@@ -11,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PrivateAttr, Val
 from eyespot.errors import RecipeError, unknown
 
 Optimizer = Literal["adam", "adamw", "sgd", "rmsprop", "nadam", "adamax", "adagrad", "lion"]
+
+Schedule = Literal["constant", "cosine", "linear", "exponential"]
 
 DEFAULT_BATCH = 32  # Keras's own
 DEFAULT_MODEL = "cnn"
@@ -88,6 +91,11 @@ class TrainingRecipe(Part):
     optimizer: Optimizer = "adam"
     learning_rate: FiniteFloat | None = Field(default=None, gt=0, description="None: the optimizer's own default")
     batch_size: int | None = Field(default=None, ge=1, description="None: 32, or all where there are fewer")
+    schedule: Schedule = Field(default="constant", description="of the learning rate, over all epochs")
+    warmup_epochs: FiniteFloat = Field(default=0, ge=0, description="with cosine: rises from 0 in so many epochs")
+    average: FiniteFloat | None = Field(
+        default=None, gt=0, lt=1, description="momentum of a moving average of the weights, which is judged and kept"
+    )
     epochs: int = Field(default=30, ge=1)
     early_stopping: bool = True
     patience: int = Field(default=5, ge=1, description="epochs without a lower validation loss before stopping")
@@ -97,6 +105,17 @@ class TrainingRecipe(Part):
     )
     keep: Literal["best", "last"] = Field(default="best", description="best: by validation loss")
     seed: int = Field(default=0, ge=0, lt=2**32)
+    deterministic: bool = Field(default=False, description="on a GPU: only kernels that give the same bits again")
+
+    @model_validator(mode="after")
+    def _warmup_fits(self) -> "TrainingRecipe":
+        if self.warmup_epochs and self.schedule != "cosine":
+            raise ValueError(f"training.warmup_epochs goes with the schedule cosine; received {self.schedule!r}")
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"training.warmup_epochs must be below the {self.epochs} epochs; received {self.warmup_epochs:g}"
+            )
+        return self
 
     def batch_size_for(self, pictures: int) -> int:
         """The batch size for so many training pictures.
@@ -109,6 +128,18 @@ class TrainingRecipe(Part):
                 f"The batch size {self.batch_size} is larger than the {pictures} training pictures: lower it."
             )
         return self.batch_size or min(pictures, DEFAULT_BATCH)
+
+    def steps_for(self, pictures: int) -> int:
+        """Of an epoch over so many training pictures."""
+        return math.ceil(pictures / self.batch_size_for(pictures))
+
+
+class CheckpointRecipe(Part):
+    """How often a training writes down where it is; changes nothing of what it learns."""
+
+    every_steps: int | None = Field(default=None, ge=1)
+    every_minutes: FiniteFloat | None = Field(default=None, gt=0)
+    keep: int = Field(default=2, ge=1, description="the latest so many; each holds the best weights so far too")
 
 
 Figure = Literal[
@@ -147,6 +178,7 @@ class Recipe(Part):
     split: SplitRecipe = SplitRecipe()
     model: ModelRecipe = ModelRecipe()
     training: TrainingRecipe = TrainingRecipe()
+    checkpoints: CheckpointRecipe = CheckpointRecipe()
     published: Published | None = None
     _where: str = PrivateAttr("the recipe")
 

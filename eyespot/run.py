@@ -43,10 +43,9 @@ class Run:
         path = self.path / name
         if path.exists():
             return path
-        kept = sorted(str(file.relative_to(self.path)) for file in self.path.glob("checkpoints/*.weights.h5"))
-        hint = f" The weights so far are in {' and '.join(kept)}." if kept else ""
         raise RunError(
-            f"{self.path} has no {name}: its training did not finish.{hint} Train again, or name another run."
+            f"{self.path} has no {name}: its training did not finish. Continue it with: eyespot train --resume "
+            f"{self.path}"
         )
 
     @cached_property

@@ -1,5 +1,6 @@
 """eyespot train"""
 
+import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -54,6 +55,21 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Any key of the recipe, such as training.epochs=5; repeatable.")
     ] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="Learning rate: constant, cosine, linear or exponential. Default: constant.")
+    ] = None,
+    average: Annotated[
+        float | None, typer.Option(help="Momentum of a moving average of the weights, such as 0.99. Default: none.")
+    ] = None,
+    deterministic: Annotated[
+        bool | None, typer.Option("--deterministic", help="On a GPU: only kernels that give the same bits twice.")
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Go on with a run that was interrupted; auto: with the latest of this recipe.")
+    ] = None,
+    accept_changes: Annotated[
+        bool, typer.Option("--accept-changes", help="With --resume: also where recipe, data or versions differ.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option(help="The run's directory. Default: runs/<dataset>-<model>-<n>.")
     ] = None,
@@ -64,7 +80,8 @@ def train(
     Example: eyespot train mnist --model mnist-cnn-small --epochs 3
 
     Exit codes: 0 trained; 1 it could not be done; 3 the loss diverged, and
-    what was good is kept; 130 stopped with Ctrl-C, and the run is written.
+    what was good is kept; 130 or 143 stopped by Ctrl-C or SIGTERM, and
+    eyespot train --resume RUN goes on.
     """
     from eyespot.recipe_files import parse_setting
 
@@ -85,10 +102,15 @@ def train(
         "precision": precision,
         "keep": keep,
         "seed": seed,
+        "schedule": schedule,
+        "average": average,
+        "deterministic": deterministic,
     }
     done = eyespot.train(
         source,
         output=output,
+        resume=resume,
+        accept_changes=accept_changes,
         settings=dict(parse_setting(text) for text in settings or ()),
         console=console(as_json),
         **options,
@@ -98,4 +120,7 @@ def train(
     if done.outcome.ending == "diverged":
         raise DivergedError(f"The loss diverged; {done.run.path} holds the last good model.")
     if done.outcome.ending == "interrupted":
-        raise InterruptedRun(f"Stopped as asked; {done.run.path} holds what was trained, and no test data was touched.")
+        raise InterruptedRun(
+            f"Stopped as asked, and no test data was touched. Continue with: eyespot train --resume {done.run.path}",
+            done.stopped_by or signal.SIGINT,
+        )

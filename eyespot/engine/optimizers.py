@@ -19,9 +19,9 @@ def update_for(
 ) -> tuple[Update, str]:
     """A function that applies the parameters' gradients, and what it runs on, for people.
 
-    Adam, AdamW, SGD and RMSprop are fused; any other, and any that clips gradients, averages weights or decays only
-    some of them, is Keras's own object. The optimizer's slots and its step count are the ones that are updated, so it
-    can be saved, or go on without the engine.
+    Adam, AdamW, SGD and RMSprop are fused, with an average of the weights or without; any other, and any that clips
+    gradients or decays only some weights, is Keras's own object. The optimizer's slots and its step count are the ones
+    that are updated, so it can be saved, or go on without the engine.
     """
     optimizer.build([parameter.variable for parameter in parameters])
     name = FUSED.get(type(optimizer))
@@ -39,7 +39,10 @@ def update_for(
 
 def _is_plain(optimizer: keras.optimizers.Optimizer) -> bool:
     """Whether it does nothing besides its update rule and decay of all weights."""
-    extras = ("clipnorm", "clipvalue", "global_clipnorm", "use_ema", "gradient_accumulation_steps", "loss_scale_factor")
+    extras = (
+        "clipnorm", "clipvalue", "global_clipnorm", "ema_overwrite_frequency", "gradient_accumulation_steps",
+        "loss_scale_factor",
+    )  # fmt: skip
     partial = getattr(optimizer, "_exclude_from_weight_decay", None) or getattr(
         optimizer, "_exclude_from_weight_decay_pattern", None
     )
@@ -73,10 +76,15 @@ def _fused(
 ) -> Update:
     state = State(optimizer, parameters)
     step = rule(optimizer, state, kernels)
+    average = state.slots(optimizer._model_variables_moving_average) if optimizer.use_ema else None
 
     def update() -> None:
         state.gather()
         step()
+        if average is not None:
+            # The first average is the weights themselves: a momentum of 0.
+            started = (optimizer.iterations.value != 0).to(average.dtype)
+            average.lerp_(state.weights, 1 - started * optimizer.ema_momentum)
         optimizer.iterations.value.add_(1)
 
     return update

@@ -72,8 +72,12 @@ class Steps(Protocol):
 
     rest: float
 
-    def begin(self, epoch: Epoch) -> None:
-        """Lays out an epoch."""
+    def begin(self, epoch: Epoch, mean: Mean) -> None:
+        """Lays out an epoch.
+
+        Args:
+            mean: over the steps of it that have been made before.
+        """
 
     def run(self, index: int) -> None:
         """One update, by the epoch's batch of that number, from 0."""
@@ -93,9 +97,9 @@ class HostSteps:
     def __init__(self, program: LoweredProgram) -> None:
         self.program = program
 
-    def begin(self, epoch: Epoch) -> None:
+    def begin(self, epoch: Epoch, mean: Mean) -> None:
         """Lays out an epoch."""
-        self._epoch, self._mean = epoch, Mean()
+        self._epoch, self._mean = epoch, mean
 
     def run(self, index: int) -> None:
         """One update."""

@@ -36,9 +36,9 @@ class DeviceSteps:
         self._resident: dict[int, tuple[Split, tuple[Tensor, Tensor] | None]] = {}
         self._batch_size = 0
 
-    def begin(self, epoch: Epoch) -> None:
+    def begin(self, epoch: Epoch, mean: Mean) -> None:
         """Lays out an epoch."""
-        self._epoch, self._learnt = epoch, 0
+        self._epoch, self._learnt = epoch, mean.pictures
         self._pictures = self._laid(epoch.split)
         self._order = torch.from_numpy(epoch.order).to(self.device)
         keys = [keys_of_step(self.program.seed, epoch.first + index) for index in range(epoch.steps)]
@@ -50,7 +50,7 @@ class DeviceSteps:
             shape, dtype = (epoch.batch_size, *images.shape[1:]), torch.from_numpy(images[:0]).dtype
             self._images = torch.empty(shape, dtype=dtype, device=self.device)
             self._labels = torch.empty(epoch.batch_size, dtype=torch.int64, device=self.device)
-        self._sums.zero_()
+        self._sums.copy_(torch.tensor([mean.loss_sum, mean.right]))
         self.program.renew()
 
     def run(self, index: int) -> None:

@@ -8,10 +8,14 @@ from eyespot.training.history import Row
 
 
 class EventFiles:
-    """Writes each epoch's loss and accuracy as `epoch_loss` and `epoch_accuracy`."""
+    """Writes each epoch's loss and accuracy as `epoch_loss` and `epoch_accuracy`.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Args:
+        purge_from: what a training that goes on had written from this epoch on is hidden.
+    """
+
+    def __init__(self, folder: Path, purge_from: int | None = None) -> None:
+        self.folder, self.purge_from = folder, purge_from
         self.writers: dict[str, SummaryWriter] = {}
 
     def on_epoch(self, row: Row) -> None:
@@ -20,7 +24,7 @@ class EventFiles:
             if f"{prefix}loss" not in row:
                 continue
             if name not in self.writers:
-                self.writers[name] = SummaryWriter(str(self.folder / name))
+                self.writers[name] = SummaryWriter(str(self.folder / name), purge_step=self.purge_from)
             for metric in ("loss", "accuracy"):
                 self.writers[name].add_scalar(f"epoch_{metric}", row[prefix + metric], int(row["epoch"]))
             self.writers[name].flush()

@@ -10,11 +10,13 @@ import numpy as np
 
 from eyespot.data.dataset import Dataset
 from eyespot.engine.steps import Epoch, Mean
+from eyespot.errors import CheckpointError
 from eyespot.recipe import TrainingRecipe
 from eyespot.seeds import seed_for
 from eyespot.shapes import Int64
 from eyespot.training.history import History, Row
 from eyespot.training.program import Program
+from eyespot.training.state import Position, TrainingState, Weights
 
 Ending = Literal["completed", "early stopping", "interrupted", "diverged"]
 
@@ -60,18 +62,33 @@ class Outcome:
     steps_done: int = 0
 
 
-def fit(
+@runtime_checkable
+class Keeper(Protocol):
+    """Writes down where a training is."""
+
+    def are_due(self, steps: int, *, epoch_ends: bool) -> bool:
+        """Whether it wants to, after so many steps in the whole training."""
+
+    def save(self, state: TrainingState) -> None:
+        """Does so."""
+
+
+def fit(  # noqa: PLR0913, PLR0917 - what is trained, and everybody who is told
     program: Program,
     dataset: Dataset,
     recipe: TrainingRecipe,
     observers: Sequence[Observer] = (),
     interrupted: Callable[[], bool] = lambda: False,
+    keeper: Keeper | None = None,
+    start: TrainingState | None = None,
 ) -> Outcome:
     """Trains until the epochs are done, validation stops improving, the user interrupts, or the loss is no number.
 
     Args:
         dataset: its train split is learnt, its validation split (if there is one) judged after each epoch.
         interrupted: asked after every step.
+        keeper: is given the state when it is due, and at the end.
+        start: where an earlier training was, of the same recipe on the same data; None: at the beginning.
 
     Returns:
         The outcome; the program's model then holds the weights to keep: of the best epoch by validation loss where
@@ -79,15 +96,16 @@ def fit(
 
     Raises:
         RecipeError: the batch is larger than the training split.
+        CheckpointError: `start` is of another model.
     """
-    return _Loop(program, dataset, recipe, observers, interrupted).run()
+    return _Loop(program, dataset, recipe, observers, interrupted, keeper, start).run()
 
 
 @dataclass
 class _Kept:
     """The weights after some epoch."""
 
-    weights: list[np.ndarray]
+    weights: Weights
     epoch: int = 0
     loss: float = math.inf
 
@@ -95,91 +113,158 @@ class _Kept:
 class _Loop:
     """One training under way."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - as of `fit`
         self,
         program: Program,
         dataset: Dataset,
         recipe: TrainingRecipe,
         observers: Sequence[Observer],
         interrupted: Callable[[], bool],
+        keeper: Keeper | None,
+        start: TrainingState | None,
     ) -> None:
         self.program, self.dataset, self.recipe = program, dataset, recipe
-        self.observers, self.interrupted = observers, interrupted
+        self.observers, self.interrupted, self.keeper = observers, interrupted, keeper
         self.pictures = len(dataset.train)
         self.batch_size = recipe.batch_size_for(self.pictures)
-        self.history = History()
+        self.steps_an_epoch = recipe.steps_for(self.pictures)
         self.ending: Ending = "completed"
         self.cut_short_at = 0
-        self.last = _Kept(program.weights())
+        self.mean, self.seconds, self.steps_done = Mean(), 0.0, 0
         self.best: _Kept | None = None
+        if start is None:
+            self.history = History()
+            self.last = _Kept(program.weights())
+        else:
+            self._continue_from(start)
 
     def run(self) -> Outcome:
         """Epoch after epoch, until one says how it ends."""
-        for epoch in range(1, self.recipe.epochs + 1):
-            if self._epoch(epoch) and not self.interrupted():
-                stale = epoch - self.best.epoch if self.best else 0
-                if not self.recipe.early_stopping or stale < self.recipe.patience:
-                    continue
+        while self.ending == "completed" and len(self.history) < self.recipe.epochs:
+            if self._is_stale():
                 self.ending = "early stopping"
-            elif self.ending != "diverged":
-                self.ending = "interrupted"
-            break
+            else:
+                self._epoch(len(self.history) + 1)
+        if self.ending != "diverged":
+            self._save()
         best = self.best if self.recipe.keep == "best" else None
         kept = best or self.last
-        if best or self.ending != "interrupted":  # else the weights of the step reached are the last ones
+        # After an interruption the weights of the step reached are the last ones; their average has not been judged.
+        if best or self.ending != "interrupted" or self.recipe.average:
             self.program.set_weights(kept.weights)
         return Outcome(self.history, self.ending, kept.epoch, self.cut_short_at)
 
-    def _epoch(self, epoch: int) -> bool:
-        """One epoch and its validation; whether it was finished, with numbers that are numbers."""
-        started = time.perf_counter()
-        mean = self._steps(epoch, started)
+    def _is_stale(self) -> bool:
+        """Whether validation loss has not fallen for too long."""
+        stale = len(self.history) - self.best.epoch if self.best else 0
+        return self.recipe.early_stopping and stale >= self.recipe.patience
+
+    def _epoch(self, epoch: int) -> None:
+        """One epoch and its validation; sets `ending` where no other may follow."""
+        started = time.perf_counter() - self.seconds
+        self._steps(epoch, started)
         if self.cut_short_at:
-            return False
-        trained = time.perf_counter() - started
+            return
+        mean, trained = self.mean, time.perf_counter() - started
         row: Row = {"epoch": epoch, "loss": mean.loss, "accuracy": mean.accuracy}
-        if self.dataset.validation is not None:
-            row["val_loss"], row["val_accuracy"] = self.program.evaluate(self.dataset.validation)
+        with self.program.averaged():
+            if self.dataset.validation is not None:
+                row["val_loss"], row["val_accuracy"] = self.program.evaluate(self.dataset.validation)
+            weights = self.program.weights()
         row |= {
             "learning_rate": self.program.learning_rate,
             "seconds": time.perf_counter() - started,
             "images_per_second": self.pictures / trained,
         }
-        weights = self.program.weights()
         if not (math.isfinite(row.get("val_loss", 0)) and all(np.isfinite(weight).all() for weight in weights)):
-            self.ending, self.cut_short_at = "diverged", math.ceil(self.pictures / self.batch_size)
-            return False
+            self.ending, self.cut_short_at = "diverged", self.steps_an_epoch
+            return
         self.history.rows.append(row)
         self.last = _Kept(weights, epoch, row.get("val_loss", math.inf))
         if self.last.loss < (self.best.loss if self.best else math.inf):
             self.best = self.last
+        self.mean, self.seconds, self.steps_done = Mean(), 0.0, 0
         for observer in self.observers:
             observer.on_epoch(row)
-        return True
+        if self._is_due(epoch_ends=True):
+            self._save()
+        if self.interrupted():
+            self.ending = "interrupted"
 
-    def _steps(self, epoch: int, started: float) -> Mean:
+    def _steps(self, epoch: int, started: float) -> None:
         """The epoch's steps; sets `cut_short_at` where they are not all made."""
-        program, order = self.program, shuffled(self.pictures, self.recipe.seed, epoch)
-        steps = math.ceil(self.pictures / self.batch_size)
-        program.begin_epoch(Epoch(self.dataset.train, order, self.batch_size, (epoch - 1) * steps))
-        looked, mean = started, Mean()
-        for step in range(1, steps + 1):
+        program, order, steps = self.program, shuffled(self.pictures, self.recipe.seed, epoch), self.steps_an_epoch
+        program.begin_epoch(Epoch(self.dataset.train, order, self.batch_size, (epoch - 1) * steps), self.mean)
+        looked = started
+        for step in range(self.steps_done + 1, steps + 1):
             program.train_step(step - 1)
+            self.steps_done = step
             now, is_last, asked = time.perf_counter(), step == steps, self.interrupted()
-            if now - looked < program.rest and not (is_last or asked):
+            due = not is_last and self._is_due(epoch_ends=False)
+            if now - looked < program.rest and not (is_last or asked or due):
                 continue
-            looked, mean = now, program.mean()
-            if not math.isfinite(mean.loss):
+            looked, self.mean, self.seconds = now, program.mean(), time.perf_counter() - started
+            if not math.isfinite(self.mean.loss):
                 self.ending, self.cut_short_at = "diverged", step
                 break
-            speed = mean.pictures / (time.perf_counter() - started)
-            report = Step(epoch, self.recipe.epochs, step, steps, mean.loss, mean.accuracy, speed)
+            speed = self.mean.pictures / self.seconds
+            report = Step(epoch, self.recipe.epochs, step, steps, self.mean.loss, self.mean.accuracy, speed)
             for observer in self.observers:
                 observer.on_step(report)
-            if (asked or self.interrupted()) and not is_last:
-                self.cut_short_at = step
+            if is_last:
                 break
-        return mean
+            if asked or self.interrupted():
+                self.ending, self.cut_short_at = "interrupted", step
+                break
+            if due:
+                self._save()
+
+    def _is_due(self, *, epoch_ends: bool) -> bool:
+        steps = len(self.history) * self.steps_an_epoch + self.steps_done
+        return self.keeper is not None and self.keeper.are_due(steps, epoch_ends=epoch_ends)
+
+    def _save(self) -> None:
+        if self.keeper:
+            self.keeper.save(self._state())
+
+    def _state(self) -> TrainingState:
+        """Where the training is, between two steps."""
+        epochs = len(self.history)
+        position = Position(
+            seed=self.recipe.seed,
+            epochs_done=epochs,
+            steps_done=self.steps_done,
+            first_step=epochs * self.steps_an_epoch,
+            pictures=self.mean.pictures,
+            loss_sum=self.mean.loss_sum,
+            right=self.mean.right,
+            seconds=self.seconds,
+            history=self.history.rows,
+            best_epoch=self.best.epoch if self.best else None,
+            best_loss=self.best.loss if self.best else None,
+        )
+        best = self.best.weights if self.best and self.recipe.keep == "best" else None
+        return TrainingState(position, self.program.weights(), self.program.optimizer_state(), self.last.weights, best)
+
+    def _continue_from(self, state: TrainingState) -> None:
+        """Puts program and loop where they were."""
+        position = state.position
+        for ours, theirs in (
+            (self.program.weights(), state.weights),
+            (self.program.optimizer_state(), state.optimizer),
+            (self.program.weights(), state.last),
+            (self.program.weights(), state.best or state.last),
+        ):
+            if [array.shape for array in ours] != [array.shape for array in theirs]:
+                raise CheckpointError("The checkpoint is of another model: its arrays have other shapes.")
+        self.program.set_weights(state.weights)
+        self.program.set_optimizer_state(state.optimizer)
+        self.history = state.history
+        self.mean, self.seconds, self.steps_done = position.mean, position.seconds, position.steps_done
+        last_loss = self.history.rows[-1].get("val_loss", math.inf) if self.history.rows else math.inf
+        self.last = _Kept(state.last, position.epochs_done, last_loss)
+        if position.best_epoch is not None and position.best_loss is not None:
+            self.best = _Kept(state.best or state.last, position.best_epoch, position.best_loss)
 
 
 def shuffled(rows: int, seed: int, epoch: int) -> Int64[np.ndarray, " rows"]:

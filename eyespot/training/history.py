@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eyespot.errors import RunError
+from eyespot.files import replacing
 
 Row = dict[str, float]
 
@@ -48,6 +49,14 @@ class HistoryFile:
     """Writes `history.csv` as it happens: each epoch's row is on the disk before the next epoch starts."""
 
     path: Path
+
+    def start_with(self, history: History) -> None:
+        """Writes the rows of a training that goes on; what it had written after them is made again."""
+        with replacing(self.path) as sibling, sibling.open("w", newline="", encoding="utf-8") as file:
+            if history.rows:
+                writer = csv.DictWriter(file, fieldnames=list(history.rows[0]), lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(history.rows)
 
     def on_epoch(self, row: Row) -> None:
         """Appends one row, and the header before the first."""

@@ -9,18 +9,21 @@ from typing import Any
 class Interrupt:
     """While entered, the first SIGINT or SIGTERM sets a flag; a second one stops at once, as usual.
 
+    Attributes:
+        signal: which one came first.
+
     Outside the main thread, where Python allows no handlers, it does nothing.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self) -> None:
-        self.requested = False
+        self.signal: int | None = None
         self._previous: dict[signal.Signals, Any] = {}
 
     def __call__(self) -> bool:
         """Whether the user has asked to stop."""
-        return self.requested
+        return self.signal is not None
 
     def __enter__(self) -> "Interrupt":
         if threading.current_thread() is threading.main_thread():
@@ -32,8 +35,8 @@ class Interrupt:
     ) -> None:
         self._restore()
 
-    def _request(self, _number: int, _frame: FrameType | None) -> None:
-        self.requested = True
+    def _request(self, number: int, _frame: FrameType | None) -> None:
+        self.signal = number
         self._restore()
 
     def _restore(self) -> None:

@@ -1,5 +1,7 @@
 """What executes the model during training: one step, one evaluation."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -11,6 +13,7 @@ from eyespot.engine.program import LoweredProgram
 from eyespot.engine.steps import EVALUATION_BATCH, Epoch, Mean, steps_for
 from eyespot.recipe import TrainingRecipe
 from eyespot.seeds import seed_for
+from eyespot.training.schedule import learning_rate_for
 
 
 @runtime_checkable
@@ -25,8 +28,12 @@ class Program(Protocol):
     def rest(self) -> float:
         """Seconds that should pass between two looks at `mean`, which waits for the steps under way."""
 
-    def begin_epoch(self, epoch: Epoch) -> None:
-        """Lays out an epoch; what its steps draw at random is a function of their numbers and of the seed."""
+    def begin_epoch(self, epoch: Epoch, mean: Mean) -> None:
+        """Lays out an epoch; what its steps draw at random is a function of their numbers and of the seed.
+
+        Args:
+            mean: over the steps of it that have been made before.
+        """
 
     def train_step(self, index: int) -> None:
         """One update, by the epoch's batch of that number, from 0."""
@@ -43,19 +50,35 @@ class Program(Protocol):
     def set_weights(self, weights: list[Any]) -> None:
         """Puts a copy back."""
 
+    def optimizer_state(self) -> list[Any]:
+        """A copy of every variable of the optimizer."""
 
-def compile_classifier(model: keras.Model, recipe: TrainingRecipe) -> None:
-    """Compiles a model with the recipe's optimizer, without state yet, and a classifier's loss and accuracy."""
-    options = {} if recipe.learning_rate is None else {"learning_rate": recipe.learning_rate}
-    optimizer = keras.optimizers.get({"class_name": recipe.optimizer, "config": options})
+    def set_optimizer_state(self, state: list[Any]) -> None:
+        """Puts a copy back."""
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Within it, the model has the averages of its weights, where the optimizer keeps such."""
+
+
+def compile_classifier(model: keras.Model, recipe: TrainingRecipe, steps: int) -> None:
+    """Compiles a model with the recipe's optimizer, without state yet, and a classifier's loss and accuracy.
+
+    Args:
+        steps: of an epoch; a schedule is laid out over all epochs.
+    """
+    usual = keras.optimizers.get(recipe.optimizer)
+    highest = recipe.learning_rate or float(usual.learning_rate)
+    average = {} if recipe.average is None else {"use_ema": True, "ema_momentum": recipe.average}
+    optimizer = type(usual)(learning_rate=learning_rate_for(recipe, highest, steps), **average)
     model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
 
 
 class _OfKerasModel:
     """What every program on a compiled Keras model shares."""
 
-    def __init__(self, model: keras.Model, recipe: TrainingRecipe) -> None:
-        compile_classifier(model, recipe)
+    def __init__(self, model: keras.Model, recipe: TrainingRecipe, steps: int) -> None:
+        compile_classifier(model, recipe, steps)
+        model.optimizer.build(model.trainable_variables)
         self.model, self.seed = model, recipe.seed
 
     @property
@@ -71,6 +94,28 @@ class _OfKerasModel:
         """Puts a copy back."""
         self.model.set_weights(weights)
 
+    def optimizer_state(self) -> list[Any]:
+        """A copy of every variable of the optimizer."""
+        return [np.array(keras.ops.convert_to_numpy(variable.value)) for variable in self.model.optimizer.variables]
+
+    def set_optimizer_state(self, state: list[Any]) -> None:
+        """Puts a copy back."""
+        for variable, value in zip(self.model.optimizer.variables, state, strict=True):
+            variable.assign(value)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within it, the model has the averages of its weights, where the optimizer keeps such."""
+        if not self.model.optimizer.use_ema:
+            yield
+            return
+        own = self.weights()
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        try:
+            yield
+        finally:
+            self.set_weights(own)
+
 
 class EngineProgram(_OfKerasModel):
     """Runs a model's steps through the engine.
@@ -79,8 +124,8 @@ class EngineProgram(_OfKerasModel):
         ModelError: the engine cannot lower the model.
     """
 
-    def __init__(self, model: keras.Model, recipe: TrainingRecipe, dtype: torch.dtype) -> None:
-        super().__init__(model, recipe)
+    def __init__(self, model: keras.Model, recipe: TrainingRecipe, steps: int, dtype: torch.dtype) -> None:
+        super().__init__(model, recipe, steps)
         self.lowered = LoweredProgram(model, dtype, recipe.seed)
         self._steps = steps_for(self.lowered)
 
@@ -89,9 +134,9 @@ class EngineProgram(_OfKerasModel):
         """On a GPU, looking costs time."""
         return self._steps.rest
 
-    def begin_epoch(self, epoch: Epoch) -> None:
+    def begin_epoch(self, epoch: Epoch, mean: Mean) -> None:
         """Lays out an epoch."""
-        self._steps.begin(epoch)
+        self._steps.begin(epoch, mean)
 
     def train_step(self, index: int) -> None:
         """One update."""
@@ -112,13 +157,13 @@ class KerasProgram(_OfKerasModel):
 
     rest = 0.0
 
-    def __init__(self, model: keras.Model, recipe: TrainingRecipe) -> None:
-        super().__init__(model, recipe)
+    def __init__(self, model: keras.Model, recipe: TrainingRecipe, steps: int) -> None:
+        super().__init__(model, recipe, steps)
         self.generators = [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
 
-    def begin_epoch(self, epoch: Epoch) -> None:
+    def begin_epoch(self, epoch: Epoch, mean: Mean) -> None:
         """Lays out an epoch."""
-        self._epoch, self._mean = epoch, Mean()
+        self._epoch, self._mean = epoch, mean
 
     def train_step(self, index: int) -> None:
         """One update."""

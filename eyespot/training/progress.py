@@ -19,12 +19,15 @@ class ProgressDisplay:
     Attributes:
         console: where the bar is drawn.
         say: takes each line.
+
+    Args:
+        before: epochs that were done earlier, and the share of the one under way.
     """
 
-    def __init__(self, console: Console, say: Callable[[str], None], epochs: int) -> None:
+    def __init__(self, console: Console, say: Callable[[str], None], epochs: int, before: float = 0.0) -> None:
         self.console = console
         self.say = say
-        self.epochs = epochs
+        self.epochs, self.before = epochs, before
         self.started = self.spoken = time.perf_counter()
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"))
         self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
@@ -41,7 +44,7 @@ class ProgressDisplay:
 
     def on_step(self, step: Step) -> None:
         """Moves the bar."""
-        left = duration(self._seconds_left((step.epoch - 1) * step.steps + step.step, step.epochs * step.steps))
+        left = duration(self._seconds_left(step.epoch - 1 + step.step / step.steps))
         figures = (
             f"batch {step.step}/{step.steps}  loss {step.loss:.4f}  accuracy {step.accuracy:.4f}  "
             f"{step.images_per_second:,.0f} images/s  {left} left"
@@ -56,11 +59,11 @@ class ProgressDisplay:
     def on_epoch(self, row: Row) -> None:
         """Prints the epoch's line."""
         self.spoken = time.perf_counter()
-        left = duration(self._seconds_left(int(row["epoch"]), self.epochs))
+        left = duration(self._seconds_left(row["epoch"]))
         self.say(f"{epoch_line(row, self.epochs)}  {left} left")
 
-    def _seconds_left(self, done: int, total: int) -> float:
-        return (time.perf_counter() - self.started) / done * (total - done)
+    def _seconds_left(self, done: float) -> float:
+        return (time.perf_counter() - self.started) / (done - self.before) * (self.epochs - done)
 
 
 def epoch_line(row: Row, epochs: int) -> str:

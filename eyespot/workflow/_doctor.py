@@ -90,7 +90,7 @@ def doctor(run: str | Path | Run) -> Examined:
         return _by_keras(opened, model, "the recipe asks for it")
     dtype = dtype_for(recipe.precision)
     try:
-        program = EngineProgram(model, recipe, dtype).lowered
+        program = EngineProgram(model, recipe, 1, dtype).lowered
     except ModelError as error:
         return _by_keras(opened, model, str(error).rstrip("."))
     how, named, reason = program.optimizer_how, str(dtype).removeprefix("torch."), why(recipe.precision)

@@ -26,7 +26,7 @@ def recipe_for(
         DataError: there is no dataset and no recipe of that name.
         RecipeError: the recipe, or a setting, does not fit.
     """
-    if recipe is None and isinstance(source, str) and _is_recipe(source):
+    if recipe is None and isinstance(source, str) and names_recipe(source):
         chosen = read_recipe(source, settings)
         return chosen.dataset, chosen
     if isinstance(source, str) and source not in CATALOG:
@@ -47,7 +47,9 @@ def model_before_data(source: str | Dataset, recipe: Recipe) -> keras.Model | No
     return None
 
 
-def _is_recipe(source: str) -> bool:
-    """An existing file, then a dataset, then a recipe."""
+def names_recipe(source: object) -> bool:
+    """Whether it is a recipe's name or file: an existing file, then a dataset, then a recipe."""
+    if not isinstance(source, str):
+        return False
     path = Path(source)
     return path.suffix in SUFFIXES or path.is_file() or (source not in CATALOG and source in recipe_names())

@@ -28,7 +28,7 @@ from eyespot.run import Run
 from eyespot.study.judgement import Judged, judge_figures
 from eyespot.study.pages import experiment_page, study_page
 from eyespot.study.progress import ObservedTraining, StudyProgress
-from eyespot.workflow._train import train
+from eyespot.workflow._train import Training, train
 
 ROOT = Path("studies") / "reproduce"
 WITH_AND_WITHOUT = ("fashion-cnn", "fashion-cnn-dropout")
@@ -164,17 +164,25 @@ def _cost(recipe: Recipe, dataset: Dataset) -> float:
 
 
 def _run(folder: Path, recipe: Recipe, number: int, dataset: Dataset, observer: ObservedTraining) -> Run:
-    """The repeat's run: the finished one, or a new one; what was left half done is done again."""
+    """The repeat's run: the finished one, one that was left half done and is continued, or a new one."""
     run = _place(folder, str(recipe.name), number)
     if not _is_finished(run):
-        shutil.rmtree(run.path, ignore_errors=True)
-        quiet = Console(quiet=True, force_terminal=False)
-        training = train(dataset, recipe, run.path, console=quiet, observers=(observer,))
+        training = _trained(run, recipe, dataset, observer)
         if training.outcome.ending == "interrupted":
             raise InterruptedRun(f"Stopped as asked. The same command goes on from there; {folder} holds what is done.")
         _draw(run, dataset)
     observer.finish()
     return run
+
+
+def _trained(run: Run, recipe: Recipe, dataset: Dataset, observer: ObservedTraining) -> Training:
+    quiet = Console(quiet=True, force_terminal=False)
+    if run.path.exists():
+        try:
+            return train(dataset, recipe, resume=run.path, console=quiet, observers=(observer,))
+        except RunError:  # its recipe, versions or machine differ, or it is no run: it is done again
+            shutil.rmtree(run.path)
+    return train(dataset, recipe, run.path, console=quiet, observers=(observer,))
 
 
 def _draw(run: Run, dataset: Dataset) -> None:

@@ -10,32 +10,32 @@ from rich.console import Console
 
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset, shape_text
-from eyespot.data.source import load
-from eyespot.data.split import split
 from eyespot.engine.kernels.cpu import are_compiled
 from eyespot.engine.precision import dtype_for
-from eyespot.environment import describe_environment
 from eyespot.errors import DivergedError, ModelError
 from eyespot.evaluation.metrics import Evaluation
 from eyespot.export.onnx import write_onnx
-from eyespot.files import replacing, write_text
+from eyespot.files import replacing
 from eyespot.models.own import layers_of_their_own, takes_raw_pixels
 from eyespot.output import Output
 from eyespot.recipe import Recipe, TrainingRecipe
 from eyespot.reporting.curves import learning_curves
 from eyespot.reporting.style import save
 from eyespot.run import Run, create_run
-from eyespot.training.checkpoint import Checkpoints
+from eyespot.training.checkpoint import Checkpoints, latest_state
+from eyespot.training.determinism import deterministic_kernels
 from eyespot.training.diagnose import Verdict, diagnose
 from eyespot.training.events import EventFiles
 from eyespot.training.fit import Observer, Outcome, fit
-from eyespot.training.history import HistoryFile
+from eyespot.training.history import History, HistoryFile
 from eyespot.training.interrupt import Interrupt
 from eyespot.training.program import EngineProgram, KerasProgram, compile_classifier
 from eyespot.training.progress import ProgressDisplay
+from eyespot.training.state import TrainingState
 from eyespot.workflow._judge import judge
-from eyespot.workflow._recipe import model_before_data, recipe_for
-from eyespot.workflow._start import starting_model
+from eyespot.workflow._prepare import Prepared, prepare
+from eyespot.workflow._recipe import names_recipe
+from eyespot.workflow._resume import AUTO, check_is_the_same, open_earlier, record, unfinished_run
 
 ONNX_PROOF_PICTURES = 64
 USUAL_LEARNING_RATE = 1e-3  # Adam's default
@@ -52,6 +52,7 @@ class Training:
         validation: figures of the kept model on validation data; None without any.
         test: its figures on test data; None without any, and after an interruption.
         seconds: for all of it, reading data and drawing figures included.
+        stopped_by: the signal that interrupted it.
     """
 
     run: Run
@@ -60,6 +61,7 @@ class Training:
     validation: Evaluation | None
     test: Evaluation | None
     seconds: float
+    stopped_by: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -84,6 +86,8 @@ def train(  # noqa: PLR0913 - all that a training can be told
     recipe: Recipe | None = None,
     output: str | Path | None = None,
     *,
+    resume: str | Path | Run | None = None,
+    accept_changes: bool = False,
     settings: Mapping[str, Any] | None = None,
     console: Console | None = None,
     observers: Sequence[Observer] = (),
@@ -95,6 +99,10 @@ def train(  # noqa: PLR0913 - all that a training can be told
         source: as `load` takes it, by default the recipe's dataset; or the name or file of a recipe.
         recipe: everything else; by default a small CNN with sensible settings.
         output: the run's directory; None: `runs/<dataset>-<model>-<n>`.
+        resume: a run that was interrupted, to go on with: it ends as if it had not been, bit for bit. Everything else
+            comes from it, but arrays that it was trained on must be given again; a recipe that is given is compared.
+            `"auto"`: the latest unfinished run of this recipe under `runs/`, else a new one.
+        accept_changes: resume also where recipe, data, versions or machine differ from those that the run began with.
         settings: keys of the recipe to change, by their dotted names: `{"training.epochs": 3}`.
         console: where progress is printed; None: standard output. `Console(quiet=True)` prints nothing.
         observers: told of steps and epochs.
@@ -107,30 +115,29 @@ def train(  # noqa: PLR0913 - all that a training can be told
     Raises:
         EyespotError: something asked for is missing, unknown or does not fit; nothing was trained.
         DivergedError: the loss stopped being a number in the first epoch; there is nothing to keep.
-        RunError: `output` exists.
+        RunError: `output` exists; or the run to resume is missing, finished, or would not go on as it began.
+        CheckpointError: the run's checkpoint is of another model.
     """
     started = time.perf_counter()
-    source, recipe = recipe_for(source, recipe, settings or {})
-    recipe = recipe.with_options(options)
-    built = model_before_data(source, recipe)
-    whole = load(source)
-    given = whole.validation is not None
-    recipe = recipe.settled(whole.name, validation_given=given)
-    dataset = split(whole, recipe.split, recipe.training.seed)
-    batch_size = recipe.training.batch_size_for(len(dataset.train))
-    recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch_size": batch_size})})
-    model = starting_model(recipe, dataset, built)
+    earlier = open_earlier(resume)
+    if earlier and recipe is None and not names_recipe(source):
+        recipe = earlier.recipe
+    prepared = prepare(source, recipe, settings or {}, options)
+    if resume == AUTO:
+        earlier = unfinished_run(prepared.recipe)
+    changes = check_is_the_same(earlier, prepared, accept_changes=accept_changes) if earlier else []
     with Output(console or Console()) as out:
-        run = create_run(Path(output) if output else None, f"{dataset.name}-{_model_stem(recipe)}")
-        write_text(run.path / "recipe.yaml", recipe.dump())
-        run.write_json("environment.json", describe_environment() | {"dataset_sha256": whole.fingerprint})
+        run = earlier or create_run(
+            Path(output) if output else None, f"{prepared.dataset.name}-{_model_stem(prepared.recipe)}"
+        )
+        record(run, prepared, resumed=earlier is not None)
         out.open_log(run.path / "log")
-        if given and recipe.split.method != "given":
-            out.say(
-                f"Note: the validation data that {whole.name} comes with is left out (--split {recipe.split.method})."
-            )
-        outcome = _fit(run, model, dataset, recipe, out, observers)
-        training = _conclude(run, outcome, dataset, model.count_params(), started)
+        for note in prepared.notes:
+            out.say(note)
+        for change in changes:
+            out.say(f"Note: {change}. It goes on all the same; the result is not that of an uninterrupted training.")
+        outcome, stopped_by = _fit(run, prepared, out, observers, resumed=earlier is not None)
+        training = _conclude(run, outcome, prepared, stopped_by, started)
         _tell(training, out)
         return training
 
@@ -143,12 +150,12 @@ def _model_stem(recipe: Recipe) -> str:
     return f"from-{stem}" if recipe.model.start else stem
 
 
-def _fit(  # noqa: PLR0913, PLR0917 - all that is known by then
-    run: Run, model: keras.Model, dataset: Dataset, recipe: Recipe, out: Output, observers: Sequence[Observer]
-) -> Outcome:
-    """Trains, with everything written as it happens; the model then is in the run."""
+def _fit(
+    run: Run, prepared: Prepared, out: Output, observers: Sequence[Observer], *, resumed: bool
+) -> tuple[Outcome, int | None]:
+    """Trains, with everything written as it happens; the model then is in the run. Also which signal stopped it."""
 
-    training = recipe.training
+    model, dataset, training = prepared.model, prepared.dataset, prepared.recipe.training
     sizes = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
     out.say(
         f"{run.path}: {dataset.name}, {sizes} pictures of {shape_text(dataset.input_shape)}, {dataset.classes} classes"
@@ -163,30 +170,48 @@ def _fit(  # noqa: PLR0913, PLR0917 - all that is known by then
             f"Note: model.keras will not open without the code of {', '.join(own)}; model.onnx, by which eyespot "
             "predicts, needs nothing."
         )
-    program = _program(model, training, out)
-    events = EventFiles(run.path / "tensorboard")
-    with Interrupt() as interrupted, ProgressDisplay(out.console, out.say, training.epochs) as display:
-        written = (HistoryFile(run.path / "history.csv"), Checkpoints(model, run.path / "checkpoints"), events)
-        outcome = fit(program, dataset, training, (*written, display, *observers), interrupted)
+    steps = training.steps_for(len(dataset.train))
+    program = _program(model, training, steps, out)
+    keeper = Checkpoints(run.path / "checkpoints", prepared.recipe.checkpoints, out.say)
+    state = latest_state(keeper.folder, out.say) if resumed else None
+    if resumed:
+        out.say(_where(state))
+    written = HistoryFile(run.path / "history.csv")
+    written.start_with(state.history if state else History())
+    before = state.epochs if state else 0.0
+    events = EventFiles(run.path / "tensorboard", purge_from=int(before) + 1 if state else None)
+    display = ProgressDisplay(out.console, out.say, training.epochs, before)
+    with Interrupt() as interrupted, display, deterministic_kernels(wanted=training.deterministic):
+        told: Sequence[Observer] = (written, events, display, *observers)
+        outcome = fit(program, dataset, training, told, interrupted, keeper, state)
     events.close()
     if outcome.ending == "diverged":
         _tell_divergence(run, outcome, dataset, program.learning_rate, out)
-    compile_classifier(model, training)  # afresh: the optimizer's state is of the last epoch, the weights may not be
+    # Afresh: the optimizer's state is of the last epoch, the weights may not be.
+    compile_classifier(model, training, steps)
     with replacing(run.path / "model.keras") as path:
         model.save(path)
     with replacing(run.path / "weights.weights.h5") as path:
         model.save_weights(path)
     sample = dataset.train.images[:ONNX_PROOF_PICTURES]
     write_onnx(model, run.path / "model.onnx", dataset.class_names, sample)
-    return outcome
+    return outcome, interrupted.signal
 
 
-def _program(model: keras.Model, recipe: TrainingRecipe, out: Output) -> EngineProgram | KerasProgram:
+def _where(state: TrainingState | None) -> str:
+    if state is None:
+        return "It was stopped before its first checkpoint, and begins again."
+    position = state.position
+    within = f" and {position.steps_done:,} steps" if position.steps_done else ""
+    return f"It goes on after {position.epochs_done} epochs{within}."
+
+
+def _program(model: keras.Model, recipe: TrainingRecipe, steps: int, out: Output) -> EngineProgram | KerasProgram:
     """What executes the model; Keras itself where that is asked for, or where the engine cannot."""
     if recipe.engine == "eyespot":
         dtype = dtype_for(recipe.precision)
         try:
-            program = EngineProgram(model, recipe, dtype)
+            program = EngineProgram(model, recipe, steps, dtype)
         except ModelError as error:
             out.say(f"Note: Keras runs this model, not the engine: {error}")
         else:
@@ -196,7 +221,7 @@ def _program(model: keras.Model, recipe: TrainingRecipe, out: Output) -> EngineP
             if program.lowered.kernels == "cpu" and not are_compiled():
                 out.say("Its kernels are compiled for this processor now, once: some ten seconds.")
             return program
-    return KerasProgram(model, recipe)
+    return KerasProgram(model, recipe, steps)
 
 
 def _tell_divergence(run: Run, outcome: Outcome, dataset: Dataset, learning_rate: float, out: Output) -> None:
@@ -211,13 +236,14 @@ def _tell_divergence(run: Run, outcome: Outcome, dataset: Dataset, learning_rate
         return
     out.say(told)
     verdict = diagnose(outcome.history, dataset.classes, diverged=True)
-    run.write_json("metrics.json", {"verdict": verdict.to_dict()})
+    run.write_json("metrics.json", {"ending": outcome.ending, "verdict": verdict.to_dict()})
     raise DivergedError(f"{told} {run.path} holds the recipe and the log, but no model.")
 
 
-def _conclude(run: Run, outcome: Outcome, dataset: Dataset, parameters: int, started: float) -> Training:
+def _conclude(run: Run, outcome: Outcome, prepared: Prepared, stopped_by: int | None, started: float) -> Training:
     """The verdict, the figures on validation data and, last and once, on test data; all written into the run."""
 
+    dataset = prepared.dataset
     verdict = diagnose(outcome.history, dataset.classes, diverged=outcome.ending == "diverged")
     if outcome.history.rows:
         save(learning_curves(outcome.history, verdict, run.name), run.path / "figures" / "curves.png")
@@ -226,10 +252,15 @@ def _conclude(run: Run, outcome: Outcome, dataset: Dataset, parameters: int, sta
         del judged["test"]  # the choice of when to stop was the user's, and may not be the last
     evaluations = {name: judge(run, split, name) for name, split in judged.items() if split is not None}
     figures = {name: evaluation.to_dict() for name, evaluation in evaluations.items()}
-    told = {"parameters": parameters, "kept_epoch": outcome.kept_epoch, "verdict": verdict.to_dict()}
+    told = {
+        "ending": outcome.ending,
+        "kept_epoch": outcome.kept_epoch,
+        "parameters": prepared.model.count_params(),
+        "verdict": verdict.to_dict(),
+    }
     run.write_json("metrics.json", told | figures)
     seconds = time.perf_counter() - started
-    return Training(run, outcome, verdict, evaluations.get("validation"), evaluations.get("test"), seconds)
+    return Training(run, outcome, verdict, evaluations.get("validation"), evaluations.get("test"), seconds, stopped_by)
 
 
 def _tell(training: Training, out: Output) -> None:
@@ -246,7 +277,8 @@ def _tell(training: Training, out: Output) -> None:
         interval = f"95 % interval {low:.2%} to {high:.2%}"
         out.say(f"Test: accuracy {test.accuracy:.2%} ({interval}), loss {test.loss:.4f}.")
     out.say(f"Run: {run}, pictures in {run}/figures, {training.seconds:.1f} s in all.")
-    out.say(f"Next: eyespot evaluate {run}")
+    if training.outcome.ending != "interrupted":
+        out.say(f"Next: eyespot evaluate {run}")
 
 
 def _when(outcome: Outcome) -> str:

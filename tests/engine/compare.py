@@ -15,7 +15,7 @@ from eyespot.training.program import compile_classifier
 
 
 def compiled(model: keras.Model, **recipe: Any) -> keras.Model:
-    compile_classifier(model, TrainingRecipe(**recipe))
+    compile_classifier(model, TrainingRecipe(**recipe), 1)
     return model
 
 

@@ -12,7 +12,7 @@ from eyespot.data.dataset import Dataset
 from eyespot.engine.loss import CrossEntropy, cross_entropy
 from eyespot.engine.program import LoweredProgram
 from eyespot.engine.stage import Step
-from eyespot.engine.steps import Epoch, HostSteps
+from eyespot.engine.steps import Epoch, HostSteps, Mean
 from eyespot.engine.steps_cuda import DeviceSteps
 from eyespot.engine.tail import Tail, Window
 from eyespot.models.architectures import build
@@ -133,7 +133,7 @@ def test_steps_on_the_device_are_those_of_the_host(bars: Dataset, monkeypatch: p
             monkeypatch.setattr(DeviceSteps, "_laid", lambda self, split: None)
         order = np.random.default_rng(0).permutation(70)
         for first in (0, 3):
-            steps.begin(Epoch(bars.train, order, 32, first))
+            steps.begin(Epoch(bars.train, order, 32, first), Mean())
             with NeverWaits() if kind is DeviceSteps else torch.no_grad():
                 for index in range(3):
                     steps.run(index)

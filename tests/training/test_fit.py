@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from typing import Any
 
@@ -29,8 +30,8 @@ class Scripted:
 
     learning_rate, rest = 0.1, 0.0
 
-    def begin_epoch(self, epoch: Epoch) -> None:
-        self.epoch, self.sums = epoch, Mean()
+    def begin_epoch(self, epoch: Epoch, mean: Mean) -> None:
+        self.epoch, self.sums = epoch, mean
 
     def train_step(self, index: int) -> None:
         assert self.epoch.first + index == self.updates  # the steps of all epochs are counted through
@@ -48,6 +49,15 @@ class Scripted:
 
     def set_weights(self, weights: list[Any]) -> None:
         self.updates = int(weights[0][0])
+
+    def optimizer_state(self) -> list[Any]:
+        return []
+
+    def set_optimizer_state(self, state: list[Any]) -> None:
+        assert state == []
+
+    def averaged(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 class Watcher:
@@ -183,7 +193,7 @@ def test_a_batch_larger_than_the_data_is_told(ten: Dataset):
 
 def trained(bars: Dataset, seed: int) -> tuple[Outcome, list[Any]]:
     recipe = TrainingRecipe(epochs=2, seed=seed)
-    program = KerasProgram(build("cnn", bars.input_shape, bars.classes, seed), recipe)
+    program = KerasProgram(build("cnn", bars.input_shape, bars.classes, seed), recipe, 4)
     return fit(program, Dataset("b", bars.class_names, bars.train, validation=bars.test), recipe), program.weights()
 
 
@@ -198,9 +208,9 @@ def test_the_same_seed_trains_the_same_network(bars: Dataset):
 def test_the_loop_is_keras_fit(bars: Dataset):
     """Fed the same batches in the same order, Keras's own `fit` ends with the same weights and the same losses."""
     recipe = TrainingRecipe(epochs=1, batch_size=30, optimizer="sgd", learning_rate=0.1)
-    ours = KerasProgram(build("mnist-cnn-small", bars.input_shape, bars.classes), recipe)
+    ours = KerasProgram(build("mnist-cnn-small", bars.input_shape, bars.classes), recipe, 4)
     outcome = fit(ours, Dataset("b", bars.class_names, bars.train), recipe)
-    theirs = KerasProgram(build("mnist-cnn-small", bars.input_shape, bars.classes), recipe).model
+    theirs = KerasProgram(build("mnist-cnn-small", bars.input_shape, bars.classes), recipe, 4).model
     order = shuffled(len(bars.train), recipe.seed, 1)
     history = theirs.fit(bars.train.images[order], bars.train.labels[order], batch_size=30, shuffle=False, verbose=0)
     for mine, its in zip(ours.weights(), theirs.get_weights(), strict=True):
@@ -214,7 +224,7 @@ def test_the_loop_is_keras_fit(bars: Dataset):
 def test_a_real_divergence_is_caught(bars: Dataset):
     """An absurd learning rate makes the loss NaN, and the loop says so."""
     recipe = TrainingRecipe(epochs=3, optimizer="sgd", learning_rate=1e30)
-    program = KerasProgram(build("mlp", bars.input_shape, bars.classes), recipe)
+    program = KerasProgram(build("mlp", bars.input_shape, bars.classes), recipe, 4)
     assert fit(program, bars, recipe).ending == "diverged"
 
 
@@ -227,8 +237,8 @@ def noisy_loss(bars: Dataset, step: int, seed: int) -> float:
     )
     model.layers[-1].kernel.assign(np.linspace(-1, 1, 192).reshape(64, 3))
     torch.rand(step + 1)
-    program = KerasProgram(model, settings(seed=seed))
-    program.begin_epoch(Epoch(bars.train, np.arange(32), 32, step))
+    program = KerasProgram(model, settings(seed=seed), 4)
+    program.begin_epoch(Epoch(bars.train, np.arange(32), 32, step), Mean())
     program.train_step(0)
     return program.mean().loss
 

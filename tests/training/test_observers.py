@@ -8,10 +8,7 @@ import pytest
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from eyespot.data.dataset import Dataset
 from eyespot.errors import RunError
-from eyespot.models.architectures import build
-from eyespot.training.checkpoint import Checkpoints
 from eyespot.training.events import EventFiles
 from eyespot.training.fit import Step
 from eyespot.training.history import History, HistoryFile
@@ -44,19 +41,18 @@ def test_a_damaged_history_is_refused(tmp_path: Path):
         History.read(tmp_path / "history.csv")
 
 
-def test_checkpoints_hold_the_last_and_the_best(tmp_path: Path, bars: Dataset):
-    """The last weights are replaced each epoch, the best only by a lower validation loss."""
-    model = build("mlp", bars.input_shape, bars.classes)
-    writer = Checkpoints(model, tmp_path)
-    writer.on_epoch(ROW)
-    best = (tmp_path / "best.weights.h5").read_bytes()
-    model.set_weights([weight + 1 for weight in model.get_weights()])
-    writer.on_epoch(ROW | {"val_loss": 0.3})
-    assert (tmp_path / "best.weights.h5").read_bytes() == best
-    assert {path.name for path in tmp_path.iterdir()} == {"best.weights.h5", "last.weights.h5"}
-    other = build("mlp", bars.input_shape, bars.classes, seed=9)
-    other.load_weights(tmp_path / "last.weights.h5")
-    assert (other.get_weights()[0] == model.get_weights()[0]).all()
+def test_a_history_that_goes_on_loses_what_is_made_again(tmp_path: Path):
+    """Rows written after the checkpoint that training goes on from are replaced."""
+    file = HistoryFile(tmp_path / "history.csv")
+    rows = [ROW | {"epoch": epoch} for epoch in (1, 2, 3)]
+    for row in rows:
+        file.on_epoch(row)
+    file.start_with(History(rows[:1]))
+    file.on_epoch(rows[1])
+    assert History.read(file.path).rows == rows[:2]
+    file.start_with(History())
+    file.on_epoch(rows[0])
+    assert History.read(file.path).rows == rows[:1]
 
 
 def test_tensorboard_reads_the_events(tmp_path: Path):

@@ -79,7 +79,7 @@ def test_an_interrupted_study_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
         ["mnist-mlp", "mnist-mlp-sgd"], 1, tmp_path / "whole", settings=SHORT, console=Console(quiet=True)
     )
 
-    def stopped(program: Any, dataset: Any, recipe: Any, observers: Any, interrupted: Any) -> Any:
+    def stopped(program: Any, dataset: Any, recipe: Any, observers: Any, interrupted: Any, *others: Any) -> Any:
         asks = (lambda: True) if recipe.optimizer == "sgd" else interrupted
         return fit(program, dataset, recipe, observers, asks)
 

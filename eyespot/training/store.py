@@ -1,0 +1,154 @@
+"""A checkpoint on the disk: a directory that is whole or not there, and that tells every damage to it.
+
+`docs/formats.md` describes the format. Nothing in it is pickled; reading it executes nothing.
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import uuid
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eyespot.errors import CheckpointError
+
+FORMAT = 1
+STATE, ARRAYS, MANIFEST, SEAL = "state.json", "arrays.npz", "manifest.json", "manifest.sha256"
+PLAIN = "biuf"  # NumPy's kinds of numbers: no objects, no text
+TEMPORARY = ".tmp-"
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def write_checkpoint(path: Path, state: Mapping[str, Any], arrays: Arrays) -> None:
+    """Writes a checkpoint; whoever reads `path` finds what was there before or all of the new one.
+
+    The files are written to a sibling directory and synced, which is then renamed.
+
+    Args:
+        path: the directory; one that is there is replaced.
+        state: plain values.
+        arrays: of numbers, by name.
+
+    Raises:
+        CheckpointError: the disk is full, or cannot be written to; the sibling is removed.
+    """
+    files = {STATE: _json(dict(state)), ARRAYS: _npz(arrays)}
+    listed = {name: {"bytes": len(data), "sha256": _sha256(data)} for name, data in files.items()}
+    files[MANIFEST] = _json({"format": FORMAT, "files": listed})
+    files[SEAL] = f"{_sha256(files[MANIFEST])}  {MANIFEST}\n".encode()  # as sha256sum writes and checks it
+    sibling = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}-{path.name}")
+    try:
+        sibling.mkdir()
+        for name, data in files.items():
+            _write(sibling / name, data)
+        _sync_folder(sibling)
+        if path.exists():  # a damaged one, which training came past again
+            shutil.rmtree(path)
+        os.rename(sibling, path)  # noqa: PTH104 - as the other calls of the system here, which tests make fail
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise CheckpointError(f"The checkpoint {path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(sibling, ignore_errors=True)
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """State and arrays of a checkpoint.
+
+    Raises:
+        CheckpointError: it is missing, is of another format, or a bit of it is not as it was written.
+    """
+    try:
+        manifest = _manifest(path)
+        files = {name: _listed(path / name, manifest["files"][name]) for name in (STATE, ARRAYS)}
+        state = json.loads(files[STATE])
+        if not isinstance(state, dict):
+            raise TypeError(f"{STATE} is no object")
+        return state, _read_npz(files[ARRAYS])
+    except OSError as error:
+        raise CheckpointError(f"The checkpoint {path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, TypeError, KeyError, EOFError, RecursionError, MemoryError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"The checkpoint {path} is damaged: {error}.") from None
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what a process that was killed while it wrote has left."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    data = (path / MANIFEST).read_bytes()
+    if (path / SEAL).read_bytes() != f"{_sha256(data)}  {MANIFEST}\n".encode():
+        raise ValueError(f"{MANIFEST} is not as it was written")
+    manifest: dict[str, Any] = json.loads(data)
+    if manifest["format"] != FORMAT:
+        raise CheckpointError(
+            f"The checkpoint {path} has the format {manifest['format']}, and this eyespot reads {FORMAT}: continue "
+            "with the version that wrote it."
+        )
+    return manifest
+
+
+def _listed(path: Path, told: dict[str, Any]) -> bytes:
+    """A file's content, if it is as the manifest has it."""
+    if path.stat().st_size != told["bytes"]:
+        raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes, not {told['bytes']:,}")
+    data = path.read_bytes()
+    if _sha256(data) != told["sha256"]:
+        raise ValueError(f"{path.name} is not as it was written")
+    return data
+
+
+def _npz(arrays: Arrays) -> bytes:
+    buffer = io.BytesIO()
+    # A dtype that NumPy does not know, such as bfloat16, fits into float32 whole.
+    plain = {name: array if array.dtype.kind in PLAIN else array.astype(np.float32) for name, array in arrays.items()}
+    np.savez(buffer, allow_pickle=False, **plain)
+    return buffer.getvalue()
+
+
+def _read_npz(data: bytes) -> dict[str, np.ndarray]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError(f"{ARRAYS} is compressed")  # we do not; it could hide any size
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        return dict(archive)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """By the system's own calls, so that what is synced is what was written."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(file, rest) :]
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _sync_folder(path: Path) -> None:
+    """So that its entries survive a power cut; Windows cannot open folders, and needs it less."""
+    if os.name == "nt":
+        return
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _json(values: dict[str, Any]) -> bytes:
+    return (json.dumps(values, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

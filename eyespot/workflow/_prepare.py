@@ -1,0 +1,53 @@
+"""What a training needs before it begins: data, recipe and model that fit each other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from eyespot.backend import keras
+from eyespot.data.dataset import Dataset
+from eyespot.data.source import load
+from eyespot.data.split import split
+from eyespot.recipe import Recipe
+from eyespot.workflow._recipe import model_before_data, recipe_for
+from eyespot.workflow._start import starting_model
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that is known before the first step.
+
+    Attributes:
+        dataset: split as the recipe has it.
+        fingerprint: of the pictures and labels.
+        recipe: with everything in it that was left open.
+        notes: what the user should be told.
+    """
+
+    dataset: Dataset
+    fingerprint: str
+    recipe: Recipe
+    model: keras.Model
+    notes: tuple[str, ...]
+
+
+def prepare(
+    source: str | Dataset | None, recipe: Recipe | None, settings: Mapping[str, Any], options: Mapping[str, Any]
+) -> Prepared:
+    """Finds the recipe, builds the model, reads the pictures; arguments as of `train`.
+
+    Raises:
+        EyespotError: something asked for is missing, unknown or does not fit.
+    """
+    source, recipe = recipe_for(source, recipe, settings)
+    recipe = recipe.with_options(dict(options))
+    built = model_before_data(source, recipe)
+    whole = load(source)
+    given = whole.validation is not None
+    recipe = recipe.settled(whole.name, validation_given=given)
+    dataset = split(whole, recipe.split, recipe.training.seed)
+    batch_size = recipe.training.batch_size_for(len(dataset.train))
+    recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch_size": batch_size})})
+    left_out = f"Note: the validation data that {whole.name} comes with is left out (--split {recipe.split.method})."
+    notes = (left_out,) if given and recipe.split.method != "given" else ()
+    return Prepared(dataset, whole.fingerprint, recipe, starting_model(recipe, dataset, built), notes)

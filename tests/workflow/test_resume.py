@@ -1,0 +1,180 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from eyespot import Dataset, Recipe, open_run, train
+from eyespot.errors import RunError
+from eyespot.training.fit import Step
+from eyespot.training.history import Row
+from tests.conftest import Answer
+
+QUIET = Console(quiet=True)
+SHORT = Recipe.parse({"model": {"name": "mlp"}, "training": {"epochs": 3, "batch_size": 16, "early_stopping": False}})
+
+
+class StopsAt:
+    """Sends this process a signal after a step, as a user would."""
+
+    def __init__(self, epoch: int, step: int, number: int = signal.SIGTERM) -> None:
+        self.place, self.number = (epoch, step), number
+
+    def on_step(self, step: Step) -> None:
+        if (step.epoch, step.step) == self.place:
+            os.kill(os.getpid(), self.number)
+
+    def on_epoch(self, row: Row) -> None:
+        pass
+
+
+def weights(path: Path) -> list[Any]:
+    return open_run(path).model().get_weights()
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(weights(one), weights(other), strict=True))
+
+
+def stopped(bars: Dataset, path: Path, recipe: Recipe = SHORT) -> Path:
+    """A run that was interrupted in its second epoch."""
+    done = train(bars, recipe, path, console=QUIET, observers=[StopsAt(2, 3)])
+    assert (done.outcome.ending, done.stopped_by, done.test) == ("interrupted", signal.SIGTERM, None)
+    return done.run.path
+
+
+def test_a_resumed_run_is_the_uninterrupted_one(bars: Dataset, tmp_path: Path):
+    """Weights and history are the same; the run holds all that a whole one does, and says that it was resumed."""
+    whole = train(bars, SHORT, tmp_path / "whole", console=QUIET).run
+    path = stopped(bars, tmp_path / "r")
+    log = (path / "log").read_text()
+    done = train(bars, resume=path, console=QUIET)
+    assert done.outcome.ending == "completed"
+    assert same_weights(path, whole.path)
+    for column in ("loss", "val_loss", "accuracy", "val_accuracy"):
+        assert done.run.history.column(column) == whole.history.column(column)
+    assert done.run.metrics["test"]["confusion"] == whole.metrics["test"]["confusion"]
+    assert len(open_run(path).environment["resumed"]) == 1
+    assert (path / "log").read_text().startswith(log)
+    assert "It goes on after 1 epochs and 3 steps" in (path / "log").read_text()
+
+
+def test_stopped_twice_it_still_ends_the_same(bars: Dataset, tmp_path: Path):
+    """A resumed training can be interrupted too."""
+    whole = train(bars, SHORT, tmp_path / "whole", console=QUIET).run
+    path = stopped(bars, tmp_path / "r")
+    again = train(bars, resume=path, console=QUIET, observers=[StopsAt(3, 1, signal.SIGINT)])
+    assert again.stopped_by == signal.SIGINT
+    train(bars, resume=path, console=QUIET)
+    assert same_weights(path, whole.path)
+
+
+def test_a_finished_run_has_nothing_to_resume(bars: Dataset, tmp_path: Path):
+    """It says so; with more epochs, and leave to differ, it trains on."""
+    path = train(bars, SHORT, tmp_path / "r", console=QUIET).run.path
+    with pytest.raises(RunError, match=r"is finished \(completed after 3 epochs\)"):
+        train(bars, resume=path, console=QUIET)
+    with pytest.raises(RunError, match=r"training\.epochs was 3 and is 4 now"):
+        train(bars, resume=path, epochs=4, console=QUIET)
+    longer = train(bars, resume=path, epochs=4, accept_changes=True, console=QUIET)
+    assert len(longer.run.history) == 4
+    whole = train(bars, SHORT.with_options({"epochs": 4}), tmp_path / "whole", console=QUIET).run
+    assert same_weights(path, whole.path)
+
+
+def changed_environment(path: Path, **values: Any) -> None:
+    file = path / "environment.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+def test_what_differs_is_told_and_refused(bars: Dataset, tmp_path: Path):
+    """Another recipe, other pictures, another version or machine: each is named, all at once."""
+    path = stopped(bars, tmp_path / "r")
+    packages = open_run(path).environment["packages"] | {"keras": "3.0.0"}
+    changed_environment(path, packages=packages, torch_threads=99, dataset_sha256="0")
+    with pytest.raises(RunError) as error:
+        train(bars, resume=path, learning_rate=0.1, console=QUIET)
+    told = str(error.value)
+    for difference in (
+        "training.learning_rate was None and is 0.1 now",
+        "the pictures or labels of bars have changed",
+        "keras was 3.0.0 and is",
+        "torch_threads was 99",
+        "--accept-changes",
+    ):
+        assert difference in told
+    train(bars, resume=path, accept_changes=True, console=QUIET)
+    assert "result is not that of an uninterrupted training" in (path / "log").read_text()
+
+
+def test_killed_before_the_first_checkpoint_it_begins_again(bars: Dataset, tmp_path: Path):
+    """A run with nothing but a recipe can be resumed too."""
+    whole = train(bars, SHORT, tmp_path / "whole", console=QUIET).run
+    path = stopped(bars, tmp_path / "r")
+    shutil.rmtree(path / "checkpoints")
+    train(bars, resume=path, console=QUIET)
+    assert same_weights(path, whole.path)
+    assert "begins again" in (path / "log").read_text()
+
+
+def test_auto_takes_the_latest_unfinished_one_of_the_recipe(bars: Dataset, here: Path):
+    """Another recipe's run and a finished one are left alone; with none, a new run is begun."""
+    other = train(bars, SHORT.with_options({"seed": 9}), console=QUIET, observers=[StopsAt(2, 3)]).run.path
+    finished = train(bars, SHORT, console=QUIET).run.path
+    new = train(bars, SHORT, resume="auto", console=QUIET, observers=[StopsAt(2, 3)]).run.path
+    assert len({other, finished, new}) == 3
+    assert train(bars, SHORT, resume="auto", console=QUIET).run.path == new
+    assert same_weights(new, finished)
+    assert open_run(other).metrics["ending"] == "interrupted"
+
+
+def test_unknown_runs_are_told(eyespot: Callable[..., Answer], here: Path):
+    """A run that is not there is named, before anything is read."""
+    answer = eyespot("train", "--resume", "nowhere")
+    assert (answer.code, "There is no run at nowhere" in answer.err) == (1, True)
+
+
+def killed(folder: Path, number: int, *options: str) -> int:
+    """Trains in a process of its own, and sends it a signal in its second epoch; its exit code."""
+    command = [
+        sys.executable,
+        "-m",
+        "eyespot",
+        "train",
+        "digits",
+        "--epochs",
+        "4",
+        "--set",
+        "checkpoints.every_steps=7",
+    ]
+    with subprocess.Popen([*command, "--output", str(folder), *options], stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not len(list(folder.glob("checkpoints/step-*"))) > 1:
+            time.sleep(0.005)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    if number != signal.SIGKILL:
+        assert f"eyespot train --resume {folder}" in err
+    return process.returncode
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
+def test_the_command_that_continues(here: Path, number: int, code: int):
+    """Killed with -9 or asked to stop, then resumed by the printed command: the weights of a run left alone."""
+    assert killed(here / "r", number) == code
+    train("digits", output=here / "whole", epochs=4, console=QUIET)
+    command = [sys.executable, "-m", "eyespot", "train", "--resume", "r"]
+    resumed = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert resumed.returncode == 0, resumed.stderr
+    assert same_weights(here / "r", here / "whole")
+    assert not list((here / "r").rglob(".tmp-*"))
