@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-slow clean
+.PHONY: demo test test-slow lessons clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -22,6 +22,9 @@ test-slow: .venv/installed-slow
 	$(BIN)/pytest -m slow
 	$(BIN)/pytest tests/engine/test_cuda.py
 
+lessons: .venv/installed-lessons
+	$(BIN)/jupyter nbconvert --to html --execute --ExecutePreprocessor.timeout=-1 --output-dir lessons docs/lessons/*.ipynb
+
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "eyespot needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv .venv
@@ -32,6 +35,10 @@ test-slow: .venv/installed-slow
 
 .venv/installed-dev: .venv/installed
 	$(PIP) -e ".[dev]"
+	@touch $@
+
+.venv/installed-lessons: .venv/installed
+	$(PIP) -e ".[lessons]"
 	@touch $@
 
 .venv/installed-slow: .venv/installed-dev

@@ -108,6 +108,17 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Prints a campaign's counts, also where the test passes."""
+
+    def told(sentence: str) -> None:
+        with capsys.disabled():
+            print(f"\n{sentence}")  # noqa: T201 - what it is for
+
+    return told
+
+
 needs_real_data = pytest.mark.skipif(
     not os.environ.get("EYESPOT_DATA"),
     reason="needs the real MNIST and Fashion-MNIST: set EYESPOT_DATA to their folder",

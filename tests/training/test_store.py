@@ -134,9 +134,10 @@ def campaign(folder: Path, calls: Calls, writer: Callable[..., None]) -> tuple[i
     return number * len(FAULTS), wrong
 
 
-def test_a_fault_at_any_call_leaves_the_old_or_the_new_one(tmp_path: Path, calls: Calls):
+def test_a_fault_at_any_call_leaves_the_old_or_the_new_one(tmp_path: Path, calls: Calls, tell: Callable[[str], None]):
     """A full disk, a broken one, a forbidden one, and a stop: at every open, write, sync and rename of a save."""
     tried, wrong = campaign(tmp_path / "faults", calls, write_checkpoint)
+    tell(f"{tried} faults injected: {len(FAULTS)} kinds at every call of a save")
     assert tried >= 4 * 4 * 4
     assert set(calls.made) <= set(CALLS)
     assert not wrong
@@ -205,10 +206,12 @@ def flips_missed(path: Path, number: int, reader: Callable[[Path], object]) -> i
     return missed
 
 
-def test_one_flipped_bit_is_told(tmp_path: Path):
+def test_one_flipped_bit_is_told(tmp_path: Path, tell: Callable[[str], None]):
     """1,000 places, in any of the files: 1,000 detected."""
     write_checkpoint(tmp_path / "one", *NEW)
-    assert flips_missed(tmp_path / "one", 1000, read_checkpoint) == 0
+    missed = flips_missed(tmp_path / "one", 1000, read_checkpoint)
+    tell(f"1000 bits flipped, {1000 - missed} detected")
+    assert missed == 0
 
 
 def test_flips_would_be_missed_without_the_hashes(tmp_path: Path):
