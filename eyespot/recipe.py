@@ -151,11 +151,13 @@ Figure = Literal[
 class Published(Part):
     """What a tutorial prints of an experiment.
 
-    `remarks`: of single figures, why they cannot be had again; `notes`: what was chosen where the tutorial does not
-    say, or says two things.
+    `epoch`: which one its training and validation figures are of; the test's are of the epoch that is kept. `remarks`:
+    of single figures, why they cannot be had again; `notes`: what was chosen where the tutorial does not say, or says
+    two things.
     """
 
     source: str
+    epoch: Literal["kept", "last"] = "kept"
     figures: dict[Figure, float] = {}
     verdict: str | None = None
     history: dict[Literal["loss", "accuracy", "val_loss", "val_accuracy"], list[float]] = {}

@@ -1,6 +1,8 @@
 """Run: the directory one training leaves behind, which a person can read without eyespot."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,6 +73,23 @@ class Run:
     def metrics(self) -> dict[str, Any]:
         """The verdict, and the figures on validation and test data."""
         return self._json("metrics.json")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Within it, no other process trains this run; the lock goes with the process, however that ends.
+
+        Raises:
+            RunError: another one does.
+        """
+        from filelock import FileLock, Timeout
+
+        folder = self.path / "checkpoints"
+        folder.mkdir(exist_ok=True)
+        try:
+            with FileLock(folder / ".lock", timeout=0):
+                yield
+        except Timeout:
+            raise RunError(f"{self.path} is being trained by another process: wait for it, or stop it.") from None
 
     def predictor(self) -> "Predictor":
         """Its model in ONNX Runtime; imports neither Keras nor PyTorch."""

@@ -18,14 +18,20 @@ PICTURES = {
 }  # fmt: skip
 
 
-def experiment_page(
-    recipe: Recipe, figures: Sequence[Judged], summary: str, test: Mapping[str, Any], class_names: Sequence[str]
+def experiment_page(  # noqa: PLR0913, PLR0917 - all that is on it
+    recipe: Recipe,
+    figures: Sequence[Judged],
+    summary: str,
+    test: Mapping[str, Any],
+    class_names: Sequence[str],
+    first: str,
 ) -> str:
     """An experiment: what was done, its figures, the network, the report on the test pictures, the pictures drawn.
 
     Args:
         summary: the network, as Keras prints it.
         test: figures of the first repeat on test data, as in a run's metrics.json.
+        first: its directory, beside the page.
     """
     published = recipe.published
     parts = [f"# {recipe.name}", recipe.description or ""]
@@ -40,7 +46,7 @@ def experiment_page(
     parts.append(table(("class", *names, "support"), rows))
     confusion = zip(class_names, test["confusion"], strict=True)
     parts.append(table(("label \\ predict", *class_names), [(name, *counts) for name, counts in confusion]))
-    parts += [f"![{title}](repeat-0/figures/{file})" for file, title in PICTURES.items()]
+    parts += [f"![{title}]({first}/figures/{file})" for file, title in PICTURES.items()]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 import platform
 import shutil
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -116,9 +117,7 @@ def reproduce(
             runs = []
             for number, one in enumerate(asked[str(recipe.name)]):
                 label = f"{recipe.name}, repeat {number + 1} of {repeats}" if repeats > 1 else str(recipe.name)
-                run = _run(
-                    folder, one, number, datasets[recipe.dataset], progress.experiment(label, costs[recipe.name])
-                )
+                run = _run(folder, one, datasets[recipe.dataset], progress.experiment(label, costs[recipe.name]))
                 runs.append(run)
             experiments.append(_judged(recipe, runs, datasets[recipe.dataset]))
     done = Reproduction(folder, tuple(experiments))
@@ -130,15 +129,15 @@ def _repeat(recipe: Recipe, number: int) -> Recipe:
     return with_settings(recipe, {"training.seed": recipe.training.seed + number})
 
 
-def _place(folder: Path, name: str, number: int) -> Run:
-    return Run(folder / name / f"repeat-{number}")
+def _place(folder: Path, recipe: Recipe) -> Run:
+    return Run(folder / str(recipe.name) / f"{recipe.name}-seed-{recipe.training.seed}")
 
 
 def _check(folder: Path, asked: Mapping[str, Sequence[Recipe]]) -> None:
     """Raises a RunError where a finished repeat was made with other settings."""
-    for name, recipes in asked.items():
-        for number, recipe in enumerate(recipes):
-            run = _place(folder, name, number)
+    for recipes in asked.values():
+        for recipe in recipes:
+            run = _place(folder, recipe)
             if not _is_finished(run):
                 continue
             wanted = recipe.settled(recipe.dataset, validation_given=False)
@@ -163,13 +162,15 @@ def _cost(recipe: Recipe, dataset: Dataset) -> float:
     return recipe.training.epochs * len(dataset.train) * (multiply_adds(model) + STEP_COST / batch)
 
 
-def _run(folder: Path, recipe: Recipe, number: int, dataset: Dataset, observer: ObservedTraining) -> Run:
+def _run(folder: Path, recipe: Recipe, dataset: Dataset, observer: ObservedTraining) -> Run:
     """The repeat's run: the finished one, one that was left half done and is continued, or a new one."""
-    run = _place(folder, str(recipe.name), number)
+    run = _place(folder, recipe)
     if not _is_finished(run):
         training = _trained(run, recipe, dataset, observer)
         if training.outcome.ending == "interrupted":
-            raise InterruptedRun(f"Stopped as asked. The same command goes on from there; {folder} holds what is done.")
+            told = f"Stopped as asked. The same command goes on from there; {folder} holds what is done."
+            raise InterruptedRun(told, training.stopped_by or signal.SIGINT)
+    if not (run.path / "figures" / "samples.png").exists():
         _draw(run, dataset)
     observer.finish()
     return run
@@ -187,34 +188,42 @@ def _trained(run: Run, recipe: Recipe, dataset: Dataset, observer: ObservedTrain
 
 def _draw(run: Run, dataset: Dataset) -> None:
     """What tutorials show besides the figures of every run: samples, pixel values, the first test pictures."""
-    figures = {"samples": sample_grid(dataset), "pixels": pixel_values(dataset)}
+    figures = {"pixels": pixel_values(dataset)}
     if dataset.test:
         first = dataset.test.take(np.arange(min(FIRST, len(dataset.test))))
         predictor = run.predictor()
         probabilities, title = predictor.probabilities(first.images), f"{run.path.parent.name}: the first test pictures"
         figures["predictions"] = gallery(first, probabilities, np.arange(len(first)), predictor.class_names, title)
+    figures["samples"] = sample_grid(dataset)  # the last one to be there
     for name, figure in figures.items():
         save(figure, run.path / "figures" / f"{name}.png")
 
 
 def _judged(recipe: Recipe, runs: Sequence[Run], dataset: Dataset) -> Experiment:
     pictures = len(dataset.test) if dataset.test else 0
-    figures = judge_figures(recipe.published or Published(source=""), [_measured(run) for run in runs], pictures)
+    published = recipe.published or Published(source="")
+    figures = judge_figures(published, [_measured(run, published.epoch) for run in runs], pictures)
     return Experiment(recipe, tuple(runs), tuple(figures))
 
 
-def _measured(run: Run) -> dict[str, Any]:
-    """A run's figures, by the names that recipes give them."""
+def _measured(run: Run, epoch: str) -> dict[str, Any]:
+    """A run's figures, by the names that recipes give them.
+
+    Args:
+        epoch: which one those of training and validation are of.
+    """
     metrics, history = run.metrics, run.history
-    kept = history.rows[metrics["kept_epoch"] - 1]
+    row = dict(history.rows[-1 if epoch == "last" else metrics["kept_epoch"] - 1])
+    if epoch == "kept" and "validation" in metrics:  # measured again, of the model as it is shipped
+        row |= {f"val_{name}": metrics["validation"][name] for name in ("loss", "accuracy")}
     seconds = sorted(row["seconds"] for row in history.rows)
-    validation, test = metrics.get("validation") or {}, metrics["test"]
+    test = metrics["test"]
     return {
         "parameters": metrics["parameters"],
-        "train_loss": kept["loss"],
-        "train_accuracy": kept["accuracy"],
-        "val_loss": validation.get("loss"),
-        "val_accuracy": validation.get("accuracy"),
+        "train_loss": row["loss"],
+        "train_accuracy": row["accuracy"],
+        "val_loss": row.get("val_loss"),
+        "val_accuracy": row.get("val_accuracy"),
         "test_loss": test["loss"],
         "test_accuracy": test["accuracy"],
         "correct_after_rounding": test["correct_after_rounding"],
@@ -231,7 +240,7 @@ def _write(done: Reproduction, datasets: Mapping[str, Dataset]) -> None:
         lines: list[str] = []
         model = build_recipe(recipe, dataset.input_shape, dataset.classes)
         model.summary(print_fn=lines.append, line_length=80)
-        told = "\n".join(lines), run.metrics["test"], dataset.class_names
+        told = "\n".join(lines), run.metrics["test"], dataset.class_names, run.path.name
         write_text(done.path / experiment.name / "README.md", experiment_page(recipe, experiment.figures, *told))
     runs = {one.name: one.runs[0] for one in done.experiments if one.name in WITH_AND_WITHOUT}
     if len(runs) == len(WITH_AND_WITHOUT):

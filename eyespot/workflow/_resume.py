@@ -39,12 +39,21 @@ def record(run: Run, prepared: Prepared, *, resumed: bool) -> None:
 
 
 def unfinished_run(wanted: Recipe) -> Run | None:
-    """The latest run under `runs/` of this recipe that was interrupted; None where there is none."""
+    """The latest run under `runs/` of this recipe that was interrupted, and that no process trains now; else None."""
     recipes = sorted(ROOT.glob("*/recipe.yaml"), key=lambda path: path.stat().st_mtime, reverse=True)
     for run in (Run(path.parent) for path in recipes):
-        if ending_of(run) is None and not _differences_in_recipe(run.recipe, wanted):
+        if ending_of(run) is None and not _differences_in_recipe(run.recipe, wanted) and not _is_under_way(run):
             return run
     return None
+
+
+def _is_under_way(run: Run) -> bool:
+    """Whether another process trains it."""
+    try:
+        with run.locked():
+            return False
+    except RunError:
+        return True
 
 
 def ending_of(run: Run) -> str | None:

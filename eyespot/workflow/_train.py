@@ -115,7 +115,8 @@ def train(  # noqa: PLR0913 - all that a training can be told
     Raises:
         EyespotError: something asked for is missing, unknown or does not fit; nothing was trained.
         DivergedError: the loss stopped being a number in the first epoch; there is nothing to keep.
-        RunError: `output` exists; or the run to resume is missing, finished, or would not go on as it began.
+        RunError: `output` exists; or the run to resume is missing, finished, under way in another process, or would not
+            go on as it began.
         CheckpointError: the run's checkpoint is of another model.
     """
     started = time.perf_counter()
@@ -126,10 +127,9 @@ def train(  # noqa: PLR0913 - all that a training can be told
     if resume == AUTO:
         earlier = unfinished_run(prepared.recipe)
     changes = check_is_the_same(earlier, prepared, accept_changes=accept_changes) if earlier else []
-    with Output(console or Console()) as out:
-        run = earlier or create_run(
-            Path(output) if output else None, f"{prepared.dataset.name}-{_model_stem(prepared.recipe)}"
-        )
+    name = f"{prepared.dataset.name}-{_model_stem(prepared.recipe)}"
+    run = earlier or create_run(Path(output) if output else None, name)
+    with run.locked(), Output(console or Console()) as out:
         record(run, prepared, resumed=earlier is not None)
         out.open_log(run.path / "log")
         for note in prepared.notes:

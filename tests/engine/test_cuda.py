@@ -132,10 +132,10 @@ def test_steps_on_the_device_are_those_of_the_host(bars: Dataset, monkeypatch: p
         if not resident:
             monkeypatch.setattr(DeviceSteps, "_laid", lambda self, split: None)
         order = np.random.default_rng(0).permutation(70)
-        for first in (0, 3):
-            steps.begin(Epoch(bars.train, order, 32, first), Mean())
+        for first, made, before in ((0, 0, Mean()), (3, 1, Mean(32, 10.0, 5.0))):  # the second epoch is continued
+            steps.begin(Epoch(bars.train, order, 32, first), before)
             with NeverWaits() if kind is DeviceSteps else torch.no_grad():
-                for index in range(3):
+                for index in range(made, 3):
                     steps.run(index)
         mean, validation = steps.mean(), steps.evaluate(bars.train)
         assert mean.pictures == 70

@@ -47,7 +47,7 @@ def test_a_study_has_its_tables_pages_and_pictures(tmp_path: Path):
     for name in PAIR:
         own = (tmp_path / "study" / name / "README.md").read_text(encoding="utf-8")
         assert all(word in own for word in ("Conv2D", "precision", "slanting"))
-        drawn = {path.name for path in (tmp_path / "study" / name / "repeat-0" / "figures").iterdir()}
+        drawn = {path.name for path in (tmp_path / "study" / name / f"{name}-seed-0" / "figures").iterdir()}
         linked = {line.rpartition("/")[2].rstrip(")") for line in own.splitlines() if line.startswith("![")}
         assert linked <= drawn
         assert {"samples.png", "pixels.png", "predictions.png", "curves.png"} <= linked
@@ -59,7 +59,7 @@ def test_a_study_has_its_tables_pages_and_pictures(tmp_path: Path):
 def test_what_is_finished_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A second call trains what is missing alone: here the second repeat, and a training that was cut off."""
     run(tmp_path, ["mnist-mlp-one-hidden"])
-    (tmp_path / "study" / "mnist-cnn-small" / "repeat-0").mkdir(parents=True)
+    (tmp_path / "study" / "mnist-cnn-small" / "mnist-cnn-small-seed-0").mkdir(parents=True)
     trained: list[str] = []
 
     def counted(program: Any, dataset: Any, recipe: Any, *rest: Any) -> Any:

@@ -137,6 +137,18 @@ def test_auto_takes_the_latest_unfinished_one_of_the_recipe(bars: Dataset, here:
     assert open_run(other).metrics["ending"] == "interrupted"
 
 
+def test_a_run_under_way_is_left_alone(bars: Dataset, here: Path):
+    """What another process trains cannot be resumed, and `auto` passes it over."""
+    busy = train(bars, SHORT, console=QUIET, observers=[StopsAt(2, 3)]).run
+    with busy.locked():
+        with pytest.raises(RunError, match="is being trained by another process"):
+            train(bars, resume=busy.path, console=QUIET)
+        new = train(bars, SHORT.with_options({"epochs": 3}), resume="auto", console=QUIET).run
+    assert new.path != busy.path
+    train(bars, resume=busy, console=QUIET)
+    assert same_weights(busy.path, new.path)
+
+
 def test_unknown_runs_are_told(eyespot: Callable[..., Answer], here: Path):
     """A run that is not there is named, before anything is read."""
     answer = eyespot("train", "--resume", "nowhere")
