@@ -6,8 +6,10 @@
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
+import tokenize
 import uuid
 import zipfile
 from collections.abc import Mapping
@@ -111,7 +113,7 @@ def _npz(arrays: Arrays) -> bytes:
     buffer = io.BytesIO()
     # A dtype that NumPy does not know, such as bfloat16, fits into float32 whole.
     plain = {name: array if array.dtype.kind in PLAIN else array.astype(np.float32) for name, array in arrays.items()}
-    np.savez(buffer, allow_pickle=False, **plain)
+    np.savez(buffer, allow_pickle=False, **{name: np.asarray(array, order="C") for name, array in plain.items()})
     return buffer.getvalue()
 
 
@@ -119,8 +121,22 @@ def _read_npz(data: bytes) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
             raise ValueError(f"{ARRAYS} is compressed")  # we do not; it could hide any size
-    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-        return dict(archive)
+        return {entry.filename.removesuffix(".npy"): _array(archive.read(entry)) for entry in archive.infolist()}
+
+
+def _array(data: bytes) -> np.ndarray:
+    """An array of numbers from an `.npy` file; no memory is taken for what it declares and does not hold."""
+    buffer = io.BytesIO(data)
+    try:
+        if np.lib.format.read_magic(buffer) != (1, 0):
+            raise ValueError("an array has another format than we write")
+        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(buffer)
+    except (SyntaxError, tokenize.TokenError) as error:
+        raise ValueError(f"an array's header makes no sense: {error}") from None
+    content = data[buffer.tell() :]
+    if by_columns or dtype.kind not in PLAIN or math.prod(shape) * dtype.itemsize != len(content):
+        raise ValueError(f"an array declares the shape {shape}, and does not hold as much")
+    return np.frombuffer(content, dtype).reshape(shape).copy()
 
 
 def _write(path: Path, data: bytes) -> None:
