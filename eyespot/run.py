@@ -97,11 +97,15 @@ class Run:
 
         return Predictor(self.file("model.onnx"))
 
-    def model(self) -> "keras.Model":
-        """Its Keras model, compiled for nothing; `keras.saving.load_model` opens the same file."""
+    def model(self, *, trust: bool = False) -> "keras.Model":
+        """Its Keras model, compiled for nothing; `keras.saving.load_model` opens the same file.
+
+        Args:
+            trust: allow classes that are not Keras's own, as `load_model` does.
+        """
         from eyespot.models.own import load_model
 
-        return load_model(self.file("model.keras"))
+        return load_model(self.file("model.keras"), trust=trust)
 
     def write_json(self, name: str, values: dict[str, Any]) -> None:
         """Writes a JSON file, whole or not at all."""

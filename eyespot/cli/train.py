@@ -70,6 +70,9 @@ def train(
     accept_changes: Annotated[
         bool, typer.Option("--accept-changes", help="With --resume: also where recipe, data or versions differ.")
     ] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Open a .keras file with classes that are not Keras's own.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option(help="The run's directory. Default: runs/<dataset>-<model>-<n>.")
     ] = None,
@@ -111,6 +114,7 @@ def train(
         output=output,
         resume=resume,
         accept_changes=accept_changes,
+        trust=trust,
         settings=dict(parse_setting(text) for text in settings or ()),
         console=console(as_json),
         **options,

@@ -34,7 +34,7 @@ ARCHITECTURES: dict[str, Callable[[Shape, int], keras.Model]] = {
 }
 
 
-def build(name: str, input_shape: Shape, classes: int, seed: int = 0) -> keras.Model:
+def build(name: str, input_shape: Shape, classes: int, seed: int = 0, *, trust: bool = False) -> keras.Model:
     """Builds an architecture with fresh weights.
 
     Args:
@@ -42,6 +42,7 @@ def build(name: str, input_shape: Shape, classes: int, seed: int = 0) -> keras.M
         input_shape: (height, width, channels) of the pictures.
         seed: of the initial weights. What a function of the user's own draws comes from Python's, NumPy's and
             PyTorch's global generators, which are set here.
+        trust: of a `.keras` file, as of `load_model`.
 
     Returns:
         A built model that takes `uint8` pixels [n, height, width, channels] and gives probabilities [n, classes].
@@ -51,7 +52,7 @@ def build(name: str, input_shape: Shape, classes: int, seed: int = 0) -> keras.M
     """
     keras.utils.set_random_seed(seed_for(seed, "weights"))
     if is_own(name):
-        return own_model(name, input_shape, classes, seed)
+        return own_model(name, input_shape, classes, seed, trust=trust)
     if name not in ARCHITECTURES:
         known = unknown("model", name, ARCHITECTURES)
         raise ModelError(f"{known} For your own: path.py:function or a .keras file.")
@@ -63,7 +64,7 @@ def build(name: str, input_shape: Shape, classes: int, seed: int = 0) -> keras.M
     return with_fresh_weights(model, seed)
 
 
-def build_recipe(recipe: Recipe, input_shape: Shape, classes: int) -> keras.Model:
+def build_recipe(recipe: Recipe, input_shape: Shape, classes: int, *, trust: bool = False) -> keras.Model:
     """Builds the model a recipe describes, with fresh weights; arguments and result as of `build`.
 
     Raises:
@@ -72,7 +73,7 @@ def build_recipe(recipe: Recipe, input_shape: Shape, classes: int) -> keras.Mode
     """
     wanted, seed = recipe.model, recipe.training.seed
     if wanted.layers is None:
-        return build(wanted.name or DEFAULT_MODEL, input_shape, classes, seed)
+        return build(wanted.name or DEFAULT_MODEL, input_shape, classes, seed, trust=trust)
     try:
         model = from_layers(wanted.layers, input_shape, classes, rescale=wanted.rescale, name=recipe.name)
     except RecipeError as error:

@@ -2,6 +2,8 @@
 
 import importlib.util
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -9,6 +11,7 @@ from eyespot.backend import keras
 from eyespot.errors import ModelError
 from eyespot.models.fresh import with_fresh_weights
 from eyespot.models.graph import all_layers
+from eyespot.models.opening import open_model, open_weights
 from eyespot.models.pixels import Shape
 
 RESCALERS = (keras.layers.Rescaling, keras.layers.Normalization)
@@ -19,7 +22,7 @@ def is_own(name: str) -> bool:
     return name.endswith((".keras", ".h5", ".hdf5")) or ".py:" in name
 
 
-def own_model(name: str, input_shape: Shape, classes: int, seed: int) -> keras.Model:
+def own_model(name: str, input_shape: Shape, classes: int, seed: int, *, trust: bool = False) -> keras.Model:
     """Builds the model that `path.py:function` returns, or that a `.keras` file describes, with fresh weights.
 
     The function is called with `input_shape` and `classes` by name, or with nothing where it takes nothing.
@@ -30,16 +33,21 @@ def own_model(name: str, input_shape: Shape, classes: int, seed: int) -> keras.M
     if ".py:" in name:
         model = _from_function(name, input_shape, classes)
     else:
-        model = _drawn_anew(load_model(Path(name)), name, seed)
+        model = _drawn_anew(load_model(Path(name), trust=trust), name, seed)
     check_fits(model, name, input_shape, classes)
     return model
 
 
-def load_model(path: Path) -> keras.Model:
-    """Opens a `.keras` file, with Keras's safe mode on: nothing in it is executed.
+def load_model(path: Path, *, trust: bool = False) -> keras.Model:
+    """Opens a `.keras` file: nothing in it is executed, and no memory is taken that it does not fill.
+
+    Args:
+        trust: allow classes that are not Keras's own, which must be registered with Keras; the archive is checked as
+            ever, and Keras's safe mode stays on.
 
     Raises:
-        ModelError: it is missing, is HDF5 (which can carry code), or is not a Keras model.
+        ModelError: it is missing, is HDF5 (which can carry code), names a class that is not allowed, or is not a Keras
+            model.
     """
     if path.suffix in {".h5", ".hdf5"}:
         raise ModelError(
@@ -48,12 +56,34 @@ def load_model(path: Path) -> keras.Model:
         )
     if not path.is_file():
         raise ModelError(f"There is no model file {path}.")
+    with _told(f"{path} is not a Keras model that can be opened"):
+        return open_model(path, trust=trust)
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Loads the weights of a `.weights.h5` file, as `model.save_weights` writes it, into a built model.
+
+    Raises:
+        ModelError: it is missing, damaged, holds anything else than arrays of numbers, or those of another model.
+    """
+    if not path.name.endswith(".weights.h5"):
+        raise ModelError(f"{path} is not opened: weights are files that model.save_weights('name.weights.h5') wrote.")
+    if not path.is_file():
+        raise ModelError(f"There is no weights file {path}.")
+    with _told(f"{path} does not hold weights of this model that can be read"):
+        open_weights(model, path)
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Any error becomes one sentence."""
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        yield
+    except ModelError:
+        raise
     except Exception as error:  # noqa: BLE001 - Keras raises many types for one cause: the file is no good
-        raise ModelError(
-            f"{path} is not a Keras model that can be opened: {str(error).strip().split(chr(10))[0]}"
-        ) from None
+        reason = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
+        raise ModelError(f"{what}: {reason}.") from None
 
 
 def check_fits(model: keras.Model, name: str, input_shape: Shape, classes: int) -> None:

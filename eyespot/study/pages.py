@@ -11,6 +11,7 @@ JUDGEMENTS = """\
 *Ours* is the median over the repeats. *Reproduced*: the published figure lies in their range, or within the 95 %
 interval (Wilson) that the number of test pictures gives ours; *better*, *worse*: outside both; *differs*: outside, and
 it is known why; *not judged*: never printed, of another machine, or a loss of a single repeat."""
+BY = "Written by `eyespot reproduce`, which also leaves a page of each experiment, in the directory of its name."
 PICTURES = {
     "samples.png": "training pictures", "pixels.png": "one picture, pixel by pixel",
     "curves.png": "training and validation", "predictions.png": "the first test pictures",
@@ -59,8 +60,7 @@ def study_page(experiments: Iterable[tuple[Recipe, Sequence[Judged]]], circumsta
     """
     rows, whys, lessons, notes = [], [], [], []
     for recipe, figures in experiments:
-        link = f"[{recipe.name}]({recipe.name}/README.md)"
-        rows += [(link, *cells(judged)) for judged in figures if judged.is_shown]
+        rows += [(recipe.name, *cells(judged)) for judged in figures if judged.is_shown]
         whys += [f"- {reason}" for reason in reasons(str(recipe.name), figures)]
         if recipe.teaches:
             found = {judged.figure: judged for judged in figures}
@@ -69,7 +69,7 @@ def study_page(experiments: Iterable[tuple[Recipe, Sequence[Judged]]], circumsta
                 (recipe.change, *(f"{number(j.ours)} ({number(j.published)})" for j in both), recipe.teaches)
             )
         notes += [f"- **{recipe.name}**: {note}" for note in (recipe.published.notes if recipe.published else [])]
-    parts = ["# The tutorials' experiments, reproduced", circumstances, table(("experiment", *COLUMNS), rows)]
+    parts = ["# The tutorials' experiments, reproduced", circumstances, BY, table(("experiment", *COLUMNS), rows)]
     parts += [JUDGEMENTS, "\n".join(whys)]
     if compares:
         parts += ["## With and without dropout", "![with and without dropout](dropout.png)"]

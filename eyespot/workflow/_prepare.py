@@ -32,7 +32,12 @@ class Prepared:
 
 
 def prepare(
-    source: str | Dataset | None, recipe: Recipe | None, settings: Mapping[str, Any], options: Mapping[str, Any]
+    source: str | Dataset | None,
+    recipe: Recipe | None,
+    settings: Mapping[str, Any],
+    options: Mapping[str, Any],
+    *,
+    trust: bool,
 ) -> Prepared:
     """Finds the recipe, builds the model, reads the pictures; arguments as of `train`.
 
@@ -41,7 +46,7 @@ def prepare(
     """
     source, recipe = recipe_for(source, recipe, settings)
     recipe = recipe.with_options(dict(options))
-    built = model_before_data(source, recipe)
+    built = model_before_data(source, recipe, trust=trust)
     whole = load(source)
     given = whole.validation is not None
     recipe = recipe.settled(whole.name, validation_given=given)
@@ -50,4 +55,4 @@ def prepare(
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch_size": batch_size})})
     left_out = f"Note: the validation data that {whole.name} comes with is left out (--split {recipe.split.method})."
     notes = (left_out,) if given and recipe.split.method != "given" else ()
-    return Prepared(dataset, whole.fingerprint, recipe, starting_model(recipe, dataset, built), notes)
+    return Prepared(dataset, whole.fingerprint, recipe, starting_model(recipe, dataset, built, trust=trust), notes)

@@ -35,7 +35,7 @@ def recipe_for(
     return chosen.dataset if source is None else source, chosen
 
 
-def model_before_data(source: str | Dataset, recipe: Recipe) -> keras.Model | None:
+def model_before_data(source: str | Dataset, recipe: Recipe, *, trust: bool) -> keras.Model | None:
     """The recipe's model, built before pictures are read or downloaded, where it is known what it gets.
 
     Raises:
@@ -43,7 +43,7 @@ def model_before_data(source: str | Dataset, recipe: Recipe) -> keras.Model | No
     """
     if isinstance(source, str) and source in CATALOG and recipe.model.start is None:
         entry = CATALOG[source]
-        return build_recipe(recipe, entry.input_shape, entry.classes)
+        return build_recipe(recipe, entry.input_shape, entry.classes, trust=trust)
     return None
 
 

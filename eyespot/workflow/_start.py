@@ -14,11 +14,12 @@ from eyespot.recipe import Recipe
 from eyespot.run import open_run
 
 
-def starting_model(recipe: Recipe, dataset: Dataset, built: keras.Model | None) -> keras.Model:
+def starting_model(recipe: Recipe, dataset: Dataset, built: keras.Model | None, *, trust: bool) -> keras.Model:
     """The model to train, known to fit the pictures and to be exportable, before anything is trained.
 
     Args:
         built: the recipe's model, if it was built before the pictures were read.
+        trust: of a `.keras` file, as of `load_model`.
     """
     wanted, shape, classes = recipe.model, dataset.input_shape, dataset.classes
     seed = recipe.training.seed
@@ -27,11 +28,11 @@ def starting_model(recipe: Recipe, dataset: Dataset, built: keras.Model | None) 
             raise ModelError(
                 "Freezing leaves fresh random weights as they are: it goes with starting from a trained model."
             )
-        model = build_recipe(recipe, shape, classes) if built is None else built
+        model = build_recipe(recipe, shape, classes, trust=trust) if built is None else built
     else:
         start = Path(wanted.start)
         known = open_run(start).predictor().class_names if start.is_dir() else None
-        trained = open_run(start).model() if start.is_dir() else load_model(start)
+        trained = open_run(start).model(trust=trust) if start.is_dir() else load_model(start, trust=trust)
         check_built(trained, wanted.start)
         same = known == dataset.class_names if known else trained.outputs[0].shape[-1] == classes
         model = continue_from(trained, wanted.start, shape, classes, new_head=not same, freeze=wanted.freeze, seed=seed)

@@ -88,6 +88,7 @@ def train(  # noqa: PLR0913 - all that a training can be told
     *,
     resume: str | Path | Run | None = None,
     accept_changes: bool = False,
+    trust: bool = False,
     settings: Mapping[str, Any] | None = None,
     console: Console | None = None,
     observers: Sequence[Observer] = (),
@@ -103,6 +104,8 @@ def train(  # noqa: PLR0913 - all that a training can be told
             comes from it, but arrays that it was trained on must be given again; a recipe that is given is compared.
             `"auto"`: the latest unfinished run of this recipe under `runs/`, else a new one.
         accept_changes: resume also where recipe, data, versions or machine differ from those that the run began with.
+        trust: open a `.keras` file with classes that are not Keras's own, and are registered with it; a recipe cannot
+            ask for this.
         settings: keys of the recipe to change, by their dotted names: `{"training.epochs": 3}`.
         console: where progress is printed; None: standard output. `Console(quiet=True)` prints nothing.
         observers: told of steps and epochs.
@@ -123,7 +126,7 @@ def train(  # noqa: PLR0913 - all that a training can be told
     earlier = open_earlier(resume)
     if earlier and recipe is None and not names_recipe(source):
         recipe = earlier.recipe
-    prepared = prepare(source, recipe, settings or {}, options)
+    prepared = prepare(source, recipe, settings or {}, options, trust=trust)
     if resume == AUTO:
         earlier = unfinished_run(prepared.recipe)
     changes = check_is_the_same(earlier, prepared, accept_changes=accept_changes) if earlier else []
