@@ -92,7 +92,7 @@ class TrainingRecipe(Part):
     learning_rate: FiniteFloat | None = Field(default=None, gt=0, description="None: the optimizer's own default")
     batch_size: int | None = Field(default=None, ge=1, description="None: 32, or all where there are fewer")
     schedule: Schedule = Field(default="constant", description="of the learning rate, over all epochs")
-    warmup_epochs: FiniteFloat = Field(default=0, ge=0, description="with cosine: rises from 0 in so many epochs")
+    warmup_epochs: FiniteFloat = Field(default=0.0, ge=0, description="with cosine: rises from 0 in so many epochs")
     average: FiniteFloat | None = Field(
         default=None, gt=0, lt=1, description="momentum of a moving average of the weights, which is judged and kept"
     )

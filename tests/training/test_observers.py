@@ -68,6 +68,7 @@ def test_tensorboard_reads_the_events(tmp_path: Path):
 
 def test_the_first_signal_asks_and_the_second_stops():
     """One Ctrl-C sets the flag; another one, or one after the block, is a KeyboardInterrupt as usual."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs have none
     with Interrupt() as interrupted:
         os.kill(os.getpid(), signal.SIGINT)
         assert interrupted()
@@ -77,6 +78,7 @@ def test_the_first_signal_asks_and_the_second_stops():
         os.kill(os.getpid(), signal.SIGTERM)
         assert interrupted()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
 
 
 def test_outside_the_main_thread_nothing_is_installed():

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from eyespot import Dataset, Recipe, Run, Split, open_run, train
+from eyespot.backend import keras
 from eyespot.errors import DataError, DivergedError, ModelError, RecipeError, RunError
 from eyespot.models.architectures import build
 from eyespot.workflow._evaluate import evaluate
@@ -297,3 +299,21 @@ def test_layers_the_engine_leaves_to_keras_are_named(bars: Dataset, tmp_path: Pa
     run = train(bars, model=f"{path}:net", epochs=1, precision="float32", output=tmp_path / "r").run
     assert "The engine runs this model in float32, but Keras runs twice" in capsys.readouterr().out
     assert "in float32" in (run.path / "log").read_text()
+
+
+@keras.saving.register_keras_serializable("eyespot-tests")
+class Halved(keras.layers.Layer):
+    def call(self, inputs: Any) -> Any:
+        return inputs / 2
+
+
+def test_a_model_with_foreign_classes_needs_trust(bars: Dataset, tmp_path: Path):
+    """A `.keras` file that names a class which is not Keras's own is refused, unless the user vouches for it."""
+    model = keras.Sequential([keras.Input((8, 8, 1)), Halved(), keras.layers.Flatten()])
+    model.add(keras.layers.Dense(3, activation="softmax"))
+    model.save(tmp_path / "own.keras")
+    options = {"model": str(tmp_path / "own.keras"), "epochs": 1, "console": Console(quiet=True)}
+    with pytest.raises(ModelError, match=r"'Halved'.*pass --trust"):
+        train(bars, output=tmp_path / "r", **options)
+    assert not (tmp_path / "r").exists()
+    assert train(bars, output=tmp_path / "r", trust=True, **options).test is not None
