@@ -1,4 +1,4 @@
-"""20,000 damaged files, one after the other; a quarter of an hour on one core."""
+"""20,000 damaged files, one after the other: eight minutes on one core."""
 
 import pytest
 
@@ -13,20 +13,10 @@ pytestmark = [
 @pytest.mark.parametrize(
     ("name", "number"),
     [
-        ("checkpoint", 4000),
-        ("model", 4000),
-        ("sealed model", 4000),
-        ("weights", 4000),
-        ("onnx", 4000),
-        pytest.param(
-            "sealed checkpoint",
-            1000,
-            marks=pytest.mark.xfail(
-                reason="a forged .npy header raises SyntaxError and TokenError; bytes pass for arrays"
-            ),
-        ),
+        ("checkpoint", 3000), ("sealed checkpoint", 3000), ("model", 3000), ("sealed model", 4000), ("weights", 4000),
+        ("onnx", 3000),
     ],
-)
+)  # fmt: skip
 def test_damaged_files_are_refused_or_read_right(name: str, number: int, capsys: pytest.CaptureFixture[str]):
     """Each is told in words or read as it was written, within 5 s and 512 MiB, and no reader crashes."""
     outcome = campaign([name], range(1_000_000, 1_000_000 + number))
