@@ -4,16 +4,41 @@ YAML keys and command-line options have the same names; an unknown key is an err
 """
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from eyespot.errors import RecipeError, unknown
 
 Optimizer = Literal["adam", "adamw", "sgd", "rmsprop", "nadam", "adamax", "adagrad", "lion"]
 
 Schedule = Literal["constant", "cosine", "linear", "exponential"]
+
+
+def _size(value: object) -> object:
+    """One side stands for both, and text for numbers, as the command line has it: `28`, `28x32`."""
+    sides = value.lower().split("x") if isinstance(value, str) else value
+    return (
+        (sides, sides)
+        if isinstance(sides, int)
+        else sides * 2
+        if isinstance(sides, list) and len(sides) == 1
+        else sides
+    )
+
+
+Side = Annotated[int, Field(ge=1, le=4096)]
+Size = Annotated[tuple[Side, Side], BeforeValidator(_size)]
 
 DEFAULT_BATCH = 32  # Keras's own
 DEFAULT_MODEL = "cnn"
@@ -53,6 +78,27 @@ class SplitRecipe(Part):
                 "For no validation data use the split method 'none'"
             )
         return self
+
+
+class PicturesRecipe(Part):
+    """How a user's own pictures become arrays; datasets that go by name leave nothing to choose.
+
+    `resize`: `pad` keeps the shape and fills up with the colour of the picture's edge, `crop` keeps the shape and cuts
+    off what stands out, `squash` changes the shape.
+    """
+
+    size: Size | None = Field(default=None, description="height, or height and width; None: the commonest size")
+    resize: Literal["pad", "crop", "squash"] = "pad"
+    color: bool | None = Field(default=None, description="None: grey where all pictures are")
+    class_names: str | None = Field(
+        default=None, description="a file that says what each folder or label is called: YAML, JSON or CSV"
+    )
+    image_column: str | None = Field(default=None, description="of a table or .npz file; None: guessed by its name")
+    label_column: str | None = Field(default=None, description="likewise")
+    split_column: str | None = Field(default=None, description="likewise")
+    max_bytes: int = Field(default=100_000_000, ge=1, description="a larger file is left out")
+    max_pixels: int = Field(default=64_000_000, ge=1, description="a picture with more is left out")
+    drop_leaks: bool = Field(default=False, description="leave out training pictures that are test pictures too")
 
 
 class ModelRecipe(Part):
@@ -177,6 +223,7 @@ class Recipe(Part):
     change: str | None = None
     teaches: str | None = None
     dataset: str = "digits"
+    pictures: PicturesRecipe = PicturesRecipe()
     split: SplitRecipe = SplitRecipe()
     model: ModelRecipe = ModelRecipe()
     training: TrainingRecipe = TrainingRecipe()
@@ -224,19 +271,22 @@ class Recipe(Part):
 
     def dump(self) -> str:
         """The recipe as YAML, in the order it is read."""
-        values = self.model_dump(by_alias=True)
+        values = self.model_dump(mode="json", by_alias=True)
         told = {key: value for key, value in values.items() if value is not None}
         return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=110)
 
-    def settled(self, dataset: str, *, validation_given: bool) -> "Recipe":
+    def settled(self, dataset: str, *, validation_given: bool, pictures: PicturesRecipe | None = None) -> "Recipe":
         """The recipe with its dataset, split and model named, where they were left open.
 
         Args:
-            dataset: its name.
+            dataset: its name, or the path of a user's own pictures.
             validation_given: it comes with a validation split.
+            pictures: how a user's own were read.
         """
         values = self.model_dump(by_alias=True)
         values["dataset"] = dataset
+        if pictures:
+            values["pictures"] = pictures.model_dump()
         values["split"]["method"] = self.split.method_for(given=validation_given)
         values["model"]["name"] = self.model.name or (None if self.model.start or self.model.layers else DEFAULT_MODEL)
         return Recipe.parse(values, where=self._where)
@@ -249,6 +299,7 @@ OPTIONS = {
     "split": ("split", "method"),
     "fraction": ("split", "fraction"),
     "stratify": ("split", "stratify"),
+    **{name: ("pictures", name) for name in PicturesRecipe.model_fields},
     **{name: ("training", name) for name in TrainingRecipe.model_fields},
 }
 

@@ -7,13 +7,18 @@ from typing import Annotated, Any
 import typer
 
 import eyespot
+from eyespot.cli import pictures
 from eyespot.cli.show import AsJson, console, emit
 from eyespot.errors import DivergedError, InterruptedRun
 
 
 def train(
     source: Annotated[
-        str | None, typer.Argument(help="A dataset (digits, mnist, …), or a recipe's name or file. Default: digits.")
+        str | None,
+        typer.Argument(
+            help="Your own pictures (a folder, a table, arrays), a dataset (digits, mnist, …), or a recipe's name or "
+            "file. Default: digits."
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -76,6 +81,16 @@ def train(
     output: Annotated[
         Path | None, typer.Option(help="The run's directory. Default: runs/<dataset>-<model>-<n>.")
     ] = None,
+    size: pictures.Size = None,
+    resize: pictures.Resize = None,
+    color: pictures.Color = None,
+    class_names: pictures.ClassNames = None,
+    image_column: pictures.ImageColumn = None,
+    label_column: pictures.LabelColumn = None,
+    split_column: pictures.SplitColumn = None,
+    max_bytes: pictures.MaxBytes = None,
+    max_pixels: pictures.MaxPixels = None,
+    drop_leaks: pictures.DropLeaks = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a classifier, judge the fit, test it once, and write a run.
@@ -108,6 +123,16 @@ def train(
         "schedule": schedule,
         "average": average,
         "deterministic": deterministic,
+        "size": size,
+        "resize": resize,
+        "color": color,
+        "class_names": class_names,
+        "image_column": image_column,
+        "label_column": label_column,
+        "split_column": split_column,
+        "max_bytes": max_bytes,
+        "max_pixels": max_pixels,
+        "drop_leaks": drop_leaks,
     }
     done = eyespot.train(
         source,

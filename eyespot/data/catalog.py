@@ -77,7 +77,7 @@ def _emnist_letters() -> Dataset:
     """EMNIST stores pictures transposed, and its letters' labels count from 1."""
     stems = ("emnist-letters-train", "emnist-letters-test")
     train, test = (_idx_pair(EMNIST, stem) for stem in stems)
-    upright = [Split(np.ascontiguousarray(s.images.transpose(0, 2, 1, 3)), s.labels - 1) for s in (train, test)]
+    upright = [Split(np.ascontiguousarray(np.swapaxes(s.images, 1, 2)), s.labels - 1) for s in (train, test)]
     return Dataset(EMNIST.name, tuple(ascii_lowercase), upright[0], test=upright[1])
 
 

@@ -2,12 +2,14 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from eyespot.data.rows import Rows, chunks
 from eyespot.errors import DataError
+from eyespot.recipe import PicturesRecipe
 from eyespot.shapes import Int64, Shaped
 
 IMAGES_RANK = 4
@@ -18,15 +20,20 @@ class Split:
     """One split: pictures and their labels, row by row.
 
     Attributes:
-        images: pixels 0-255; `channels` is 1 (grey) or 3 (RGB).
-        labels: indices into the dataset's class names.
+        images: pixels 0-255 `[n, height, width, channels]`; `channels` is 1 (grey) or 3 (RGB). Rows of a memory map
+            where a dataset lies on disk.
+        labels: indices into the dataset's class names, `[n]`.
+        files: where each picture came from, if from files: a path below the source, or a table's row.
+        sizes: `[n, 2]`, height and width of each picture as it is stored, if it was brought to another size.
 
     Raises:
         DataError: it is empty, there are not as many labels as pictures, or either is not what it should be.
     """
 
-    images: Shaped[np.ndarray, "..."]
+    images: Shaped[np.ndarray, "..."] | Rows
     labels: Shaped[np.ndarray, "..."]
+    files: tuple[str, ...] | None = None
+    sizes: Int64[np.ndarray, "n 2"] | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != IMAGES_RANK or self.images.dtype != np.uint8 or self.images.shape[3] not in (1, 3):
@@ -49,7 +56,34 @@ class Split:
 
     def take(self, rows: Int64[np.ndarray, " m"]) -> "Split":
         """The given rows, in the given order."""
-        return Split(self.images[rows], self.labels[rows])
+        images = self.images.take(rows) if isinstance(self.images, Rows) else self.images[rows]
+        files = None if self.files is None else tuple(self.files[row] for row in rows)
+        return Split(images, self.labels[rows], files, None if self.sizes is None else self.sizes[rows])
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file, or a row of a table, that is left out."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Where a user's own pictures lie, and what was made of them.
+
+    Attributes:
+        path: of the source, absolute.
+        pictures: how they were read, with everything in it that was left open.
+        skipped: what was left out.
+        notes: what the user should be told.
+    """
+
+    path: str
+    pictures: PicturesRecipe
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +93,7 @@ class Dataset:
     Attributes:
         name: what runs made from it are called; it becomes part of a folder's name.
         class_names: one a class, no two the same; labels are indices into them.
+        origin: of pictures that lie on the user's disk; None for arrays and for datasets that go by name.
 
     Raises:
         DataError: a label has no class name, two classes have the same, the splits' pictures differ in size, or the
@@ -70,6 +105,7 @@ class Dataset:
     train: Split
     validation: Split | None = None
     test: Split | None = None
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\w[\w .+-]*", self.name):
@@ -117,9 +153,39 @@ class Dataset:
         digest = hashlib.sha256()
         for name, split in self.splits.items():
             digest.update(f"{name} {split.images.shape}".encode())
-            digest.update(np.ascontiguousarray(split.images).data)
+            for pixels in chunks(split.images):
+                digest.update(np.ascontiguousarray(pixels).data)
             digest.update(np.ascontiguousarray(split.labels).data)
         return digest.hexdigest()
+
+
+def with_classes(dataset: Dataset, class_names: tuple[str, ...], of: str) -> Dataset:
+    """The dataset with its labels as indices into a model's class names; it may have fewer classes.
+
+    Args:
+        of: the model, for the error.
+
+    Raises:
+        DataError: it has classes that the model does not know.
+    """
+    unknown = [name for name in dataset.class_names if name not in class_names]
+    if unknown:
+        known = ", ".join(class_names[:5]) + (", …" if len(class_names) > 5 else "")  # noqa: PLR2004
+        raise DataError(
+            f"{dataset.name} has classes that {of} was not trained on, such as {unknown[0]!r} (it has {known})."
+        )
+    if dataset.class_names == class_names:
+        return dataset
+    numbers = np.array([class_names.index(name) for name in dataset.class_names])
+    relabelled = {name: replace(split, labels=numbers[split.labels]) for name, split in dataset.splits.items()}
+    return Dataset(
+        dataset.name,
+        class_names,
+        relabelled["train"],
+        relabelled.get("validation"),
+        relabelled.get("test"),
+        dataset.origin,
+    )
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

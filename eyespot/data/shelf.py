@@ -21,7 +21,9 @@ def data_directory() -> Path | None:
 
 
 def cache_directory() -> Path:
-    """Where downloads are kept: this system's cache folder for eyespot."""
+    """Where downloads are kept: below the setting EYESPOT_CACHE, else in this system's cache folder for eyespot."""
+    if setting := os.environ.get("EYESPOT_CACHE"):
+        return Path(setting).expanduser() / "datasets"
     return platformdirs.user_cache_path("eyespot", appauthor=False) / "datasets"
 
 
@@ -59,11 +61,11 @@ class Shelf:
         for folder in self.folders:
             for path in self._spellings(folder, name):
                 if path.is_file():
-                    return _plain(path), str(path)
+                    return read_plain(path), str(path)
             if self.subfolder and (archive := folder / self.files[0].name).is_file():
                 return self._member(archive, name)
         fetched = self._fetch(name)
-        return self._member(fetched, name) if self.subfolder else (_plain(fetched), str(fetched))
+        return self._member(fetched, name) if self.subfolder else (read_plain(fetched), str(fetched))
 
     def _spellings(self, folder: Path, name: str) -> list[Path]:
         """Plain or gzipped, `-idx3` or `.idx3` (both are about), loose or in the archive's subfolder."""
@@ -93,7 +95,12 @@ class Shelf:
         raise DataError(f"{archive} does not hold {self.subfolder}/{name}: it is another archive, or damaged.")
 
 
-def _plain(path: Path) -> bytes:
+def read_plain(path: Path) -> bytes:
+    """A file's content, unzipped where its name ends in .gz.
+
+    Raises:
+        DataError: it is not gzipped, or breaks off.
+    """
     content = path.read_bytes()
     return _gunzip(content, str(path)) if path.suffix == ".gz" else content
 

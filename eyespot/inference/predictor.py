@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 
 from eyespot.data.picture import read_picture
+from eyespot.data.rows import Rows
 from eyespot.errors import ModelError, PictureError
 from eyespot.inference.onnx_file import read_onnx
 from eyespot.shapes import Float32, UInt8
@@ -74,7 +75,9 @@ class Predictor:
         if [(kind, tuple(shape[1:])) for _, kind, shape in inputs] != [("tensor(uint8)", self.input_shape)]:
             raise ModelError(f"{path} is damaged: its graph takes other pictures than it says.")
 
-    def probabilities(self, images: UInt8[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n classes"]:
+    def probabilities(
+        self, images: UInt8[np.ndarray, "n height width channels"] | Rows
+    ) -> Float32[np.ndarray, "n classes"]:
         """Each picture's class probabilities; rows add up to 1.
 
         Raises:

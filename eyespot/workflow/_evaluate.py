@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from eyespot.data.catalog import CATALOG
-from eyespot.data.dataset import Dataset
+from eyespot.data.dataset import Dataset, with_classes
 from eyespot.data.source import load
 from eyespot.data.split import split
 from eyespot.errors import DataError
@@ -48,7 +48,7 @@ class Evaluated:
         }
 
 
-def evaluate(run: str | Path | Run, on: str | Dataset | None = None) -> Evaluated:
+def evaluate(run: str | Path | Run, on: str | Path | Dataset | None = None) -> Evaluated:
     """Measures a run's model on labelled pictures, and draws what it gets right and wrong.
 
     Args:
@@ -63,16 +63,18 @@ def evaluate(run: str | Path | Run, on: str | Dataset | None = None) -> Evaluate
 
     opened = run if isinstance(run, Run) else open_run(run)
     recipe = opened.recipe
-    if on is None and recipe.dataset not in CATALOG:
+    own = Path(recipe.dataset).is_absolute()
+    if on is None and recipe.dataset not in CATALOG and not own:
         raise DataError(
             f"{opened.path} was trained on arrays ({recipe.dataset}), which are not kept: name the data with `on`."
         )
-    dataset = load(recipe.dataset if on is None else on)
-    class_names = opened.predictor().class_names
-    if dataset.class_names != class_names:
-        raise DataError(
-            f"{dataset.name} has other classes than {opened.path} was trained on ({', '.join(class_names[:5])}, …)."
-        )
+    if on is None and own and not Path(recipe.dataset).exists():
+        raise DataError(f"The pictures of {opened.path} are no longer at {recipe.dataset}: name the data with --on.")
+    predictor = opened.predictor()
+    class_names, (height, width, channels) = predictor.class_names, predictor.input_shape
+    # Other pictures are brought to what the model takes.
+    as_trained = recipe.pictures.model_copy(update={"size": (height, width), "color": channels > 1})
+    dataset = with_classes(load(recipe.dataset if on is None else on, as_trained), class_names, str(opened.path))
     notes = []
     if on is None:
         if dataset.fingerprint != opened.environment.get("dataset_sha256"):

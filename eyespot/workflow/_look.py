@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from eyespot.data.dataset import Dataset
+from eyespot.data.rows import chunks
 from eyespot.data.source import load
 from eyespot.reporting.look import draw_look
 from eyespot.run import create_run
@@ -41,7 +42,10 @@ def look(source: str | Dataset = "digits", output: str | Path | None = None) -> 
             "pictures": len(split),
             "shape": list(split.images.shape),
             "dtype": str(split.images.dtype),
-            "range": [int(split.images.min()), int(split.images.max())],
+            "range": [
+                min(int(part.min()) for part in chunks(split.images)),
+                max(int(part.max()) for part in chunks(split.images)),
+            ],
             "labels_dtype": str(split.labels.dtype),
             "classes": dict(zip(dataset.class_names, dataset.class_counts(split).tolist(), strict=True)),
         }

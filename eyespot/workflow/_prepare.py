@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rich.console import Console
+
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
 from eyespot.data.source import load
@@ -31,11 +33,12 @@ class Prepared:
     notes: tuple[str, ...]
 
 
-def prepare(
+def prepare(  # noqa: PLR0913 - as of `train`
     source: str | Dataset | None,
     recipe: Recipe | None,
     settings: Mapping[str, Any],
     options: Mapping[str, Any],
+    console: Console,
     *,
     trust: bool,
 ) -> Prepared:
@@ -47,12 +50,14 @@ def prepare(
     source, recipe = recipe_for(source, recipe, settings)
     recipe = recipe.with_options(dict(options))
     built = model_before_data(source, recipe, trust=trust)
-    whole = load(source)
-    given = whole.validation is not None
-    recipe = recipe.settled(whole.name, validation_given=given)
+    whole = load(source, recipe.pictures, console)
+    given, origin = whole.validation is not None, whole.origin
+    recipe = recipe.settled(
+        origin.path if origin else whole.name, validation_given=given, pictures=origin.pictures if origin else None
+    )
     dataset = split(whole, recipe.split, recipe.training.seed)
     batch_size = recipe.training.batch_size_for(len(dataset.train))
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch_size": batch_size})})
     left_out = f"Note: the validation data that {whole.name} comes with is left out (--split {recipe.split.method})."
-    notes = (left_out,) if given and recipe.split.method != "given" else ()
+    notes = (*(origin.notes if origin else ()), *((left_out,) if given and recipe.split.method != "given" else ()))
     return Prepared(dataset, whole.fingerprint, recipe, starting_model(recipe, dataset, built, trust=trust), notes)

@@ -7,6 +7,7 @@ from typing import Any
 from eyespot.backend import keras
 from eyespot.data.catalog import CATALOG
 from eyespot.data.dataset import Dataset
+from eyespot.data.source import is_path, looks_like_path
 from eyespot.errors import DataError, unknown
 from eyespot.models.architectures import build_recipe
 from eyespot.recipe import Recipe
@@ -29,7 +30,9 @@ def recipe_for(
     if recipe is None and isinstance(source, str) and names_recipe(source):
         chosen = read_recipe(source, settings)
         return chosen.dataset, chosen
-    if isinstance(source, str) and source not in CATALOG:
+    if isinstance(source, str) and source not in CATALOG and not is_path(source):
+        if looks_like_path(source):
+            raise DataError(f"There is no file or folder {source}.")
         raise DataError(unknown("dataset or recipe", source, {*CATALOG, *recipe_names()}))
     chosen = with_settings(recipe or Recipe(), settings)
     return chosen.dataset if source is None else source, chosen
@@ -41,15 +44,15 @@ def model_before_data(source: str | Dataset, recipe: Recipe, *, trust: bool) -> 
     Raises:
         ModelError, RecipeError: it cannot be built for them.
     """
-    if isinstance(source, str) and source in CATALOG and recipe.model.start is None:
+    if isinstance(source, str) and source in CATALOG and not is_path(source) and recipe.model.start is None:
         entry = CATALOG[source]
         return build_recipe(recipe, entry.input_shape, entry.classes, trust=trust)
     return None
 
 
 def names_recipe(source: object) -> bool:
-    """Whether it is a recipe's name or file: an existing file, then a dataset, then a recipe."""
+    """Whether it is a recipe's file or name: names mean an existing path first, then a dataset, then a recipe."""
     if not isinstance(source, str):
         return False
-    path = Path(source)
-    return path.suffix in SUFFIXES or path.is_file() or (source not in CATALOG and source in recipe_names())
+    known = source not in CATALOG and not is_path(source) and source in recipe_names()
+    return known or Path(source).suffix in SUFFIXES

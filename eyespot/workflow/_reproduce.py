@@ -192,7 +192,10 @@ def _draw(run: Run, dataset: Dataset) -> None:
     if dataset.test:
         first = dataset.test.take(np.arange(min(FIRST, len(dataset.test))))
         predictor = run.predictor()
-        probabilities, title = predictor.probabilities(first.images), f"{run.path.parent.name}: the first test pictures"
+        probabilities, title = (
+            predictor.probabilities(first.images),
+            f"{run.path.parent.name}: the first test pictures",
+        )
         figures["predictions"] = gallery(first, probabilities, np.arange(len(first)), predictor.class_names, title)
     figures["samples"] = sample_grid(dataset)  # the last one to be there
     for name, figure in figures.items():

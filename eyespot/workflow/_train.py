@@ -126,13 +126,14 @@ def train(  # noqa: PLR0913 - all that a training can be told
     earlier = open_earlier(resume)
     if earlier and recipe is None and not names_recipe(source):
         recipe = earlier.recipe
-    prepared = prepare(source, recipe, settings or {}, options, trust=trust)
+    shown = console or Console()
+    prepared = prepare(source, recipe, settings or {}, options, shown, trust=trust)
     if resume == AUTO:
         earlier = unfinished_run(prepared.recipe)
     changes = check_is_the_same(earlier, prepared, accept_changes=accept_changes) if earlier else []
     name = f"{prepared.dataset.name}-{_model_stem(prepared.recipe)}"
     run = earlier or create_run(Path(output) if output else None, name)
-    with run.locked(), Output(console or Console()) as out:
+    with run.locked(), Output(shown) as out:
         record(run, prepared, resumed=earlier is not None)
         out.open_log(run.path / "log")
         for note in prepared.notes:

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from eyespot.data import picture
-from eyespot.data.picture import find_pictures, read_picture
+from eyespot.data.picture import Limits, find_pictures, read_header, read_picture
 from eyespot.errors import PictureError
 
 GREY = (4, 6, 1)
@@ -124,16 +123,58 @@ def bomb(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("side", [9_000, 12_000, 60_000])
 def test_a_bomb_is_refused_before_it_is_decoded(side: int):
     """A picture over the limit is refused with the limit, whether or not Pillow itself would."""
-    with pytest.raises(PictureError, match="limit is 64 million"):
+    with pytest.raises(PictureError, match="limit is 64,000,000"):
         read_picture(bomb(side, side), GREY)
 
 
-def test_the_limit_is_exact(monkeypatch: pytest.MonkeyPatch):
-    """A picture of exactly as many pixels as allowed is read, one more is not."""
-    monkeypatch.setattr(picture, "MAX_PIXELS", 24)
-    read_picture(encoded(Image.new("L", (6, 4))), GREY)
+def test_the_limits_are_exact(tmp_path: Path):
+    """A picture of exactly as many pixels or bytes as allowed is read, one more is not."""
+    read_picture(encoded(Image.new("L", (6, 4))), GREY, limits=Limits(pixels=24))
     with pytest.raises(PictureError, match="limit"):
-        read_picture(encoded(Image.new("L", (5, 5))), GREY)
+        read_picture(encoded(Image.new("L", (5, 5))), GREY, limits=Limits(pixels=24))
+    content = encoded(Image.new("L", (6, 4)))
+    file = tmp_path / "a.png"
+    file.write_bytes(content)
+    for source in (content, file):
+        read_picture(source, GREY, limits=Limits(bytes=len(content)))
+        with pytest.raises(PictureError, match="bytes; the limit"):
+            read_picture(source, GREY, limits=Limits(bytes=len(content) - 1))
+
+
+@pytest.mark.parametrize("size", [(40, 20), (20, 40), (1, 1000), (1000, 1), (27, 28)])
+def test_padding_keeps_the_shape_and_the_edge(size: tuple[int, int]):
+    """Padded pictures keep their shape, and what is filled up has the colour of their edge."""
+    image = Image.new("RGB", size, (200, 100, 50))
+    image.paste((0, 0, 0), (size[0] // 2 - size[0] // 4, size[1] // 2 - size[1] // 4, size[0] // 2, size[1] // 2))
+    padded = read_picture(encoded(image), (28, 28, 3), resize="pad")
+    edge = np.concatenate([padded[0], padded[-1], padded[:, 0], padded[:, -1]])
+    assert np.abs(edge.astype(int) - (200, 100, 50)).max() <= 2
+
+
+def test_cropping_cuts_off_what_stands_out():
+    """Of a wide picture the middle is kept, in its own shape."""
+    image = Image.new("L", (60, 20), 0)
+    image.paste(255, (20, 0, 40, 20))
+    assert read_picture(encoded(image), (20, 20, 1), resize="crop").min() == 255
+    assert read_picture(encoded(image), (20, 20, 1), resize="squash").min() == 0
+
+
+def test_a_header_tells_the_size_upright():
+    """What is known of a picture before its pixels are read is of the picture turned upright."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    header = read_header(encoded(Image.new("RGB", (30, 20)), "JPEG", exif=exif))
+    assert (header.width, header.height, header.grey, header.frames) == (20, 30, False, 1)
+    frames = [Image.new("L", (8, 8), value) for value in (0, 99)]
+    assert read_header(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])).frames == 2
+
+
+def test_a_large_photograph_is_read_alike_by_the_shorter_way():
+    """A JPEG decoded at a fraction of its size looks as the same picture stored as PNG does."""
+    ramp = np.linspace(0, 255, 800 * 600).reshape(600, 800)
+    image = Image.fromarray((128 + 100 * np.sin(ramp)).astype(np.uint8))
+    short = read_picture(encoded(image, "JPEG", quality=95), (30, 40, 1)).astype(int)
+    assert np.abs(short - read_picture(encoded(image), (30, 40, 1))).max() <= 6
 
 
 def test_a_folder_gives_its_pictures_in_order(tmp_path: Path):
@@ -176,6 +217,6 @@ def test_a_decoder_that_fails_in_any_way_is_told(monkeypatch: pytest.MonkeyPatch
     def fail(*_: object) -> None:
         raise AttributeError("no such thing")
 
-    monkeypatch.setattr(picture.ImageOps, "exif_transpose", fail)
+    monkeypatch.setattr(ImageOps, "exif_transpose", fail)
     with pytest.raises(PictureError, match="truncated or damaged"):
         read_picture(encoded(Image.new("L", (8, 8))), GREY)

@@ -1,0 +1,104 @@
+"""Arrays on disk: `.npz` and `.npy` files."""
+
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from eyespot.data.sources.array_values import Labelled, labelled
+from eyespot.data.sources.listing import split_named
+from eyespot.errors import DataError, unknown
+from eyespot.recipe import PicturesRecipe
+from eyespot.shapes import Shaped
+
+IMAGES = frozenset({"x", "image", "images", "data", "pictures", "features"})
+LABELS = frozenset({"y", "label", "labels", "target", "targets"})
+NAMES = frozenset({"class_names", "label_names", "names", "classes"})
+
+Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
+
+
+def read_arrays(path: Path, wanted: PicturesRecipe) -> dict[str, Labelled]:
+    """Labelled pictures from a `.npz` file, a `.npy` file with its labels beside it, or a folder of `.npy` files.
+
+    Which array is which is told by its name, as Keras's `mnist.npz` has it (`x_train`, `y_test`) or in other usual ways
+    (`train_images`, `val_labels`, `images`), or is stated. `.npy` files are mapped, not read.
+
+    Returns:
+        By split.
+
+    Raises:
+        DataError: a file is damaged, holds Python objects, or its arrays are not labelled pictures.
+    """
+    arrays = _open(path)
+    if wanted.image_column or wanted.label_column:
+        pairs = {"train": (_stated(path, arrays, wanted.image_column), _stated(path, arrays, wanted.label_column))}
+    else:
+        pairs = _guessed(path, arrays)
+    names = next((arrays[name] for name in arrays if name.lower() in NAMES), None)
+    class_names = None if names is None else tuple(str(name) for name in np.ravel(names))
+    return {
+        split: labelled(arrays[images], arrays[labels], f"{path} ({images}, {labels})", class_names)
+        for split, (images, labels) in pairs.items()
+    }
+
+
+def _open(path: Path) -> Arrays:
+    if path.is_dir():
+        return {file.stem: _mapped(file) for file in sorted(path.glob("*.npy"))}
+    if path.suffix == ".npy":
+        return {path.stem: _mapped(path)} | {
+            file.stem: _mapped(file)
+            for file in sorted(path.parent.glob("*.npy"))
+            if (role := _role(file.stem)) and role[0] == "labels"
+        }
+    with _told_if_unreadable(path), path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        return dict(archive)
+
+
+def _mapped(path: Path) -> Shaped[np.ndarray, "..."]:
+    with _told_if_unreadable(path):
+        return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+@contextmanager
+def _told_if_unreadable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        if "allow_pickle" in str(error) or "Object arrays" in str(error):
+            raise DataError(f"{path} holds Python objects, which are not opened: save plain arrays.") from None
+        raise DataError(f"{path} is not a file of arrays that can be read ({error}).") from None
+
+
+def _role(name: str) -> tuple[str, str] | None:
+    """What an array is by its name, and of which split; None where the name says nothing."""
+    parts = name.lower().replace("-", "_").split("_")
+    roles = [role for part in parts for role, known in (("images", IMAGES), ("labels", LABELS)) if part in known]
+    splits = [split for part in parts if (split := split_named(part))]
+    return (roles[0], splits[0] if splits else "train") if len(roles) == 1 and len(splits) <= 1 else None
+
+
+def _guessed(path: Path, arrays: Arrays) -> dict[str, tuple[str, str]]:
+    """By split, the names of the pictures and of their labels."""
+    found: dict[str, dict[str, str]] = {}
+    for name in arrays:
+        if role := _role(name):
+            found.setdefault(role[1], {}).setdefault(role[0], name)
+    pairs = {split: (pair["images"], pair["labels"]) for split, pair in found.items() if len(pair) == 2}  # noqa: PLR2004
+    if "train" not in pairs:
+        raise DataError(
+            f"{path} holds the arrays {', '.join(sorted(arrays)) or '(none)'}, of which none are pictures and labels "
+            "by their names, such as x_train and y_train: name them with --image-column and --label-column."
+        )
+    return pairs
+
+
+def _stated(path: Path, arrays: Arrays, name: str | None) -> str:
+    if name is None:
+        raise DataError(f"For {path}, state both arrays: --image-column and --label-column.")
+    if name not in arrays:
+        raise DataError(f"In {path}: " + unknown("array", name, arrays))
+    return name

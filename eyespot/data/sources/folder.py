@@ -1,0 +1,137 @@
+"""A folder of pictures: `root/class/*.jpg`, or `root/{train,validation,test}/class/*.jpg`."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from eyespot.data.dataset import Skipped
+from eyespot.data.sources.listing import Entry, Listing, plain, split_named
+from eyespot.errors import DataError
+
+MACHINE_MADE = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})  # left in folders by other programs
+
+
+def list_folder(root: Path) -> Listing:
+    """Finds the pictures below a folder; the first folder below the root, or below a split's, is their class.
+
+    Deeper folders belong to their class. Hidden files are ignored; links are followed within the root only. Where the
+    root holds nothing but one folder, as unpacked archives do, that one is taken.
+
+    Raises:
+        DataError: there are pictures, but no class folders to say what they show; or splits beside classes.
+    """
+    top, notes = _unwrapped(root)
+    splits = _split_folders(top)
+    entries: list[Entry] = []
+    skipped: list[Skipped] = []
+    loose: list[str] = []
+    for file in _files(top, top.resolve(), ()):
+        name = file.path.relative_to(top).as_posix()
+        if file.fault:
+            skipped.append(Skipped(name, file.fault))
+            continue
+        if not _may_be_picture(file.path):
+            skipped.append(Skipped(name, "its name is not that of a picture"))
+            continue
+        folders = file.path.relative_to(top).parts[:-1]
+        split, classed = (splits[folders[0]], folders[1:]) if splits and folders else ("train", folders)
+        if not classed:
+            loose.append(name)
+            continue
+        entries.append(Entry(name, plain(classed[0]), split, file.stamp))
+    if loose and not entries:
+        raise DataError(
+            f"{top} holds {len(loose):,} pictures, but no folders that say what they show: put the pictures of each "
+            "class in a folder of its name."
+        )
+    skipped += [Skipped(name, "it lies in no class's folder") for name in loose]
+    entries.sort(key=lambda entry: entry.file)
+
+    def read(rows: Sequence[int]) -> list[Path | bytes]:
+        return [top / entries[row].file for row in rows]
+
+    return Listing(top, entries, read, skipped, notes=notes)
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file found, or a fault that keeps it from being one."""
+
+    path: Path
+    stamp: tuple[int, int] = (0, 0)
+    fault: str | None = None
+
+
+def _files(folder: Path, root: Path, above: tuple[Path, ...]) -> Iterator[_File]:
+    """Every file below a folder, links followed within `root`, each folder once on the way down."""
+    here = folder.resolve()
+    if here in above:
+        return
+    try:
+        found = sorted(os.scandir(folder), key=lambda item: item.name)
+    except PermissionError:
+        yield _File(folder, fault="this folder may not be read (permission denied)")
+        return
+    for item in found:
+        if _is_ignored(item.name):
+            continue
+        path = Path(item.path)
+        if item.is_symlink():
+            target = path.resolve()
+            if not target.is_relative_to(root):
+                yield _File(path, fault="it is a link that leads out of the folder")
+                continue
+            if not target.exists():
+                yield _File(path, fault="it is a link to nothing")
+                continue
+        if item.is_dir():
+            yield from _files(path, root, (*above, here))
+        elif item.is_file():
+            status = item.stat()
+            yield _File(path, (status.st_size, status.st_mtime_ns))
+        else:
+            yield _File(path, fault="it is no regular file")
+
+
+def _may_be_picture(path: Path) -> bool:
+    """By its name: an ending that Pillow knows, or none."""
+    return not path.suffix or path.suffix.lower() in Image.registered_extensions()
+
+
+def _is_ignored(name: str) -> bool:
+    return name.startswith(".") or name in MACHINE_MADE
+
+
+def _unwrapped(root: Path) -> tuple[Path, tuple[str, ...]]:
+    """The folder that holds the classes' or the splits' folders."""
+    top = root
+    while True:
+        inside = [item for item in os.scandir(top) if not _is_ignored(item.name)]
+        if len(inside) != 1 or not inside[0].is_dir(follow_symlinks=False):
+            break
+        below = [item for item in os.scandir(inside[0].path) if not _is_ignored(item.name)]
+        if not below or not all(item.is_dir() for item in below):
+            break
+        top = Path(inside[0].path)
+    return top, (f"{root} holds nothing but {top.name}, whose folders are taken.",) if top != root else ()
+
+
+def _split_folders(top: Path) -> dict[str, str] | None:
+    """The folders that are splits, with the split each is; None where the folders are classes."""
+    folders = sorted(item.name for item in os.scandir(top) if item.is_dir() and not _is_ignored(item.name))
+    named = {name: split for name in folders if (split := split_named(name))}
+    meant = list(named.values())
+    others = [name for name in folders if name not in named]
+    if "train" not in meant or (others and len(named) == 1):  # a class may be called train
+        return None
+    if others:
+        raise DataError(
+            f"{top} holds splits ({', '.join(named)}) and beside them {others[0]!r}: move it into one of them, or away."
+        )
+    twice = [name for name, split in named.items() if meant.count(split) > 1]
+    if twice:
+        raise DataError(f"{top} holds one split under several names, {' and '.join(twice)}: keep one of them.")
+    return named

@@ -1,0 +1,81 @@
+"""Listing: labelled pictures before any of them is opened."""
+
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eyespot.data.dataset import Skipped
+from eyespot.errors import DataError
+
+SPLITS = {
+    "train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation",
+    "dev": "validation", "test": "test", "testing": "test",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture.
+
+    Attributes:
+        file: what it is called: its path below the source, or its row in a table.
+        label: the name of its class.
+        split: train, validation or test.
+        stamp: what changes when the picture does: size and time of its file, in bytes and nanoseconds.
+    """
+
+    file: str
+    label: str
+    split: str = "train"
+    stamp: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a source holds.
+
+    Attributes:
+        path: of the source.
+        entries: its pictures, in an order that is the same every time.
+        read: gives, for rows of `entries`, the files to open, or their content.
+        skipped: what is left out, and why.
+        class_names: where the source states their order, else None: they are sorted.
+    """
+
+    path: Path
+    entries: Sequence[Entry]
+    read: Callable[[Sequence[int]], Sequence[Path | bytes]]
+    skipped: Sequence[Skipped] = ()
+    class_names: tuple[str, ...] | None = None
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    def labels(self) -> set[str]:
+        """Every label there is.
+
+        Raises:
+            DataError: there are no pictures.
+        """
+        if not self.entries:
+            others = f" ({len(self.skipped)} other files were left out)" if self.skipped else ""
+            raise DataError(
+                f"{self.path} holds no pictures{others}: expected a folder for each class, with its pictures in it."
+            )
+        return {entry.label for entry in self.entries}
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Class names sorted: by value where all are whole numbers, else as text."""
+    unique = set(names)
+    numbers = all(name.isdecimal() for name in unique)
+    return tuple(sorted(unique, key=(lambda name: (int(name), name)) if numbers else (lambda name: name)))
+
+
+def plain(name: str) -> str:
+    """A name in Unicode's composed form, so that a folder is one class whichever system wrote it."""
+    return unicodedata.normalize("NFC", name)
+
+
+def split_named(name: str) -> str | None:
+    """The split that a folder or a table's cell means, if it means one."""
+    return SPLITS.get(name.strip().lower())
