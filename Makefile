@@ -20,7 +20,7 @@ test: .venv/installed-dev
 
 test-slow: .venv/installed-slow
 	$(BIN)/pytest -m slow
-	$(BIN)/pytest tests/engine/test_cuda.py
+	$(BIN)/pytest tests/engine/test_cuda.py tests/training/test_store.py
 
 lessons: .venv/installed-lessons
 	$(BIN)/jupyter nbconvert --to html --execute --ExecutePreprocessor.timeout=-1 --output-dir lessons docs/lessons/*.ipynb

@@ -6,8 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from eyespot.data.dataset import Dataset, Split
+from eyespot.data.rows import chunks
 from eyespot.reporting.style import INK, TEST, TRAIN, VALIDATION, bare, new_figure, plot_area, save, shorten, show
-from eyespot.shapes import Float64, UInt8
+from eyespot.shapes import UInt8
 
 SAMPLES = 10
 MOST_CLASSES = 100
@@ -94,18 +95,18 @@ def mean_pictures(dataset: Dataset) -> Figure:
     figure = new_figure(1.35 * columns, 1.6 * lines)
     for label in range(shown):
         axes = figure.add_subplot(lines, columns, label + 1)
-        members = dataset.train.images[dataset.train.labels == label]
+        members = np.flatnonzero(dataset.train.labels == label)
         if len(members):
-            show(axes, _mean(members))
+            show(axes, _mean(dataset.train.take(members)))
         else:
             bare(axes)
         axes.set_title(shorten(dataset.class_names[label], 14), color=INK, fontsize=9)
     return figure
 
 
-def _mean(images: UInt8[np.ndarray, "n height width channels"]) -> UInt8[np.ndarray, "height width channels"]:
-    mean: Float64[np.ndarray, "height width channels"] = images.mean(axis=0)
-    return np.round(mean).astype(np.uint8)
+def _mean(split: Split) -> UInt8[np.ndarray, "height width channels"]:
+    total = sum(part.sum(axis=0, dtype=np.float64) for part in chunks(split.images))
+    return np.round(np.asarray(total) / len(split)).astype(np.uint8)
 
 
 def class_counts(dataset: Dataset) -> Figure:

@@ -13,6 +13,7 @@ from eyespot.engine.program import LoweredProgram
 from eyespot.engine.steps import EVALUATION_BATCH, Epoch, Mean, steps_for
 from eyespot.recipe import TrainingRecipe
 from eyespot.seeds import seed_for
+from eyespot.shapes import Float32
 from eyespot.training.schedule import learning_rate_for
 
 
@@ -150,6 +151,13 @@ class EngineProgram(_OfKerasModel):
         """Mean loss and accuracy over a split, without dropout and without updates."""
         mean = self._steps.evaluate(split)
         return mean.loss, mean.accuracy
+
+    def probabilities(self, split: Split) -> Float32[np.ndarray, "n classes"]:
+        """Of the classes, for each picture of a split, in inference form."""
+        starts = range(0, len(split), EVALUATION_BATCH)
+        parts = [self.lowered.logits(split.images[start : start + EVALUATION_BATCH]) for start in starts]
+        rows: Float32[np.ndarray, "n classes"] = torch.cat(parts).float().softmax(dim=1).cpu().numpy()
+        return rows
 
 
 class KerasProgram(_OfKerasModel):

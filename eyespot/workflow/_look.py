@@ -1,14 +1,20 @@
-"""look: describe a dataset and draw it."""
+"""look: describe a dataset, draw it, and say what may be wrong with it."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from eyespot.data.dataset import Dataset
 from eyespot.data.rows import chunks
 from eyespot.data.source import load
+from eyespot.recipe import PicturesRecipe
+from eyespot.reporting.audit import oddity_gallery, pair_gallery, suspect_gallery
 from eyespot.reporting.look import draw_look
+from eyespot.reporting.style import save
 from eyespot.run import create_run
+from eyespot.workflow._audit import Audit, audit
 
 
 @dataclass(frozen=True)
@@ -17,26 +23,48 @@ class Look:
 
     Attributes:
         summary: shapes, types, ranges and class counts, as plain values.
+        audit: what may be wrong.
         figures: the pictures drawn.
     """
 
     summary: dict[str, Any]
+    audit: Audit
     figures: list[Path]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**self.summary, **self.audit.to_dict(), "figures": [str(path) for path in self.figures]}
 
-def look(source: str | Dataset = "digits", output: str | Path | None = None) -> Look:
-    """Describes a dataset and draws it.
+
+def look(
+    source: str | Path | Dataset = "digits",
+    output: str | Path | None = None,
+    *,
+    pictures: PicturesRecipe | None = None,
+    labels: bool | None = None,
+    console: Console | None = None,
+) -> Look:
+    """Describes a dataset, draws it, and looks for what may be wrong with it.
 
     Args:
         source: as `load` takes it.
         output: folder for the figures; None: `runs/look-<dataset>-<n>`.
+        pictures: how own pictures are read.
+        labels: whether they are checked, which takes a minute or two for 60,000 pictures; None: those of own pictures.
+        console: where progress is shown; None: nowhere.
 
     Raises:
         DataError: the dataset is missing or malformed.
         RunError: `output` exists.
     """
+    shown = console or Console(quiet=True)
+    dataset = load(source, pictures, shown)
+    found = audit(dataset, shown, labels=dataset.origin is not None if labels is None else labels)
+    folder = create_run(Path(output) if output else None, f"look-{dataset.name}").path
+    return Look(_summary(dataset), found, [*draw_look(dataset, folder), *_draw_audit(found, folder)])
 
-    dataset = load(source)
+
+def _summary(dataset: Dataset) -> dict[str, Any]:
     splits = {
         name: {
             "pictures": len(split),
@@ -51,5 +79,19 @@ def look(source: str | Dataset = "digits", output: str | Path | None = None) -> 
         }
         for name, split in dataset.splits.items()
     }
-    folder = create_run(Path(output) if output else None, f"look-{dataset.name}").path
-    return Look({"dataset": dataset.name, "splits": splits}, draw_look(dataset, folder))
+    notes = list(dataset.origin.notes) if dataset.origin else []
+    return {"dataset": dataset.name, "splits": splits, "notes": notes}
+
+
+def _draw_audit(found: Audit, folder: Path) -> list[Path]:
+    """What was found, where anything was."""
+    figures = {}
+    if found.leaks:
+        figures["leaks.png"] = pair_gallery(found.dataset, found.leaks)
+    if within := [pair for pair in found.duplicates if not pair.leaks]:
+        figures["duplicates.png"] = pair_gallery(found.dataset, within)
+    if found.oddities:
+        figures["oddities.png"] = oddity_gallery(found.dataset, found.oddities)
+    if found.suspects:
+        figures["suspects.png"] = suspect_gallery(found.dataset, found.suspects)
+    return [save(figure, folder / name) for name, figure in figures.items()]

@@ -1,16 +1,20 @@
 """What a training needs before it begins: data, recipe and model that fit each other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from eyespot.backend import keras
+from eyespot.data.audit.duplicates import Pair, leaking_rows
 from eyespot.data.dataset import Dataset
 from eyespot.data.source import load
 from eyespot.data.split import split
+from eyespot.errors import DataError
 from eyespot.recipe import Recipe
+from eyespot.workflow._audit import audit
 from eyespot.workflow._recipe import model_before_data, recipe_for
 from eyespot.workflow._start import starting_model
 
@@ -56,8 +60,25 @@ def prepare(  # noqa: PLR0913 - as of `train`
         origin.path if origin else whole.name, validation_given=given, pictures=origin.pictures if origin else None
     )
     dataset = split(whole, recipe.split, recipe.training.seed)
+    found = audit(dataset, console, labels=False, within=False) if origin else None
+    if found and recipe.pictures.drop_leaks:
+        dataset = _without_leaks(dataset, found.leaks)
     batch_size = recipe.training.batch_size_for(len(dataset.train))
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch_size": batch_size})})
     left_out = f"Note: the validation data that {whole.name} comes with is left out (--split {recipe.split.method})."
-    notes = (*(origin.notes if origin else ()), *((left_out,) if given and recipe.split.method != "given" else ()))
-    return Prepared(dataset, whole.fingerprint, recipe, starting_model(recipe, dataset, built, trust=trust), notes)
+    notes = [*(origin.notes if origin else ()), *(found.sentences() if found else ())]
+    if given and recipe.split.method != "given":
+        notes.append(left_out)
+    return Prepared(
+        dataset, whole.fingerprint, recipe, starting_model(recipe, dataset, built, trust=trust), tuple(notes)
+    )
+
+
+def _without_leaks(dataset: Dataset, leaks: list[Pair]) -> Dataset:
+    """The training pictures that are in another split too left out."""
+    kept = np.setdiff1d(np.arange(len(dataset.train)), leaking_rows(leaks))
+    if not len(kept):
+        raise DataError(
+            f"{dataset.name}: every training picture is in another split too: nothing is left to learn from."
+        )
+    return replace(dataset, train=dataset.train.take(kept))

@@ -178,7 +178,7 @@ def test_evaluate_on_other_classes_is_refused(eyespot: Command, run: Run, here: 
     """A dataset with other class names cannot judge this model."""
     answer = eyespot("evaluate", run.path, "--on", "digits")
     assert answer.code == 1
-    assert "other classes" in answer.err
+    assert "was not trained on" in answer.err
 
 
 def test_predict_json(eyespot: Command, run: Run, pictures: Path):
