@@ -1,6 +1,7 @@
 """Figures of an audit: pairs of the same picture, labels under suspicion, pictures that stand out."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -32,7 +33,7 @@ def pair_gallery(dataset: Dataset, pairs: Sequence[Pair]) -> Figure:
             split = dataset.splits[name]
             show(axes, split.images[row])
             label = shorten(dataset.class_names[int(split.labels[row])], 14)
-            axes.set_title(f"{name} {row}\n{label}", color=INK, fontsize=8)
+            axes.set_title(f"{_place(dataset, name, row)}\n{label}", color=INK, fontsize=8)
             if side == 0:
                 axes.set_xlabel(pair.kind, color=INK, fontsize=8)
     return figure
@@ -51,7 +52,7 @@ def suspect_gallery(dataset: Dataset, suspects: Suspects) -> Figure:
 def oddity_gallery(dataset: Dataset, oddities: Sequence[Oddity]) -> Figure:
     """The pictures that stand out the most, each with its reason."""
     shown = oddities[:ODD]
-    titles = [f"{oddity.place[0]} {oddity.place[1]}\n{shorten(oddity.reason, 20)}" for oddity in shown]
+    titles = [f"{_place(dataset, *oddity.place)}\n{shorten(oddity.reason, 20)}" for oddity in shown]
     return _gallery(dataset, [oddity.place for oddity in shown], titles, f"{len(oddities):,} pictures stand out")
 
 
@@ -65,6 +66,12 @@ def _gallery(dataset: Dataset, places: Sequence[tuple[str, int]], titles: Sequen
         show(axes, np.asarray(dataset.splits[name].images[row]))
         axes.set_title(title, color=INK, fontsize=7)
     return figure
+
+
+def _place(dataset: Dataset, name: str, row: int) -> str:
+    """A picture's split and file, or its row where it has none."""
+    files = dataset.splits[name].files
+    return f"{name}: {shorten(Path(files[row]).name, 14)}" if files else f"{name} {row}"
 
 
 def _name(dataset: Dataset, label: int | np.integer) -> str:

@@ -56,8 +56,8 @@ class Audit:
         if leaks := self.leaks:
             exact = sum(pair.kind == "exact" for pair in leaks)
             told.append(
-                f"{len(leaks):,} pairs of the same picture lie in two splits, {exact:,} of them exactly equal: results on "
-                "these are too good. --drop-leaks leaves them out of training."
+                f"{len(leaks):,} pairs of the same picture lie in two splits, {exact:,} of them exactly equal: results "
+                "on these are too good. --drop-leaks leaves them out of training."
             )
         if within := len(self.duplicates) - len(leaks):
             told.append(f"{within:,} pairs of pictures within a split are the same.")
@@ -71,7 +71,7 @@ class Audit:
         if self.oddities:
             told.append(f"{len(self.oddities):,} pictures stand out, the first for being {self.oddities[0].reason}.")
         if self.suspects and self.suspects.estimated:
-            told.append(f"Up to {self.suspects.estimated:,} training labels may be wrong.")
+            told.append(f"Some {self.suspects.estimated:,} training labels look wrong.")
         if self.unchecked:
             told.append(self.unchecked)
         return told

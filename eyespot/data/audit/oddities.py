@@ -44,7 +44,8 @@ def find_oddities(dataset: Dataset) -> list[Oddity]:
     """Pictures that lie far from the others in some measure, the farthest first, each by its farthest measure.
 
     Brightness is the mean pixel, contrast their standard deviation, sharpness the logarithm of the variance of the
-    Laplacian (Pech-Pacheco et al., ICPR 2000); sizes are those of the files. Distances are from the median, in units of
+    Laplacian (Pech-Pacheco et al., ICPR 2000) over that of the pixels, so that a faint picture is not called blurred;
+    sizes are those of the files. Distances are from the median, in units of
     the median absolute deviation made comparable to a standard deviation.
     """
     places = [(name, row) for name, split in dataset.splits.items() for row in range(len(split))]
@@ -78,8 +79,9 @@ def _of_pixels(images: Shaped[np.ndarray, "n height width channels"]) -> Float64
     """Brightness, contrast, sharpness."""
     grey = images.mean(axis=3, dtype=np.float32)
     edges = laplace(grey, axes=(1, 2)) if grey.size else grey
-    sharpness = np.log1p(edges.var(axis=(1, 2), dtype=np.float64))
-    return np.stack([grey.mean(axis=(1, 2)), grey.std(axis=(1, 2)), sharpness], axis=1).astype(np.float64)
+    contrast = grey.std(axis=(1, 2), dtype=np.float64)
+    sharpness = np.log((edges.var(axis=(1, 2), dtype=np.float64) + 1) / (contrast**2 + 1))
+    return np.stack([grey.mean(axis=(1, 2), dtype=np.float64), contrast, sharpness], axis=1)
 
 
 def _distances(values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
