@@ -14,6 +14,8 @@ from eyespot.shapes import Float32, Shaped
 
 GRID = 9  # samples a side
 SMOOTHING = 1.5 / 28  # of the picture's side: the Gaussian's standard deviation
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue (ITU-R BT.601), as JPEG has it
+CHROMA = 0.5  # weight of colour differences, which JPEG stores at half the size
 BLANK = 1.0  # below this standard deviation, of 255, a picture shows nothing to compare
 
 
@@ -28,10 +30,20 @@ def describe(images: Shaped[np.ndarray, "..."] | Rows) -> Float32[np.ndarray, "n
 def _describe(images: Shaped[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n d"]:
     height, width = images.shape[1:3]
     sigma = (0, height * SMOOTHING, width * SMOOTHING, 0)
-    smooth = gaussian_filter(images.astype(np.float32), sigma)
+    smooth = gaussian_filter(_luma_first(images.astype(np.float32)), sigma)
     rows, columns = (np.round((np.arange(GRID) + 0.5) * side / GRID - 0.5).astype(int) for side in (height, width))
     vectors = smooth[:, rows][:, :, columns].reshape(len(images), -1)
     vectors -= vectors.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     shown = lengths > BLANK * np.sqrt(vectors.shape[1])
     return np.where(shown, vectors / np.maximum(lengths, 1e-6), 0).astype(np.float32)
+
+
+def _luma_first(
+    images: Float32[np.ndarray, "n height width channels"],
+) -> Float32[np.ndarray, "n height width channels"]:
+    """Grey as it is; of colours, the luma and two differences from it."""
+    if images.shape[3] == 1:
+        return images
+    luma = images @ LUMA
+    return np.stack([luma, CHROMA * (images[..., 0] - luma), CHROMA * (images[..., 2] - luma)], axis=3)
