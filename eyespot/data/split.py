@@ -9,6 +9,7 @@ from eyespot.data.dataset import Dataset
 from eyespot.errors import DataError
 from eyespot.recipe import SplitRecipe
 from eyespot.seeds import seed_for
+from eyespot.shapes import Int64
 
 
 def split(dataset: Dataset, recipe: SplitRecipe, seed: int) -> Dataset:
@@ -40,19 +41,32 @@ def split(dataset: Dataset, recipe: SplitRecipe, seed: int) -> Dataset:
         first = int(len(rows) * (1 - recipe.fraction))
         train, validation = rows[:first], rows[first:]
     else:
-        chosen = seed_for(seed, "split") if recipe.seed is None else recipe.seed
-        labels = dataset.train.labels if recipe.stratify else None
-        try:
-            train, validation = train_test_split(rows, test_size=recipe.fraction, stratify=labels, random_state=chosen)
-        except ValueError as error:
-            hint = " --no-stratify splits without regard to classes." if recipe.stratify else ""
-            raise DataError(
-                f"{dataset.name}: its {len(rows):,} training pictures cannot be split by a validation fraction of "
-                f"{recipe.fraction:g}: {str(error).rstrip('.')}.{hint}"
-            ) from None
+        train, validation = _drawn(dataset, recipe, seed)
     if not len(train) or not len(validation):
         raise DataError(
             f"{dataset.name}: a validation fraction of {recipe.fraction:g} of {len(rows):,} pictures leaves one side "
             "empty."
         )
     return replace(dataset, train=dataset.train.take(train), validation=dataset.train.take(validation))
+
+
+def _drawn(dataset: Dataset, recipe: SplitRecipe, seed: int) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " m"]]:
+    """Rows for training and for validation, drawn at random."""
+    counts, rows = dataset.class_counts(dataset.train), np.arange(len(dataset.train))
+    if recipe.stratify and (counts == 1).any():
+        alone = dataset.class_names[int((counts == 1).argmax())]
+        raise DataError(
+            f"{dataset.name}: {alone!r} has only one picture, which training and validation cannot share: add more, take "
+            "the class away, or use --no-stratify."
+        )
+    chosen = seed_for(seed, "split") if recipe.seed is None else recipe.seed
+    labels = dataset.train.labels if recipe.stratify else None
+    try:
+        train, validation = train_test_split(rows, test_size=recipe.fraction, stratify=labels, random_state=chosen)
+    except ValueError as error:
+        hint = " --no-stratify splits without regard to classes." if recipe.stratify else ""
+        raise DataError(
+            f"{dataset.name}: its {len(rows):,} training pictures cannot be split by a validation fraction of "
+            f"{recipe.fraction:g}: {str(error).rstrip('.')}.{hint}"
+        ) from None
+    return train, validation

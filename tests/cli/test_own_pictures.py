@@ -1,0 +1,145 @@
+"""A user's own pictures, from the command line, from one end of the path to the other."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import Answer, Callable, make_split
+
+Command = Callable[..., Answer]
+NAMES = ("lying", "standing", "slanting")
+
+
+@pytest.fixture
+def folder(here: Path) -> Path:
+    """Bars as PNG files in train and test folders: one broken, one leak, one blank, one note."""
+    for name, split in (("train", make_split(40, seed=1)), ("test", make_split(10, seed=2))):
+        for row, (image, label) in enumerate(zip(split.images, split.labels, strict=True)):
+            path = here / "bars" / name / NAMES[label] / f"{row:03d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.asarray(image)[..., 0]).save(path)
+    broken, leak = next((here / "bars/train/lying").iterdir()), next((here / "bars/test/lying").iterdir())
+    broken.write_bytes(broken.read_bytes()[:50])
+    (here / "bars/train/lying/leak.png").write_bytes(leak.read_bytes())
+    Image.new("L", (8, 8), 120).save(here / "bars/train/lying/zzz.png")
+    (here / "bars/train/lying/notes.txt").write_text("bars that lie")
+    return here / "bars"
+
+
+def test_look_lists_what_is_wrong(eyespot: Command, folder: Path):
+    """Findings are no failure: the exit code is 0, and JSON names each file and reason, and both sides of a leak."""
+    answer = eyespot("look", "bars", "--json")
+    assert answer.code == 0
+    found = json.loads(answer.out)
+    reasons = {skipped["file"]: skipped["reason"] for skipped in found["skipped"]}
+    assert reasons["train/lying/notes.txt"] == "its name is not that of a picture"
+    assert len(reasons) == 2
+    leaks = [pair for pair in found["duplicates"] if pair["leak"] and pair["kind"] == "exact"]
+    assert "train/lying/leak.png" in {side["file"] for pair in leaks for side in pair["pictures"]}
+    assert found["oddities"][0]["file"] == "train/lying/zzz.png"
+    assert found["suspects"]["ranked"][0]["file"].startswith("train/")
+    assert {Path(path).name for path in found["figures"]} >= {"leaks.png", "oddities.png", "suspects.png"}
+    assert all(Path(path).is_file() for path in found["figures"])
+
+
+def test_look_tells_people_the_same(eyespot: Command, folder: Path):
+    """In sentences, the gravest first."""
+    answer = eyespot("look", "bars", "--no-labels")
+    assert "2 files are left out" in answer.out
+    assert "lie in two splits" in answer.out
+    assert "--drop-leaks" in answer.out
+
+
+def test_the_whole_path_on_a_folder(eyespot: Command, folder: Path):
+    """Train, evaluate on its own test pictures, predict one, and train on: the recipe says how pictures were read."""
+    answer = eyespot("train", "bars", "--model", "mlp", "--epochs", 8, "--seed", 3, "--output", "r")
+    assert answer.code == 0
+    assert "2 files are left out" in answer.out
+    recipe = (Path("r") / "recipe.yaml").read_text(encoding="utf-8")
+    assert f"dataset: {folder}" in recipe
+    assert "resize: pad" in recipe
+    judged = json.loads(eyespot("evaluate", "r", "--json").out)
+    assert judged["on"] == "test"
+    assert judged["accuracy"] > 0.8
+    picture = next((folder / "test" / "standing").iterdir())
+    assert json.loads(eyespot("predict", "r", picture, "--json").out)[0]["label"] in NAMES
+    more = eyespot("train", "--resume", "r", "--epochs", 9, "--accept-changes")
+    assert more.code == 0
+
+
+def test_leaks_are_dropped_where_asked(eyespot: Command, folder: Path):
+    """Training has one picture fewer, and is told why."""
+    kept = eyespot("train", "bars", "--model", "mlp", "--epochs", 1, "--split", "none", "--output", "a")
+    dropped = eyespot(
+        "train", "bars", "--model", "mlp", "--epochs", 1, "--split", "none", "--drop-leaks", "--output", "b"
+    )
+    assert "121 train" in kept.out
+    assert "lie in two splits" in kept.out
+    assert int(dropped.out.split(" train")[0].split()[-1]) < 121
+
+
+def test_other_pictures_judge_a_run_too(eyespot: Command, folder: Path, here: Path):
+    """A folder with some of the classes, in another size, is brought to what the model takes."""
+    eyespot("train", "bars", "--model", "mlp", "--epochs", 8, "--seed", 3, "--output", "r")
+    (here / "more" / "standing").mkdir(parents=True)
+    for path in (folder / "test" / "standing").iterdir():
+        Image.open(path).resize((16, 16), Image.Resampling.NEAREST).save(here / "more" / "standing" / path.name)
+    judged = json.loads(eyespot("evaluate", "r", "--on", "more", "--json").out)
+    assert judged["n"] == 10
+    assert judged["accuracy"] > 0.7
+
+
+def test_pictures_that_were_moved_are_told(eyespot: Command, folder: Path, here: Path):
+    """A run whose pictures are gone says where they were."""
+    eyespot("train", "bars", "--model", "mlp", "--epochs", 1, "--output", "r")
+    folder.rename(here / "elsewhere")
+    answer = eyespot("evaluate", "r")
+    assert answer.code == 1
+    assert "no longer at" in answer.err
+    assert eyespot("evaluate", "r", "--on", "elsewhere").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("nothing/here",), "There is no file or folder nothing/here"),
+        (("bars", "--size", "big"), "pictures.size"),
+        (("bars", "--size", "0"), "pictures.size"),
+        (("bars", "--resize", "stretch"), "pictures.resize must be"),
+        (("bars", "--class-names", "none.yaml"), "There is no file of class names"),
+        (("bars/train/lying",), "no folders that say what they show"),
+        (("bars/train/lying/notes.txt",), "is no dataset"),
+    ],
+)
+def test_what_cannot_be_is_told_in_a_sentence(eyespot: Command, folder: Path, arguments: tuple[str, ...], told: str):
+    """A path to nothing, a size that is none, an unknown way to resize, a missing file of names."""
+    for command in ("train", "look"):
+        answer = eyespot(command, *arguments)
+        assert answer.code == 1
+        assert told in answer.err
+        assert "Traceback" not in answer.err
+
+
+def test_one_class_is_told(eyespot: Command, here: Path):
+    """Nothing can be told apart: a sentence with its name."""
+    (here / "one" / "cat").mkdir(parents=True)
+    for name in range(5):
+        Image.new("L", (8, 8), name * 20).save(here / "one" / "cat" / f"{name}.png")
+    answer = eyespot("train", "one")
+    assert answer.code == 1
+    assert "of one class, 'cat'" in answer.err
+
+
+def test_a_class_with_one_picture_is_told(eyespot: Command, here: Path):
+    """It cannot be shared between training and validation: a sentence says what to do."""
+    for label, number in (("cat", 8), ("dog", 1)):
+        (here / "few" / label).mkdir(parents=True)
+        for name in range(number):
+            Image.new("L", (8, 8), name * 20).save(here / "few" / label / f"{name}.png")
+    answer = eyespot("train", "few")
+    assert answer.code == 1
+    assert "'dog' has only one picture" in answer.err
+    assert eyespot("look", "few").code == 0
