@@ -56,8 +56,8 @@ def _drawn(dataset: Dataset, recipe: SplitRecipe, seed: int) -> tuple[Int64[np.n
     if recipe.stratify and (counts == 1).any():
         alone = dataset.class_names[int((counts == 1).argmax())]
         raise DataError(
-            f"{dataset.name}: {alone!r} has only one picture, which training and validation cannot share: add more, take "
-            "the class away, or use --no-stratify."
+            f"{dataset.name}: {alone!r} has only one picture, which training and validation cannot share: add more, "
+            "take the class away, or use --no-stratify."
         )
     chosen = seed_for(seed, "split") if recipe.seed is None else recipe.seed
     labels = dataset.train.labels if recipe.stratify else None
