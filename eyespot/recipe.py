@@ -7,7 +7,17 @@ import math
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from eyespot.errors import RecipeError, unknown
 
@@ -85,6 +95,37 @@ class ModelRecipe(Part):
         return self
 
 
+Policy = Literal["none", "auto", "digits", "objects", "photos"]
+
+
+class AugmentationRecipe(Part):
+    """How training pictures are changed at random, afresh in every step; validation and test pictures never are.
+
+    A key that is None is as the policy has it, and off where there is none. `auto` is settled by the class names and
+    the pictures; the run's recipe then names the policy and all of its values.
+    """
+
+    policy: Policy = Field(default="none", description="digits: of characters in any script; photos: in colour")
+    shift: FiniteFloat | None = Field(default=None, ge=0, le=0.5, description="share of height and width, either way")
+    rotate: FiniteFloat | None = Field(default=None, ge=0, le=180, description="degrees, either way")
+    zoom: FiniteFloat | None = Field(default=None, ge=0, le=1, description="0.1: from 1/1.1 to 1.1 times the size")
+    flip_horizontal: bool | None = Field(default=None, description="every other picture, left for right")
+    flip_vertical: bool | None = Field(default=None, description="every other picture, upside down")
+    brightness: FiniteFloat | None = Field(default=None, ge=0, le=1, description="share of 255, added or taken away")
+    contrast: FiniteFloat | None = Field(default=None, ge=0, le=1, description="0.2: 0.8 to 1.2 times, about the mean")
+    erase: FiniteFloat | None = Field(default=None, ge=0, le=1, description="probability of a rectangle of one colour")
+    mixup: FiniteFloat | None = Field(default=None, ge=0, le=10, description="alpha: the shares are Beta(alpha, alpha)")
+    cutmix: FiniteFloat | None = Field(default=None, ge=0, le=10, description="the same; with both, one a picture")
+    fill: Literal["background", "edge"] | None = Field(
+        default=None, description="of what a shift uncovers: the border's median colour (None), or its nearest pixels"
+    )
+
+    @model_serializer(mode="wrap")
+    def _only_what_is_said(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without keys that are None, which would be most of a recipe."""
+        return {key: value for key, value in serialize(self).items() if value is not None}
+
+
 class TrainingRecipe(Part):
     """How the weights are found."""
 
@@ -95,6 +136,12 @@ class TrainingRecipe(Part):
     warmup_epochs: FiniteFloat = Field(default=0.0, ge=0, description="with cosine: rises from 0 in so many epochs")
     average: FiniteFloat | None = Field(
         default=None, gt=0, lt=1, description="momentum of a moving average of the weights, which is judged and kept"
+    )
+    class_weights: Literal["balanced"] | None = Field(
+        default=None, description="of the training loss; balanced: n / (classes * the class's pictures)"
+    )
+    resample: Literal["balanced"] | None = Field(
+        default=None, description="balanced: an epoch, as long as ever, has as many pictures of each class"
     )
     epochs: int = Field(default=30, ge=1)
     early_stopping: bool = True
@@ -115,6 +162,12 @@ class TrainingRecipe(Part):
             raise ValueError(
                 f"training.warmup_epochs must be below the {self.epochs} epochs; received {self.warmup_epochs:g}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _classes_are_balanced_once(self) -> "TrainingRecipe":
+        if self.class_weights and self.resample:
+            raise ValueError("training.class_weights and training.resample do the same: leave one of them out")
         return self
 
     def batch_size_for(self, pictures: int) -> int:
@@ -166,7 +219,7 @@ class Published(Part):
 
 
 class Recipe(Part):
-    """A whole training: dataset, split, model, training; and the published figures, if it reproduces something.
+    """A whole training: dataset, split, model, augmentation, training; published figures, if it reproduces something.
 
     `change`: how it differs from the recipe it is based on; `teaches`: what that shows.
     """
@@ -179,6 +232,7 @@ class Recipe(Part):
     dataset: str = "digits"
     split: SplitRecipe = SplitRecipe()
     model: ModelRecipe = ModelRecipe()
+    augmentation: AugmentationRecipe = AugmentationRecipe()
     training: TrainingRecipe = TrainingRecipe()
     checkpoints: CheckpointRecipe = CheckpointRecipe()
     published: Published | None = None
@@ -218,6 +272,8 @@ class Recipe(Part):
                 values[part][key] = value
                 if OPTIONS[name] in REPLACES_LAYERS:
                     values["model"] |= {"layers": None, "rescale": True}
+                if name == "augment" and self.augmentation.policy not in {"none", value}:
+                    values["augmentation"] = {"policy": value}  # the other policy's values go with it
         changed = Recipe.parse(values, where="the options")
         changed._where = self._where
         return changed
@@ -228,16 +284,20 @@ class Recipe(Part):
         told = {key: value for key, value in values.items() if value is not None}
         return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=110)
 
-    def settled(self, dataset: str, *, validation_given: bool) -> "Recipe":
-        """The recipe with its dataset, split and model named, where they were left open.
+    def settled(
+        self, dataset: str, *, validation_given: bool, augmentation: AugmentationRecipe | None = None
+    ) -> "Recipe":
+        """The recipe with its dataset, split, model and augmentation named, where they were left open.
 
         Args:
             dataset: its name.
             validation_given: it comes with a validation split.
+            augmentation: settled by its pictures; None: it stays as it is.
         """
         values = self.model_dump(by_alias=True)
         values["dataset"] = dataset
         values["split"]["method"] = self.split.method_for(given=validation_given)
+        values["augmentation"] = (augmentation or self.augmentation).model_dump()
         values["model"]["name"] = self.model.name or (None if self.model.start or self.model.layers else DEFAULT_MODEL)
         return Recipe.parse(values, where=self._where)
 
@@ -249,6 +309,7 @@ OPTIONS = {
     "split": ("split", "method"),
     "fraction": ("split", "fraction"),
     "stratify": ("split", "stratify"),
+    "augment": ("augmentation", "policy"),
     **{name: ("training", name) for name in TrainingRecipe.model_fields},
 }
 

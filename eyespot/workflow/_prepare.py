@@ -4,11 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from eyespot.backend import keras
+from eyespot.data.augment.changes import Changes
+from eyespot.data.augment.policy import changes_of
+from eyespot.data.augment.policy import settled as settled_augmentation
 from eyespot.data.dataset import Dataset
 from eyespot.data.source import load
 from eyespot.data.split import split
 from eyespot.recipe import Recipe
+from eyespot.shapes import Float32
+from eyespot.training.classes import balanced_weights, told_weights
 from eyespot.workflow._recipe import model_before_data, recipe_for
 from eyespot.workflow._start import starting_model
 
@@ -21,6 +28,8 @@ class Prepared:
         dataset: split as the recipe has it.
         fingerprint: of the pictures and labels.
         recipe: with everything in it that was left open.
+        changes: of the training pictures.
+        class_weights: of the training loss; None: all the same.
         notes: what the user should be told.
     """
 
@@ -28,6 +37,8 @@ class Prepared:
     fingerprint: str
     recipe: Recipe
     model: keras.Model
+    changes: Changes
+    class_weights: Float32[np.ndarray, " classes"] | None
     notes: tuple[str, ...]
 
 
@@ -49,10 +60,39 @@ def prepare(
     built = model_before_data(source, recipe, trust=trust)
     whole = load(source)
     given = whole.validation is not None
-    recipe = recipe.settled(whole.name, validation_given=given)
+    recipe = recipe.settled(
+        whole.name, validation_given=given, augmentation=settled_augmentation(recipe.augmentation, whole)
+    )
     dataset = split(whole, recipe.split, recipe.training.seed)
     batch_size = recipe.training.batch_size_for(len(dataset.train))
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch_size": batch_size})})
-    left_out = f"Note: the validation data that {whole.name} comes with is left out (--split {recipe.split.method})."
-    notes = (left_out,) if given and recipe.split.method != "given" else ()
-    return Prepared(dataset, whole.fingerprint, recipe, starting_model(recipe, dataset, built, trust=trust), notes)
+    return Prepared(
+        dataset,
+        whole.fingerprint,
+        recipe,
+        starting_model(recipe, dataset, built, trust=trust),
+        changes_of(recipe.augmentation),
+        _class_weights(recipe, dataset),
+        _notes(recipe, whole, dataset),
+    )
+
+
+def _class_weights(recipe: Recipe, dataset: Dataset) -> Float32[np.ndarray, " classes"] | None:
+    wanted = recipe.training.class_weights == "balanced"
+    return balanced_weights(dataset.train.labels, dataset.classes) if wanted else None
+
+
+def _notes(recipe: Recipe, whole: Dataset, dataset: Dataset) -> tuple[str, ...]:
+    notes = []
+    if whole.validation is not None and recipe.split.method != "given":
+        notes.append(
+            f"Note: the validation data that {whole.name} comes with is left out (--split {recipe.split.method})."
+        )
+    changes, weights = changes_of(recipe.augmentation), _class_weights(recipe, dataset)
+    if changes.any:
+        notes.append(f"Training pictures are changed at random ({recipe.augmentation.policy}): {changes.describe()}.")
+    if weights is not None:
+        notes.append(f"Class weights, balanced: {told_weights(weights, dataset.class_names)}.")
+    if recipe.training.resample:
+        notes.append("An epoch has as many pictures of each class (resample: balanced).")
+    return tuple(notes)
