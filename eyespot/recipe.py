@@ -4,6 +4,7 @@ YAML keys and command-line options have the same names; an unknown key is an err
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import yaml
@@ -13,7 +14,6 @@ from pydantic import (
     Field,
     FiniteFloat,
     PrivateAttr,
-    SerializerFunctionWrapHandler,
     ValidationError,
     model_serializer,
     model_validator,
@@ -121,7 +121,7 @@ class AugmentationRecipe(Part):
     )
 
     @model_serializer(mode="wrap")
-    def _only_what_is_said(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _only_what_is_said(self, serialize: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         """Without keys that are None, which would be most of a recipe."""
         return {key: value for key, value in serialize(self).items() if value is not None}
 

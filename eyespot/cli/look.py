@@ -12,13 +12,16 @@ from eyespot.cli.show import AsJson, console, emit, print_table, table
 def look(
     source: Annotated[str, typer.Argument(help="A dataset: digits, mnist, fashion-mnist, …")] = "digits",
     output: Annotated[Path | None, typer.Option(help="Folder for the pictures; by default a new one in runs/.")] = None,
+    augment: Annotated[
+        str | None, typer.Option(help="Also draw what a policy does: auto, digits, objects or photos.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Describe a dataset and draw it: samples, one picture's pixel values, mean pictures, class counts.
 
     Example: eyespot look fashion-mnist
     """
-    found = eyespot.look(source, output)
+    found = eyespot.look(source, output, augment=augment)
     if as_json:
         emit({**found.summary, "figures": [str(path) for path in found.figures]})
         return

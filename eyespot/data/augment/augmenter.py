@@ -9,7 +9,7 @@ from eyespot.data.augment.changes import Changes
 from eyespot.data.augment.draws import Column
 from eyespot.data.augment.erase import erase
 from eyespot.data.augment.mixing import mix
-from eyespot.data.augment.warp import background_of, warp
+from eyespot.data.augment.warp import warp
 from eyespot.shapes import Float32, Int64, UInt8
 
 WHITE = 255
@@ -44,7 +44,7 @@ def augment(
     """
     pictures = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
     if changes.moves:
-        pictures = warp(pictures, background_of(images), changes, draws)
+        pictures = warp(pictures, changes, draws)
     if changes.shades:
         pictures = _shaded(pictures, images, changes, draws)
     if changes.erase:
@@ -65,5 +65,5 @@ def _shaded(pictures: Tensor, images: Tensor, changes: Changes, draws: Tensor) -
 
 
 def _as_pixels(pictures: Tensor) -> Tensor:
-    rounded = pictures.round().clamp_(0, WHITE)
-    return rounded.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    """Rounded in place; the pictures are a copy by now."""
+    return pictures.round_().clamp_(0, WHITE).to(torch.uint8).permute(0, 2, 3, 1).contiguous()

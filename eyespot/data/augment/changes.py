@@ -55,7 +55,7 @@ WORDS = {
     "flip_vertical": "flip upside down",
     "brightness": "brightness ±{:.0%}",
     "contrast": "contrast ±{:.0%}",
-    "erase": "erase a rectangle in {:.0%}",
+    "erase": "a rectangle erased in {:.0%} of them",
     "mixup": "mixup, alpha {:g}",
     "cutmix": "cutmix, alpha {:g}",
 }

@@ -7,29 +7,35 @@ from torch import Tensor
 
 from eyespot.data.augment.changes import Changes
 from eyespot.data.augment.draws import Column
-from eyespot.shapes import Float32, UInt8
+from eyespot.shapes import Float32
+
+ENOUGH = 32  # pixels of a border
 
 
 def warp(
     pictures: Float32[Tensor, "n channels height width"],
-    background: Float32[Tensor, "n channels"],
     changes: Changes,
     draws: Float32[Tensor, "n columns"],
 ) -> Float32[Tensor, "n channels height width"]:
-    """The pictures moved as their draws say; `background`, or the edge's pixels, comes in from outside."""
+    """The pictures moved as their draws say; the background, or the edge's pixels, comes in from outside."""
     grid = _places(changes, draws, pictures.shape[2], pictures.shape[3])
     if changes.fill == "edge":
         return torch.nn.functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
     # What lies outside is 0 there, so the background is made 0.
-    colour = background[:, :, None, None]
+    colour = background_of(pictures)[:, :, None, None]
     return torch.nn.functional.grid_sample(pictures - colour, grid, align_corners=False).add_(colour)
 
 
-def background_of(images: UInt8[Tensor, "n height width channels"]) -> Float32[Tensor, "n channels"]:
-    """The median colour along the border: white of paper, black of MNIST, whatever touches the edge in places."""
-    border = torch.cat([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], 1)
+def background_of(pictures: Float32[Tensor, "n channels height width"]) -> Float32[Tensor, "n channels"]:
+    """The median colour along the border: white of paper, black of MNIST, whatever touches the edge in places.
+
+    Of a long border, some of its pixels, evenly apart.
+    """
+    lines = pictures[:, :, 0], pictures[:, :, -1], pictures[..., 0], pictures[..., -1]
+    border = torch.cat(lines, 2)
+    some = border[:, :, :: max(1, border.shape[2] // ENOUGH)]
     # Sorted, since a GPU's median is not allowed where kernels have to be deterministic.
-    return border.sort(1).values[:, border.shape[1] // 2].float()
+    return some.sort(2).values[:, :, some.shape[2] // 2]
 
 
 def _places(
