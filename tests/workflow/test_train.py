@@ -148,7 +148,7 @@ def test_a_run_repeats_its_augmentation(bars: Dataset, tmp_path: Path):
     weights, same, others = (run.model().get_weights() for run in (first, again, plain))
     assert all(np.array_equal(a, b) for a, b in zip(weights, same, strict=True))
     assert not np.array_equal(weights[0], others[0])
-    assert first.model().loss == "sparse_categorical_crossentropy"
+    assert keras.saving.load_model(first.path / "model.keras").loss == "sparse_categorical_crossentropy"
 
 
 def test_without_validation_or_test_data(bars: Dataset, tmp_path: Path):
