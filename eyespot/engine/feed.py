@@ -4,9 +4,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eyespot.data.augment.augmenter import augment
+from eyespot.data.augment.augmenter import Augmented, augment
 from eyespot.data.augment.changes import Changes
-from eyespot.data.augment.draws import draw
+from eyespot.data.augment.draws import Column, draw
+from eyespot.data.augment.mixing import heavier_first
+from eyespot.engine.kernels import kernels_for
 from eyespot.engine.loss import Targets
 from eyespot.shapes import Float32
 
@@ -33,6 +35,7 @@ class Feed:
         device: torch.device | str = "cpu",
     ) -> None:
         self.seed, self.changes, self.device = seed, changes, device
+        self._augment = _by_numba if kernels_for(torch.device(device)) == "cpu" else augment
         self.weights = None if class_weights is None else torch.tensor(class_weights, device=device)
 
     def draws(self, number: int, pictures: int) -> Tensor:
@@ -47,7 +50,7 @@ class Feed:
         """
         others = shares = None
         if self.changes.any:
-            changed = augment(images, labels, self.changes, draws)
+            changed = self._augment(images, labels, self.changes, draws)
             images, labels, others, shares = changed.images, changed.labels, changed.others, changed.shares
         if others is None and self.weights is None:
             return images, labels
@@ -58,3 +61,16 @@ class Feed:
         """The same, with the draws of one step."""
         draws = self.draws(number, len(labels)).to(self.device) if self.changes.any else labels
         return self.change(images, labels, draws)
+
+
+def _by_numba(images: Tensor, labels: Tensor, changes: Changes, draws: Tensor) -> Augmented:
+    """As `augment`, on the processor."""
+    from eyespot.engine.kernels.cpu import augment as kernel
+
+    drawn, out = draws.numpy(), torch.empty_like(images)
+    partners = drawn[:, Column.PARTNER].argsort(kind="stable")
+    own = np.empty(len(drawn), np.float32)
+    kernel.augment(images.numpy(), drawn, partners, kernel.numbers_of(changes), out.numpy(), own)
+    if not changes.mixes:
+        return Augmented(out, labels)
+    return Augmented(out, *heavier_first(labels, labels[torch.from_numpy(partners)], torch.from_numpy(own)))

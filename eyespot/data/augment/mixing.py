@@ -41,14 +41,19 @@ def mix(
     partners = draws[:, Column.PARTNER].argsort(stable=True)
     kept, shares = _kept(changes, draws, (pictures.shape[2], pictures.shape[3]))
     mixed = torch.lerp(pictures[partners], pictures, kept)
-    theirs = labels[partners]
-    is_heavier = shares >= 0.5  # noqa: PLR2004 - half
-    return Mixed(
-        mixed,
-        torch.where(is_heavier, labels, theirs),
-        torch.where(is_heavier, theirs, labels),
-        torch.where(is_heavier, shares, 1 - shares),
-    )
+    return Mixed(mixed, *heavier_first(labels, labels[partners], shares))
+
+
+def heavier_first(
+    labels: Int64[Tensor, " n"], partners: Int64[Tensor, " n"], shares: Float32[Tensor, " n"]
+) -> tuple[Int64[Tensor, " n"], Int64[Tensor, " n"], Float32[Tensor, " n"]]:
+    """Labels, those of the partners and the share of the first, exchanged where that is below a half.
+
+    Of two halves the class of the lower number is first, as `argmax` has it.
+    """
+    half = 0.5
+    ours = (shares > half) | ((shares == half) & (labels <= partners))
+    return torch.where(ours, labels, partners), torch.where(ours, partners, labels), torch.maximum(shares, 1 - shares)
 
 
 def _kept(
