@@ -10,7 +10,18 @@ ORDER = (
     "serving", "study", "workflow", "cli",
 )  # fmt: skip
 # Modules that any package may use.
-BASE = {"errors", "seeds", "shapes", "files", "recipe", "recipe_files", "backend", "output", "environment"}
+BASE = {
+    "errors",
+    "seeds",
+    "shapes",
+    "files",
+    "recipe",
+    "recipe_parts",
+    "recipe_files",
+    "backend",
+    "output",
+    "environment",
+}
 FILES = sorted(ROOT.rglob("*.py"))
 
 

@@ -23,6 +23,12 @@ def test_a_recipe_survives_writing_and_reading(tmp_path: Path):
         ({"training": {"optimizer": "adamm"}}, "'adam'"),
         ({"training": {"epochs": 0}}, "training.epochs"),
         ({"training": {"learning_rate": "fast"}}, "training.learning_rate"),
+        ({"augmentation": {"rotat": 3}}, "'augmentation.rotate'"),
+        ({"augmentation": {"shift": 0.6}}, "augmentation.shift"),
+        ({"augmentation": {"erase": -0.1}}, "augmentation.erase"),
+        ({"augmentation": {"policy": "letters"}}, "'photos'"),
+        ({"training": {"class_weights": "even"}}, "'balanced'"),
+        ({"training": {"class_weights": "balanced", "resample": "balanced"}}, "leave one of them out"),
         ({"split": {"fraction": 0}}, "strictly between 0 and 1; received 0"),
         ({"split": {"fraction": 1}}, "strictly between 0 and 1; received 1"),
         ({"split": {"method": "half"}}, "'fraction', 'last', 'given', 'none' or 'test'"),
@@ -123,6 +129,24 @@ def test_another_model_takes_the_place_of_layers():
     """`--model` on a recipe with layers is the named model, with its own beginning."""
     recipe = read_recipe("mnist-mlp-no-rescaling").with_options({"model": "cnn"})
     assert (recipe.model.name, recipe.model.layers, recipe.model.rescale) == ("cnn", None, True)
+
+
+def test_another_policy_takes_the_others_values_away():
+    """`--augment` on a run's recipe, which states all of a policy, is the other policy; keys of one's own stay."""
+    run = Recipe.parse({"augmentation": {"policy": "digits", "rotate": 10.0, "flip_horizontal": False}})
+    assert run.with_options({"augment": "photos"}).augmentation.model_dump() == {"policy": "photos"}
+    assert run.with_options({"augment": "digits"}).augmentation == run.augmentation
+    own = Recipe.parse({"augmentation": {"rotate": 10.0}})
+    assert own.with_options({"augment": "auto"}).augmentation.model_dump() == {"policy": "auto", "rotate": 10.0}
+    assert with_settings(own, {"augmentation.zoom": 0.2}).augmentation.zoom == 0.2
+
+
+def test_nothing_is_augmented_unless_asked_for():
+    """No recipe that comes with eyespot changes its pictures or weighs its classes, and it does not say otherwise."""
+    for name in (*recipe_names(), None):
+        recipe = read_recipe(name) if name else Recipe()
+        assert recipe.model_dump()["augmentation"] == {"policy": "none"}
+        assert (recipe.training.class_weights, recipe.training.resample) == (None, None)
 
 
 def test_there_are_fifteen_recipes():

@@ -32,6 +32,9 @@ def look(
     split_column: pictures.SplitColumn = None,
     max_bytes: pictures.MaxBytes = None,
     max_pixels: pictures.MaxPixels = None,
+    augment: Annotated[
+        str | None, typer.Option(help="Also draw what a policy does: auto, digits, objects or photos.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Describe a dataset, draw it, and say what may be wrong with it.
@@ -57,7 +60,7 @@ def look(
     }
     wanted = Recipe().with_options(options).pictures
     out = console(as_json)
-    found = eyespot.look(source, output, pictures=wanted, labels=labels, console=out)
+    found = eyespot.look(source, output, pictures=wanted, labels=labels, augment=augment, console=out)
     if as_json:
         emit(found.to_dict())
         return

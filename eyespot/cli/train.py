@@ -35,6 +35,18 @@ def train(
         float | None, typer.Option(help="Share of training pictures to validate on. Default: 0.1.")
     ] = None,
     stratify: Annotated[bool | None, typer.Option(help="Same share of each class. Default: on.")] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(help="Change training pictures at random: auto, digits, objects, photos or none. Default: none."),
+    ] = None,
+    class_weights: Annotated[
+        str | None,
+        typer.Option(help="balanced: pictures of rare classes count for more. Default: all the same."),
+    ] = None,
+    resample: Annotated[
+        str | None,
+        typer.Option(help="balanced: an epoch has as many of each class. Default: each picture once."),
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(help="At most so many passes over the training pictures. Default: 30.")
     ] = None,
@@ -110,6 +122,9 @@ def train(
         "split": split,
         "fraction": fraction,
         "stratify": stratify,
+        "augment": augment,
+        "class_weights": class_weights,
+        "resample": resample,
         "epochs": epochs,
         "batch_size": batch_size,
         "optimizer": optimizer,

@@ -9,7 +9,7 @@ import numpy as np
 
 from eyespot.data.rows import Rows, chunks
 from eyespot.errors import DataError
-from eyespot.recipe import PicturesRecipe
+from eyespot.recipe_parts import PicturesRecipe
 from eyespot.shapes import Int64, Shaped
 
 IMAGES_RANK = 4

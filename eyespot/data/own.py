@@ -24,7 +24,7 @@ from eyespot.data.sources.pixel_table import is_pixel_table, read_pixel_table
 from eyespot.data.sources.table import list_tables, tables_in
 from eyespot.data.sources.table_file import FORMATS
 from eyespot.errors import DataError
-from eyespot.recipe import PicturesRecipe
+from eyespot.recipe_parts import PicturesRecipe
 
 ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz"})
 

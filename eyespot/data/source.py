@@ -8,7 +8,7 @@ from eyespot.data.catalog import CATALOG
 from eyespot.data.dataset import Dataset
 from eyespot.data.own import read_own
 from eyespot.errors import DataError, unknown
-from eyespot.recipe import PicturesRecipe
+from eyespot.recipe_parts import PicturesRecipe
 
 
 def load(

@@ -7,7 +7,7 @@ from sklearn.model_selection import train_test_split
 
 from eyespot.data.dataset import Dataset
 from eyespot.errors import DataError
-from eyespot.recipe import SplitRecipe
+from eyespot.recipe_parts import SplitRecipe
 from eyespot.seeds import seed_for
 from eyespot.shapes import Int64
 

@@ -13,12 +13,37 @@ SMALLEST = 1e-7  # Keras's epsilon: probabilities are clipped to [1e-7, 1 - 1e-7
 
 
 @dataclass(frozen=True)
+class Targets:
+    """What a batch's rows should be, where that is more than a class each.
+
+    Attributes:
+        labels: class numbers, int64 [n].
+        others: of mixed pictures, the second class, int64 [n].
+        shares: of `labels`, float32 [n]; `others` have the rest.
+        weights: how much each row counts, float32 [n].
+    """
+
+    labels: Tensor
+    others: Tensor | None = None
+    shares: Tensor | None = None
+    weights: Tensor | None = None
+
+    def distributions(self, classes: int) -> Tensor:
+        """Float32 [n, classes]."""
+        every = torch.arange(classes, device=self.labels.device)
+        ours = (every == self.labels[:, None]).float()
+        if self.others is None or self.shares is None:
+            return ours
+        return torch.lerp((every == self.others[:, None]).float(), ours, self.shares[:, None])
+
+
+@dataclass(frozen=True)
 class Judged:
     """What the loss says of a batch.
 
     Attributes:
-        loss: the mean cross-entropy, in nats, float32.
-        accuracy: the share whose most probable class is the label.
+        loss: the mean cross-entropy, in nats, float32; of weighted rows, their weighted sum over n.
+        accuracy: the share whose most probable class is the label, every row counted once.
         gradient: of the loss, with respect to the logits [n, classes].
     """
 
@@ -27,14 +52,26 @@ class Judged:
     gradient: Tensor
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, kernels: Kernels | None) -> Judged:
-    """Sparse categorical cross-entropy of softmax(logits), as Keras computes it from probabilities, in float32."""
+def cross_entropy(logits: Tensor, labels: Tensor | Targets, kernels: Kernels | None) -> Judged:
+    """Sparse categorical cross-entropy of softmax(logits), as Keras computes it from probabilities, in float32.
+
+    Of targets: as Keras has it with sample weights, and of mixed ones the categorical one.
+    """
+    if isinstance(labels, Targets):
+        return _of_targets(logits, labels)
     if kernels == "cpu":
         return _by_numba(logits, labels)
     if kernels == "cuda":
         return _by_triton(logits, labels)
-    weighed = CrossEntropy(sparse=True)(logits, labels)
-    return Judged(weighed.loss, (weighed.predictions.argmax(1) == labels).float().mean(), weighed.gradient)
+    return _of_targets(logits, Targets(labels))
+
+
+def _of_targets(logits: Tensor, targets: Targets) -> Judged:
+    is_sparse = targets.others is None
+    labels = targets.labels if is_sparse else targets.distributions(logits.shape[1])
+    weighed = CrossEntropy(sparse=is_sparse)(logits, labels, targets.weights)
+    right = weighed.predictions.argmax(1) == targets.labels
+    return Judged(weighed.loss, right.float().mean(), weighed.gradient)
 
 
 def _by_numba(logits: Tensor, labels: Tensor) -> Judged:

@@ -9,7 +9,7 @@ from torch import Tensor
 from eyespot.backend import keras
 from eyespot.engine.fusion import fuse
 from eyespot.engine.kernels import Kernels, kernels_for
-from eyespot.engine.loss import Judged, cross_entropy
+from eyespot.engine.loss import Judged, Targets, cross_entropy
 from eyespot.engine.lowering import lower
 from eyespot.engine.memory import keep_freed_memory
 from eyespot.engine.optimizers import update_for
@@ -82,18 +82,22 @@ class LoweredProgram:
         Returns:
             The batch's loss and accuracy, measured before the weights change.
         """
-        self.seed_layers_of_keras(number)
         pictures, classes = torch.from_numpy(images).to(self.device), torch.from_numpy(labels).to(self.device)
-        return self.learn(pictures, classes, Step(training=True, seed=self.seed, number=number))
+        return self.learn_as(number, pictures, classes)
 
-    def learn(self, images: Tensor, labels: Tensor, step: Step) -> Judged:
+    def learn_as(self, number: int, images: Tensor, labels: Tensor | Targets) -> Judged:
+        """The update of the step of that number, from tensors that lie where the variables do."""
+        self.seed_layers_of_keras(number)
+        return self.learn(images, labels, Step(training=True, seed=self.seed, number=number))
+
+    def learn(self, images: Tensor, labels: Tensor | Targets, step: Step) -> Judged:
         """One update, from tensors that lie where the variables do; layers that Keras runs draw as they do there."""
         with torch.no_grad():
             judged = self.gradients(images, labels, step)
             self.apply()
         return judged
 
-    def gradients(self, images: Tensor, labels: Tensor, step: Step) -> Judged:
+    def gradients(self, images: Tensor, labels: Tensor | Targets, step: Step) -> Judged:
         """Runs forward and backward; each parameter then has its gradient."""
         judged = cross_entropy(self.forward(images, step), labels, self.kernels)
         self.backward(judged.gradient)

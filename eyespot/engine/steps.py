@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import torch
 
 from eyespot.data.dataset import Split
+from eyespot.engine.feed import Feed
 from eyespot.engine.program import LoweredProgram
 from eyespot.shapes import Int64
 
@@ -94,8 +96,9 @@ class HostSteps:
 
     rest = 0.0
 
-    def __init__(self, program: LoweredProgram) -> None:
+    def __init__(self, program: LoweredProgram, feed: Feed | None = None) -> None:
         self.program = program
+        self.feed = feed or Feed(program.seed)
 
     def begin(self, epoch: Epoch, mean: Mean) -> None:
         """Lays out an epoch."""
@@ -104,7 +107,11 @@ class HostSteps:
     def run(self, index: int) -> None:
         """One update."""
         rows, split = self._epoch.rows(index), self._epoch.split
-        judged = self.program.train_step(split.images[rows], split.labels[rows], self._epoch.first + index)
+        images, labels = (
+            torch.from_numpy(array[rows]).to(self.program.device) for array in (split.images, split.labels)
+        )
+        number = self._epoch.first + index
+        judged = self.program.learn_as(number, *self.feed.batch(images, labels, number))
         self._mean.add(float(judged.loss), float(judged.accuracy), len(rows))
 
     def mean(self) -> Mean:
@@ -121,10 +128,14 @@ class HostSteps:
         return mean
 
 
-def steps_for(program: LoweredProgram) -> Steps:
-    """Those for the device that a program's variables lie on."""
+def steps_for(program: LoweredProgram, feed: Feed | None = None) -> Steps:
+    """Those for the device that a program's variables lie on.
+
+    Args:
+        feed: makes a batch what is learnt, on that device; None: batches are learnt as they are.
+    """
     if program.device.type == "cuda":
         from eyespot.engine.steps_cuda import DeviceSteps
 
-        return DeviceSteps(program)
-    return HostSteps(program)
+        return DeviceSteps(program, feed)
+    return HostSteps(program, feed)

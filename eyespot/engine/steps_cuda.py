@@ -1,8 +1,9 @@
 """Steps on a GPU: everything lies there, a step is captured once and replayed, and the host waits only to look.
 
-Pictures, labels, the epoch's order, the keys of its random numbers and the sums of losses are on the device. After
-some steps that run as they are, a step of a full batch is captured as a CUDA graph; what changes from step to step, the
-batch and the two keys, is copied into its buffers. A smaller last batch runs without the graph.
+Pictures, labels, the epoch's order, the keys of its random numbers, what it draws for its pictures and the sums of
+losses are on the device. After some steps that run as they are, a step of a full batch is captured as a CUDA graph;
+what changes from step to step, the batch, its draws and the two keys, is copied into its buffers. A smaller last batch
+runs without the graph.
 """
 
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor
 from eyespot.backend import keras
 from eyespot.data.dataset import Split
 from eyespot.engine.drawing import keys_of_step
+from eyespot.engine.feed import Feed
 from eyespot.engine.program import LoweredProgram
 from eyespot.engine.stage import Step
 from eyespot.engine.steps import Epoch, Mean
@@ -27,8 +29,9 @@ class DeviceSteps:
 
     rest = 0.1
 
-    def __init__(self, program: LoweredProgram) -> None:
+    def __init__(self, program: LoweredProgram, feed: Feed | None = None) -> None:
         self.program, self.device = program, program.device
+        self.feed = feed or Feed(program.seed)
         self.captures = self.device.type == "cuda" and _can_be_captured(program)
         self._sums = torch.zeros(2, dtype=torch.float64, device=self.device)
         self._keys = torch.zeros(2, dtype=torch.int64, device=self.device)
@@ -43,6 +46,7 @@ class DeviceSteps:
         self._order = torch.from_numpy(epoch.order).to(self.device)
         keys = [keys_of_step(self.program.seed, epoch.first + index) for index in range(epoch.steps)]
         self._keys_of_steps = torch.tensor(keys, device=self.device)
+        self._draws_of_rows = self._drawn(epoch)
         if epoch.batch_size != self._batch_size:
             self._batch_size, self._warmed = epoch.batch_size, 0
             self._graph: torch.cuda.CUDAGraph | None = None
@@ -50,6 +54,7 @@ class DeviceSteps:
             shape, dtype = (epoch.batch_size, *images.shape[1:]), torch.from_numpy(images[:0]).dtype
             self._images = torch.empty(shape, dtype=dtype, device=self.device)
             self._labels = torch.empty(epoch.batch_size, dtype=torch.int64, device=self.device)
+            self._draws = torch.empty_like(self._draws_of_rows[: epoch.batch_size])
         self._sums.copy_(torch.tensor([mean.loss_sum, mean.right]))
         self.program.renew()
 
@@ -58,18 +63,20 @@ class DeviceSteps:
         self._keys.copy_(self._keys_of_steps[index])
         self.program.seed_layers_of_keras(self._epoch.first + index)
         images, labels = self._batch(index)
+        draws = self._draws_of_rows[index * self._batch_size : (index + 1) * self._batch_size]
         self._learnt += len(labels)
         if len(labels) < self._batch_size:
-            self._learn(images, labels)
+            self._learn(images, labels, draws)
             return
         self._images.copy_(images)
         self._labels.copy_(labels)
+        self._draws.copy_(draws)
         if self.captures and self._graph is None and self._warmed == WARM_UP:
             self._graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self._graph):
-                self._learn(self._images, self._labels)
+                self._learn(self._images, self._labels, self._draws)
         if self._graph is None:
-            self._learn(self._images, self._labels)
+            self._learn(self._images, self._labels, self._draws)
             self._warmed += 1
         else:
             self._graph.replay()
@@ -91,9 +98,16 @@ class DeviceSteps:
             sums += torch.stack([judged.loss, judged.accuracy]) * len(labels)
         return Mean(len(split), *sums.tolist())
 
-    def _learn(self, images: Tensor, labels: Tensor) -> None:
-        judged = self.program.learn(images, labels, self._step)
+    def _learn(self, images: Tensor, labels: Tensor, draws: Tensor) -> None:
+        judged = self.program.learn(*self.feed.change(images, labels, draws), self._step)
         self._sums += torch.stack([judged.loss, judged.accuracy]) * len(labels)
+
+    def _drawn(self, epoch: Epoch) -> Tensor:
+        """What every step of an epoch draws, a row a picture in the epoch's order; no columns if nothing is drawn."""
+        if not self.feed.changes.any:
+            return torch.empty((len(epoch.order), 0), device=self.device)
+        steps = [self.feed.draws(epoch.first + index, len(epoch.rows(index))) for index in range(epoch.steps)]
+        return torch.cat(steps).to(self.device)
 
     def _batch(self, index: int) -> tuple[Tensor, Tensor]:
         if self._pictures is None:

@@ -11,8 +11,9 @@ from eyespot.models.layers import from_layers, reason_in
 from eyespot.models.mlp import mlp
 from eyespot.models.own import check_fits, is_own, own_model
 from eyespot.models.pixels import Shape
-from eyespot.recipe import DEFAULT_MODEL, Recipe
+from eyespot.recipe import Recipe
 from eyespot.recipe_files import read_recipe
+from eyespot.recipe_parts import DEFAULT_MODEL
 from eyespot.seeds import seed_for
 
 TUTORIALS = (

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from eyespot.errors import CheckpointError
-from eyespot.recipe import CheckpointRecipe
+from eyespot.recipe_parts import CheckpointRecipe
 from eyespot.training.state import TrainingState
 from eyespot.training.store import read_checkpoint, remove_unfinished, write_checkpoint
 

@@ -11,9 +11,10 @@ import numpy as np
 from eyespot.data.dataset import Dataset
 from eyespot.engine.steps import Epoch, Mean
 from eyespot.errors import CheckpointError
-from eyespot.recipe import TrainingRecipe
+from eyespot.recipe_parts import TrainingRecipe
 from eyespot.seeds import seed_for
 from eyespot.shapes import Int64
+from eyespot.training.classes import balanced_order
 from eyespot.training.history import History, Row
 from eyespot.training.program import Program
 from eyespot.training.state import Position, TrainingState, Weights
@@ -193,7 +194,7 @@ class _Loop:
 
     def _steps(self, epoch: int, started: float) -> None:
         """The epoch's steps; sets `cut_short_at` where they are not all made."""
-        program, order, steps = self.program, shuffled(self.pictures, self.recipe.seed, epoch), self.steps_an_epoch
+        program, order, steps = self.program, self._order(epoch), self.steps_an_epoch
         program.begin_epoch(Epoch(self.dataset.train, order, self.batch_size, (epoch - 1) * steps), self.mean)
         looked = started
         for step in range(self.steps_done + 1, steps + 1):
@@ -218,6 +219,11 @@ class _Loop:
                 break
             if due:
                 self._save()
+
+    def _order(self, epoch: int) -> Int64[np.ndarray, " rows"]:
+        if self.recipe.resample == "balanced":
+            return balanced_order(self.dataset.train.labels, self.recipe.seed, epoch)
+        return shuffled(self.pictures, self.recipe.seed, epoch)
 
     def _is_due(self, *, epoch_ends: bool) -> bool:
         steps = len(self.history) * self.steps_an_epoch + self.steps_done

@@ -8,10 +8,13 @@ import numpy as np
 import torch
 
 from eyespot.backend import keras
+from eyespot.data.augment.changes import Changes
 from eyespot.data.dataset import Split
+from eyespot.engine.feed import NOTHING, Feed
+from eyespot.engine.loss import Targets
 from eyespot.engine.program import LoweredProgram
 from eyespot.engine.steps import EVALUATION_BATCH, Epoch, Mean, steps_for
-from eyespot.recipe import TrainingRecipe
+from eyespot.recipe_parts import TrainingRecipe
 from eyespot.seeds import seed_for
 from eyespot.shapes import Float32
 from eyespot.training.schedule import learning_rate_for
@@ -61,24 +64,26 @@ class Program(Protocol):
         """Within it, the model has the averages of its weights, where the optimizer keeps such."""
 
 
-def compile_classifier(model: keras.Model, recipe: TrainingRecipe, steps: int) -> None:
+def compile_classifier(model: keras.Model, recipe: TrainingRecipe, steps: int, *, one_hot: bool = False) -> None:
     """Compiles a model with the recipe's optimizer, without state yet, and a classifier's loss and accuracy.
 
     Args:
         steps: of an epoch; a schedule is laid out over all epochs.
+        one_hot: labels come as distributions over the classes, not as class numbers.
     """
     usual = keras.optimizers.get(recipe.optimizer)
     highest = recipe.learning_rate or float(usual.learning_rate)
     average = {} if recipe.average is None else {"use_ema": True, "ema_momentum": recipe.average}
     optimizer = type(usual)(learning_rate=learning_rate_for(recipe, highest, steps), **average)
-    model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    loss = "categorical_crossentropy" if one_hot else "sparse_categorical_crossentropy"
+    model.compile(optimizer, loss=loss, metrics=["accuracy"])
 
 
 class _OfKerasModel:
     """What every program on a compiled Keras model shares."""
 
-    def __init__(self, model: keras.Model, recipe: TrainingRecipe, steps: int) -> None:
-        compile_classifier(model, recipe, steps)
+    def __init__(self, model: keras.Model, recipe: TrainingRecipe, steps: int, *, one_hot: bool = False) -> None:
+        compile_classifier(model, recipe, steps, one_hot=one_hot)
         model.optimizer.build(model.trainable_variables)
         self.model, self.seed = model, recipe.seed
 
@@ -121,14 +126,27 @@ class _OfKerasModel:
 class EngineProgram(_OfKerasModel):
     """Runs a model's steps through the engine.
 
+    Args:
+        changes: of the training pictures.
+        class_weights: how much a row of each class counts in the training loss; None: all the same.
+
     Raises:
         ModelError: the engine cannot lower the model.
     """
 
-    def __init__(self, model: keras.Model, recipe: TrainingRecipe, steps: int, dtype: torch.dtype) -> None:
+    def __init__(  # noqa: PLR0913 - as of a training
+        self,
+        model: keras.Model,
+        recipe: TrainingRecipe,
+        steps: int,
+        dtype: torch.dtype,
+        *,
+        changes: Changes = NOTHING,
+        class_weights: Float32[np.ndarray, " classes"] | None = None,
+    ) -> None:
         super().__init__(model, recipe, steps)
         self.lowered = LoweredProgram(model, dtype, recipe.seed)
-        self._steps = steps_for(self.lowered)
+        self._steps = steps_for(self.lowered, Feed(recipe.seed, changes, class_weights, self.lowered.device))
 
     @property
     def rest(self) -> float:
@@ -161,13 +179,23 @@ class EngineProgram(_OfKerasModel):
 
 
 class KerasProgram(_OfKerasModel):
-    """Runs a model's steps through Keras's own `train_on_batch` and `test_on_batch`."""
+    """Runs a model's steps through Keras's `train_on_batch` and `test_on_batch`; arguments as of `EngineProgram`."""
 
     rest = 0.0
 
-    def __init__(self, model: keras.Model, recipe: TrainingRecipe, steps: int) -> None:
-        super().__init__(model, recipe, steps)
+    def __init__(
+        self,
+        model: keras.Model,
+        recipe: TrainingRecipe,
+        steps: int,
+        *,
+        changes: Changes = NOTHING,
+        class_weights: Float32[np.ndarray, " classes"] | None = None,
+    ) -> None:
+        super().__init__(model, recipe, steps, one_hot=changes.mixes)
         self.generators = [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
+        self.feed = Feed(recipe.seed, changes, class_weights)
+        self.classes = model.output_shape[-1]
 
     def begin_epoch(self, epoch: Epoch, mean: Mean) -> None:
         """Lays out an epoch."""
@@ -180,7 +208,11 @@ class KerasProgram(_OfKerasModel):
         torch.manual_seed(seed_for(self.seed, "dropout", step))
         for number, generator in enumerate(self.generators):
             generator.assign(np.array([seed_for(self.seed, "dropout", step, number) >> 1, 0], np.int32))
-        logs = self.model.train_on_batch(split.images[rows], split.labels[rows], return_dict=True)
+        images, labels = (torch.from_numpy(array[rows]) for array in (split.images, split.labels))
+        images, targets = self.feed.batch(images, labels, step)
+        known = targets if isinstance(targets, Targets) else Targets(targets)
+        weights = None if known.weights is None else known.weights.numpy()
+        logs = self.model.train_on_batch(images.numpy(), self._as_compiled(known), weights, return_dict=True)
         self._mean.add(*_figures(logs), len(rows))
 
     def mean(self) -> Mean:
@@ -193,8 +225,13 @@ class KerasProgram(_OfKerasModel):
         for start in range(0, len(split), EVALUATION_BATCH):
             rows = slice(start, start + EVALUATION_BATCH)
             images, labels = split.images[rows], split.labels[rows]
-            mean.add(*_figures(self.model.test_on_batch(images, labels, return_dict=True)), len(labels))
+            targets = self._as_compiled(Targets(torch.from_numpy(labels)))
+            mean.add(*_figures(self.model.test_on_batch(images, targets, return_dict=True)), len(labels))
         return mean.loss, mean.accuracy
+
+    def _as_compiled(self, targets: Targets) -> Any:
+        """Class numbers, or distributions where some are of two classes."""
+        return (targets.distributions(self.classes) if self.feed.changes.mixes else targets.labels).numpy()
 
 
 def _figures(logs: dict[str, Any]) -> tuple[float, float]:

@@ -6,10 +6,12 @@ from typing import Any
 
 from rich.console import Console
 
+from eyespot.data.augment.policy import settled
 from eyespot.data.dataset import Dataset
 from eyespot.data.rows import chunks
 from eyespot.data.source import load
-from eyespot.recipe import PicturesRecipe
+from eyespot.recipe import Recipe
+from eyespot.recipe_parts import AugmentationRecipe, PicturesRecipe
 from eyespot.reporting.audit import oddity_gallery, pair_gallery, suspect_gallery
 from eyespot.reporting.look import draw_look
 from eyespot.reporting.style import save
@@ -36,12 +38,13 @@ class Look:
         return {**self.summary, **self.audit.to_dict(), "figures": [str(path) for path in self.figures]}
 
 
-def look(
+def look(  # noqa: PLR0913 - all that it can be told
     source: str | Path | Dataset = "digits",
     output: str | Path | None = None,
     *,
     pictures: PicturesRecipe | None = None,
     labels: bool | None = None,
+    augment: str | None = None,
     console: Console | None = None,
 ) -> Look:
     """Describes a dataset, draws it, and looks for what may be wrong with it.
@@ -51,17 +54,23 @@ def look(
         output: folder for the figures; None: `runs/look-<dataset>-<n>`.
         pictures: how own pictures are read.
         labels: whether they are checked, which takes a minute or two for 60,000 pictures; None: those of own pictures.
+        augment: a policy, or `auto`: what it does to training pictures is drawn too.
         console: where progress is shown; None: nowhere.
 
     Raises:
+        RecipeError: there is no such policy.
         DataError: the dataset is missing or malformed.
         RunError: `output` exists.
     """
     shown = console or Console(quiet=True)
+    policy = Recipe().with_options({"augment": augment}).augmentation
     dataset = load(source, pictures, shown)
     found = audit(dataset, shown, labels=dataset.origin is not None if labels is None else labels)
     folder = create_run(Path(output) if output else None, f"look-{dataset.name}").path
-    return Look(_summary(dataset), found, [*draw_look(dataset, folder), *_draw_audit(found, folder)])
+    figures = [*draw_look(dataset, folder), *_draw_audit(found, folder)]
+    if augment is not None:
+        figures.append(_draw_augmentation(dataset, settled(policy, dataset), folder))
+    return Look(_summary(dataset), found, figures)
 
 
 def _summary(dataset: Dataset) -> dict[str, Any]:
@@ -95,3 +104,9 @@ def _draw_audit(found: Audit, folder: Path) -> list[Path]:
     if found.suspects:
         figures["suspects.png"] = suspect_gallery(found.dataset, found.suspects)
     return [save(figure, folder / name) for name, figure in figures.items()]
+
+
+def _draw_augmentation(dataset: Dataset, recipe: AugmentationRecipe, folder: Path) -> Path:
+    from eyespot.reporting.augmentation import augmentation_samples  # brings PyTorch
+
+    return save(augmentation_samples(dataset, recipe), folder / "augmentation.png")

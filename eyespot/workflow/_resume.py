@@ -13,7 +13,7 @@ from eyespot.training.store import remove_unfinished
 from eyespot.workflow._prepare import Prepared
 
 AUTO = "auto"  # instead of a run: the latest unfinished one
-PARTS = ("dataset", "split", "model", "training")  # of a recipe: what a training depends on
+PARTS = ("dataset", "pictures", "split", "model", "augmentation", "training")  # of a recipe: what a training depends on
 PACKAGES = ("eyespot", "keras", "torch", "numpy", "scikit-learn")
 MACHINE = ("processor", "device", "torch_threads")
 

@@ -10,7 +10,7 @@ from eyespot.engine.precision import dtype_for
 from eyespot.errors import DataError
 from eyespot.evaluation.label_errors import Suspects, find_suspects
 from eyespot.models.architectures import build
-from eyespot.recipe import TrainingRecipe
+from eyespot.recipe_parts import TrainingRecipe
 from eyespot.seeds import seed_for
 from eyespot.shapes import Float32
 from eyespot.training.fit import Step, fit

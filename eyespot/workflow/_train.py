@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.console import Console
 
-from eyespot.backend import keras
 from eyespot.data.dataset import Dataset, shape_text
 from eyespot.engine.kernels.cpu import are_compiled
 from eyespot.engine.precision import dtype_for
@@ -18,7 +17,7 @@ from eyespot.export.onnx import write_onnx
 from eyespot.files import replacing
 from eyespot.models.own import layers_of_their_own, takes_raw_pixels
 from eyespot.output import Output
-from eyespot.recipe import Recipe, TrainingRecipe
+from eyespot.recipe import Recipe
 from eyespot.reporting.curves import learning_curves
 from eyespot.reporting.style import save
 from eyespot.run import Run, create_run
@@ -175,7 +174,7 @@ def _fit(
             "predicts, needs nothing."
         )
     steps = training.steps_for(len(dataset.train))
-    program = _program(model, training, steps, out)
+    program = _program(prepared, steps, out)
     keeper = Checkpoints(run.path / "checkpoints", prepared.recipe.checkpoints, out.say)
     state = latest_state(keeper.folder, out.say) if resumed else None
     if resumed:
@@ -210,12 +209,14 @@ def _where(state: TrainingState | None) -> str:
     return f"It goes on after {position.epochs_done} epochs{within}."
 
 
-def _program(model: keras.Model, recipe: TrainingRecipe, steps: int, out: Output) -> EngineProgram | KerasProgram:
+def _program(prepared: Prepared, steps: int, out: Output) -> EngineProgram | KerasProgram:
     """What executes the model; Keras itself where that is asked for, or where the engine cannot."""
+    model, recipe = prepared.model, prepared.recipe.training
+    fed: dict[str, Any] = {"changes": prepared.changes, "class_weights": prepared.class_weights}
     if recipe.engine == "eyespot":
         dtype = dtype_for(recipe.precision)
         try:
-            program = EngineProgram(model, recipe, steps, dtype)
+            program = EngineProgram(model, recipe, steps, dtype, **fed)
         except ModelError as error:
             out.say(f"Note: Keras runs this model, not the engine: {error}")
         else:
@@ -225,7 +226,7 @@ def _program(model: keras.Model, recipe: TrainingRecipe, steps: int, out: Output
             if program.lowered.kernels == "cpu" and not are_compiled():
                 out.say("Its kernels are compiled for this processor now, once: some ten seconds.")
             return program
-    return KerasProgram(model, recipe, steps)
+    return KerasProgram(model, recipe, steps, **fed)
 
 
 def _tell_divergence(run: Run, outcome: Outcome, dataset: Dataset, learning_rate: float, out: Output) -> None:

@@ -142,6 +142,30 @@ def test_look_prints_and_draws(eyespot: Command, here: Path):
     assert told["figures"][0].startswith("runs/look-digits-2/")
 
 
+def test_look_draws_what_augmentation_does(eyespot: Command, here: Path):
+    """`--augment` adds a picture of the policy; one that is none is a sentence, before anything is written."""
+    answer = eyespot("look", "digits", "--output", "seen", "--augment", "auto", "--json")
+    assert answer.code == 0
+    assert json.loads(answer.out)["figures"][-1] == str(Path("seen") / "augmentation.png")
+    wrong = eyespot("look", "digits", "--output", "other", "--augment", "letters")
+    assert (wrong.code, "'photos'" in wrong.err, Path("other").exists()) == (1, True, False)
+
+
+def test_train_says_how_pictures_are_changed(eyespot: Command, here: Path):
+    """The policy that was found, class weights, and both in the run's recipe."""
+    answer = eyespot(
+        "train", "--model", "mlp", "--epochs", 1, "--augment", "auto", "--class-weights", "balanced",
+        "--set", "augmentation.mixup=0.2", "--output", "run",
+    )  # fmt: skip
+    assert answer.code == 0
+    told = "changed at random (digits): shift up to 8%, rotate up to 10°, zoom up to 10%, mixup, alpha 0.2."
+    assert told in answer.out
+    assert "Class weights, balanced: 0 1.01, 1 0.987," in answer.out
+    written = (here / "run" / "recipe.yaml").read_text(encoding="utf-8")
+    for line in ("policy: digits", "rotate: 10.0", "mixup: 0.2", "flip_horizontal: false", "class_weights: balanced"):
+        assert line in written
+
+
 def test_models_lists_parameters_and_work(eyespot: Command):
     """The table and its JSON have the published counts; one name shows its layers."""
     told = {row["name"]: row for row in json.loads(eyespot("models", "--json").out)}

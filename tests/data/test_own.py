@@ -8,7 +8,7 @@ import eyespot
 from eyespot.data.dataset import Dataset
 from eyespot.data.source import load
 from eyespot.errors import DataError
-from eyespot.recipe import PicturesRecipe
+from eyespot.recipe_parts import PicturesRecipe
 
 
 def make_folder(root: Path, size: tuple[int, int] = (8, 8), mode: str = "L", number: int = 6) -> Path:

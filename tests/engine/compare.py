@@ -10,7 +10,7 @@ from eyespot.backend import keras
 from eyespot.data.dataset import Split
 from eyespot.engine.program import LoweredProgram
 from eyespot.engine.stage import Step
-from eyespot.recipe import TrainingRecipe
+from eyespot.recipe_parts import TrainingRecipe
 from eyespot.training.program import compile_classifier
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from eyespot.data.dataset import Dataset, Split
-from eyespot.recipe import CheckpointRecipe
+from eyespot.recipe_parts import CheckpointRecipe
 from eyespot.training import checkpoint
 from eyespot.training.checkpoint import Checkpoints, latest_state
 from eyespot.training.fit import fit

@@ -12,7 +12,7 @@ from eyespot.data.dataset import Dataset, Split
 from eyespot.engine.steps import Epoch, Mean
 from eyespot.errors import RecipeError
 from eyespot.models.architectures import build
-from eyespot.recipe import TrainingRecipe
+from eyespot.recipe_parts import TrainingRecipe
 from eyespot.training.fit import Outcome, Step, fit, shuffled
 from eyespot.training.history import Row
 from eyespot.training.program import KerasProgram

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ import numpy as np
 import pytest
 import torch
 
+from eyespot.data.augment.policy import changes_of
 from eyespot.data.dataset import Dataset
 from eyespot.data.split import split
 from eyespot.errors import CheckpointError
 from eyespot.models.architectures import build_recipe
-from eyespot.recipe import CheckpointRecipe, Recipe
+from eyespot.recipe import Recipe
+from eyespot.recipe_parts import CheckpointRecipe
 from eyespot.training.checkpoint import Checkpoints, latest_state
+from eyespot.training.classes import balanced_weights
 from eyespot.training.fit import Outcome, fit
 from eyespot.training.program import EngineProgram, KerasProgram, Program
 from eyespot.training.state import TrainingState
@@ -65,9 +69,12 @@ class EveryStep:
 def program_for(dataset: Dataset, recipe: Recipe, engine: str) -> Program:
     model = build_recipe(recipe, dataset.input_shape, dataset.classes)
     steps = recipe.training.steps_for(len(dataset.train))
+    fed: dict[str, Any] = {"changes": changes_of(recipe.augmentation)}
+    if recipe.training.class_weights:
+        fed["class_weights"] = balanced_weights(dataset.train.labels, dataset.classes)
     if engine == "keras":
-        return KerasProgram(model, recipe.training, steps)
-    return EngineProgram(model, recipe.training, steps, getattr(torch, engine))
+        return KerasProgram(model, recipe.training, steps, **fed)
+    return EngineProgram(model, recipe.training, steps, getattr(torch, engine), **fed)
 
 
 def digest(program: Program, outcome: Outcome) -> str:
@@ -100,6 +107,27 @@ def test_resumed_from_every_step_it_ends_the_same(bars: Dataset, engine: str, ke
         assert digest(program, outcome) == expected, f"after {state.steps} steps"
 
 
+CHANGED = {"policy": "photos", "rotate": 15, "mixup": 0.4, "cutmix": 1.0}
+
+
+@pytest.mark.parametrize("balance", ["class_weights", "resample"])
+@pytest.mark.parametrize("engine", ["float32", "keras"])
+def test_resumed_with_augmentation_it_ends_the_same(bars: Dataset, engine: str, balance: str):
+    """Moving, shading, erasing, mixup and cutmix, class weights and balanced orders are functions of the step too."""
+    recipe = Recipe.parse(EVERYTHING.model_dump(by_alias=True) | {"augmentation": CHANGED})
+    recipe = recipe.with_options({balance: "balanced"})
+    uneven = replace(bars, train=bars.train.take(np.flatnonzero((bars.train.labels < 2) | (np.arange(120) % 3 == 0))))
+    dataset = split(uneven, recipe.split, 0)
+    whole, every = program_for(dataset, recipe, engine), EveryStep()
+    expected = digest(whole, fit(whole, dataset, recipe.training, keeper=every))
+    for state in every.states[::4]:
+        program = program_for(dataset, recipe, engine)
+        assert digest(program, fit(program, dataset, recipe.training, start=state)) == expected, state.steps
+    plain = Recipe.parse(recipe.model_dump(by_alias=True) | {"augmentation": CHANGED | {"mixup": 0.0}})
+    other = program_for(dataset, plain, engine)
+    assert digest(other, fit(other, dataset, plain.training)) != expected
+
+
 def test_the_digest_would_tell(bars: Dataset):
     """A control: a state whose optimizer has lost a step, or whose mean is another, ends otherwise."""
     recipe = EVERYTHING
@@ -107,7 +135,7 @@ def test_the_digest_would_tell(bars: Dataset):
     whole, every = program_for(dataset, recipe, "float32"), EveryStep()
     expected = digest(whole, fit(whole, dataset, recipe.training, keeper=every))
     state = every.states[3]
-    moved = [state.optimizer[0] - 1, *state.optimizer[1:]]
+    moved = [np.asarray(state.optimizer[0] - 1), *state.optimizer[1:]]
     lost = state.position.model_copy(update={"loss_sum": state.position.loss_sum + 1e-9})
     for changed in (
         TrainingState(state.position, state.weights, moved, state.last, state.best),

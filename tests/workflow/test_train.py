@@ -136,6 +136,21 @@ def test_a_recipe_repeats_a_run(run: Run, bars: Dataset, tmp_path: Path):
         assert np.array_equal(ours, theirs)
 
 
+def test_a_run_repeats_its_augmentation(bars: Dataset, tmp_path: Path):
+    """Trained again from its own recipe, where `auto` is a policy with its values, it ends the same."""
+    asked = recipe(augmentation={"policy": "auto", "cutmix": 0.5}, training={"epochs": 2, "class_weights": "balanced"})
+    first = train(bars, asked, tmp_path / "first").run
+    assert first.recipe.augmentation.policy in {"digits", "objects"}
+    assert first.recipe.augmentation.cutmix == 0.5
+    again = train(bars, first.recipe, tmp_path / "again").run
+    assert again.recipe.augmentation == first.recipe.augmentation
+    plain = train(bars, recipe(training={"epochs": 2}), tmp_path / "plain").run
+    weights, same, others = (run.model().get_weights() for run in (first, again, plain))
+    assert all(np.array_equal(a, b) for a, b in zip(weights, same, strict=True))
+    assert not np.array_equal(weights[0], others[0])
+    assert keras.saving.load_model(first.path / "model.keras").loss == "sparse_categorical_crossentropy"
+
+
 def test_without_validation_or_test_data(bars: Dataset, tmp_path: Path):
     """All pictures can be trained on: figures that cannot be had are None, and the verdict says so."""
     alone = Dataset("alone", bars.class_names, bars.train)

@@ -10,7 +10,7 @@ from eyespot.data.cache.decode import CHUNK, headers, in_parallel
 from eyespot.data.picture import Header, Limits, read_picture
 from eyespot.data.sources.listing import Listing
 from eyespot.errors import DataError, PictureError
-from eyespot.recipe import PicturesRecipe
+from eyespot.recipe_parts import PicturesRecipe
 
 SAMPLE = 1_000  # pictures whose headers are read
 COLOR_SAMPLE = 64  # pictures whose colours are looked at

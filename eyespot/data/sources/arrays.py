@@ -10,7 +10,7 @@ import numpy as np
 from eyespot.data.sources.array_values import Labelled, labelled
 from eyespot.data.sources.listing import split_named
 from eyespot.errors import DataError, unknown
-from eyespot.recipe import PicturesRecipe
+from eyespot.recipe_parts import PicturesRecipe
 from eyespot.shapes import Shaped
 
 IMAGES = frozenset({"x", "image", "images", "data", "pictures", "features"})

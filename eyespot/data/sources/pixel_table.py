@@ -9,7 +9,7 @@ import pyarrow.csv
 
 from eyespot.data.sources.array_values import Labelled, labelled
 from eyespot.errors import DataError
-from eyespot.recipe import PicturesRecipe
+from eyespot.recipe_parts import PicturesRecipe
 
 PIXEL = re.compile(r"(pixel|px|x)?_?\d+(x\d+)?", re.IGNORECASE)
 FEWEST = 16  # pixels: 4 x 4

@@ -11,7 +11,7 @@ from pathlib import Path
 from eyespot.data.dataset import Skipped
 from eyespot.data.sources.listing import Entry, Listing
 from eyespot.data.sources.table_file import TableFile
-from eyespot.recipe import PicturesRecipe
+from eyespot.recipe_parts import PicturesRecipe
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from eyespot.data.dataset import Skipped
 from eyespot.data.sources.listing import Entry, plain, split_named
 from eyespot.errors import DataError, unknown
-from eyespot.recipe import PicturesRecipe
+from eyespot.recipe_parts import PicturesRecipe
 
 FORMATS = frozenset({".csv", ".tsv", ".parquet", ".jsonl"})
 IMAGE_NAMES = ("image", "img", "picture", "file_name", "filename", "file", "path", "image_path", "filepath", "bytes")

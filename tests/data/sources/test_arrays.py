@@ -6,7 +6,7 @@ import pytest
 from eyespot.data.sources.array_values import labelled
 from eyespot.data.sources.arrays import read_arrays
 from eyespot.errors import DataError
-from eyespot.recipe import PicturesRecipe
+from eyespot.recipe_parts import PicturesRecipe
 
 IMAGES = np.arange(4 * 5 * 6, dtype=np.uint8).reshape(4, 5, 6)
 LABELS = np.array([1, 0, 1, 2])

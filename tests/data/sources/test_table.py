@@ -9,7 +9,7 @@ from PIL import Image
 
 from eyespot.data.sources.table import list_tables, tables_in
 from eyespot.errors import DataError
-from eyespot.recipe import PicturesRecipe
+from eyespot.recipe_parts import PicturesRecipe
 from tests.data.sources.test_folder import put
 
 

@@ -1,0 +1,220 @@
+"""A batch of pictures moved, shaded, erased in places and mixed, in one pass from pixels to pixels.
+
+The same as `eyespot.data.augment.augmenter.augment`, which needs some sixty operations of PyTorch for it: in a small
+network's step these cost more than the work they do.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+
+from eyespot.data.augment.changes import Changes
+from eyespot.data.augment.draws import Column
+from eyespot.data.augment.erase import AREA, SLIMMEST
+from eyespot.data.augment.warp import ENOUGH
+from eyespot.engine.kernels.cpu.numbers import COMPILED, f32
+
+# Numba takes plain numbers.
+DOWN, RIGHT, ANGLE, SIZE = int(Column.DOWN), int(Column.RIGHT), int(Column.ANGLE), int(Column.SIZE)
+MIRROR, UPEND, BRIGHTNESS, CONTRAST = (
+    int(Column.MIRROR),
+    int(Column.UPEND),
+    int(Column.BRIGHTNESS),
+    int(Column.CONTRAST),
+)
+ERASE, SHARE, ASPECT, TOP, LEFT = (
+    int(Column.ERASE),
+    int(Column.AREA),
+    int(Column.ASPECT),
+    int(Column.TOP),
+    int(Column.LEFT),
+)
+RED, WAY, ROW, COLUMN = int(Column.RED), int(Column.WAY), int(Column.ROW), int(Column.COLUMN)
+MIXUP, CUTMIX = int(Column.MIXUP), int(Column.CUTMIX)
+LEAST, MORE, SLIM = f32(AREA[0]), f32(AREA[1] - AREA[0]), f32(-math.log(SLIMMEST))
+# Places in a picture's plan: the affine map, the line for values, the erased rectangle, its colour, the background's,
+# the picture's own share, the rectangle that another one takes.
+XX, XY, X0, YX, YY, Y0, SLOPE, OFFSET, T, L, B, R = range(12)
+COLOUR, BACKGROUND, OWN, CT, CL, CB, CR, PLAN = 12, 15, 18, 19, 20, 21, 22, 23
+HALF = f32(0.5)
+
+
+def numbers_of(changes: Changes) -> np.ndarray:
+    """The changes as the kernel takes them, float32."""
+    c = changes
+    flips, mixes = (float(c.flip_horizontal), float(c.flip_vertical)), (float(c.mixup > 0), float(c.cutmix > 0))
+    amounts = (c.shift, math.radians(c.rotate), math.log1p(c.zoom), *flips, c.brightness, c.contrast, c.erase)
+    return np.array([*amounts, *mixes, float(c.moves), float(c.fill == "edge")], np.float32)
+
+
+@njit(**COMPILED)
+def augment(images: Any, draws: Any, partners: Any, numbers: Any, out: Any, shares: Any) -> None:
+    """Writes the changed pictures, and how much of each is its own.
+
+    Args:
+        images: uint8 [n, height, width, channels], of at most three channels.
+        draws: float32 [n, columns].
+        partners: int64 [n], with which a picture is mixed.
+        numbers: as of `numbers_of`.
+        out: as `images`, written.
+        shares: float32 [n], written: of the picture's own in the mixture.
+    """
+    count, height, width, channels = images.shape
+    plans = np.empty((count, PLAN), f32)
+    for n in prange(count):
+        _plan(images[n], draws[n], numbers, plans[n])
+        shares[n] = plans[n, OWN]
+    for n in prange(count):
+        ours, theirs, mate = plans[n], plans[partners[n]], partners[n]
+        pixel = np.empty(3, f32)
+        other = np.empty(3, f32)
+        for y in range(height):
+            for x in range(width):
+                kept = ours[OWN]
+                if ours[CT] >= f32(0):
+                    inside = ours[CT] <= y < ours[CB] and ours[CL] <= x < ours[CR]
+                    kept = f32(0) if inside else f32(1)
+                if kept > f32(0):
+                    _look(images[n], ours, numbers, y, x, pixel)
+                if kept < f32(1):
+                    _look(images[mate], theirs, numbers, y, x, other)
+                for k in range(channels):
+                    value = pixel[k]
+                    if kept == f32(0):
+                        value = other[k]
+                    elif kept < f32(1):
+                        value = other[k] + kept * (pixel[k] - other[k])
+                    out[n, y, x, k] = np.uint8(min(max(np.rint(value), f32(0)), f32(255)))
+
+
+@njit(inline="never")
+def _plan(image: Any, draw: Any, numbers: Any, plan: Any) -> None:
+    """What is done to one picture: where its pixels come from, line for their values, rectangles, colours."""
+    height, width, channels = image.shape
+    angle = (f32(2) * draw[ANGLE] - f32(1)) * numbers[1]
+    smaller = np.exp((f32(1) - f32(2) * draw[SIZE]) * numbers[2])
+    mirror = f32(-1) if numbers[3] > f32(0) and draw[MIRROR] < HALF else f32(1)
+    upend = f32(-1) if numbers[4] > f32(0) and draw[UPEND] < HALF else f32(1)
+    across, along = smaller * np.cos(angle), smaller * np.sin(angle)
+    middle_x, middle_y = f32(width - 1) * HALF, f32(height - 1) * HALF
+    plan[XX], plan[XY], plan[YX], plan[YY] = mirror * across, mirror * along, -upend * along, upend * across
+    right, down = numbers[0] * (f32(2) * draw[RIGHT] - f32(1)), numbers[0] * (f32(2) * draw[DOWN] - f32(1))
+    plan[X0] = middle_x + right * f32(width) - plan[XX] * middle_x - plan[XY] * middle_y
+    plan[Y0] = middle_y + down * f32(height) - plan[YX] * middle_x - plan[YY] * middle_y
+    slope = f32(1) + numbers[6] * (f32(2) * draw[CONTRAST] - f32(1))
+    mean = f32(0)
+    if numbers[6] > f32(0):
+        mean = f32(_total(image)) / f32(height * width * channels)
+    plan[SLOPE] = slope
+    plan[OFFSET] = mean * (f32(1) - slope) + f32(255) * numbers[5] * (f32(2) * draw[BRIGHTNESS] - f32(1))
+    _plan_rectangles(height, width, draw, numbers, plan)
+    for k in range(channels):
+        plan[COLOUR + k] = np.rint(draw[RED + k] * f32(255))
+        if numbers[10] > f32(0) and numbers[11] == f32(0):
+            plan[BACKGROUND + k] = f32(_border_median(image, k))
+
+
+@njit(inline="never")
+def _plan_rectangles(height: Any, width: Any, draw: Any, numbers: Any, plan: Any) -> None:
+    plan[T] = plan[L] = plan[B] = plan[R] = f32(-1)
+    if draw[ERASE] < numbers[7]:
+        side = np.sqrt((LEAST + MORE * draw[SHARE]) * f32(height * width))
+        slim = np.exp((draw[ASPECT] - HALF) * SLIM)
+        high = min(max(np.rint(side * slim), f32(1)), f32(height))
+        wide = min(max(np.rint(side / slim), f32(1)), f32(width))
+        plan[T] = np.floor(draw[TOP] * (f32(height) - high + f32(1)))
+        plan[L] = np.floor(draw[LEFT] * (f32(width) - wide + f32(1)))
+        plan[B], plan[R] = plan[T] + high, plan[L] + wide
+    plan[OWN], plan[CT] = f32(1), f32(-1)
+    cuts = numbers[9] > f32(0) and (numbers[8] == f32(0) or draw[WAY] < HALF)
+    if cuts:
+        root = np.sqrt(f32(1) - draw[CUTMIX]) * HALF
+        middle_y, middle_x = np.floor(draw[ROW] * f32(height)), np.floor(draw[COLUMN] * f32(width))
+        plan[CT] = max(np.rint(middle_y - f32(height) * root), f32(0))
+        plan[CB] = min(np.rint(middle_y + f32(height) * root), f32(height))
+        plan[CL] = max(np.rint(middle_x - f32(width) * root), f32(0))
+        plan[CR] = min(np.rint(middle_x + f32(width) * root), f32(width))
+        plan[OWN] = f32(1) - (plan[CB] - plan[CT]) * (plan[CR] - plan[CL]) / f32(height * width)
+    elif numbers[8] > f32(0):
+        plan[OWN] = draw[MIXUP]
+
+
+@njit(inline="never")
+def _total(image: Any) -> int:
+    total = 0
+    for value in image.flat:
+        total += int(value)
+    return total
+
+
+@njit(inline="never")
+def _border_median(image: Any, channel: Any) -> int:
+    """Of some of the border's pixels: the two lines across, then the two down."""
+    height, width, _ = image.shape
+    length = 2 * (height + width)
+    apart = max(1, length // ENOUGH)
+    often = np.zeros(256, np.int32)
+    for place in range(0, length, apart):
+        if place < 2 * width:
+            value = image[0 if place < width else height - 1, place % width, channel]
+        else:
+            value = image[(place - 2 * width) % height, 0 if place < 2 * width + height else width - 1, channel]
+        often[value] += 1
+    left, value = ((length + apart - 1) // apart) // 2, 0
+    while left >= often[value]:
+        left -= often[value]
+        value += 1
+    return value
+
+
+@njit(inline="always")
+def _look(image: Any, plan: Any, numbers: Any, y: Any, x: Any, pixel: Any) -> None:
+    """One pixel of a picture as it becomes, before it is mixed."""
+    channels = image.shape[2]
+    if plan[T] <= y < plan[B] and plan[L] <= x < plan[R]:
+        for k in range(channels):
+            pixel[k] = plan[COLOUR + k]
+        return
+    if numbers[10] > f32(0):
+        _sample(image, plan, numbers[11] > f32(0), y, x, pixel)
+    else:
+        for k in range(channels):
+            pixel[k] = f32(image[y, x, k])
+    if numbers[5] > f32(0) or numbers[6] > f32(0):
+        for k in range(channels):
+            pixel[k] = min(max(pixel[k] * plan[SLOPE] + plan[OFFSET], f32(0)), f32(255))
+
+
+@njit(inline="always")
+def _sample(image: Any, plan: Any, to_edge: Any, y: Any, x: Any, pixel: Any) -> None:
+    """Between the four nearest pixels of where it comes from."""
+    height, width, channels = image.shape
+    from_x = plan[XX] * f32(x) + plan[XY] * f32(y) + plan[X0]
+    from_y = plan[YX] * f32(x) + plan[YY] * f32(y) + plan[Y0]
+    if to_edge:
+        from_x = min(max(from_x, f32(0)), f32(width - 1))
+        from_y = min(max(from_y, f32(0)), f32(height - 1))
+    low_x, low_y = np.floor(from_x), np.floor(from_y)
+    part_x, part_y = from_x - low_x, from_y - low_y
+    left, top = int(low_x), int(low_y)
+    if 0 <= left < width - 1 and 0 <= top < height - 1:
+        for k in range(channels):
+            above = f32(image[top, left, k]) * (f32(1) - part_x) + f32(image[top, left + 1, k]) * part_x
+            below = f32(image[top + 1, left, k]) * (f32(1) - part_x) + f32(image[top + 1, left + 1, k]) * part_x
+            pixel[k] = above * (f32(1) - part_y) + below * part_y
+        return
+    for k in range(channels):
+        total = f32(0)
+        for down in range(2):
+            for right in range(2):
+                row, column = top + down, left + right
+                share = (part_y if down else f32(1) - part_y) * (part_x if right else f32(1) - part_x)
+                value = plan[BACKGROUND + k]
+                if 0 <= row < height and 0 <= column < width:
+                    value = f32(image[row, column, k])
+                elif to_edge:
+                    value = f32(image[min(max(row, 0), height - 1), min(max(column, 0), width - 1), k])
+                total += value * share
+        pixel[k] = total
