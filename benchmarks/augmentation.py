@@ -11,6 +11,7 @@ draws included, and the median ratio of neighbouring calls with its quartiles.
 """
 
 import argparse
+import itertools
 import time
 from collections.abc import Callable
 
@@ -18,10 +19,9 @@ import numpy as np
 import torch
 
 from eyespot.backend import keras
-from eyespot.data.augment.augmenter import augment
 from eyespot.data.augment.changes import Changes
-from eyespot.data.augment.draws import draw
 from eyespot.data.augment.policy import POLICIES
+from eyespot.engine.feed import Feed
 
 layers = keras.layers
 BATCH = 64
@@ -64,13 +64,8 @@ def by_keras(changes: Changes, labels: torch.Tensor) -> Callable[[torch.Tensor],
 
 def by_eyespot(changes: Changes, labels: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
     """As a step of a training has it, its draws included."""
-    step = iter(range(10**9))
-
-    def call(images: torch.Tensor) -> torch.Tensor:
-        draws = torch.from_numpy(draw(changes, 0, next(step), len(images)))
-        return augment(images, labels, changes, draws).images
-
-    return call
+    feed, step = Feed(0, changes), itertools.count()
+    return lambda images: feed.batch(images, labels, next(step))[0]
 
 
 def compare(changes: Changes, size: tuple[int, int, int], calls: int) -> tuple[float, float, list[float]]:

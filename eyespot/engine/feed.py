@@ -13,6 +13,7 @@ from eyespot.engine.loss import Targets
 from eyespot.shapes import Float32
 
 NOTHING = Changes()
+AHEAD = 32  # steps
 
 
 class Feed:
@@ -35,12 +36,17 @@ class Feed:
         device: torch.device | str = "cpu",
     ) -> None:
         self.seed, self.changes, self.device = seed, changes, device
+        self._ahead: dict[tuple[int, int], np.ndarray] = {}
         self._augment = _by_numba if kernels_for(torch.device(device)) == "cpu" else augment
         self.weights = None if class_weights is None else torch.tensor(class_weights, device=device)
 
     def draws(self, number: int, pictures: int) -> Tensor:
         """What the step of that number draws for so many pictures, float32 [pictures, columns], on the host."""
-        return torch.from_numpy(draw(self.changes, self.seed, number, pictures))
+        if (number, pictures) not in self._ahead:
+            # Several steps' at once: right after a step, which has filled the caches, one's take ten times as long.
+            steps = range(number, number + AHEAD)
+            self._ahead = {(step, pictures): draw(self.changes, self.seed, step, pictures) for step in steps}
+        return torch.from_numpy(self._ahead[number, pictures])
 
     def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor | Targets]:
         """Pictures and targets as they are learnt.

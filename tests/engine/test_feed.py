@@ -121,3 +121,10 @@ def test_device_steps_learn_what_host_steps_do(bars: Dataset, changes: Changes, 
     assert means == pytest.approx(others, abs=1e-5)
     for mine, its in zip(weights, their_weights, strict=True):
         np.testing.assert_allclose(mine, its, rtol=1e-4, atol=1e-6)
+
+
+def test_draws_are_those_of_the_step_whatever_came_before():
+    """Steps drawn ahead, a smaller last batch and a jump back give what the step alone would draw."""
+    used, order = Feed(2, EVERYTHING), [(0, 32), (1, 32), (2, 6), (3, 32), (40, 32), (1, 32)]
+    for number, pictures in order:
+        assert torch.equal(used.draws(number, pictures), Feed(2, EVERYTHING).draws(number, pictures))

@@ -13,6 +13,7 @@ from eyespot.data.augment.warp import warp
 from eyespot.shapes import Float32, Int64, UInt8
 
 WHITE = 255
+HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -65,5 +66,5 @@ def _shaded(pictures: Tensor, images: Tensor, changes: Changes, draws: Tensor) -
 
 
 def _as_pixels(pictures: Tensor) -> Tensor:
-    """Rounded in place; the pictures are a copy by now."""
-    return pictures.round_().clamp_(0, WHITE).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    """Rounded, halves upwards, in place: the pictures are a copy by now."""
+    return pictures.add_(HALF).clamp_(0, WHITE).to(torch.uint8).permute(0, 2, 3, 1).contiguous()

@@ -5,6 +5,7 @@ network's step these cost more than the work they do.
 """
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,10 @@ LEAST, MORE, SLIM = f32(AREA[0]), f32(AREA[1] - AREA[0]), f32(-math.log(SLIMMEST
 XX, XY, X0, YX, YY, Y0, SLOPE, OFFSET, T, L, B, R = range(12)
 COLOUR, BACKGROUND, OWN, CT, CL, CB, CR, PLAN = 12, 15, 18, 19, 20, 21, 22, 23
 HALF = f32(0.5)
+place = np.uintp  # of which Numba knows that it is not counted from the end
 
 
+@cache
 def numbers_of(changes: Changes) -> np.ndarray:
     """The changes as the kernel takes them, float32."""
     c = changes
@@ -67,26 +70,32 @@ def augment(images: Any, draws: Any, partners: Any, numbers: Any, out: Any, shar
         _plan(images[n], draws[n], numbers, plans[n])
         shares[n] = plans[n, OWN]
     for n in prange(count):
-        ours, theirs, mate = plans[n], plans[partners[n]], partners[n]
-        pixel = np.empty(3, f32)
-        other = np.empty(3, f32)
+        mate = partners[n]
+        mine, other = np.empty((2, width * channels), f32)
         for y in range(height):
-            for x in range(width):
-                kept = ours[OWN]
-                if ours[CT] >= f32(0):
-                    inside = ours[CT] <= y < ours[CB] and ours[CL] <= x < ours[CR]
-                    kept = f32(0) if inside else f32(1)
-                if kept > f32(0):
-                    _look(images[n], ours, numbers, y, x, pixel)
-                if kept < f32(1):
-                    _look(images[mate], theirs, numbers, y, x, other)
-                for k in range(channels):
-                    value = pixel[k]
-                    if kept == f32(0):
-                        value = other[k]
-                    elif kept < f32(1):
-                        value = other[k] + kept * (pixel[k] - other[k])
-                    out[n, y, x, k] = np.uint8(min(max(np.rint(value), f32(0)), f32(255)))
+            kept, first, end = _kept(plans[n], y)
+            if kept > f32(0):
+                _row(images[n], plans[n], numbers, y, mine)
+            if kept < f32(1) or end > first:
+                _row(images[mate], plans[mate], numbers, y, other)
+            if kept < f32(1):
+                for i in range(width * channels):
+                    mine[i] = other[i] + kept * (mine[i] - other[i])
+            for i in range(first * channels, end * channels):
+                mine[i] = other[i]
+            row = out[n, y].reshape(width * channels)
+            for i in range(width * channels):
+                row[i] = np.uint8(min(max(mine[i] + HALF, f32(0)), f32(255)))
+
+
+@njit(inline="always")
+def _kept(plan: Any, y: Any) -> Any:
+    """How much of a row is the picture's own, and from where to where another one's is pasted in."""
+    if plan[CT] < f32(0):
+        return plan[OWN], 0, 0
+    if plan[CT] <= y < plan[CB]:
+        return f32(1), int(plan[CL]), int(plan[CR])
+    return f32(1), 0, 0
 
 
 @njit(inline="never")
@@ -169,52 +178,67 @@ def _border_median(image: Any, channel: Any) -> int:
     return value
 
 
-@njit(inline="always")
-def _look(image: Any, plan: Any, numbers: Any, y: Any, x: Any, pixel: Any) -> None:
-    """One pixel of a picture as it becomes, before it is mixed."""
-    channels = image.shape[2]
-    if plan[T] <= y < plan[B] and plan[L] <= x < plan[R]:
-        for k in range(channels):
-            pixel[k] = plan[COLOUR + k]
-        return
+@njit(inline="never")
+def _row(image: Any, plan: Any, numbers: Any, y: Any, row: Any) -> None:
+    """One row of a picture as it becomes, before it is mixed: float32 [width * channels]."""
+    _, width, channels = image.shape
     if numbers[10] > f32(0):
-        _sample(image, plan, numbers[11] > f32(0), y, x, pixel)
+        _sample(image, plan, numbers[11] > f32(0), y, row)
     else:
-        for k in range(channels):
-            pixel[k] = f32(image[y, x, k])
+        pixels = image[y].reshape(width * channels)
+        for i in range(width * channels):
+            row[i] = f32(pixels[i])
     if numbers[5] > f32(0) or numbers[6] > f32(0):
-        for k in range(channels):
-            pixel[k] = min(max(pixel[k] * plan[SLOPE] + plan[OFFSET], f32(0)), f32(255))
+        slope, offset = plan[SLOPE], plan[OFFSET]
+        for i in range(width * channels):
+            row[i] = min(max(row[i] * slope + offset, f32(0)), f32(255))
+    if plan[T] <= y < plan[B]:
+        for x in range(int(plan[L]), int(plan[R])):
+            for k in range(channels):
+                row[x * channels + k] = plan[COLOUR + k]
 
 
 @njit(inline="always")
-def _sample(image: Any, plan: Any, to_edge: Any, y: Any, x: Any, pixel: Any) -> None:
-    """Between the four nearest pixels of where it comes from."""
+def _sample(image: Any, plan: Any, to_edge: Any, y: Any, row: Any) -> None:
+    """Between the four nearest pixels of where each comes from."""
     height, width, channels = image.shape
-    from_x = plan[XX] * f32(x) + plan[XY] * f32(y) + plan[X0]
-    from_y = plan[YX] * f32(x) + plan[YY] * f32(y) + plan[Y0]
-    if to_edge:
-        from_x = min(max(from_x, f32(0)), f32(width - 1))
-        from_y = min(max(from_y, f32(0)), f32(height - 1))
+    last_x, last_y = f32(width - 1), f32(height - 1)
+    step_x, step_y = plan[XX], plan[YX]
+    start_x, start_y = plan[XY] * f32(y) + plan[X0], plan[YY] * f32(y) + plan[Y0]
+    for x in range(width):
+        from_x, from_y = step_x * f32(x) + start_x, step_y * f32(x) + start_y
+        if to_edge:
+            from_x, from_y = min(max(from_x, f32(0)), last_x), min(max(from_y, f32(0)), last_y)
+        if f32(0) <= from_x < last_x and f32(0) <= from_y < last_y:
+            left, top = place(from_x), place(from_y)
+            part_x, part_y = from_x - f32(left), from_y - f32(top)
+            right, bottom = place(left + place(1)), place(top + place(1))
+            for k in range(channels):
+                of_top = f32(image[top, left, k])
+                of_bottom = f32(image[bottom, left, k])
+                of_top += part_x * (f32(image[top, right, k]) - of_top)
+                of_bottom += part_x * (f32(image[bottom, right, k]) - of_bottom)
+                row[x * channels + k] = of_top + part_y * (of_bottom - of_top)
+        else:
+            _sample_at_edge(image, plan, to_edge, from_x, from_y, row[x * channels : (x + 1) * channels])
+
+
+@njit(inline="never")
+def _sample_at_edge(image: Any, plan: Any, to_edge: Any, from_x: Any, from_y: Any, pixel: Any) -> None:
+    """The same where some of the four lie outside."""
+    height, width, channels = image.shape
     low_x, low_y = np.floor(from_x), np.floor(from_y)
     part_x, part_y = from_x - low_x, from_y - low_y
-    left, top = int(low_x), int(low_y)
-    if 0 <= left < width - 1 and 0 <= top < height - 1:
-        for k in range(channels):
-            above = f32(image[top, left, k]) * (f32(1) - part_x) + f32(image[top, left + 1, k]) * part_x
-            below = f32(image[top + 1, left, k]) * (f32(1) - part_x) + f32(image[top + 1, left + 1, k]) * part_x
-            pixel[k] = above * (f32(1) - part_y) + below * part_y
-        return
     for k in range(channels):
         total = f32(0)
         for down in range(2):
             for right in range(2):
-                row, column = top + down, left + right
+                line, column = int(low_y) + down, int(low_x) + right
                 share = (part_y if down else f32(1) - part_y) * (part_x if right else f32(1) - part_x)
                 value = plan[BACKGROUND + k]
-                if 0 <= row < height and 0 <= column < width:
-                    value = f32(image[row, column, k])
+                if 0 <= line < height and 0 <= column < width:
+                    value = f32(image[line, column, k])
                 elif to_edge:
-                    value = f32(image[min(max(row, 0), height - 1), min(max(column, 0), width - 1), k])
+                    value = f32(image[min(max(line, 0), height - 1), min(max(column, 0), width - 1), k])
                 total += value * share
         pixel[k] = total
