@@ -14,7 +14,7 @@ from eyespot.data.dataset import Dataset, Split
 from eyespot.data.rows import chunks
 from eyespot.shapes import Float32, Int64
 
-NEAR = 7e-4  # 1 - cosine of two descriptors: chosen on half of Fashion-MNIST's training pictures, measured on others
+NEAR = 7e-4  # 1 - cosine of two descriptors: chosen on 1,000 changed pictures, measured on others (benchmarks/audit.py)
 BLOCK = 1 << 24  # cosines at a time: 64 MB
 MOST = 20_000  # pairs listed of a kind; more are counted, as where whole classes are alike
 
