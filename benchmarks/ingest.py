@@ -1,0 +1,163 @@
+"""Reading a folder of pictures in batches of 32: eyespot's cache beside Keras's and PyTorch's ways.
+
+Two folders are made: 10,000 PNG files of 28x28 (Fashion-MNIST's test pictures), and 1,500 JPEG files of 640x480 to be
+brought to 64x64. Each peer runs in a process of its own, in an order that turns round: `eyespot.load` and shuffled
+batches from the map; `keras.utils.image_dataset_from_directory` (TensorFlow's decoders and threads); a PyTorch
+`Dataset` with Pillow behind a `DataLoader` with as many workers as there are cores. Counted is the time from an open
+process, its libraries imported, to the last batch of the first epoch, and that of a later one; the cache is empty
+before each round. All must give the same number of pictures of the same shape.
+
+    EYESPOT_DATA=… python benchmarks/ingest.py [--rounds 3] [--keras-python PYTHON]    # one that has TensorFlow
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import eyespot
+
+BATCH, EPOCHS = 32, 3
+PHOTOS, PHOTO_SIZE, PHOTO_SIDE = 1_500, (640, 480), 64
+
+EYESPOT = """
+import eyespot
+from eyespot.recipe_parts import PicturesRecipe
+def epochs():
+    started = time.perf_counter()
+    train = eyespot.load(folder, PicturesRecipe(size=(side, side), color=channels == 3, resize="squash")).train
+    for epoch in range(EPOCHS):
+        order, seen = np.random.default_rng(epoch).permutation(len(train)), 0
+        for start in range(0, len(order), BATCH):
+            batch = train.images[order[start : start + BATCH]]
+            seen += len(batch)
+        yield seen, batch.shape[1:], started
+        started = time.perf_counter()
+"""
+KERAS = """
+import keras
+def epochs():
+    started = time.perf_counter()
+    color = "rgb" if channels == 3 else "grayscale"
+    dataset = keras.utils.image_dataset_from_directory(
+        folder, batch_size=BATCH, image_size=(side, side), color_mode=color, verbose=False
+    )
+    for epoch in range(EPOCHS):
+        seen = 0
+        for images, labels in dataset:
+            seen += len(images)
+        yield seen, tuple(images.shape[1:]), started
+        started = time.perf_counter()
+"""
+TORCH = """
+import os, torch
+from pathlib import Path
+from PIL import Image
+class Folder(torch.utils.data.Dataset):
+    def __init__(self):
+        self.files = sorted(Path(folder).rglob("*.*"))
+    def __len__(self):
+        return len(self.files)
+    def __getitem__(self, row):
+        with Image.open(self.files[row]) as picture:
+            picture = picture.convert("RGB" if channels == 3 else "L")
+            if picture.size != (side, side):
+                picture = picture.resize((side, side), Image.Resampling.BILINEAR)
+            return torch.from_numpy(np.array(picture, np.uint8).reshape(side, side, channels))
+def epochs():
+    started = time.perf_counter()
+    loader = torch.utils.data.DataLoader(
+        Folder(), BATCH, shuffle=True, num_workers=os.cpu_count(), persistent_workers=True
+    )
+    for epoch in range(EPOCHS):
+        seen = 0
+        for batch in loader:
+            seen += len(batch)
+        yield seen, tuple(batch.shape[1:]), started
+        started = time.perf_counter()
+"""
+MEASURE = """
+import json, sys, time
+import numpy as np
+folder, side, channels, BATCH, EPOCHS = sys.argv[1], *map(int, sys.argv[2:6])
+{peer}
+times = []
+for seen, shape, started in epochs():
+    times.append(time.perf_counter() - started)
+print(json.dumps({{"seconds": times, "seen": seen, "shape": shape}}))
+"""
+
+
+def write_folders(root: Path) -> dict[str, tuple[Path, int, int, int]]:
+    """Both folders: where, how many pictures, and the side and channels that are wanted."""
+    test = eyespot.load("fashion-mnist").test
+    assert test is not None
+    for row in range(len(test)):
+        path = root / "png" / str(test.labels[row]) / f"{row:05d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.asarray(test.images[row])[..., 0]).save(path)
+    generator = np.random.default_rng(0)
+    for row in range(PHOTOS):
+        path = root / "jpeg" / str(row % 10) / f"{row:05d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        coarse = Image.fromarray(generator.integers(0, 256, (24, 32, 3)).astype(np.uint8))
+        coarse.resize(PHOTO_SIZE, Image.Resampling.BICUBIC).save(path, quality=90)
+    return {"png": (root / "png", len(test), 28, 1), "jpeg": (root / "jpeg", PHOTOS, PHOTO_SIDE, 3)}
+
+
+def measure(python: str, peer: str, folder: Path, side: int, channels: int) -> dict[str, Any]:
+    """What one peer's process answers."""
+    with tempfile.TemporaryDirectory() as cache:
+        settings = os.environ | {
+            "EYESPOT_CACHE": cache, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3",
+            "CUDA_VISIBLE_DEVICES": "",
+        }  # fmt: skip
+        arguments = [str(value) for value in (folder, side, channels, BATCH, EPOCHS)]
+        command = [python, "-c", MEASURE.format(peer=peer), *arguments]
+        answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=settings).stdout
+    found: dict[str, Any] = json.loads(answer.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    """Rounds over peers and folders; medians, and ratios to the best of the others."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--keras-python", default=sys.executable, help="a Python that has Keras and TensorFlow")
+    given = parser.parse_args()
+    peers = {
+        "eyespot": (sys.executable, EYESPOT),
+        "keras": (given.keras_python, KERAS),
+        "torch": (sys.executable, TORCH),
+    }
+    speeds: dict[tuple[str, str, str], list[float]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, (folder, pictures, side, channels) in write_folders(Path(temporary)).items():
+            for turn in range(given.rounds):
+                for peer in list(peers)[:: 1 if turn % 2 else -1]:
+                    python, code = peers[peer]
+                    found = measure(python, code, folder, side, channels)
+                    assert (found["seen"], tuple(found["shape"])) == (pictures, (side, side, channels)), (peer, found)
+                    first, later = found["seconds"][0], statistics.median(found["seconds"][1:])
+                    speeds.setdefault((name, "first", peer), []).append(pictures / first)
+                    speeds.setdefault((name, "later", peer), []).append(pictures / later)
+    for name in ("png", "jpeg"):
+        for epoch in ("first", "later"):
+            medians = {peer: statistics.median(speeds[name, epoch, peer]) for peer in peers}
+            best = max(speed for peer, speed in medians.items() if peer != "eyespot")
+            told = "  ".join(f"{peer} {speed:,.0f}" for peer, speed in medians.items())
+            print(
+                f"{name:5} {epoch:6} pictures/s: {told}  eyespot / best of the others: {medians['eyespot'] / best:.2f}"
+            )
+
+
+if __name__ == "__main__":
+    main()
