@@ -7,7 +7,7 @@ import numpy as np
 
 from eyespot.shapes import Int64, Shaped
 
-AT_ONCE = 1 << 26  # bytes that are copied when something is computed over all rows
+AT_ONCE = 1 << 22  # bytes of pixels at a time when something is computed over all rows; as floats some times more
 
 
 class Rows:
@@ -75,7 +75,7 @@ class Rows:
 
 
 def chunks(images: Shaped[np.ndarray, "..."] | Rows) -> Iterator[Shaped[np.ndarray, "..."]]:
-    """All rows in order, some 64 MB at a time, so that memory stays flat."""
+    """All rows in order, a few megabytes at a time, so that memory stays flat."""
     row_bytes = max(1, images.nbytes // max(1, len(images)))
     step = max(1, AT_ONCE // row_bytes)
     return (np.asarray(images[start : start + step]) for start in range(0, len(images), step))

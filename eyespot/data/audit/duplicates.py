@@ -1,8 +1,7 @@
 """The same picture twice, exactly or nearly; what matters most is where it lies in two splits."""
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations, combinations_with_replacement
 from typing import Any, Literal
@@ -15,8 +14,8 @@ from eyespot.data.rows import chunks
 from eyespot.shapes import Float32, Int64
 
 NEAR = 7e-4  # 1 - cosine of two descriptors: chosen on 1,000 changed pictures, measured on others (benchmarks/audit.py)
-BLOCK = 1 << 24  # cosines at a time: 64 MB
-MOST = 20_000  # pairs listed of a kind; more are counted, as where whole classes are alike
+BLOCK = 1 << 23  # cosines at a time: 32 MB
+MANY = 20_000  # pairs in a block, as where whole classes are alike
 
 
 @dataclass(frozen=True)
@@ -48,16 +47,14 @@ class Pair:
 def find_duplicates(dataset: Dataset, *, within: bool = True) -> list[Pair]:
     """Every pair of pictures that are the same, leaks first, exact ones before near ones.
 
-    Of pictures that are there many times, each is paired with the first. Exact ones are found by a hash of their
-    pixels, near ones by the cosine of their descriptors, all with all, in blocks.
+    Of pictures that are there many times, each is paired with the first of its split and of each other split. Exact
+    ones are found by a hash of their pixels, near ones by the cosine of their descriptors, all with all, in blocks.
 
     Args:
         within: also those in the same split, which takes the longest.
     """
-    exact = _exact(dataset.splits)
-    known = {frozenset((pair.first, pair.second)) for pair in exact}
-    near = _near(dataset.splits, within=within)
-    found = [*exact, *(pair for pair in near if frozenset((pair.first, pair.second)) not in known)]
+    identities = _identities(dataset.splits)
+    found = [*_exact(identities), *_near(dataset.splits, identities, within=within)]
     return sorted(
         (pair for pair in found if within or pair.leaks),
         key=lambda pair: (not pair.leaks, pair.kind, pair.distance, pair.second),
@@ -75,53 +72,70 @@ def _side(dataset: Dataset, name: str, row: int) -> dict[str, Any]:
     return {"split": name, "row": row, "file": file, "label": dataset.class_names[int(split.labels[row])]}
 
 
-def _exact(splits: dict[str, Split]) -> list[Pair]:
-    places: dict[bytes, list[tuple[str, int]]] = defaultdict(list)
-    for name, split in splits.items():
-        row = 0
-        for part in chunks(split.images):
-            for picture in part:
-                places[hashlib.blake2b(picture.tobytes(), digest_size=16).digest()].append((name, row))
-                row += 1
-    pairs = []
-    for same in places.values():
-        firsts = {name: next(place for place in same if place[0] == name) for name in {place[0] for place in same}}
-        within = [Pair(firsts[place[0]], place, "exact", 0.0) for place in same if place != firsts[place[0]]]
-        order = list(splits)
-        across = [
-            Pair(a, b, "exact", 0.0)
-            for a, b in combinations(same, 2)
-            if a[0] != b[0] and order.index(a[0]) < order.index(b[0])
-        ]
-        pairs += within + across
+def _identities(splits: dict[str, Split]) -> dict[str, Int64[np.ndarray, " n"]]:
+    """A number for each picture, the same where every pixel is equal."""
+    numbers: dict[bytes, int] = {}
+    return {
+        name: np.fromiter(
+            (
+                numbers.setdefault(hashlib.blake2b(picture.tobytes(), digest_size=16).digest(), len(numbers))
+                for part in chunks(split.images)
+                for picture in part
+            ),
+            np.int64,
+            len(split),
+        )
+        for name, split in splits.items()
+    }
+
+
+def _exact(identities: dict[str, Int64[np.ndarray, " n"]]) -> list[Pair]:
+    firsts = {name: _first_rows(of) for name, of in identities.items()}
+    pairs = [
+        Pair((name, firsts[name][number]), (name, row), "exact", 0.0)
+        for name, of in identities.items()
+        for row, number in enumerate(of.tolist())
+        if firsts[name][number] != row
+    ]
+    for a, b in combinations(identities, 2):
+        shared = firsts[a].keys() & firsts[b].keys()
+        rows = {(row, firsts[b][n]) for row, n in enumerate(identities[a].tolist()) if n in shared}
+        rows |= {(firsts[a][n], row) for row, n in enumerate(identities[b].tolist()) if n in shared}
+        pairs += [Pair((a, row), (b, other), "exact", 0.0) for row, other in sorted(rows)]
     return pairs
 
 
-def _near(splits: dict[str, Split], *, within: bool) -> list[Pair]:
+def _first_rows(of: Int64[np.ndarray, " n"]) -> dict[int, int]:
+    """Where each number comes first."""
+    numbers, rows = np.unique(of, return_index=True)
+    return dict(zip(numbers.tolist(), rows.tolist(), strict=True))
+
+
+def _near(splits: dict[str, Split], identities: dict[str, Int64[np.ndarray, " n"]], *, within: bool) -> Iterator[Pair]:
+    """Pairs whose pixels are not equal."""
     described = {name: describe(split.images) for name, split in splits.items()}
-    return [
-        Pair((a, row), (b, other), "near", distance)
-        for a, b in combinations_with_replacement(splits, 2)
-        if within or a != b
-        for row, other, distance in _close(described[a], described[b], same=a == b)
-    ]
+    for a, b in combinations_with_replacement(splits, 2):
+        if a == b and not within:
+            continue
+        for row, other, distance in _close(described[a], described[b], same=a == b):
+            if identities[a][row] != identities[b][other]:
+                yield Pair((a, row), (b, other), "near", distance)
 
 
 def _close(
     a: Float32[np.ndarray, "n d"], b: Float32[np.ndarray, "m d"], *, same: bool
-) -> Sequence[tuple[int, int, float]]:
-    """Rows of both, and their distance, where that is small; the nearest of `a` first."""
-    found: list[tuple[int, int, float]] = []
+) -> Iterator[tuple[int, int, float]]:
+    """Rows of both that lie near, and how far apart; where very many do, of each row of `a` its nearest alone."""
     step = max(1, BLOCK // max(1, len(b)))
     for start in range(0, len(a), step):
         cosines = a[start : start + step] @ b.T
-        rows, others = np.nonzero(cosines >= 1 - NEAR)
+        if same:  # each pair once, and no picture with itself
+            cosines[np.tril_indices(len(cosines), k=start, m=len(b))] = -1
+        near = cosines >= 1 - NEAR
+        if np.count_nonzero(near) > MANY:
+            rows = np.flatnonzero(near.any(axis=1))
+            others = cosines[rows].argmax(axis=1)
+        else:
+            rows, others = np.nonzero(near)
         distances = np.maximum(0, 1 - cosines[rows, others])
-        found += [
-            (int(row) + start, int(other), float(distance))
-            for row, other, distance in zip(rows, others, distances, strict=True)
-            if not same or row + start < other
-        ]
-        if len(found) > MOST:
-            break
-    return sorted(found, key=lambda pair: pair[2])[:MOST]
+        yield from zip((rows + start).tolist(), others.tolist(), distances.tolist(), strict=True)

@@ -119,3 +119,20 @@ def test_pairs_are_told_with_files_and_classes():
             {"split": "test", "row": 0, "file": "t/z.png", "label": "a"},
         ],
     }
+
+
+def test_thousands_of_equal_pictures_are_listed_once_each():
+    """A set that is mostly one picture takes no more pairs than there are pictures in each place."""
+    train, test = np.tile(blobs(1, 1), (3000, 1, 1, 1)), np.tile(blobs(1, 1), (1000, 1, 1, 1))
+    pairs = find_duplicates(dataset(train, test))
+    assert {pair.kind for pair in pairs} == {"exact"}
+    assert len(pairs) == 2999 + 999 + 3000 + 999
+    assert len(leaking_rows(pairs)) == 3000
+
+
+def test_thousands_of_alike_pictures_are_listed_too():
+    """Where all are near one another, each is listed with its nearest."""
+    train = np.tile(blobs(1, 1), (400, 1, 1, 1))
+    train[np.arange(400), np.arange(400) // 28, np.arange(400) % 28] += 1
+    pairs = find_duplicates(dataset(train[:200], train[200:]), within=False)
+    assert leaking_rows(pairs).tolist() == list(range(200))
