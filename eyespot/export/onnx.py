@@ -29,8 +29,8 @@ def write_onnx(
     """Writes a Keras classifier as ONNX and proves that both give the same probabilities.
 
     Outputs `logits` and `probabilities` = softmax(logits / temperature); the temperature is an initialiser of that
-    name, 1 until calibrated. Layers this package knows become one or two nodes each; a model with any other is traced
-    by Keras's own exporter.
+    name, 1 until calibrated. Where a dense layer comes last, what it takes is the output `features`. Layers this
+    package knows become one or two nodes each; a model with any other is traced by Keras's own exporter.
 
     Args:
         sample: pictures to compare on.
@@ -68,12 +68,13 @@ def _own_graph(model: keras.Model) -> onnx.GraphProto:
     for call in graph.calls:
         write_layer(writer, call)
     writer.probabilities(writer.logits(graph.output))
+    features = writer.features()
     _, *size = graph.input.shape
     return helper.make_graph(
         writer.nodes,
         "eyespot",
         [helper.make_tensor_value_info(pixels, TensorProto.UINT8, ["n", *size])],
-        outputs(model),
+        [*outputs(model), *features],
         writer.initializers,
     )
 

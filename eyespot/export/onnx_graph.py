@@ -76,6 +76,18 @@ class GraphWriter:
         del self.nodes[-1]
         return self.node("Identity", [last.input[0]], outputs=["logits"])[0]
 
+    def features(self) -> list[onnx.ValueInfoProto]:
+        """Names what the last dense layer takes `features`, and declares it; nothing where no such layer ends it."""
+        made = {name: node for node in self.nodes for name in node.output}
+        node = made["logits"]
+        while node.op_type in {"Identity", "Add"} and node.input[0] in made:
+            node = made[node.input[0]]
+        kernels = [tensor for tensor in self.initializers if node.op_type == "MatMul" and tensor.name == node.input[1]]
+        if not kernels or len(kernels[0].dims) != 2:  # noqa: PLR2004 - a matrix
+            return []
+        self.node("Identity", [node.input[0]], outputs=["features"])
+        return [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", kernels[0].dims[0]])]
+
     def probabilities(self, logits: str) -> None:
         """Softmax of the logits over the temperature."""
         (scaled,) = self.node("Div", [logits, self.constant("temperature", np.float32(1))])

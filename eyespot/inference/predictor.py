@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,8 @@ from eyespot.data.picture import read_picture
 from eyespot.data.rows import Rows
 from eyespot.errors import ModelError, PictureError
 from eyespot.inference.onnx_file import read_onnx
-from eyespot.shapes import Float32, UInt8
+from eyespot.inference.rejection import DEFAULT_RATE, NONE_OF_THESE, REJECTION_KEY, Rejection
+from eyespot.shapes import Float32, Float64, UInt8
 
 METADATA_KEY = "eyespot"
 BATCH = 256
@@ -26,20 +28,32 @@ class Prediction:
 
     Attributes:
         file: as it was given.
-        label: the most probable class.
-        probability: of that class.
+        label: the most probable class; "none of these" where the picture is rejected.
+        probability: of the most probable class.
         top: the most probable classes, best first, as (label, probability).
+        strangeness: how unlike anything the model has seen it is; None unless that was asked for.
+        threshold: the strangeness above which it is rejected; None likewise.
     """
 
     file: str
     label: str
     probability: float
     top: tuple[tuple[str, float], ...]
+    strangeness: float | None = None
+    threshold: float | None = None
+
+    @property
+    def rejected(self) -> bool:
+        """Whether it was asked for, and found to be none of the classes."""
+        return self.strangeness is not None and self.threshold is not None and self.strangeness > self.threshold
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         top = [{"label": label, "probability": probability} for label, probability in self.top]
-        return {"file": self.file, "label": self.label, "probability": self.probability, "top": top}
+        told = {"file": self.file, "label": self.label, "probability": self.probability, "top": top}
+        if self.strangeness is None:
+            return told
+        return told | {"rejected": self.rejected, "strangeness": self.strangeness, "threshold": self.threshold}
 
 
 class Predictor:
@@ -94,6 +108,7 @@ class Predictor:
         pictures: Sequence[Path | tuple[str, bytes]],
         top: int = 5,
         on_error: Callable[[PictureError], None] | None = None,
+        reject: bool | float = False,
     ) -> list[Prediction]:
         """Reads pictures and says what they show, a batch at a time.
 
@@ -101,17 +116,79 @@ class Predictor:
             pictures: files, or names with a file's content.
             top: how many classes to name.
             on_error: told of each picture that cannot be read, which is then left out; None: the first one raises.
+            reject: answer "none of these" for a picture that is unlike anything the model has seen: True, or the share
+                of the validation pictures that would be rejected (True is 0.01). False: always name a class.
 
         Raises:
             PictureError: one of them cannot be read, and there is no `on_error`.
+            ModelError: it is to reject, and the model carries nothing to go by.
+            RecipeError: `reject` does not lie between 0 and 1.
         """
-        predictions = []
+        threshold = None if reject is False else self.rejection.threshold(DEFAULT_RATE if reject is True else reject)
+        predictions: list[Prediction] = []
         for start in range(0, len(pictures), BATCH):
             read = list(self._read(pictures[start : start + BATCH], on_error))
             if read:
-                rows = self.probabilities(np.stack([image for _, image in read]))
-                predictions += [self._prediction(name, row, top) for (name, _), row in zip(read, rows, strict=True)]
+                images = np.stack([image for _, image in read])
+                rows = self.probabilities(images)
+                named = [self._prediction(name, row, top) for (name, _), row in zip(read, rows, strict=True)]
+                predictions += named if threshold is None else self._rejecting(named, images, threshold)
         return predictions
+
+    @cached_property
+    def rejection(self) -> Rejection:
+        """What tells pictures that are none of the classes.
+
+        Raises:
+            ModelError: the model carries none, or a damaged one.
+        """
+        written = self._session.get_modelmeta().custom_metadata_map.get(REJECTION_KEY)
+        if written is None:
+            raise ModelError(
+                f"{self._path} cannot tell pictures that are none of its classes: it was written without what that "
+                "takes, as before eyespot could do so; train it again."
+            )
+        try:
+            return Rejection.read(written, self.input_shape)
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            raise ModelError(f"{self._path} has damaged metadata ({error}).") from None
+
+    def strangeness(self, images: UInt8[np.ndarray, "n height width channels"] | Rows) -> Float64[np.ndarray, " n"]:
+        """How unlike anything the model has seen each picture is; `rejection.threshold()` is the limit.
+
+        Raises:
+            ModelError: as of `probabilities`, or the model carries nothing to go by.
+        """
+        parts = (np.asarray(images[start : start + BATCH]) for start in range(0, len(images), BATCH))
+        return np.concatenate([self._strangeness(part) for part in parts])
+
+    def features(self, images: UInt8[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n d"]:
+        """What the last layer decides by; of a model that does not tell, its logits.
+
+        Raises:
+            ModelError: the model cannot be run on these pictures.
+        """
+        told = {output.name for output in self._session.get_outputs()}
+        try:
+            (rows,) = self._session.run(["features" if "features" in told else "logits"], {self._input: images})
+        except Exception as error:  # noqa: BLE001 - as below: the graph is no good, or the pictures do not fit
+            raise ModelError(f"{self._path} cannot be run: {_reason(error)}.") from None
+        if rows.ndim != 2 or len(rows) != len(images) or rows.dtype != np.float32 or not np.isfinite(rows).all():  # noqa: PLR2004
+            raise ModelError(f"{self._path} gives no features: it is damaged or has diverged.")
+        return cast("np.ndarray", rows)
+
+    def _strangeness(self, images: UInt8[np.ndarray, "n height width channels"]) -> Float64[np.ndarray, " n"]:
+        features = self.features(images)
+        if features.shape[1] != self.rejection.features.means.shape[1]:
+            raise ModelError(f"{self._path} has damaged metadata (features of another length than it gives).")
+        return self.rejection.strangeness(images, features)
+
+    def _rejecting(
+        self, named: list[Prediction], images: UInt8[np.ndarray, "n height width channels"], threshold: float
+    ) -> Iterator[Prediction]:
+        for prediction, strangeness in zip(named, self._strangeness(images), strict=True):
+            told = replace(prediction, strangeness=float(strangeness), threshold=threshold)
+            yield replace(told, label=NONE_OF_THESE) if told.rejected else told
 
     def _probabilities(self, images: UInt8[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n classes"]:
         try:

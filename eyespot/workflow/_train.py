@@ -34,6 +34,7 @@ from eyespot.training.state import TrainingState
 from eyespot.workflow._judge import judge
 from eyespot.workflow._prepare import Prepared, prepare
 from eyespot.workflow._recipe import names_recipe
+from eyespot.workflow._rejection import learn_to_reject
 from eyespot.workflow._resume import AUTO, check_is_the_same, open_earlier, record, unfinished_run
 
 ONNX_PROOF_PICTURES = 64
@@ -198,6 +199,7 @@ def _fit(
         model.save_weights(path)
     sample = dataset.train.images[:ONNX_PROOF_PICTURES]
     write_onnx(model, run.path / "model.onnx", dataset.class_names, sample)
+    learn_to_reject(run.path / "model.onnx", dataset, training.seed, out)
     return outcome, interrupted.signal
 
 

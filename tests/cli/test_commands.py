@@ -222,6 +222,22 @@ def test_predict_csv_and_table(eyespot: Command, run: Run, pictures: Path):
     assert rows[0]["label"] in table
 
 
+def test_predict_rejects_what_it_does_not_know(eyespot: Command, run: Run, bars: Dataset, tmp_path: Path):
+    """With --reject, JSON, CSV and table say of noise that it is none of these, and why; of a bar what it is."""
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "noise.png")
+    Image.fromarray(bars.train.images[0][..., 0]).save(tmp_path / "bar.png")
+    bar, noise = json.loads(eyespot("predict", run.path, tmp_path, "--reject-rate", 0.1, "--json").out)
+    assert (noise["label"], noise["rejected"], bar["rejected"]) == ("none of these", True, False)
+    assert noise["strangeness"] > noise["threshold"] > bar["strangeness"]
+    rows = list(csv.DictReader(io.StringIO(eyespot("predict", run.path, tmp_path, "--reject", "--csv").out)))
+    assert [(row["label"], row["rejected"]) for row in rows] == [(bar["label"], "false"), ("none of these", "true")]
+    table = eyespot("predict", run.path, tmp_path, "--reject").out
+    assert "none of these" in table
+    assert rows[1]["strangeness"] in table
+    assert eyespot("predict", run.path, tmp_path, "--reject-rate", 3).code == 1
+
+
 def test_predict_from_standard_input(eyespot: Command, run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch):
     """`-` reads one picture's bytes."""
     stream = io.TextIOWrapper(io.BytesIO((pictures / "a.png").read_bytes()))

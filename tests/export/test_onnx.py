@@ -8,6 +8,7 @@ import pytest
 
 from eyespot.backend import keras
 from eyespot.errors import ModelError
+from eyespot.export.metadata import add_metadata
 from eyespot.export.onnx import write_onnx
 from eyespot.inference.predictor import Predictor
 from eyespot.models.architectures import ARCHITECTURES, build
@@ -181,3 +182,48 @@ def test_the_file_carries_names_size_and_temperature(tmp_path: Path):
     logits, found = session.run(["logits", "probabilities"], {"pixels": PIXELS})
     scaled = np.exp(logits / 2.5)
     assert found == pytest.approx(scaled / scaled.sum(axis=1, keepdims=True), abs=1e-6)
+
+
+def test_features_are_what_the_last_dense_layer_takes(tmp_path: Path):
+    """The output `features`, times that layer's kernel, plus its bias, gives the logits."""
+    model = network([layers.Conv2D(4, 3)], [layers.Dense(7, activation="relu"), layers.Dense(3, activation="softmax")])
+    write_onnx(model, tmp_path / "model.onnx", NAMES, PIXELS)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    features, logits = session.run(["features", "logits"], {"pixels": PIXELS})
+    kernel, bias = (keras.ops.convert_to_numpy(weight) for weight in model.layers[-1].weights)
+    assert features.shape == (5, 7)
+    assert features @ kernel + bias == pytest.approx(logits, abs=1e-4)
+    assert (Predictor(tmp_path / "model.onnx").features(PIXELS) == features).all()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        [layers.Dense(4), layers.LayerNormalization(), layers.Reshape((2, 2)), layers.Flatten(), layers.Softmax()],
+        [layers.Dense(4), layers.UnitNormalization(), layers.Softmax()],
+    ],
+    ids=["no dense layer last", "written by Keras"],
+)
+def test_without_features_the_logits_stand_for_them(end: list[keras.Layer], tmp_path: Path):
+    """A model that does not end in a dense layer, or is written by Keras's exporter, has logits at least."""
+    model = network([layers.Conv2D(4, 3)], end)
+    write_onnx(model, tmp_path / "model.onnx", (*NAMES, "dog"), PIXELS)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    assert [output.name for output in session.get_outputs()] == ["logits", "probabilities"]
+    (logits,) = session.run(["logits"], {"pixels": PIXELS})
+    assert (Predictor(tmp_path / "model.onnx").features(PIXELS) == logits).all()
+
+
+def test_metadata_is_added_to_a_model_that_is_there(tmp_path: Path):
+    """A key is written or replaced; graph, class names and other keys stay as they were."""
+    path = tmp_path / "model.onnx"
+    write_onnx(network([]), path, NAMES, PIXELS)
+    before = onnx.load(path)
+    for text in ("one", "two"):
+        add_metadata(path, "mine", text)
+    after = onnx.load(path)
+    assert {p.key: p.value for p in after.metadata_props} == {p.key: p.value for p in before.metadata_props} | {
+        "mine": "two"
+    }
+    assert after.graph == before.graph
+    assert Predictor(path).class_names == NAMES
