@@ -30,10 +30,27 @@ def read_picture(
     Raises:
         PictureError: it is missing, not a picture, truncated, or larger than MAX_PIXELS.
     """
-    name = where or str(source if isinstance(source, Path) else "the picture")
     height, width, channels = input_shape
+    picture = open_picture(source, where, grey=channels == 1)
+    if picture.size != (width, height):
+        picture = picture.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return np.asarray(picture, np.uint8).reshape(height, width, channels)
+
+
+def open_picture(source: Path | bytes, where: str | None = None, *, grey: bool) -> Image.Image:
+    """Opens any picture Pillow knows, at its own size: upright, without transparency, 8-bit grey or RGB.
+
+    Args:
+        source: a file, or a file's content.
+        where: what to call it in an error; by default the path.
+        grey: grey, not RGB.
+
+    Raises:
+        PictureError: it is missing, not a picture, truncated, or larger than MAX_PIXELS.
+    """
+    name = where or str(source if isinstance(source, Path) else "the picture")
     try:
-        picture = _decode(source if isinstance(source, Path) else io.BytesIO(source), name, channels)
+        return _decode(source if isinstance(source, Path) else io.BytesIO(source), name, "L" if grey else "RGB")
     except FileNotFoundError:
         raise PictureError(f"There is no file {name}.") from None
     except IsADirectoryError:
@@ -48,9 +65,6 @@ def read_picture(
         raise
     except Exception as error:  # noqa: BLE001 - Pillow's decoders raise any type for a file that contradicts itself
         raise PictureError(f"{name} is truncated or damaged ({error}).") from None
-    if picture.size != (width, height):
-        picture = picture.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return np.asarray(picture, np.uint8).reshape(height, width, channels)
 
 
 def find_pictures(path: Path) -> list[Path]:
@@ -74,8 +88,8 @@ def find_pictures(path: Path) -> list[Path]:
     return found
 
 
-def _decode(source: Path | io.BytesIO, name: str, channels: int) -> Image.Image:
-    """The picture upright, in 8-bit grey or RGB."""
+def _decode(source: Path | io.BytesIO, name: str, mode: str) -> Image.Image:
+    """The picture upright, in 8-bit grey (L) or RGB."""
     with warnings.catch_warnings():
         # Pillow warns of sizes (our own limit is stricter) and of damage it can read around (the rest raises).
         warnings.simplefilter("ignore")
@@ -84,7 +98,7 @@ def _decode(source: Path | io.BytesIO, name: str, channels: int) -> Image.Image:
                 raise PictureError(f"{name} is {opened.format}, which is not read: save it as PNG or JPEG first.")
             if opened.width * opened.height > MAX_PIXELS:
                 raise PictureError(_too_large(name, opened.width * opened.height))
-            return _plain(ImageOps.exif_transpose(opened), "L" if channels == 1 else "RGB")
+            return _plain(ImageOps.exif_transpose(opened), mode)
 
 
 def _too_large(name: str, pixels: int | None = None) -> str:

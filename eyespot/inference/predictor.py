@@ -1,7 +1,7 @@
 """Predictor: a `model.onnx`, its class names and its preprocessing, ready to read pictures."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -9,12 +9,14 @@ from typing import Any, cast
 import numpy as np
 import onnxruntime
 
-from eyespot.data.picture import read_picture
+from eyespot.data.photograph.appearance import Appearance
 from eyespot.errors import ModelError, PictureError
 from eyespot.inference.onnx_file import read_onnx
+from eyespot.inference.pictures import PictureReader, ReadPicture, Steps
 from eyespot.shapes import Float32, UInt8
 
 METADATA_KEY = "eyespot"
+APPEARANCE_KEY = "appearance"
 BATCH = 256
 FATAL = 4  # ONNX Runtime's highest level of logging
 
@@ -28,17 +30,23 @@ class Prediction:
         label: the most probable class.
         probability: of that class.
         top: the most probable classes, best first, as (label, probability).
+        box: where on the picture the object is, (left, top, right, bottom) in its pixels; None: the whole picture.
+        note: what a user should know of how the picture was read; None if all is as usual.
     """
 
     file: str
     label: str
     probability: float
     top: tuple[tuple[str, float], ...]
+    box: tuple[int, int, int, int] | None = None
+    note: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         top = [{"label": label, "probability": probability} for label, probability in self.top]
-        return {"file": self.file, "label": self.label, "probability": self.probability, "top": top}
+        told = {"file": self.file, "label": self.label, "probability": self.probability, "top": top}
+        extra = {"box": list(self.box) if self.box else None, "note": self.note}
+        return told | {name: value for name, value in extra.items() if value is not None}
 
 
 class Predictor:
@@ -47,6 +55,7 @@ class Predictor:
     Attributes:
         class_names: one an output.
         input_shape: (height, width, channels) of its pictures.
+        appearance: what its training pictures look like; None where the file does not say.
 
     Raises:
         ModelError: the file is missing, damaged, or was not written by eyespot.
@@ -65,10 +74,11 @@ class Predictor:
             raise ModelError(f"{path} was not written by eyespot: it carries no class names.")
         try:
             metadata = json.loads(written)
-            size = metadata["input"]
+            size, looks = metadata["input"], metadata.get(APPEARANCE_KEY)
             self.class_names: tuple[str, ...] = tuple(str(name) for name in metadata["class_names"])
             self.input_shape: tuple[int, int, int] = (int(size["height"]), int(size["width"]), int(size["channels"]))
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            self.appearance = None if looks is None else Appearance.from_dict(looks)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ModelError(f"{path} has damaged metadata ({error}).") from None
         self._path, self._input = path, inputs[0][0] if inputs else ""
         if [(kind, tuple(shape[1:])) for _, kind, shape in inputs] != [("tensor(uint8)", self.input_shape)]:
@@ -91,23 +101,34 @@ class Predictor:
         pictures: Sequence[Path | tuple[str, bytes]],
         top: int = 5,
         on_error: Callable[[PictureError], None] | None = None,
+        *,
+        as_is: bool = False,
+        each: bool = False,
+        on_steps: Callable[[str, Steps], None] | None = None,
     ) -> list[Prediction]:
         """Reads pictures and says what they show, a batch at a time.
+
+        Where the training pictures show one object each on a plain background, a picture is first brought to their
+        looks (`eyespot.data.photograph`); one that has them is left as it is.
 
         Args:
             pictures: files, or names with a file's content.
             top: how many classes to name.
             on_error: told of each picture that cannot be read, which is then left out; None: the first one raises.
+            as_is: only resize pictures.
+            each: every object on a picture gets a prediction, in reading order, not only the most prominent one.
+            on_steps: told of each picture's name and what it looked like after each step.
 
         Raises:
             PictureError: one of them cannot be read, and there is no `on_error`.
         """
+        reader = PictureReader(self.input_shape, None if as_is else self.appearance, each=each)
         predictions = []
         for start in range(0, len(pictures), BATCH):
-            read = list(self._read(pictures[start : start + BATCH], on_error))
+            read = list(reader.read(pictures[start : start + BATCH], on_error, on_steps))
             if read:
-                rows = self.probabilities(np.stack([image for _, image in read]))
-                predictions += [self._prediction(name, row, top) for (name, _), row in zip(read, rows, strict=True)]
+                rows = self.probabilities(np.stack([one.image for one in read]))
+                predictions += [self._prediction(one, row, top) for one, row in zip(read, rows, strict=True)]
         return predictions
 
     def _probabilities(self, images: UInt8[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n classes"]:
@@ -122,22 +143,10 @@ class Predictor:
             )
         return cast("np.ndarray", rows)
 
-    def _read(
-        self, batch: Iterable[Path | tuple[str, bytes]], on_error: Callable[[PictureError], None] | None
-    ) -> Iterator[tuple[str, UInt8[np.ndarray, "height width channels"]]]:
-        for picture in batch:
-            name, source = (str(picture), picture) if isinstance(picture, Path) else picture
-            try:
-                yield name, read_picture(source, self.input_shape, name)
-            except PictureError as error:
-                if on_error is None:
-                    raise
-                on_error(error)
-
-    def _prediction(self, name: str, row: Float32[np.ndarray, " classes"], top: int) -> Prediction:
+    def _prediction(self, read: ReadPicture, row: Float32[np.ndarray, " classes"], top: int) -> Prediction:
         order = np.argsort(-row, kind="stable")[: max(1, top)]
         best = tuple((self.class_names[index], float(row[index])) for index in order)
-        return Prediction(name, best[0][0], best[0][1], best)
+        return Prediction(read.name, best[0][0], best[0][1], best, read.box, read.note)
 
 
 def _session(path: Path) -> onnxruntime.InferenceSession:

@@ -9,7 +9,10 @@ from eyespot.errors import PictureError
 from eyespot.run import Run, open_run
 
 if TYPE_CHECKING:
+    from eyespot.inference.pictures import Steps
     from eyespot.inference.predictor import Prediction
+
+STEPS_FOLDER = "predictions"
 
 
 def predict(
@@ -17,20 +20,32 @@ def predict(
     pictures: str | Path | bytes | Sequence[str | Path | bytes],
     top: int = 5,
     on_error: Callable[[PictureError], None] | None = None,
+    *,
+    as_is: bool = False,
+    each: bool = False,
+    show: Callable[[Path], None] | None = None,
 ) -> "list[Prediction]":
     """Says what pictures show, with the run's ONNX model; imports neither Keras nor PyTorch.
+
+    A photograph is first brought to the looks of the training pictures, where those show one object each on a plain
+    background: light made even, ruled lines taken out, the object found, scaled and centred. A picture that looks like
+    the training pictures already is left as it is.
 
     Args:
         run: a run, or its directory.
         pictures: one or several: a file, a folder (every picture below it, in order), or a picture's bytes.
         top: how many classes to name.
         on_error: told of each picture that cannot be read, which is then left out; None: the first one raises.
+        as_is: only resize pictures.
+        each: every object on a picture gets a prediction, in reading order, not only the most prominent one.
+        show: have the steps of each picture drawn into the run's `predictions/`, and be told of each file.
 
     Raises:
         RunError: the run is missing or half there.
         PictureError: a picture cannot be read, or a folder holds none.
     """
-    predictor = (run if isinstance(run, Run) else open_run(run)).predictor()
+    opened = run if isinstance(run, Run) else open_run(run)
+    predictor = opened.predictor()
     items: list[Path | tuple[str, bytes]] = []
     for picture in [pictures] if isinstance(pictures, str | Path | bytes) else pictures:
         if isinstance(picture, bytes):
@@ -42,4 +57,22 @@ def predict(
             if on_error is None:
                 raise
             on_error(error)
-    return predictor.predict(items, top, on_error)
+    drawn = _drawing(opened, show) if show else None
+    return predictor.predict(items, top, on_error, as_is=as_is, each=each, on_steps=drawn)
+
+
+def _drawing(run: Run, show: Callable[[Path], None]) -> "Callable[[str, Steps], None]":
+    """Draws a picture's steps under a name that is free."""
+    from eyespot.reporting.photograph import steps_figure
+    from eyespot.reporting.style import save
+
+    def draw(name: str, steps: "Steps") -> None:
+        stem = Path(name).stem if name != "-" else "standard-input"
+        folder = run.path / STEPS_FOLDER
+        path, number = folder / f"{stem}-steps.png", 1
+        while path.exists():
+            number += 1
+            path = folder / f"{stem}-steps-{number}.png"
+        show(save(steps_figure(name, steps), path))
+
+    return draw

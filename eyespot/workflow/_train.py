@@ -10,12 +10,14 @@ from rich.console import Console
 
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset, shape_text
+from eyespot.data.photograph.measure import measure_appearance
 from eyespot.engine.kernels.cpu import are_compiled
 from eyespot.engine.precision import dtype_for
 from eyespot.errors import DivergedError, ModelError
 from eyespot.evaluation.metrics import Evaluation
 from eyespot.export.onnx import write_onnx
 from eyespot.files import replacing
+from eyespot.inference.predictor import APPEARANCE_KEY
 from eyespot.models.own import layers_of_their_own, takes_raw_pixels
 from eyespot.output import Output
 from eyespot.recipe import Recipe, TrainingRecipe
@@ -197,7 +199,9 @@ def _fit(
     with replacing(run.path / "weights.weights.h5") as path:
         model.save_weights(path)
     sample = dataset.train.images[:ONNX_PROOF_PICTURES]
-    write_onnx(model, run.path / "model.onnx", dataset.class_names, sample)
+    appearance = measure_appearance(dataset.train.images).to_dict()
+    run.write_json("appearance.json", appearance)
+    write_onnx(model, run.path / "model.onnx", dataset.class_names, sample, {APPEARANCE_KEY: appearance})
     return outcome, interrupted.signal
 
 

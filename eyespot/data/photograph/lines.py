@@ -1,0 +1,112 @@
+"""Ruled and squared paper: its lines are found by their length, taken out, and the strokes they cross repaired."""
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from eyespot.data.photograph.sizes import resized
+from eyespot.shapes import Bool, Float32
+
+
+SLOPES = np.tan(np.radians(np.arange(-15, 15.1, 1.5)))
+REACH = 0.012  # share of the long side: a line is darker than what lies so far to both sides of it
+FAINTEST = 0.02  # of a line, beside its sides
+NOISE = 2.5  # standard deviations
+LENGTH = 0.3  # share of the side along it that a line covers at least
+COVERED = 0.62  # of that length
+ALIKE = 3  # so many parallel lines make a pattern
+AT_FRAME = 0.04  # share of a side: a line alone must reach that close to the frame
+STRONGER = 1.7  # a pixel so many times as dark as the line it lies on is a stroke's
+
+
+def without_lines(
+    ink: Float32[np.ndarray, "height width"], noise: float
+) -> tuple[Float32[np.ndarray, "height width"], Bool[np.ndarray, "height width"]]:
+    """Takes out long, thin, straight lines up to 15 degrees from level and from upright.
+
+    Args:
+        ink: how strongly each pixel differs from its background, 0 to 1.
+        noise: its standard deviation.
+
+    Returns:
+        The ink without them, and where they were.
+    """
+    level = _lines(ink, noise)
+    cleaned = _erased(ink, level)
+    upright = _lines(np.ascontiguousarray(cleaned.T), noise)
+    cleaned = np.ascontiguousarray(_erased(np.ascontiguousarray(cleaned.T), upright).T)
+    return cleaned, level | upright.T
+
+
+def _lines(ink: Float32[np.ndarray, "height width"], noise: float) -> Bool[np.ndarray, "height width"]:
+    """Where level lines are: found at half size, where they are a pixel or two wide."""
+    height, width = ink.shape
+    half = resized(ink, (-(-width // 2), -(-height // 2)), Image.Resampling.BOX)
+    ridge = _ridges(half, max(FAINTEST, NOISE * noise / 2))
+    tolerant = ndimage.maximum_filter1d(ridge.astype(np.float32), 3, axis=0, mode="constant")
+    length = max(9, round(LENGTH * half.shape[1]))
+    found = np.zeros(half.shape, bool)
+    for slope in SLOPES:
+        found |= _runs(tolerant, float(slope), length)
+    lines = _patterns(found & (tolerant > 0))
+    thick = ndimage.maximum_filter1d(lines.astype(np.uint8), 3, axis=0)
+    return np.repeat(np.repeat(thick, 2, axis=0), 2, axis=1)[:height, :width].astype(bool)
+
+
+def _ridges(ink: Float32[np.ndarray, "height width"], least: float) -> Bool[np.ndarray, "height width"]:
+    """Pixels that are darker than what lies above and below."""
+    reach = max(2, round(REACH * max(ink.shape)))
+    padded = np.pad(ink, ((reach, reach), (0, 0)), mode="edge")
+    sides = np.maximum(padded[: -2 * reach], padded[2 * reach :])
+    return ink - sides > least
+
+
+def _runs(ridge: Float32[np.ndarray, "height width"], slope: float, length: int) -> Bool[np.ndarray, "height width"]:
+    """Pixels in the middle of a run along a slope that is mostly ridge."""
+    height, width = ridge.shape
+    shift = np.round(slope * (np.arange(width) - width / 2)).astype(np.intp)
+    rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
+    there = rows + shift
+    inside = (there >= 0) & (there < height)
+    sheared = np.where(inside, ridge[np.clip(there, 0, height - 1), columns], 0).astype(np.float32)
+    covered = ndimage.uniform_filter1d(sheared, length, axis=1, mode="nearest") >= COVERED
+    along = ndimage.maximum_filter1d(covered.astype(np.uint8), length, axis=1, mode="constant") > 0
+    back = rows - shift
+    return np.asarray(along[np.clip(back, 0, height - 1), columns] & (back >= 0) & (back < height), bool)
+
+
+def _patterns(found: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
+    """Those of the runs that are lines of the paper: several alike, or reaching the frame; a digit's stroke is alone."""
+    joined = ndimage.maximum_filter1d(found.astype(np.uint8), 9, axis=1)
+    labels, count = ndimage.label(joined, np.ones((3, 3)))
+    if not count:
+        return found
+    width = found.shape[1]
+    long, at_frame = [], []
+    for index, (_, columns) in enumerate(ndimage.find_objects(labels), start=1):
+        if columns.stop - columns.start >= LENGTH * width:
+            long.append(index)
+            if columns.start <= AT_FRAME * width or columns.stop >= (1 - AT_FRAME) * width:
+                at_frame.append(index)
+    return found & np.isin(labels, long if len(long) >= ALIKE else at_frame)
+
+
+def _erased(
+    ink: Float32[np.ndarray, "height width"], lines: Bool[np.ndarray, "height width"]
+) -> Float32[np.ndarray, "height width"]:
+    """Without level lines: what is much darker stays, and the gap they leave is bridged between above and below."""
+    if not lines.any():
+        return ink
+    usual = float(np.median(ink[lines]))
+    drawn = ~lines | (ink > STRONGER * usual)
+    kept = np.where(drawn, ink, 0).astype(np.float32)
+    thickest = round(float(np.percentile(_thicknesses(lines), 90)))
+    bridged = ndimage.grey_closing(kept, (thickest + 2, 1))
+    return np.where(drawn, ink, np.minimum(bridged, np.maximum(ink, bridged * 0.9))).astype(np.float32)
+
+
+def _thicknesses(lines: Bool[np.ndarray, "height width"]) -> Float32[np.ndarray, " runs"]:
+    """Of each run of line pixels down a column."""
+    edges = np.diff(np.pad(lines, ((1, 1), (0, 0))).astype(np.int8), axis=0)
+    starts, ends = np.nonzero(edges.T == 1)[1], np.nonzero(edges.T == -1)[1]
+    return (ends - starts).astype(np.float32)
