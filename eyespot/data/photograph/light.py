@@ -14,7 +14,8 @@ DARKEST = 0.04  # paper is never darker, else noise in deep shadow would count a
 LIGHTEST = 0.8
 NOISE = 4.0  # standard deviations
 SCALES = (0.03, 0.045, 0.07, 0.1, 0.15, 0.25)  # shares of the short side: strokes that are narrower show
-HALF = 0.5  # of all that a polarity shows at any window
+CAP = 0.3  # of a logarithm: a dark table counts no more than ink
+NEARLY_ALL = 0.35  # of all that a polarity shows at any window
 TOO_LITTLE = 0.01  # of what the other polarity shows
 ROBUST = 1.4826  # a normal distribution's standard deviation, in median deviations
 SECOND_DIFFERENCES = np.outer((1, -2, 1), (1, -2, 1)).astype(np.float32)
@@ -76,7 +77,7 @@ def is_lighter(grey: Float32[np.ndarray, "height width"]) -> bool:
     neither. Strokes are narrower than the paper between them, so with windows growing from narrow to wide they show
     first: the polarity decides that comes near all it will ever show at the narrower window.
     """
-    coarse = reduced(grey, COARSE)
+    coarse = np.log(np.maximum(reduced(grey, COARSE), DARKEST / 2))  # in light or shadow, a stroke differs as much
     rows, columns = (round(INNER * side) for side in coarse.shape)
     inner = (slice(rows, coarse.shape[0] - rows), slice(columns, coarse.shape[1] - columns))
     noise = NOISE * noise_of(coarse)
@@ -85,11 +86,11 @@ def is_lighter(grey: Float32[np.ndarray, "height width"]) -> bool:
         window = max(3, round(share * min(coarse.shape)))
         for side, tophat in enumerate((ndimage.black_tophat, ndimage.white_tophat)):
             narrow = tophat(coarse, (window, window), mode="nearest")[inner]
-            shown[side, place] = (np.maximum(narrow - noise, 0) ** 2).sum()
+            shown[side, place] = (np.clip(narrow - noise, 0, CAP) ** 2).sum()
     most = shown.max(axis=1)
     if most.min() < TOO_LITTLE * most.max():
         return bool(most[1] > most[0])
-    dark, light = ((shown >= HALF * most[:, None]).argmax(axis=1)).tolist()
+    dark, light = ((shown >= NEARLY_ALL * most[:, None]).argmax(axis=1)).tolist()
     if dark == light:
         return bool(shown[1, light] > shown[0, dark])
     return bool(light < dark)

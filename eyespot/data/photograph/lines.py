@@ -12,11 +12,14 @@ SLOPES = np.tan(np.radians(np.arange(-15, 15.1, 1.5)))
 REACH = 0.012  # share of the long side: a line is darker than what lies so far to both sides of it
 FAINTEST = 0.02  # of a line, beside its sides
 NOISE = 2.5  # standard deviations
+DENSEST = 80  # percentile
 LENGTH = 0.3  # share of the side along it that a line covers at least
-COVERED = 0.62  # of that length
+COVERED = 0.7  # of that length
 ALIKE = 3  # so many parallel lines make a pattern
 AT_FRAME = 0.04  # share of a side: a line alone must reach that close to the frame
-STRONGER = 1.7  # a pixel so many times as dark as the line it lies on is a stroke's
+ACROSS = 7  # pixels: wider than a line
+ALONG = 0.15  # share of the width over which a line's darkness is averaged
+STRONGER = 1.5  # a pixel so many times as dark as the line it lies on is a stroke's
 
 
 def without_lines(
@@ -49,16 +52,16 @@ def _lines(ink: Float32[np.ndarray, "height width"], noise: float) -> Bool[np.nd
     for slope in SLOPES:
         found |= _runs(tolerant, float(slope), length)
     lines = _patterns(found & (tolerant > 0))
-    thick = ndimage.maximum_filter1d(lines.astype(np.uint8), 3, axis=0)
-    return np.repeat(np.repeat(thick, 2, axis=0), 2, axis=1)[:height, :width].astype(bool)
+    return np.repeat(np.repeat(lines, 2, axis=0), 2, axis=1)[:height, :width]
 
 
 def _ridges(ink: Float32[np.ndarray, "height width"], least: float) -> Bool[np.ndarray, "height width"]:
-    """Pixels that are darker than what lies above and below."""
+    """Pixels that are darker than what lies above and below; at most a fifth of all, as of the densest squares."""
     reach = max(2, round(REACH * max(ink.shape)))
     padded = np.pad(ink, ((reach, reach), (0, 0)), mode="edge")
     sides = np.maximum(padded[: -2 * reach], padded[2 * reach :])
-    return ink - sides > least
+    darker = ink - sides
+    return darker > max(least, float(np.percentile(darker, DENSEST)))
 
 
 def _runs(ridge: Float32[np.ndarray, "height width"], slope: float, length: int) -> Bool[np.ndarray, "height width"]:
@@ -97,12 +100,24 @@ def _erased(
     """Without level lines: what is much darker stays, and the gap they leave is bridged between above and below."""
     if not lines.any():
         return ink
-    usual = float(np.median(ink[lines]))
-    drawn = ~lines | (ink > STRONGER * usual)
+    drawn = ~lines | (ink > STRONGER * _darkness(ink, lines))
     kept = np.where(drawn, ink, 0).astype(np.float32)
     thickest = round(float(np.percentile(_thicknesses(lines), 90)))
     bridged = ndimage.grey_closing(kept, (thickest + 2, 1))
-    return np.where(drawn, ink, np.minimum(bridged, np.maximum(ink, bridged * 0.9))).astype(np.float32)
+    return np.where(drawn, ink, bridged).astype(np.float32)
+
+
+def _darkness(
+    ink: Float32[np.ndarray, "height width"], lines: Bool[np.ndarray, "height width"]
+) -> Float32[np.ndarray, "height width"]:
+    """How dark the line is that a pixel lies on: its darkest across, averaged along; strokes that cross are capped."""
+    across = ndimage.maximum_filter1d(np.where(lines, ink, 0), ACROSS, axis=0)
+    usual = float(np.median(across[lines]))
+    capped = np.where(lines, np.minimum(across, STRONGER * usual), 0)
+    window = max(9, round(ALONG * ink.shape[1]))
+    total = ndimage.uniform_filter1d(capped, window, axis=1, mode="constant")
+    share = ndimage.uniform_filter1d(lines.astype(np.float32), window, axis=1, mode="constant")
+    return (total / np.maximum(share, 1 / window)).astype(np.float32)
 
 
 def _thicknesses(lines: Bool[np.ndarray, "height width"]) -> Float32[np.ndarray, " runs"]:

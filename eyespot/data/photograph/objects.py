@@ -13,6 +13,7 @@ TOUCHING = 0.12  # ... and those that are no smaller than others only if so near
 ABOVE = 0.5  # share of the narrower one's width that lies above or below the other
 FLAT = 0.4  # height beside width, of a bar
 BAR_ABOVE = 0.2  # share of a bar's width that lies above or below what it belongs to
+DOT = 0.1  # of the largest piece: smaller ones are dirt
 PEER = 0.55  # of the tallest's longest side: smaller ones are no objects of their own
 FAINT = 0.45  # of the strongest's strength, likewise
 ROW = 0.5  # objects are in one row where their heights overlap by so much
@@ -84,7 +85,7 @@ def find_objects(
         _Piece((index,), rows.start, columns.start, rows.stop, columns.stop)
         for index, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1)
     ]
-    groups = _grouped(sorted(pieces, key=lambda piece: -piece.longest))
+    groups = _grouped(_substantial(pieces, mask.shape))
     found = [_found(group, labels, ink) for group in groups]
     if not found:
         return [], 0
@@ -108,6 +109,21 @@ def reading_order(found: list[Found]) -> list[Found]:
         else:
             rows.append([one])
     return [one for row in rows for one in sorted(row, key=lambda each: each.left)]
+
+
+def _substantial(pieces: list[_Piece], shape: tuple[int, ...]) -> list[_Piece]:
+    """The pieces that may be parts of something, the largest first: no dots beside what counts most."""
+    ordered = sorted(pieces, key=lambda piece: -piece.longest)
+    if not ordered:
+        return ordered
+    main = max(ordered, key=lambda piece: piece.longest * _centrality(piece, shape))
+    return [piece for piece in ordered if piece.longest >= DOT * main.longest]
+
+
+def _centrality(one: "_Piece | Found", shape: tuple[int, ...]) -> float:
+    """1 in the middle of a picture, less towards its frame."""
+    away = max(abs((one.top + one.bottom) / shape[0] - 1), abs((one.left + one.right) / shape[1] - 1))
+    return 1 - CENTRAL * away
 
 
 def _grouped(pieces: list[_Piece]) -> list[_Piece]:
@@ -144,8 +160,4 @@ def _found(piece: _Piece, labels: np.ndarray, ink: Float32[np.ndarray, "height w
 
 def _weight(one: Found, shape: tuple[int, ...]) -> float:
     """Size times strength, less away from the middle of the picture."""
-    away = max(
-        abs((one.top + one.bottom) / shape[0] - 1),
-        abs((one.left + one.right) / shape[1] - 1),
-    )
-    return one.longest * one.strength * (1 - CENTRAL * away)
+    return one.longest * one.strength * _centrality(one, shape)
