@@ -97,12 +97,16 @@ def is_lighter(grey: Float32[np.ndarray, "height width"]) -> bool:
 
 
 def noise_of(values: Float32[np.ndarray, "height width"]) -> float:
-    """The standard deviation of what is noise or texture.
+    """The standard deviation of noise and texture: the median deviation from a blurred picture, strokes being rare."""
+    return ROBUST * float(np.median(np.abs(values - ndimage.gaussian_filter(values, 2.0))))
 
-    Strokes are rare, so the median deviation from a blurred picture leaves them out; squared paper is not rare, but a
-    mask that is a second difference both ways does not see its lines (Immerkaer 1996, CVIU 64:300-302).
+
+def grain_of(values: Float32[np.ndarray, "height width"]) -> float:
+    """The same on squared paper, whose lines are not rare: a second difference both ways does not see them.
+
+    Immerkaer 1996, CVIU 64:300-302, with the median for the mean. Texture is wider than its finest grain, so the
+    result is not more than `noise_of` says.
     """
-    spread = ROBUST * float(np.median(np.abs(values - ndimage.gaussian_filter(values, 2.0))))
     crossed = ndimage.convolve(reduced(values, max(values.shape) // 2), SECOND_DIFFERENCES)
     grain = ROBUST * float(np.median(np.abs(crossed))) / SECOND_DIFFERENCES_GAIN
-    return min(spread, WIDER * grain)
+    return min(noise_of(values), WIDER * grain)

@@ -15,6 +15,9 @@ NOISE = 2.5  # standard deviations
 DENSEST = 80  # percentile
 LENGTH = 0.3  # share of the side along it that a line covers at least
 COVERED = 0.7  # of that length
+CLIPPED = 0.1  # of a difference: a dark stroke that is crossed counts no more
+BESIDE = 9  # rows
+NEARLY_BEST = 0.1
 ALIKE = 3  # so many parallel lines make a pattern
 AT_FRAME = 0.04  # share of a side: a line alone must reach that close to the frame
 ACROSS = 7  # pixels: wider than a line
@@ -45,37 +48,44 @@ def _lines(ink: Float32[np.ndarray, "height width"], noise: float) -> Bool[np.nd
     """Where level lines are: found at half size, where they are a pixel or two wide."""
     height, width = ink.shape
     half = resized(ink, (-(-width // 2), -(-height // 2)), Image.Resampling.BOX)
-    ridge = _ridges(half, max(FAINTEST, NOISE * noise / 2))
+    darker = _darker(half)
+    ridge = darker > max(FAINTEST, NOISE * noise / 2, float(np.percentile(darker, DENSEST)))
     tolerant = ndimage.maximum_filter1d(ridge.astype(np.float32), 3, axis=0, mode="constant")
+    # Texture may have ridges everywhere, but they are not darker than their sides on average.
+    level = ndimage.uniform_filter1d(np.clip(darker, -CLIPPED, CLIPPED), 3, axis=0)
     length = max(9, round(LENGTH * half.shape[1]))
-    found = np.zeros(half.shape, bool)
-    for slope in SLOPES:
-        found |= _runs(tolerant, float(slope), length)
-    lines = _patterns(found & (tolerant > 0))
+    covered = np.stack([_coverage(tolerant, level, float(slope), length) for slope in SLOPES])
+    # Beside a line, and at slopes near its own, others are covered too, but less.
+    best = ndimage.maximum_filter1d(covered.max(axis=0), BESIDE, axis=0)
+    runs = (covered >= np.maximum(COVERED, best - NEARLY_BEST)) & (tolerant > 0)
+    lines = _patterns(runs.any(axis=0))
     return np.repeat(np.repeat(lines, 2, axis=0), 2, axis=1)[:height, :width]
 
 
-def _ridges(ink: Float32[np.ndarray, "height width"], least: float) -> Bool[np.ndarray, "height width"]:
-    """Pixels that are darker than what lies above and below; at most a fifth of all, as of the densest squares."""
+def _darker(ink: Float32[np.ndarray, "height width"]) -> Float32[np.ndarray, "height width"]:
+    """By how much each pixel is darker than what lies above and below."""
     reach = max(2, round(REACH * max(ink.shape)))
     padded = np.pad(ink, ((reach, reach), (0, 0)), mode="edge")
-    sides = np.maximum(padded[: -2 * reach], padded[2 * reach :])
-    darker = ink - sides
-    return darker > max(least, float(np.percentile(darker, DENSEST)))
+    return ink - np.maximum(padded[: -2 * reach], padded[2 * reach :])
 
 
-def _runs(ridge: Float32[np.ndarray, "height width"], slope: float, length: int) -> Bool[np.ndarray, "height width"]:
-    """Pixels in the middle of a run along a slope that is mostly ridge."""
+def _coverage(
+    ridge: Float32[np.ndarray, "height width"], level: Float32[np.ndarray, "height width"], slope: float, length: int
+) -> Float32[np.ndarray, "height width"]:
+    """The largest share of ridge on any run of a length, along a slope, that holds a pixel; 0 where it is no darker."""
     height, width = ridge.shape
     shift = np.round(slope * (np.arange(width) - width / 2)).astype(np.intp)
     rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
-    there = rows + shift
+    there, back = rows + shift, rows - shift
     inside = (there >= 0) & (there < height)
-    sheared = np.where(inside, ridge[np.clip(there, 0, height - 1), columns], 0).astype(np.float32)
-    covered = ndimage.uniform_filter1d(sheared, length, axis=1, mode="nearest") >= COVERED
-    along = ndimage.maximum_filter1d(covered.astype(np.uint8), length, axis=1, mode="constant") > 0
-    back = rows - shift
-    return np.asarray(along[np.clip(back, 0, height - 1), columns] & (back >= 0) & (back < height), bool)
+    there = np.clip(there, 0, height - 1)
+    share = ndimage.uniform_filter1d(np.where(inside, ridge[there, columns], 0), length, axis=1, mode="nearest")
+    if float(share.max()) < COVERED:
+        return np.zeros(ridge.shape, np.float32)
+    mean = ndimage.uniform_filter1d(np.where(inside, level[there, columns], 0), length, axis=1, mode="nearest")
+    along = ndimage.maximum_filter1d(np.where(mean > 0, share, 0), length, axis=1, mode="constant")
+    outside = (back < 0) | (back >= height)
+    return np.where(outside, 0, along[np.clip(back, 0, height - 1), columns]).astype(np.float32)
 
 
 def _patterns(found: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:

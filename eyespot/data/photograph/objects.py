@@ -13,7 +13,8 @@ TOUCHING = 0.12  # ... and those that are no smaller than others only if so near
 ABOVE = 0.5  # share of the narrower one's width that lies above or below the other
 FLAT = 0.4  # height beside width, of a bar
 BAR_ABOVE = 0.2  # share of a bar's width that lies above or below what it belongs to
-DOT = 0.1  # of the largest piece: smaller ones are dirt
+DOT = 0.1  # of the main piece's longest side, and
+DIRT = 0.02  # ... of its area: smaller ones are dirt
 PEER = 0.55  # of the tallest's longest side: smaller ones are no objects of their own
 FAINT = 0.45  # of the strongest's strength, likewise
 ROW = 0.5  # objects are in one row where their heights overlap by so much
@@ -52,6 +53,7 @@ class _Piece:
     left: int
     bottom: int
     right: int
+    area: int
 
     @property
     def longest(self) -> int:
@@ -69,6 +71,7 @@ class _Piece:
             min(self.left, other.left),
             max(self.bottom, other.bottom),
             max(self.right, other.right),
+            self.area + other.area,
         )
 
 
@@ -81,8 +84,9 @@ def find_objects(
         The objects in reading order, and the index of the one that the photograph is of: large, dark, in the middle.
     """
     labels, _ = ndimage.label(mask, np.ones((3, 3)))
+    areas = np.bincount(labels.ravel())
     pieces = [
-        _Piece((index,), rows.start, columns.start, rows.stop, columns.stop)
+        _Piece((index,), rows.start, columns.start, rows.stop, columns.stop, int(areas[index]))
         for index, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1)
     ]
     groups = _grouped(_substantial(pieces, mask.shape))
@@ -117,7 +121,7 @@ def _substantial(pieces: list[_Piece], shape: tuple[int, ...]) -> list[_Piece]:
     if not ordered:
         return ordered
     main = max(ordered, key=lambda piece: piece.longest * _centrality(piece, shape))
-    return [piece for piece in ordered if piece.longest >= DOT * main.longest]
+    return [piece for piece in ordered if piece.longest >= DOT * main.longest and piece.area >= DIRT * main.area]
 
 
 def _centrality(one: "_Piece | Found", shape: tuple[int, ...]) -> float:

@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from eyespot.data.photograph.appearance import Appearance
 from eyespot.data.photograph.ink import ink_mask
-from eyespot.data.photograph.light import background_of, inkiness, is_lighter, noise_of, surface_of
+from eyespot.data.photograph.light import background_of, grain_of, inkiness, is_lighter, noise_of, surface_of
 from eyespot.data.photograph.lines import without_lines
 from eyespot.data.photograph.objects import Found, find_objects
 from eyespot.data.photograph.pipeline import Box, Reading
@@ -30,12 +30,11 @@ def take_steps(
         ("grey", _shown(grey)),
         (f"{'light' if lighter else 'dark'} on its background, light made even", _shown(1 - ink)),
     ]
-    noise = noise_of(ink)
     if appearance.drawn:
-        ink, lines = without_lines(ink, noise)
+        ink, lines = without_lines(ink, grain_of(ink))
         if lines.any():
             steps.append(("ruled lines taken out", _shown(1 - ink)))
-    mask = ink_mask(ink, noise)
+    mask = ink_mask(ink, noise_of(ink))
     steps.append(("ink", _shown(1 - mask.astype(np.float32))))
     found, main = find_objects(mask, ink)
     if not found:
