@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:
-    from jaxtyping import Float32, Float64, Int64, Shaped, UInt8
+    from jaxtyping import Bool, Float32, Float64, Int64, Shaped, UInt8
 else:
 
     class _Unchecked:
@@ -17,6 +17,6 @@ else:
         def __class_getitem__(cls, item: tuple[Any, str]) -> Any:
             return item[0]
 
-    Float32 = Float64 = Int64 = Shaped = UInt8 = _Unchecked
+    Bool = Float32 = Float64 = Int64 = Shaped = UInt8 = _Unchecked
 
-__all__ = ["Float32", "Float64", "Int64", "Shaped", "UInt8"]
+__all__ = ["Bool", "Float32", "Float64", "Int64", "Shaped", "UInt8"]

@@ -84,6 +84,16 @@ def read_picture(
     return read_with_header(source, Form(input_shape, resize, limits), where)[0]
 
 
+def open_picture(source: Path | bytes, where: str | None = None, *, grey: bool) -> Image.Image:
+    """Any picture Pillow knows at its own size: upright, without transparency, 8-bit grey or RGB.
+
+    Raises:
+        PictureError: as of `read_picture`.
+    """
+    with _opened(source, where, Limits()) as opened:
+        return _plain(ImageOps.exif_transpose(opened), "L" if grey else "RGB")
+
+
 def read_with_header(
     source: Path | bytes, form: Form, where: str | None = None
 ) -> tuple[UInt8[np.ndarray, "height width channels"], Header]:
@@ -94,9 +104,18 @@ def read_with_header(
         if opened.format == "JPEG":
             _draft(opened, (width, height), "L" if channels == 1 else "RGB")
         picture = _plain(ImageOps.exif_transpose(opened), "L" if channels == 1 else "RGB")
+    return fitted(picture, form.shape, form.resize), header
+
+
+def fitted(
+    picture: Image.Image, shape: tuple[int, int, int], resize: Resize
+) -> UInt8[np.ndarray, "height width channels"]:
+    """A grey or RGB picture at a model's height, width and channels; `resize` as of `read_picture`."""
+    height, width, channels = shape
+    picture = picture.convert("L" if channels == 1 else "RGB")
     if picture.size != (width, height):
-        picture = _resized(picture, (width, height), form.resize)
-    return np.asarray(picture, np.uint8).reshape(height, width, channels), header
+        picture = _resized(picture, (width, height), resize)
+    return np.asarray(picture, np.uint8).reshape(shape)
 
 
 def read_header(source: Path | bytes, where: str | None = None, limits: Limits = Limits()) -> Header:

@@ -11,7 +11,7 @@ from eyespot.inference.rejection import LEVELS, Gaussian, Rejection, contrasts, 
 from eyespot.seeds import seed_for
 from eyespot.shapes import Float32, Float64, Int64, Shaped
 
-MOST_PICTURES = 10_000  # of a split: more change little, and take longer
+MOST_PICTURES, MOST_NUMBERS = 10_000, 1 << 23  # of a split, and in all their grids: more change little
 MOST_DIRECTIONS = 64
 FEATURE_NUMBERS, PIXEL_NUMBERS = 32_768, 48_000  # in all directions together: 64 and 94 KiB in `model.onnx`
 STORED = np.float16
@@ -69,7 +69,8 @@ def fit_rejection(predictor: Predictor, train: Split, validation: Split | None, 
 
 
 def _some(split: Split, generator: np.random.Generator) -> Int64[np.ndarray, " m"]:
-    return generator.permutation(len(split))[:MOST_PICTURES]
+    numbers = shrunk(np.asarray(split.images[:1])).size
+    return generator.permutation(len(split))[: min(MOST_PICTURES, MOST_NUMBERS // numbers)]
 
 
 def _see(predictor: Predictor, split: Split, rows: Int64[np.ndarray, " m"]) -> _Seen:

@@ -2,7 +2,9 @@
 
 import importlib.metadata
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -24,7 +26,11 @@ AGREEMENT = 1e-4
 
 
 def write_onnx(
-    model: keras.Model, path: Path, class_names: tuple[str, ...], sample: UInt8[np.ndarray, "n height width channels"]
+    model: keras.Model,
+    path: Path,
+    class_names: tuple[str, ...],
+    sample: UInt8[np.ndarray, "n height width channels"],
+    extra: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes a Keras classifier as ONNX and proves that both give the same probabilities.
 
@@ -34,6 +40,7 @@ def write_onnx(
 
     Args:
         sample: pictures to compare on.
+        extra: what else the metadata is to hold, plain values by name, as `Predictor` reads them.
 
     Raises:
         ModelError: neither way can express the model, or the outputs differ by more than 1e-4.
@@ -53,7 +60,8 @@ def write_onnx(
     metadata = {
         "class_names": list(class_names),
         "input": {"height": height, "width": width, "channels": channels, "dtype": "uint8", "range": [0, 255]},
-        "resize": "lanczos, to exactly this size",
+        "resize": "squash",
+        **(extra or {}),
     }
     helper.set_model_props(written, {METADATA_KEY: json.dumps(metadata, ensure_ascii=False)})
     onnx.checker.check_model(written)

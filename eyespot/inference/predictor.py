@@ -1,23 +1,26 @@
 """Predictor: a `model.onnx`, its class names and its preprocessing, ready to read pictures."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 import onnxruntime
 
-from eyespot.data.picture import read_picture
+from eyespot.data.photograph.appearance import Appearance
+from eyespot.data.picture import Resize
 from eyespot.data.rows import Rows
 from eyespot.errors import ModelError, PictureError
 from eyespot.inference.onnx_file import read_onnx
+from eyespot.inference.pictures import PictureReader, ReadPicture, Steps
 from eyespot.inference.rejection import DEFAULT_RATE, NONE_OF_THESE, REJECTION_KEY, Rejection
 from eyespot.shapes import Float32, Float64, UInt8
 
 METADATA_KEY = "eyespot"
+APPEARANCE_KEY, RESIZE_KEY = "appearance", "resize"
 BATCH = 256
 FATAL = 4  # ONNX Runtime's highest level of logging
 
@@ -33,6 +36,8 @@ class Prediction:
         top: the most probable classes, best first, as (label, probability).
         strangeness: how unlike anything the model has seen it is; None unless that was asked for.
         threshold: the strangeness above which it is rejected; None likewise.
+        box: where on the picture the object is, (left, top, right, bottom) in its pixels; None: the whole picture.
+        note: what a user should know of how the picture was read; None if all is as usual.
     """
 
     file: str
@@ -41,6 +46,8 @@ class Prediction:
     top: tuple[tuple[str, float], ...]
     strangeness: float | None = None
     threshold: float | None = None
+    box: tuple[int, int, int, int] | None = None
+    note: str | None = None
 
     @property
     def rejected(self) -> bool:
@@ -51,9 +58,10 @@ class Prediction:
         """Plain values, for JSON."""
         top = [{"label": label, "probability": probability} for label, probability in self.top]
         told = {"file": self.file, "label": self.label, "probability": self.probability, "top": top}
-        if self.strangeness is None:
-            return told
-        return told | {"rejected": self.rejected, "strangeness": self.strangeness, "threshold": self.threshold}
+        if self.strangeness is not None:
+            told |= {"rejected": self.rejected, "strangeness": self.strangeness, "threshold": self.threshold}
+        extra = {"box": list(self.box) if self.box else None, "note": self.note}
+        return told | {name: value for name, value in extra.items() if value is not None}
 
 
 class Predictor:
@@ -62,6 +70,8 @@ class Predictor:
     Attributes:
         class_names: one an output.
         input_shape: (height, width, channels) of its pictures.
+        resize: how training brought pictures to that size; `squash` where the file does not say.
+        appearance: what its training pictures look like; None where the file does not say.
 
     Raises:
         ModelError: the file is missing, damaged, or was not written by eyespot.
@@ -80,10 +90,12 @@ class Predictor:
             raise ModelError(f"{path} was not written by eyespot: it carries no class names.")
         try:
             metadata = json.loads(written)
-            size = metadata["input"]
+            size, looks, resize = metadata["input"], metadata.get(APPEARANCE_KEY), metadata.get(RESIZE_KEY)
             self.class_names: tuple[str, ...] = tuple(str(name) for name in metadata["class_names"])
             self.input_shape: tuple[int, int, int] = (int(size["height"]), int(size["width"]), int(size["channels"]))
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            self.resize: Resize = resize if resize in get_args(Resize) else "squash"
+            self.appearance = None if looks is None else Appearance.from_dict(looks)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ModelError(f"{path} has damaged metadata ({error}).") from None
         self._path, self._input = path, inputs[0][0] if inputs else ""
         if [(kind, tuple(shape[1:])) for _, kind, shape in inputs] != [("tensor(uint8)", self.input_shape)]:
@@ -103,14 +115,21 @@ class Predictor:
             [self._probabilities(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
         )
 
-    def predict(
+    def predict(  # noqa: PLR0913 - each is one option of the command
         self,
         pictures: Sequence[Path | tuple[str, bytes]],
         top: int = 5,
         on_error: Callable[[PictureError], None] | None = None,
         reject: bool | float = False,
+        *,
+        as_is: bool = False,
+        each: bool = False,
+        on_steps: Callable[[str, Steps], None] | None = None,
     ) -> list[Prediction]:
         """Reads pictures and says what they show, a batch at a time.
+
+        Where the training pictures show one object each on a plain background, a picture is first brought to their
+        looks (`eyespot.data.photograph`); one that has them is left as it is.
 
         Args:
             pictures: files, or names with a file's content.
@@ -118,6 +137,9 @@ class Predictor:
             on_error: told of each picture that cannot be read, which is then left out; None: the first one raises.
             reject: answer "none of these" for a picture that is unlike anything the model has seen: True, or the share
                 of the validation pictures that would be rejected (True is 0.01). False: always name a class.
+            as_is: only resize pictures, as training did.
+            each: every object on a picture gets a prediction, in reading order, not only the most prominent one.
+            on_steps: told of each picture's name and what it looked like after each step.
 
         Raises:
             PictureError: one of them cannot be read, and there is no `on_error`.
@@ -125,13 +147,14 @@ class Predictor:
             RecipeError: `reject` does not lie between 0 and 1.
         """
         threshold = None if reject is False else self.rejection.threshold(DEFAULT_RATE if reject is True else reject)
+        reader = PictureReader(self.input_shape, self.resize, None if as_is else self.appearance, each=each)
         predictions: list[Prediction] = []
         for start in range(0, len(pictures), BATCH):
-            read = list(self._read(pictures[start : start + BATCH], on_error))
+            read = list(reader.read(pictures[start : start + BATCH], on_error, on_steps))
             if read:
-                images = np.stack([image for _, image in read])
+                images = np.stack([one.image for one in read])
                 rows = self.probabilities(images)
-                named = [self._prediction(name, row, top) for (name, _), row in zip(read, rows, strict=True)]
+                named = [self._prediction(one, row, top) for one, row in zip(read, rows, strict=True)]
                 predictions += named if threshold is None else self._rejecting(named, images, threshold)
         return predictions
 
@@ -202,22 +225,10 @@ class Predictor:
             )
         return cast("np.ndarray", rows)
 
-    def _read(
-        self, batch: Iterable[Path | tuple[str, bytes]], on_error: Callable[[PictureError], None] | None
-    ) -> Iterator[tuple[str, UInt8[np.ndarray, "height width channels"]]]:
-        for picture in batch:
-            name, source = (str(picture), picture) if isinstance(picture, Path) else picture
-            try:
-                yield name, read_picture(source, self.input_shape, name)
-            except PictureError as error:
-                if on_error is None:
-                    raise
-                on_error(error)
-
-    def _prediction(self, name: str, row: Float32[np.ndarray, " classes"], top: int) -> Prediction:
+    def _prediction(self, read: ReadPicture, row: Float32[np.ndarray, " classes"], top: int) -> Prediction:
         order = np.argsort(-row, kind="stable")[: max(1, top)]
         best = tuple((self.class_names[index], float(row[index])) for index in order)
-        return Prediction(name, best[0][0], best[0][1], best)
+        return Prediction(read.name, best[0][0], best[0][1], best, box=read.box, note=read.note)
 
 
 def _session(path: Path) -> onnxruntime.InferenceSession:

@@ -81,7 +81,7 @@ class Gaussian:
         }
 
     @classmethod
-    def from_dict(cls, told: dict[str, Any]) -> "Gaussian":
+    def from_dict(cls, told: Any) -> "Gaussian":
         """The opposite of `to_dict`; raises ValueError, KeyError or TypeError where it is none."""
         means, directions, variances = (_unpacked(told[name]) for name in ("means", "directions", "variances"))
         rest, usual, high = (_finite(told[name]) for name in ("rest", "usual", "high"))

@@ -13,8 +13,6 @@ from eyespot.engine.kernels.cpu import are_compiled
 from eyespot.engine.precision import dtype_for
 from eyespot.errors import DivergedError, ModelError
 from eyespot.evaluation.metrics import Evaluation
-from eyespot.export.onnx import write_onnx
-from eyespot.files import replacing
 from eyespot.models.own import layers_of_their_own, takes_raw_pixels
 from eyespot.output import Output
 from eyespot.recipe import Recipe
@@ -31,13 +29,12 @@ from eyespot.training.interrupt import Interrupt
 from eyespot.training.program import EngineProgram, KerasProgram, compile_classifier
 from eyespot.training.progress import ProgressDisplay
 from eyespot.training.state import TrainingState
+from eyespot.workflow._deliver import deliver
 from eyespot.workflow._judge import judge
 from eyespot.workflow._prepare import Prepared, prepare
 from eyespot.workflow._recipe import names_recipe
-from eyespot.workflow._rejection import learn_to_reject
 from eyespot.workflow._resume import AUTO, check_is_the_same, open_earlier, record, unfinished_run
 
-ONNX_PROOF_PICTURES = 64
 USUAL_LEARNING_RATE = 1e-3  # Adam's default
 
 
@@ -193,13 +190,7 @@ def _fit(
         _tell_divergence(run, outcome, dataset, program.learning_rate, out)
     # Afresh: the optimizer's state is of the last epoch, the weights may not be.
     compile_classifier(model, training, steps)
-    with replacing(run.path / "model.keras") as path:
-        model.save(path)
-    with replacing(run.path / "weights.weights.h5") as path:
-        model.save_weights(path)
-    sample = dataset.train.images[:ONNX_PROOF_PICTURES]
-    write_onnx(model, run.path / "model.onnx", dataset.class_names, sample)
-    learn_to_reject(run.path / "model.onnx", dataset, training.seed, out)
+    deliver(run, prepared, out)
     return outcome, interrupted.signal
 
 

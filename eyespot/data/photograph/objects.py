@@ -1,0 +1,165 @@
+"""Which ink belongs together: one object, or several side by side."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from eyespot.shapes import Bool, Float32
+
+SMALL = 0.4  # of another's longest side: so small a piece may be a part of it
+NEAR = 0.3  # of the larger one's longest side: parts of an object are nearer than that
+TOUCHING = 0.12  # ... and those that are no smaller than others only if so near
+ABOVE = 0.5  # share of the narrower one's width that lies above or below the other
+FLAT = 0.4  # height beside width, of a bar
+BAR_ABOVE = 0.2  # share of a bar's width that lies above or below what it belongs to
+DOT = 0.1  # of the main piece's longest side, and
+DIRT = 0.02  # ... of its area: smaller ones are dirt
+PEER = 0.55  # of the tallest's longest side: smaller ones are no objects of their own
+FAINT = 0.45  # of the strongest's strength, likewise
+ROW = 0.5  # objects are in one row where their heights overlap by so much
+CENTRAL = 0.35  # how much less an object counts at the frame than in the middle
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """An object on a photograph.
+
+    Attributes:
+        mask: its pixels.
+        top, left, bottom, right: its bounding box, in pixels; bottom and right are the first ones outside.
+        strength: median of its ink.
+    """
+
+    mask: Bool[np.ndarray, "height width"]
+    top: int
+    left: int
+    bottom: int
+    right: int
+    strength: float
+
+    @property
+    def longest(self) -> int:
+        """Of the bounding box's sides."""
+        return max(self.bottom - self.top, self.right - self.left)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A connected piece, or several that belong together."""
+
+    labels: tuple[int, ...]
+    top: int
+    left: int
+    bottom: int
+    right: int
+    area: int
+
+    @property
+    def longest(self) -> int:
+        return max(self.bottom - self.top, self.right - self.left)
+
+    @property
+    def is_bar(self) -> bool:
+        """Whether it lies flat, as the bar of a 5 or a 7 and nothing that is written alone."""
+        return self.bottom - self.top <= FLAT * (self.right - self.left)
+
+    def joined(self, other: "_Piece") -> "_Piece":
+        return _Piece(
+            self.labels + other.labels,
+            min(self.top, other.top),
+            min(self.left, other.left),
+            max(self.bottom, other.bottom),
+            max(self.right, other.right),
+            self.area + other.area,
+        )
+
+
+def find_objects(
+    mask: Bool[np.ndarray, "height width"], ink: Float32[np.ndarray, "height width"]
+) -> tuple[list[Found], int]:
+    """Groups ink into objects.
+
+    Returns:
+        The objects in reading order, and the index of the one that the photograph is of: large, dark, in the middle.
+    """
+    labels, _ = ndimage.label(mask, np.ones((3, 3)))
+    areas = np.bincount(labels.ravel())
+    pieces = [
+        _Piece((index,), rows.start, columns.start, rows.stop, columns.stop, int(areas[index]))
+        for index, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1)
+    ]
+    groups = _grouped(_substantial(pieces, mask.shape))
+    found = [_found(group, labels, ink) for group in groups]
+    if not found:
+        return [], 0
+    main = max(found, key=lambda one: _weight(one, mask.shape))
+    peers = [one for one in found if one.longest >= PEER * main.longest and one.strength >= FAINT * main.strength]
+    ordered = reading_order(peers)
+    return ordered, ordered.index(main)
+
+
+def reading_order(found: list[Found]) -> list[Found]:
+    """Rows from the top, each from the left."""
+    rows: list[list[Found]] = []
+    for one in sorted(found, key=lambda each: each.top + each.bottom):
+        for row in rows:
+            overlap = min(one.bottom, max(each.bottom for each in row)) - max(one.top, min(each.top for each in row))
+            if overlap >= ROW * (one.bottom - one.top):
+                row.append(one)
+                break
+        else:
+            rows.append([one])
+    return [one for row in rows for one in sorted(row, key=lambda each: each.left)]
+
+
+def _substantial(pieces: list[_Piece], shape: tuple[int, ...]) -> list[_Piece]:
+    """The pieces that may be parts of something, the largest first: no dots beside what counts most."""
+    ordered = sorted(pieces, key=lambda piece: -piece.longest)
+    if not ordered:
+        return ordered
+    main = max(ordered, key=lambda piece: piece.longest * _centrality(piece, shape))
+    return [piece for piece in ordered if piece.longest >= DOT * main.longest and piece.area >= DIRT * main.area]
+
+
+def _centrality(one: "_Piece | Found", shape: tuple[int, ...]) -> float:
+    """1 in the middle of a picture, less towards its frame."""
+    away = max(abs((one.top + one.bottom) / shape[0] - 1), abs((one.left + one.right) / shape[1] - 1))
+    return 1 - CENTRAL * away
+
+
+def _grouped(pieces: list[_Piece]) -> list[_Piece]:
+    """Joins pieces until none belongs to another; the largest comes first."""
+    groups: list[_Piece] = []
+    for piece in pieces:
+        for place, group in enumerate(groups):
+            if _belongs(piece, group):
+                groups[place] = group.joined(piece)
+                break
+        else:
+            groups.append(piece)
+    return _grouped(groups) if len(groups) < len(pieces) else groups
+
+
+def _belongs(piece: _Piece, group: _Piece) -> bool:
+    """Whether a piece is a part of a group that is no smaller: a stroke of its own, or a broken one's end."""
+    across = max(piece.left - group.right, group.left - piece.right)
+    down = max(piece.top - group.bottom, group.top - piece.bottom)
+    gap = max(across, down, 0)
+    size = group.longest
+    if piece.longest <= SMALL * size:
+        return gap <= NEAR * size
+    if piece.is_bar and -across >= BAR_ABOVE * (piece.right - piece.left):
+        return gap <= NEAR * size
+    narrower = min(piece.right - piece.left, group.right - group.left)
+    return gap <= TOUCHING * size and -across >= ABOVE * narrower
+
+
+def _found(piece: _Piece, labels: np.ndarray, ink: Float32[np.ndarray, "height width"]) -> Found:
+    mask = np.isin(labels, piece.labels)
+    return Found(mask, piece.top, piece.left, piece.bottom, piece.right, float(np.median(ink[mask])))
+
+
+def _weight(one: Found, shape: tuple[int, ...]) -> float:
+    """Size times strength, less away from the middle of the picture."""
+    return one.longest * one.strength * _centrality(one, shape)
