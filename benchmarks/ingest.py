@@ -31,6 +31,7 @@ PHOTOS, PHOTO_SIZE, PHOTO_SIDE = 1_500, (640, 480), 64
 EYESPOT = """
 import eyespot
 from eyespot.recipe_parts import PicturesRecipe
+eyespot.load  # is imported with it
 def epochs():
     started = time.perf_counter()
     train = eyespot.load(folder, PicturesRecipe(size=(side, side), color=channels == 3, resize="squash")).train
@@ -44,6 +45,7 @@ def epochs():
 """
 KERAS = """
 import keras
+keras.utils.image_dataset_from_directory
 def epochs():
     started = time.perf_counter()
     color = "rgb" if channels == 3 else "grayscale"

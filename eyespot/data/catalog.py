@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from string import ascii_lowercase
 
 import numpy as np
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from eyespot.data.cifar import parse_cifar
 from eyespot.data.dataset import Dataset, Split
@@ -46,6 +44,9 @@ class Entry:
 
 def _digits() -> Dataset:
     """scikit-learn's digits come as one set with values 0-16: a fifth, the same always, is set aside as test data."""
+    from sklearn.datasets import load_digits  # a second or two, which no other dataset needs
+    from sklearn.model_selection import train_test_split
+
     bunch = load_digits()
     images = np.round(bunch.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
     labels = bunch.target.astype(np.int64)

@@ -20,9 +20,11 @@ MAX_BYTES = 100_000_000
 ORIENTATION = 0x0112  # the EXIF tag
 SIDEWAYS = frozenset({5, 6, 7, 8})  # its values that swap width and height
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
-DRAFT_MARGIN = 2  # times the size wanted
+DRAFT_MARGIN = 1.5  # times the size wanted
 
 Resize = Literal["pad", "crop", "squash"]
+
+Image.preinit()  # PNG, JPEG and their like come before all others in the order in which formats are tried
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def open_picture(source: Path | bytes, where: str | None = None, *, grey: bool) 
         PictureError: as of `read_picture`.
     """
     with _opened(source, where, Limits()) as opened:
-        return _plain(ImageOps.exif_transpose(opened), "L" if grey else "RGB")
+        return _plain(_upright(opened), "L" if grey else "RGB")
 
 
 def read_with_header(
@@ -103,7 +105,7 @@ def read_with_header(
         header = _header(opened)
         if opened.format == "JPEG":
             _draft(opened, (width, height), "L" if channels == 1 else "RGB")
-        picture = _plain(ImageOps.exif_transpose(opened), "L" if channels == 1 else "RGB")
+        picture = _plain(_upright(opened), "L" if channels == 1 else "RGB")
     return fitted(picture, form.shape, form.resize), header
 
 
@@ -112,10 +114,10 @@ def fitted(
 ) -> UInt8[np.ndarray, "height width channels"]:
     """A grey or RGB picture at a model's height, width and channels; `resize` as of `read_picture`."""
     height, width, channels = shape
-    picture = picture.convert("L" if channels == 1 else "RGB")
+    picture = _in_mode(picture, "L" if channels == 1 else "RGB")
     if picture.size != (width, height):
         picture = _resized(picture, (width, height), resize)
-    return np.asarray(picture, np.uint8).reshape(shape)
+    return np.frombuffer(picture.tobytes(), np.uint8).reshape(shape)
 
 
 def read_header(source: Path | bytes, where: str | None = None, limits: Limits = Limits()) -> Header:
@@ -239,12 +241,23 @@ def _too_large(name: str, limits: Limits, pixels: int | None = None) -> str:
 def _plain(picture: Image.Image, mode: str) -> Image.Image:
     """8-bit grey or RGB, whatever the picture's own mode."""
     if picture.mode.startswith("I") or picture.mode == "F":
-        return _sixteen_bit(picture).convert(mode)
+        return _in_mode(_sixteen_bit(picture), mode)
     if picture.has_transparency_data:
         layered = picture.convert("RGBA")
         white = Image.new("RGBA", layered.size, "white")
         return Image.alpha_composite(white, layered).convert(mode)
-    return picture.convert(mode)
+    return _in_mode(picture, mode)
+
+
+def _upright(opened: Image.Image) -> Image.Image:
+    """Turned as its EXIF orientation says; not copied where that says nothing, as most do."""
+    return opened if opened.getexif().get(ORIENTATION, 1) == 1 else ImageOps.exif_transpose(opened)
+
+
+def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
+    """Converted, and read from its file, without a copy where it has that mode already."""
+    picture.load()
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
 def _sixteen_bit(picture: Image.Image) -> Image.Image:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile
 
 from eyespot.data.picture import Limits, find_pictures, read_header, read_picture
 from eyespot.errors import PictureError
@@ -217,6 +217,6 @@ def test_a_decoder_that_fails_in_any_way_is_told(monkeypatch: pytest.MonkeyPatch
     def fail(*_: object) -> None:
         raise AttributeError("no such thing")
 
-    monkeypatch.setattr(ImageOps, "exif_transpose", fail)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
     with pytest.raises(PictureError, match="truncated or damaged"):
         read_picture(encoded(Image.new("L", (8, 8))), GREY)

@@ -1,40 +1,17 @@
-"""Decoding pictures, a chunk at a time, in other processes where there are many."""
+"""Decoding pictures, a chunk at a time."""
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
-from joblib import Parallel, delayed
-from joblib.externals.loky import get_reusable_executor
 
 from eyespot.data.picture import Form, Header, Limits, read_header, read_with_header
 from eyespot.errors import PictureError
 
-CHUNK = 256  # pictures that are handed over at once, and written down as done
-WORTH_PROCESSES = 2_000  # fewer are decoded sooner than processes start
+CHUNK = 64  # pictures that are decoded at once, and written down as done
 
-Result = TypeVar("Result")
 Chunk = Sequence[Path | bytes]
-
-
-def in_parallel(work: Callable[..., Result], tasks: Iterable[tuple[Any, ...]], pictures: int) -> Iterator[Result]:
-    """What `work` makes of each task, in their order; tasks are drawn as they are needed.
-
-    Args:
-        work: a function of a module, whose arguments and result can be sent to another process.
-        pictures: how many there are in all; a few are not worth starting processes for.
-    """
-    workers = os.cpu_count() or 1
-    if pictures < WORTH_PROCESSES or workers == 1:
-        yield from (work(*task) for task in tasks)
-        return
-    # Processes of joblib's, which, unlike the standard library's, do not run a user's script a second time.
-    try:
-        yield from Parallel(workers, return_as="generator", batch_size=1)(delayed(work)(*task) for task in tasks)
-    finally:
-        get_reusable_executor().shutdown(wait=True)
+Found = list[tuple[int, int, int, str | None]]
 
 
 def headers(sources: Chunk, limits: Limits) -> list[Header | None]:
@@ -48,7 +25,7 @@ def headers(sources: Chunk, limits: Limits) -> list[Header | None]:
     return found
 
 
-def decode_into(file: str, start: int, sources: Chunk, form: Form) -> list[tuple[int, int, int, str | None]]:
+def decode_into(file: Path, start: int, sources: Chunk, form: Form) -> Found:
     """Decodes pictures and writes their pixels into a file.
 
     Args:
@@ -64,7 +41,7 @@ def decode_into(file: str, start: int, sources: Chunk, form: Form) -> list[tuple
         OSError: they cannot be written.
     """
     pixels = np.zeros((len(sources), *form.shape), np.uint8)
-    told: list[tuple[int, int, int, str | None]] = []
+    told: Found = []
     for row, source in enumerate(sources):
         try:
             pixels[row], header = read_with_header(source, form, "it")
@@ -72,9 +49,7 @@ def decode_into(file: str, start: int, sources: Chunk, form: Form) -> list[tuple
             told.append((0, 0, 0, str(error).rstrip(".")))
         else:
             told.append((header.width, header.height, header.frames, None))
-    with Path(file).open("rb+") as opened:
+    with file.open("rb+") as opened:
         opened.seek(start)
         opened.write(pixels.data)
-        opened.flush()
-        os.fsync(opened.fileno())  # before the chunk is written down as done
     return told

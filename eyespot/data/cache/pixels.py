@@ -1,7 +1,7 @@
 """The cache: one folder for a set of pictures read in one way, holding a map of their pixels.
 
     pixels.npy        uint8 [n, height, width, channels], a row for each picture, in the listing's order
-    done/<n>.json     while it is being made: what was found in the n-th chunk, whose pixels are written
+    journal.jsonl     while it is being made: what was found in each chunk whose pixels are written
     pictures.json     once it is complete: width, height, frames and fault of each picture
 
 The folder's name is a hash of everything that the pixels depend on: paths, sizes and times of the files, and how they
@@ -19,7 +19,9 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from eyespot.data.cache.decode import CHUNK, decode_into, in_parallel
+from eyespot.data.cache.decode import CHUNK, Found, decode_into
+from eyespot.data.cache.journal import Journal
+from eyespot.data.cache.share import shared_work
 from eyespot.data.picture import Form
 from eyespot.data.shelf import cache_directory
 from eyespot.data.sources.listing import Listing
@@ -27,8 +29,8 @@ from eyespot.errors import DataError
 from eyespot.files import write_text
 from eyespot.shapes import Int64, Shaped
 
-VERSION = 1  # of how pictures are read: another one reads all anew
-COMPLETE = "pictures.json"
+VERSION = 2  # of how pictures are read: another one reads all anew
+COMPLETE, JOURNAL = "pictures.json", "journal.jsonl"
 
 Told = list[list[int | str | None]]
 
@@ -89,28 +91,25 @@ def _key(listing: Listing, form: Form) -> str:
 
 def _decode(folder: Path, listing: Listing, form: Form, progress: Callable[[int], None]) -> None:
     """Fills the folder; chunks that were finished before are left as they are."""
-    total, done = len(listing.entries), folder / "done"
-    data_starts = _make_room(folder / "pixels.npy", (total, *form.shape))
-    done.mkdir(exist_ok=True)
-    starts = range(0, total, CHUNK)
-    missing = [start for start in starts if not (done / f"{start // CHUNK}.json").exists()]
-    ready = total - sum(min(CHUNK, total - start) for start in missing)
-    tasks = (
-        (
-            str(folder / "pixels.npy"),
-            data_starts + start * int(np.prod(form.shape)),
-            listing.read(range(start, min(start + CHUNK, total))),
-            form,
-        )
-        for start in missing
-    )
-    for start, told in zip(missing, in_parallel(decode_into, tasks, total - ready), strict=True):
-        write_text(done / f"{start // CHUNK}.json", json.dumps(told))
-        ready += len(told)
-        progress(ready)
-    parts = [json.loads((done / f"{start // CHUNK}.json").read_text(encoding="utf-8")) for start in starts]
-    write_text(folder / COMPLETE, json.dumps([row for part in parts for row in part]))
-    shutil.rmtree(done)
+    total, row_bytes = len(listing.entries), int(np.prod(form.shape))
+    pixels = folder / "pixels.npy"
+    data_starts = _make_room(pixels, (total, *form.shape))
+    with Journal(folder / JOURNAL, pixels) as journal:
+        missing = [start for start in range(0, total, CHUNK) if start not in journal.chunks]
+        ready = sum(len(found) for found in journal.chunks.values())
+
+        def decode(number: int) -> Found:
+            start = missing[number]
+            sources = listing.read(range(start, min(start + CHUNK, total)))
+            return decode_into(pixels, data_starts + start * row_bytes, sources, form)
+
+        for number, found in shared_work(decode, len(missing)):
+            journal.add(missing[number], found)
+            ready += len(found)
+            progress(ready)
+    told = [picture for start in sorted(journal.chunks) for picture in journal.chunks[start]]
+    write_text(folder / COMPLETE, json.dumps(told))
+    (folder / JOURNAL).unlink()
 
 
 def _make_room(path: Path, shape: tuple[int, ...]) -> int:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from eyespot.data.cache.decode import CHUNK, headers, in_parallel
+from eyespot.data.cache.decode import CHUNK, headers
+from eyespot.data.cache.share import shared_work
 from eyespot.data.picture import Header, Limits, read_picture
 from eyespot.data.sources.listing import Listing
 from eyespot.errors import DataError, PictureError
@@ -33,8 +34,8 @@ def infer_shape(listing: Listing, wanted: PicturesRecipe, limits: Limits) -> tup
     total = len(listing.entries)
     rows = np.unique(np.linspace(0, total - 1, min(total, SAMPLE)).astype(int)).tolist()
     chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
-    tasks = ((listing.read(chunk), limits) for chunk in chunks)
-    found = [header for part in in_parallel(headers, tasks, len(rows)) for header in part]
+    parts = dict(shared_work(lambda number: headers(listing.read(chunks[number]), limits), len(chunks)))
+    found = [header for number in sorted(parts) for header in parts[number]]
     known = [(row, header) for row, header in zip(rows, found, strict=True) if header]
     if not known:
         raise DataError(f"{listing.path}: none of its {total:,} pictures can be opened.")

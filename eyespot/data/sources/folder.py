@@ -28,20 +28,20 @@ def list_folder(root: Path) -> Listing:
     entries: list[Entry] = []
     skipped: list[Skipped] = []
     loose: list[str] = []
-    for file in _files(top, top.resolve(), ()):
-        name = file.path.relative_to(top).as_posix()
+    known = Image.registered_extensions()
+    for file in _files(top, (), top.resolve(), ()):
+        name = "/".join(file.parts)
+        ending = name.rpartition(".")[2].lower() if "." in file.parts[-1].lstrip(".") else ""
+        folders = file.parts[:-1]
+        split, classed = (splits[folders[0]], folders[1:]) if splits and folders else ("train", folders)
         if file.fault:
             skipped.append(Skipped(name, file.fault))
-            continue
-        if not _may_be_picture(file.path):
+        elif ending and f".{ending}" not in known:
             skipped.append(Skipped(name, "its name is not that of a picture"))
-            continue
-        folders = file.path.relative_to(top).parts[:-1]
-        split, classed = (splits[folders[0]], folders[1:]) if splits and folders else ("train", folders)
-        if not classed:
+        elif not classed:
             loose.append(name)
-            continue
-        entries.append(Entry(name, plain(classed[0]), split, file.stamp))
+        else:
+            entries.append(Entry(name, plain(classed[0]), split, file.stamp))
     if loose and not entries:
         raise DataError(
             f"{top} holds {len(loose):,} pictures, but no folders that say what they show: put the pictures of each "
@@ -58,14 +58,14 @@ def list_folder(root: Path) -> Listing:
 
 @dataclass(frozen=True)
 class _File:
-    """A file found, or a fault that keeps it from being one."""
+    """A file found, by its path below the root, or a fault that keeps it from being one."""
 
-    path: Path
+    parts: tuple[str, ...]
     stamp: tuple[int, int] = (0, 0)
     fault: str | None = None
 
 
-def _files(folder: Path, root: Path, above: tuple[Path, ...]) -> Iterator[_File]:
+def _files(folder: Path, parts: tuple[str, ...], root: Path, above: tuple[Path, ...]) -> Iterator[_File]:
     """Every file below a folder, links followed within `root`, each folder once on the way down."""
     here = folder.resolve()
     if here in above:
@@ -73,32 +73,27 @@ def _files(folder: Path, root: Path, above: tuple[Path, ...]) -> Iterator[_File]
     try:
         found = sorted(os.scandir(folder), key=lambda item: item.name)
     except PermissionError:
-        yield _File(folder, fault="this folder may not be read (permission denied)")
+        yield _File(parts, fault="this folder may not be read (permission denied)")
         return
     for item in found:
         if _is_ignored(item.name):
             continue
-        path = Path(item.path)
+        below = (*parts, item.name)
         if item.is_symlink():
-            target = path.resolve()
+            target = Path(item.path).resolve()
             if not target.is_relative_to(root):
-                yield _File(path, fault="it is a link that leads out of the folder")
+                yield _File(below, fault="it is a link that leads out of the folder")
                 continue
             if not target.exists():
-                yield _File(path, fault="it is a link to nothing")
+                yield _File(below, fault="it is a link to nothing")
                 continue
         if item.is_dir():
-            yield from _files(path, root, (*above, here))
+            yield from _files(Path(item.path), below, root, (*above, here))
         elif item.is_file():
             status = item.stat()
-            yield _File(path, (status.st_size, status.st_mtime_ns))
+            yield _File(below, (status.st_size, status.st_mtime_ns))
         else:
-            yield _File(path, fault="it is no regular file")
-
-
-def _may_be_picture(path: Path) -> bool:
-    """By its name: an ending that Pillow knows, or none."""
-    return not path.suffix or path.suffix.lower() in Image.registered_extensions()
+            yield _File(below, fault="it is no regular file")
 
 
 def _is_ignored(name: str) -> bool:

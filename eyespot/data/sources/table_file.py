@@ -75,8 +75,9 @@ class TableFile:
             return self.path.parent / str(self._paths[row])
         group = bisect_right(self._starts, row) - 1
         if self._group[0] != group:  # rows are asked for in order: the last group read serves many
-            column = _parquet(self.path).read_row_group(group, [self._columns.image]).column(self._columns.image)
-            self._group = (group, column.to_pylist())
+            # Without Arrow's threads, which a process forked from this one would not have.
+            table = _parquet(self.path).read_row_group(group, [self._columns.image], use_threads=False)
+            self._group = (group, table.column(self._columns.image).to_pylist())
         value = self._group[1][row - self._starts[group]]
         return (value.get("bytes") if isinstance(value, dict) else value) or b""
 

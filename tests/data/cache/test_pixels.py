@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eyespot.data.cache import decode, pixels
+from eyespot.data.cache import pixels, share
 from eyespot.data.cache.pixels import Cached, cached_pixels
 from eyespot.data.picture import Form, Limits
 from eyespot.data.sources.folder import list_folder
@@ -37,11 +37,12 @@ def opened_pictures(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     plain = pixels.decode_into
 
-    def counted(file: str, start: int, *rest: object) -> object:
+    def counted(file: Path, start: int, *rest: object) -> object:
         calls.append(start)
         return plain(file, start, *rest)
 
     monkeypatch.setattr(pixels, "decode_into", counted)
+    monkeypatch.setattr(share.os, "cpu_count", lambda: 1)
     return calls
 
 
@@ -80,6 +81,7 @@ def test_nothing_is_opened_twice(here: Path, monkeypatch: pytest.MonkeyPatch):
 def test_an_interrupted_decoding_goes_on(here: Path, monkeypatch: pytest.MonkeyPatch):
     """What was decoded before the interruption is not decoded again, and the result is the same."""
     monkeypatch.setattr(pixels, "CHUNK", 4)
+    monkeypatch.setattr(share.os, "cpu_count", lambda: 1)
     root = pictures(here / "set", 18)
 
     def stop(done: int) -> None:
@@ -93,7 +95,26 @@ def test_an_interrupted_decoding_goes_on(here: Path, monkeypatch: pytest.MonkeyP
     assert len(calls) == 3
     assert told == [12, 16, 18]
     assert cached.pixels[:, 0, 0, 0].tolist() == list(range(18))
-    assert not list(here.glob("cache/**/done"))
+    assert not list(here.glob("cache/**/journal.jsonl"))
+
+
+def test_a_kill_costs_half_a_second(here: Path, monkeypatch: pytest.MonkeyPatch):
+    """Of the journal that a kill leaves, every whole line counts, and one that is cut short does not."""
+    monkeypatch.setattr(pixels, "CHUNK", 4)
+    monkeypatch.setattr(share.os, "cpu_count", lambda: 1)
+    root = pictures(here / "set", 18)
+
+    def stop(done: int) -> None:
+        if done >= 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read(root, stop)
+    (journal,) = here.glob("cache/**/journal.jsonl")
+    journal.write_bytes(journal.read_bytes()[:-7])
+    calls = opened_pictures(monkeypatch)
+    assert read(root).pixels[:, 0, 0, 0].tolist() == list(range(18))
+    assert len(calls) == 3
 
 
 def test_several_processes_decode_alike(here: Path, monkeypatch: pytest.MonkeyPatch):
@@ -102,8 +123,7 @@ def test_several_processes_decode_alike(here: Path, monkeypatch: pytest.MonkeyPa
     alone = np.array(read(root).pixels)
     monkeypatch.setattr(pixels, "CHUNK", 8)
     monkeypatch.setattr(pixels, "VERSION", -1)
-    monkeypatch.setattr(decode, "WORTH_PROCESSES", 1)
-    monkeypatch.setattr(decode.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(share.os, "cpu_count", lambda: 3)
     assert np.array_equal(read(root).pixels, alone)
 
 

@@ -1,0 +1,120 @@
+"""Work that is shared among the processor's cores."""
+
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.sharedctypes import Synchronized
+from signal import SIG_IGN, SIGINT, signal
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+FORKS = sys.platform == "linux"  # elsewhere a fork may hang, and other processes take longer to start than to be of use
+
+
+def shared_work(work: Callable[[int], Result], count: int) -> Generator[tuple[int, Result], None, None]:
+    """What `work` makes of each number below `count`, with the number, in the order in which they are finished.
+
+    This process works too; the others are forked from it, so that they begin at once, with all that it has in memory.
+    They draw numbers from one counter. Should one of them die, its number is worked on once more here. Where processes
+    are not forked, threads take their place.
+
+    Raises:
+        Exception: whatever `work` raises, here or there.
+    """
+    helpers = min(os.cpu_count() or 1, count) - 1
+    context = get_context("fork" if FORKS else None)
+    counter: Synchronized[int] = context.Value("q", 0)
+    receivers: list[Connection] = []
+    for _ in range(helpers):
+        _start_helper(context, work, counter, count, receivers)
+    missing = set(range(count))
+    try:
+        while (number := _drawn(counter)) < count:
+            yield _took(missing, number), work(number)
+            for ready in wait(receivers, timeout=0):
+                yield from _received(ready, receivers, missing)
+        while receivers:
+            for ready in wait(receivers):
+                yield from _received(ready, receivers, missing)
+        for number in sorted(missing):
+            yield number, work(number)
+    finally:
+        counter.value = count  # what is not begun yet is left
+        for receiver in receivers:
+            receiver.close()
+
+
+def _start_helper(
+    context: Any,
+    work: Callable[[int], Any],
+    counter: "Synchronized[int]",
+    count: int,
+    receivers: list[Connection],
+) -> None:
+    """Starts one more; its results come through a connection that is put with the others, and ends with it."""
+    receiver, sender = context.Pipe(duplex=False)
+    receivers.append(receiver)
+    if not FORKS:
+        threading.Thread(target=_help, args=(work, counter, count, sender), daemon=True).start()
+        return
+    process = context.Process(target=_help_forked, args=(work, counter, count, sender, receivers), daemon=True)
+    with warnings.catch_warnings():
+        # Of locks that another thread may hold at that moment: `work` takes none that this process has.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        process.start()
+    sender.close()
+
+
+def _help_forked(
+    work: Callable[[int], Any],
+    counter: "Synchronized[int]",
+    count: int,
+    sender: Connection,
+    inherited: Sequence[Connection],
+) -> None:
+    signal(SIGINT, SIG_IGN)  # the first process is told too, and ends the work
+    for receiver in inherited:
+        receiver.close()  # so that the next result finds nobody should the first process be killed
+    _help(work, counter, count, sender)
+
+
+def _help(work: Callable[[int], Any], counter: "Synchronized[int]", count: int, sender: Connection) -> None:
+    with sender:
+        while (number := _drawn(counter)) < count:
+            try:
+                result: Any = work(number)
+            except Exception as error:  # noqa: BLE001 - raised where it was asked for
+                result = error
+            try:
+                sender.send((number, result))
+            except OSError:  # nobody waits for it any more
+                return
+
+
+def _drawn(counter: "Synchronized[int]") -> int:
+    with counter.get_lock():
+        number = counter.value
+        counter.value += 1
+    return number
+
+
+def _took(missing: set[int], number: int) -> int:
+    missing.remove(number)
+    return number
+
+
+def _received(ready: Any, receivers: list[Connection], missing: set[int]) -> Iterator[tuple[int, Any]]:
+    """What one helper has finished; a helper that has ended is taken from the list."""
+    try:
+        number, result = ready.recv()
+    except EOFError:
+        receivers.remove(ready)
+        ready.close()
+        return
+    if isinstance(result, Exception):
+        raise result
+    yield _took(missing, number), result
