@@ -70,7 +70,8 @@ def predict(
             (p.file, p.label, f"{p.probability:.6f}", *(_place(p) if each else ()), *_judgement(p)) for p in predictions
         )
     elif predictions:
-        columns = ("file", *(("at",) if each else ()), "label", "probability", "then", *(JUDGED[1:] if judged else ()))
+        place, judgement = ("left, top",) if each else (), JUDGED[1:] if judged else ()
+        columns = ("file", *place, "label", "probability", "then", *judgement)
         rows = [_row(p, each=each) for p in predictions]
         print_table(console(as_json), table(columns, rows, text_columns=3 if each else 2))
     for note in dict.fromkeys(f"{p.file}: {p.note}" for p in predictions if p.note):

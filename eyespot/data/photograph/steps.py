@@ -14,6 +14,7 @@ from eyespot.data.photograph.render import drawn
 from eyespot.data.photograph.sizes import working_grey
 from eyespot.shapes import Float32, UInt8
 
+FRAME_LINES = 160  # lines side by side fill the picture: that thick they are seen where it is drawn small
 SMOOTHED = 0.7  # pixels: grain and JPEG's blocks, not strokes
 
 
@@ -73,9 +74,12 @@ def _marked(
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The picture with a frame around each object, red around the one that is read."""
     marked = np.repeat(_shown(grey)[..., None], 3, axis=2)
+    line = max(2, max(grey.shape) // FRAME_LINES)
     for place, one in enumerate(found):
         colour = (220, 60, 40) if place == main else (60, 110, 170)
-        rows, columns = slice(max(one.top - 4, 0), one.bottom + 4), slice(max(one.left - 4, 0), one.right + 4)
+        away = 2 * line
+        rows = slice(max(one.top - away, 0), one.bottom + away)
+        columns = slice(max(one.left - away, 0), one.right + away)
         inner = marked[rows, columns]
-        inner[:2], inner[-2:], inner[:, :2], inner[:, -2:] = colour, colour, colour, colour
+        inner[:line] = inner[-line:] = inner[:, :line] = inner[:, -line:] = colour
     return marked
