@@ -14,6 +14,8 @@ DARKEST = 0.04  # paper is never darker, else noise in deep shadow would count a
 LIGHTEST = 0.8
 NOISE = 4.0  # standard deviations
 SCALES = (0.03, 0.045, 0.07, 0.1, 0.15, 0.25)  # shares of the short side: strokes that are narrower show
+WIDE = 3  # of the scales: from this one on, paper between strokes and grids' cells show as well
+BOARD = 0.26  # of the range: paper is lighter than that even in dim light
 CAP = 0.3  # of a logarithm: a dark table counts no more than ink
 NEARLY_ALL = 0.35  # of all that a polarity shows at any window
 TOO_LITTLE = 0.01  # of what the other polarity shows
@@ -77,7 +79,8 @@ def is_lighter(grey: Float32[np.ndarray, "height width"]) -> bool:
 
     What a closing fills is narrow and dark, what an opening removes narrow and light; edges of paper and shadows are
     neither. Strokes are narrower than the paper between them, so with windows growing from narrow to wide they show
-    first: the polarity decides that comes near all it will ever show at the narrower window.
+    first: the polarity decides that comes near all it will ever show at the narrower window. Where both need wide ones,
+    as with thick strokes close up, paper is told from boards by its level.
     """
     coarse = np.log(np.maximum(reduced(grey, COARSE), DARKEST / 2))  # in light or shadow, a stroke differs as much
     rows, columns = (round(INNER * side) for side in coarse.shape)
@@ -93,6 +96,8 @@ def is_lighter(grey: Float32[np.ndarray, "height width"]) -> bool:
     if most.min() < TOO_LITTLE * most.max():
         return bool(most[1] > most[0])
     dark, light = ((shown >= NEARLY_ALL * most[:, None]).argmax(axis=1)).tolist()
+    if min(dark, light) >= WIDE:
+        return bool(np.median(grey) < BOARD)
     if dark == light:
         return bool(shown[1, light] > shown[0, dark])
     return bool(light < dark)
