@@ -1,8 +1,7 @@
 """Fashion-MNIST's test pictures as a user's folder, with known faults, through look, train, evaluate and predict.
 
 10,000 PNG files in folders, 8,500 for training and 1,500 for test; 50 files corrupted in four ways, 100 test pictures
-copied into the training folders, 3 % of the training labels flipped. Prints what was found of each, and writes it to
-benchmarks/results.
+copied into the training folders, 3 % of the training labels flipped. Prints what was found of each.
 
     EYESPOT_DATA=… python benchmarks/own_pictures.py [--epochs 10] [--keep FOLDER]
 """
