@@ -1,0 +1,104 @@
+"""Whether a probability means what it says, and how it is made to."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+from eyespot.errors import DataError
+from eyespot.evaluation.intervals import wilson
+from eyespot.shapes import Float32, Float64, Int64
+
+BINS = 15
+SMALLEST_BIN = 20  # pictures: with fewer, a bin's accuracy is mostly chance
+COLDEST, HOTTEST = 0.05, 20.0  # temperatures
+TINY = float(np.finfo(np.float32).tiny)
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Pictures of which a classifier was about as sure.
+
+    Attributes:
+        n: how many.
+        confidence: the mean of the largest probability.
+        accuracy: how many of them it got right; `low` and `high` are the ends of its 95 % interval.
+    """
+
+    n: int
+    confidence: float
+    accuracy: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far probabilities are from what they should be.
+
+    Attributes:
+        ece: expected calibration error, over bins of equal counts, in [0, 1].
+        brier: Brier score, the squared distance from the right answer, in [0, 2].
+        nll: negative log-likelihood, in nats.
+        bins: from the least sure to the surest.
+    """
+
+    ece: float
+    brier: float
+    nll: float
+    bins: tuple[Bin, ...]
+
+
+def calibration(probabilities: Float32[np.ndarray, "n classes"], labels: Int64[np.ndarray, " n"]) -> Calibration:
+    """Measures calibration.
+
+    Bins hold equal numbers of pictures, not equal ranges of probability, most of which hold nothing (adaptive
+    calibration error's bins, Nixon et al. 2019, arXiv:1904.01685, of the largest probability; ECE: Naeini et al. 2015,
+    AAAI). Brier score: Brier 1950, Monthly Weather Review 78:1-3.
+
+    Raises:
+        DataError: there are no pictures.
+    """
+    if not len(labels):
+        raise DataError("There are no pictures to measure calibration on.")
+    bins = tuple(_bins(probabilities, labels))
+    exact = probabilities.astype(np.float64)
+    of_label = exact[np.arange(len(labels)), labels]
+    brier = float((np.square(exact).sum(axis=1) - 2 * of_label + 1).mean())
+    nll = float(-np.log(np.maximum(of_label, TINY)).mean())
+    ece = sum(each.n * abs(each.accuracy - each.confidence) for each in bins) / len(labels)
+    return Calibration(ece, brier, nll, bins)
+
+
+def fit_temperature(logits: Float32[np.ndarray, "n classes"], labels: Int64[np.ndarray, " n"]) -> float:
+    """The temperature under which softmax(logits / temperature) is likeliest (Guo et al. 2017, arXiv:1706.04599).
+
+    Args:
+        logits: of validation pictures: on others than these it is to be used.
+
+    Returns:
+        A number in [0.05, 20]; above 1 where the network is too sure of itself.
+
+    Raises:
+        DataError: there are no pictures.
+    """
+    if not len(labels):
+        raise DataError("There are no pictures to fit a temperature on.")
+    exact = logits.astype(np.float64)
+
+    def loss(log_temperature: float) -> float:
+        scaled: Float64[np.ndarray, "n classes"] = log_softmax(exact / np.exp(log_temperature), axis=1)
+        return float(-scaled[np.arange(len(labels)), labels].mean())
+
+    found = minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def _bins(probabilities: Float32[np.ndarray, "n classes"], labels: Int64[np.ndarray, " n"]) -> Iterator[Bin]:
+    sure, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    count = max(1, min(BINS, len(labels) // SMALLEST_BIN))
+    for part in np.array_split(np.argsort(sure, kind="stable"), count):
+        low, high = wilson(int(right[part].sum()), len(part))
+        yield Bin(len(part), float(sure[part].mean(dtype=np.float64)), float(right[part].mean()), low, high)
