@@ -68,12 +68,9 @@ def diagnose(history: History, classes: int, *, diverged: bool = False) -> Verdi
         return _diverged(train, classes)
     validation = history.column("val_loss")
     if not validation:
-        return Verdict(
-            "not judged",
-            f"Without validation data the fit cannot be judged; training loss went from {train[0]:.4f} to "
-            f"{train[-1]:.4f}.",
-            "Set validation data aside (split method 'fraction').",
-        )
+        course = f"went from {train[0]:.4f} to {train[-1]:.4f}" if len(train) > 1 else f"was {train[0]:.4f}"
+        told = f"Without validation data the fit cannot be judged; training loss {course}."
+        return Verdict("not judged", told, "Set validation data aside (split method 'fraction').")
     return _judge(history, train, validation, classes)
 
 

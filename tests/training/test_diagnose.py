@@ -86,6 +86,8 @@ def test_without_validation_nothing_is_judged():
     verdict = diagnose(history(loss=[1.0, 0.5]), classes=10)
     assert verdict.fit == "not judged"
     assert verdict.stop_epoch is None
+    assert "went from 1.0000 to 0.5000" in verdict.sentence
+    assert "training loss was 0.7000." in diagnose(history(loss=[0.7]), classes=10).sentence
 
 
 def test_a_rise_over_a_flat_training_loss_is_overfitting():
