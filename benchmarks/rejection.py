@@ -121,8 +121,8 @@ def scores(run: Run, dataset: Dataset) -> dict[str, Score]:
         "energy": lambda x: -logsumexp(logits(x), axis=1),
         "mahalanobis": mahalanobis,
         "knn": lambda x: neighbours.kneighbors(directed(predictor.features(x)))[0][:, -1],
-        "features": lambda x: ours.features.strangeness(directed(predictor.features(x))),
-        "pixels": lambda x: ours.pixels.strangeness(flat(shrunk(x))),
+        "features": lambda x: ours.features.distances(directed(predictor.features(x))),
+        "pixels": lambda x: ours.pixels.distances(flat(shrunk(x))),
         "eyespot": predictor.strangeness,
     }
 

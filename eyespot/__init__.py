@@ -15,6 +15,8 @@ if "keras" not in sys.modules:  # else `eyespot.backend` looks at what it runs o
 # PyTorch's threads wait for one another in a busy loop. Beside other busy programs that starves the thread waited for:
 # with a load of 4 on 2 cores a training took two to three times as long by default, and on a quiet machine no less.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+# ONNX Runtime, since 1.29, otherwise reports to its makers which models are opened, and keeps an identifier at home.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +43,12 @@ def test_keras_imported_after_eyespot_runs_on_pytorch():
     """`import eyespot` is enough to choose the backend, also where the user imports Keras next."""
     code = "import eyespot, keras; assert keras.config.backend() == 'torch'"
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "KERAS_BACKEND": ""})
+
+
+def test_nothing_is_told_to_anyone(tmp_path: Path):
+    """ONNX Runtime's telemetry, which writes an identifier into the home directory before it reports, is off."""
+    settings = {key: value for key, value in os.environ.items() if key not in {"CI", "ORT_DISABLE_TELEMETRY"}}
+    homes = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    code = "import eyespot.inference.predictor, onnxruntime"
+    subprocess.run([sys.executable, "-c", code], check=True, env=settings | homes)
+    assert list(tmp_path.rglob("*")) == []

@@ -7,7 +7,7 @@ import numpy as np
 
 from eyespot.shapes import Int64, Shaped
 
-AT_ONCE = 1 << 22  # bytes of pixels at a time when something is computed over all rows; as floats some times more
+AT_ONCE = 1 << 20  # bytes of pixels at a time when something is computed over all rows; as floats some times more
 
 
 class Rows:

@@ -64,9 +64,9 @@ class Gaussian:
             nearest = np.minimum(nearest, distance)
         return nearest
 
-    def strangeness(self, values: Float32[np.ndarray, "n d"]) -> Float64[np.ndarray, " n"]:
-        """Distances, 0 where they are usual and 1 where they are high."""
-        strangeness: Float64[np.ndarray, " n"] = (self.distances(values) - self.usual) / (self.high - self.usual)
+    def strangeness(self, distances: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+        """0 where a distance is usual and 1 where it is high."""
+        strangeness: Float64[np.ndarray, " n"] = (distances - self.usual) / (self.high - self.usual)
         return strangeness
 
     def to_dict(self) -> dict[str, Any]:
@@ -120,17 +120,21 @@ class Rejection:
         Args:
             features: what the model makes of them: its output `features`.
         """
-        return self.combined(contrasts(images), directed(features), flat(shrunk(images)))
+        return self.largest(*self.measures(images, features))
 
-    def combined(
-        self,
-        contrast: Float64[np.ndarray, " n"],
-        features: Float32[np.ndarray, "n d"],
-        pixels: Float32[np.ndarray, "n p"],
+    def measures(
+        self, images: UInt8[np.ndarray, "n height width channels"], features: Float32[np.ndarray, "n d"]
+    ) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
+        """Of each picture the contrast, and how far off its features and its pixels are."""
+        far, off = self.features.distances(directed(features)), self.pixels.distances(flat(shrunk(images)))
+        return contrasts(images), far, off
+
+    def largest(
+        self, contrast: Float64[np.ndarray, " n"], far: Float64[np.ndarray, " n"], off: Float64[np.ndarray, " n"]
     ) -> Float64[np.ndarray, " n"]:
-        """The largest of the three measures; features brought to length 1, pixels as `shrunk` has them."""
+        """The largest strangeness by the three `measures`."""
         faint = self.faintest / 2 / np.maximum(contrast, LEAST_CONTRAST)
-        strange = np.maximum(self.features.strangeness(features), self.pixels.strangeness(pixels))
+        strange = np.maximum(self.features.strangeness(far), self.pixels.strangeness(off))
         strangeness: Float64[np.ndarray, " n"] = np.maximum(faint, strange)
         return strangeness
 
@@ -197,7 +201,10 @@ def flat(grid: Float32[np.ndarray, "n rows columns channels"]) -> Float32[np.nda
 
 def contrasts(images: UInt8[np.ndarray, "n height width channels"]) -> Float64[np.ndarray, " n"]:
     """The standard deviation of each picture's pixels, 0-255, the mean over its channels."""
-    deviations: Float64[np.ndarray, " n"] = images.std(axis=(1, 2), dtype=np.float64).mean(axis=1)
+    count = images.shape[1] * images.shape[2]
+    sums = images.sum(axis=(1, 2), dtype=np.int64)
+    squares = np.einsum("nhwc,nhwc->nc", images, images, dtype=np.int64)  # no copy in another type
+    deviations: Float64[np.ndarray, " n"] = (np.sqrt(count * squares - sums**2) / count).mean(axis=1)
     return deviations
 
 

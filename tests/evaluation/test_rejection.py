@@ -61,10 +61,13 @@ def test_pictures_that_are_all_the_same(run: Run):
 def test_pictures_may_lie_a_28th_off_centre():
     """Each picture is moved by as much at most, and by nothing where a pixel is more than that."""
     grids = np.random.default_rng(0).random((50, 28, 28, 1), np.float32)
-    moved = rejection._jittered(grids, np.random.default_rng(1))
+    moved = grids.copy()
+    rejection._jitter(moved, np.random.default_rng(1))
     assert (moved[:, 5:20, 5:20] != grids[:, 5:20, 5:20]).any()
     for picture, original in zip(moved, grids, strict=True):
         places = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
         inner = picture[1:-1, 1:-1]
         assert any((inner == np.roll(original, place, (0, 1))[1:-1, 1:-1]).all() for place in places)
-    assert (rejection._jittered(grids[:, :8, :8], np.random.default_rng(1)) == grids[:, :8, :8]).all()
+    small = grids[:, :8, :8].copy()
+    rejection._jitter(small, np.random.default_rng(1))
+    assert (small == grids[:, :8, :8]).all()

@@ -17,6 +17,7 @@ pytestmark = [
 
 PICTURES, SIDE = 65_536, 128  # 1 GiB of pixels
 ALLOWED = 100  # MiB beyond what the process has when it begins: a tenth of the pixels
+FIRST = 2_048  # pictures of a first training, after which a process has the buffers of its batches
 
 MODEL = """
 import keras
@@ -33,11 +34,12 @@ from pathlib import Path
 import numpy as np
 import eyespot
 source, model, allowed, hoards = sys.argv[1], sys.argv[2], int(sys.argv[3]) << 20, sys.argv[4] == "hoards"
-# What libraries and their threads take, they have taken after a first training.
-images = np.random.default_rng(0).integers(0, 256, (256, 128, 128, 1), dtype=np.uint8)
-first = eyespot.Dataset("first", ("0", "1"), eyespot.Split(images, np.arange(256) % 2))
+# What libraries, their threads and a batch take, they have taken after a first training.
+images = np.random.default_rng(0).integers(0, 256, (int(sys.argv[5]), 128, 128, 1), dtype=np.uint8)
+first = eyespot.Dataset("first", ("0", "1"), eyespot.Split(images, np.arange(len(images)) % 2))
 options = {"epochs": 1, "batch_size": 64, "precision": "float32", "model": model}
 eyespot.train(first, output="first", **options)
+del first, images
 used = int(re.search(r"VmData:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) << 10
 resource.setrlimit(resource.RLIMIT_DATA, (used + allowed, used + allowed))
 if hoards:
@@ -48,7 +50,8 @@ sys.stderr.write("\\ntrained " + json.dumps({"epochs": len(done.outcome.history)
 
 
 def trained(folder: Path, mode: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", TRAIN, str(folder / "data"), f"{folder / 'model.py'}:pooled", str(ALLOWED), mode]
+    told = (folder / "data", f"{folder / 'model.py'}:pooled", ALLOWED, mode, FIRST)
+    command = [sys.executable, "-c", TRAIN, *map(str, told)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
