@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-slow lessons clean
+.PHONY: demo test test-slow test-pages lessons clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -21,6 +21,9 @@ test: .venv/installed-dev
 test-slow: .venv/installed-slow
 	$(BIN)/pytest -m slow
 	$(BIN)/pytest tests/engine/test_cuda.py tests/training/test_store.py
+
+test-pages: .venv/installed-pages
+	$(BIN)/pytest -k in_browser
 
 lessons: .venv/installed-lessons
 	$(BIN)/jupyter nbconvert --to html --execute --ExecutePreprocessor.timeout=-1 --output-dir lessons docs/lessons/*.ipynb
@@ -43,6 +46,10 @@ lessons: .venv/installed-lessons
 
 .venv/installed-slow: .venv/installed-dev
 	$(PIP) -e ".[slow]"
+	@touch $@
+
+.venv/installed-pages: .venv/installed-dev
+	$(PIP) -e ".[pages]"
 	@touch $@
 
 clean:

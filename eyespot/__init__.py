@@ -1,8 +1,8 @@
 """Eyespot: small image classifiers, from labelled pictures to a model you can trust.
 
-The verbs are functions here and commands in the terminal: `look`, `train`, `evaluate`, `predict`, `reproduce`,
-`doctor`; `load` reads a dataset and `open_run` a finished run; `accelerate` makes a Keras model of your own run on the
-engine. Nothing heavy is imported until one of them is used.
+The verbs are functions here and commands in the terminal: `look`, `train`, `evaluate`, `predict`, `report`,
+`reproduce`, `doctor`; `load` reads a dataset and `open_run` a finished run; `accelerate` makes a Keras model of your
+own run on the engine. Nothing heavy is imported until one of them is used.
 """
 
 import os
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from eyespot.workflow._evaluate import evaluate as evaluate
     from eyespot.workflow._look import look as look
     from eyespot.workflow._predict import predict as predict
+    from eyespot.workflow._report import report as report
     from eyespot.workflow._reproduce import reproduce as reproduce
     from eyespot.workflow._train import train as train
 
@@ -49,6 +50,7 @@ _HOMES = {
     "look": "eyespot.workflow._look",
     "open_run": "eyespot.run",
     "predict": "eyespot.workflow._predict",
+    "report": "eyespot.workflow._report",
     "reproduce": "eyespot.workflow._reproduce",
     "train": "eyespot.workflow._train",
 }

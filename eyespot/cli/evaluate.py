@@ -46,6 +46,14 @@ def evaluate(
         rows = [(pair["label"], pair["predict"], pair["pictures"]) for pair in figures.most_confused]
         print_table(out, table(("label", "predict", "pictures"), rows, title="most confused", text_columns=2))
         out.print()
+    after, before = figures.calibration, figures.before_calibration
+    out.print(
+        f"Calibration: probabilities are off by {after.ece:.2%} on average (ECE; {before.ece:.2%} before), Brier score "
+        f"{after.brier:.4f} ({before.brier:.4f}), negative log-likelihood {after.nll:.4f} ({before.nll:.4f}).",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
     for note in result.notes:
         out.print(note, markup=False, highlight=False, soft_wrap=True)
     for path in result.figures:

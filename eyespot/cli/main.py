@@ -13,6 +13,7 @@ from eyespot.cli.evaluate import evaluate
 from eyespot.cli.look import look
 from eyespot.cli.models import models
 from eyespot.cli.predict import predict
+from eyespot.cli.report import report
 from eyespot.cli.reproduce import reproduce
 from eyespot.cli.train import train
 from eyespot.errors import EyespotError
@@ -25,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (look, train, evaluate, predict, reproduce, models, doctor):
+for command in (look, train, evaluate, predict, report, reproduce, models, doctor):
     app.command()(command)
 
 

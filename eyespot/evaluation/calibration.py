@@ -14,6 +14,7 @@ from eyespot.shapes import Float32, Float64, Int64
 BINS = 15
 SMALLEST_BIN = 20  # pictures: with fewer, a bin's accuracy is mostly chance
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures
+USUAL_SPREAD = 0.5  # of the logarithms of temperatures, beforehand: few pictures cannot say that a network never errs
 TINY = float(np.finfo(np.float32).tiny)
 
 
@@ -73,7 +74,11 @@ def calibration(probabilities: Float32[np.ndarray, "n classes"], labels: Int64[n
 
 
 def fit_temperature(logits: Float32[np.ndarray, "n classes"], labels: Int64[np.ndarray, " n"]) -> float:
-    """The temperature under which softmax(logits / temperature) is likeliest (Guo et al. 2017, arXiv:1706.04599).
+    """The temperature that calibrates: softmax(logits / temperature) (Guo et al. 2017, arXiv:1706.04599).
+
+    It is the most probable one, given the labels, if beforehand its logarithm is normally distributed around 0 with a
+    standard deviation of 0.5. On hundreds of pictures that is the likeliest one; on twenty pictures that are all right,
+    where the likeliest would be 0, and every answer certain, it stays near 1.
 
     Args:
         logits: of validation pictures: on others than these it is to be used.
@@ -90,7 +95,8 @@ def fit_temperature(logits: Float32[np.ndarray, "n classes"], labels: Int64[np.n
 
     def loss(log_temperature: float) -> float:
         scaled: Float64[np.ndarray, "n classes"] = log_softmax(exact / np.exp(log_temperature), axis=1)
-        return float(-scaled[np.arange(len(labels)), labels].mean())
+        penalty = np.square(log_temperature / USUAL_SPREAD) / 2
+        return float(penalty - scaled[np.arange(len(labels)), labels].sum())
 
     found = minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded")
     return float(np.exp(found.x))

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import classification_report, confusion_matrix
 
-from eyespot.evaluation.intervals import wilson
+from eyespot.evaluation.calibration import Calibration, calibration
+from eyespot.evaluation.intervals import macro_f1_interval, wilson
 from eyespot.shapes import Float32, Float64, Int64
 
 CLIP = 1e-7  # Keras's epsilon: a certain mistake costs 16.1, not infinity
@@ -18,7 +19,7 @@ class Evaluation:
 
     Attributes:
         n: pictures.
-        loss: mean cross-entropy, as Keras computes it (probabilities clipped to [1e-7, 1 - 1e-7]).
+        loss: mean cross-entropy before calibration, as Keras computes it (clipped to [1e-7, 1 - 1e-7]).
         accuracy: the fraction whose most probable class is the label.
         accuracy_interval: its 95 % Wilson interval.
         correct, incorrect: pictures; they add up to `n`.
@@ -26,8 +27,11 @@ class Evaluation:
             seen in tutorials: a row without a probability above one half rounds to zeros, and counts as class 0.
         report: scikit-learn's classification report: precision, recall, f1-score and support of each class under
             `classes` (apart, since a class may be called `accuracy`), then `accuracy`, `macro avg` and `weighted avg`.
+        macro_f1_interval: the 95 % bootstrap interval of the macro average's f1-score.
         confusion: pictures by label (row) and prediction (column).
         most_confused: the largest cells off the diagonal.
+        calibration: of the probabilities that every command gives.
+        before_calibration: of those that the network gives, at temperature 1.
     """
 
     n: int
@@ -38,8 +42,11 @@ class Evaluation:
     incorrect: int
     correct_after_rounding: int
     report: dict[str, Any]
+    macro_f1_interval: tuple[float, float]
     confusion: list[list[int]]
     most_confused: list[dict[str, Any]]
+    calibration: Calibration
+    before_calibration: Calibration
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -47,9 +54,17 @@ class Evaluation:
 
 
 def evaluate_probabilities(
-    probabilities: Float32[np.ndarray, "n classes"], labels: Int64[np.ndarray, " n"], class_names: tuple[str, ...]
+    probabilities: Float32[np.ndarray, "n classes"],
+    labels: Int64[np.ndarray, " n"],
+    class_names: tuple[str, ...],
+    calibrated: Float32[np.ndarray, "n classes"] | None = None,
 ) -> Evaluation:
-    """Computes the figures; predictions are the `argmax` of the probabilities."""
+    """Computes the figures; predictions are the `argmax` of the probabilities.
+
+    Args:
+        probabilities: as the network gives them, at temperature 1.
+        calibrated: the same at its own temperature; None: there is no other.
+    """
     predictions = probabilities.argmax(axis=1)
     correct = int((predictions == labels).sum())
     every_class = np.arange(len(class_names))
@@ -65,8 +80,11 @@ def evaluate_probabilities(
         incorrect=len(labels) - correct,
         correct_after_rounding=int((np.round(probabilities).argmax(axis=1) == labels).sum()),
         report={"classes": by_class, **report},
+        macro_f1_interval=macro_f1_interval(confusion),
         confusion=confusion.tolist(),
         most_confused=_most_confused(confusion, class_names),
+        calibration=calibration(probabilities if calibrated is None else calibrated, labels),
+        before_calibration=calibration(probabilities, labels),
     )
 
 

@@ -1,7 +1,8 @@
-"""More metadata in a `model.onnx` that is there already."""
+"""What is written into a `model.onnx` that is there already."""
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from eyespot.files import replacing
@@ -12,5 +13,14 @@ def add_metadata(path: Path, key: str, text: str) -> None:
     model = onnx.load(path)
     kept = [(entry.key, entry.value) for entry in model.metadata_props if entry.key != key]
     onnx.helper.set_model_props(model, {**dict(kept), key: text})
+    with replacing(path) as temporary:
+        onnx.save(model, temporary)
+
+
+def set_temperature(path: Path, temperature: float) -> None:
+    """Calibrates the probabilities: softmax(logits / temperature); nothing else changes."""
+    model = onnx.load(path)
+    (holder,) = (tensor for tensor in model.graph.initializer if tensor.name == "temperature")
+    holder.CopyFrom(onnx.numpy_helper.from_array(np.float32(temperature), "temperature"))
     with replacing(path) as temporary:
         onnx.save(model, temporary)

@@ -104,16 +104,19 @@ class Predictor:
     def probabilities(
         self, images: UInt8[np.ndarray, "n height width channels"] | Rows
     ) -> Float32[np.ndarray, "n classes"]:
-        """Each picture's class probabilities; rows add up to 1.
+        """Each picture's class probabilities, calibrated; rows add up to 1.
 
         Raises:
             ModelError: the pictures have another size than the model takes, or it gives no probabilities for them.
         """
-        if images.shape[1:] != self.input_shape:
-            raise ModelError(f"The model takes pictures of {self.input_shape}; these are {images.shape[1:]}.")
-        return np.concatenate(
-            [self._probabilities(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
-        )
+        return self._answers(images, "probabilities")[0]
+
+    def logits_and_probabilities(
+        self, images: UInt8[np.ndarray, "n height width channels"] | Rows
+    ) -> tuple[Float32[np.ndarray, "n classes"], Float32[np.ndarray, "n classes"]]:
+        """Also what the probabilities are made of: softmax(logits / temperature); raises as `probabilities` does."""
+        logits, probabilities = self._answers(images, "logits", "probabilities")
+        return logits, probabilities
 
     def predict(  # noqa: PLR0913 - each is one option of the command
         self,
@@ -213,17 +216,28 @@ class Predictor:
             told = replace(prediction, strangeness=float(strangeness), threshold=threshold)
             yield replace(told, label=NONE_OF_THESE) if told.rejected else told
 
-    def _probabilities(self, images: UInt8[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n classes"]:
+    def _answers(
+        self, images: UInt8[np.ndarray, "n height width channels"] | Rows, *outputs: str
+    ) -> tuple[Float32[np.ndarray, "n classes"], ...]:
+        """What the graph gives under these names, a batch at a time."""
+        if images.shape[1:] != self.input_shape:
+            raise ModelError(f"The model takes pictures of {self.input_shape}; these are {images.shape[1:]}.")
+        parts = [self._run(images[start : start + BATCH], outputs) for start in range(0, len(images), BATCH)]
+        return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+
+    def _run(
+        self, images: UInt8[np.ndarray, "n height width channels"], outputs: tuple[str, ...]
+    ) -> list[Float32[np.ndarray, "n classes"]]:
         try:
-            (rows,) = self._session.run(["probabilities"], {self._input: images})
+            answers = self._session.run(outputs, {self._input: images})
         except Exception as error:  # noqa: BLE001 - as above: the graph is no good
             raise ModelError(f"{self._path} cannot be run: {_reason(error)}.") from None
-        classes = len(self.class_names)
-        if rows.shape != (len(images), classes) or rows.dtype != np.float32 or not np.isfinite(rows).all():
+        shape = (len(images), len(self.class_names))
+        if any(rows.shape != shape or rows.dtype != np.float32 or not np.isfinite(rows).all() for rows in answers):
             raise ModelError(
-                f"{self._path} gives no probabilities of its {classes} classes: it is damaged or has diverged."
+                f"{self._path} gives no probabilities of its {shape[1]} classes: it is damaged or has diverged."
             )
-        return cast("np.ndarray", rows)
+        return cast("list[np.ndarray]", answers)
 
     def _prediction(self, read: ReadPicture, row: Float32[np.ndarray, " classes"], top: int) -> Prediction:
         order = np.argsort(-row, kind="stable")[: max(1, top)]

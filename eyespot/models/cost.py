@@ -1,11 +1,49 @@
 """What a model costs: parameters and multiply-adds."""
 
 import math
+from dataclasses import dataclass
 
 from eyespot.backend import keras
 from eyespot.models.graph import Call, trace
 
 layers = keras.layers
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One use of a layer.
+
+    Attributes:
+        name: Keras's, of the layer.
+        kind: its class.
+        inputs: names of the layers whose outputs it takes; none for the first.
+        shape: of its output for one picture.
+        parameters: 0 where the layer has been used before.
+    """
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    shape: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+
+
+def layer_costs(model: keras.Model) -> list[LayerCost]:
+    """What each layer costs, in the order in which they run."""
+    costs: list[LayerCost] = []
+    made: dict[int, str] = {}  # which layer made a symbolic tensor, by its id
+    counted: set[int] = set()
+    for call in trace(model).calls:
+        layer = call.layer
+        is_new = isinstance(layer, keras.Layer) and id(layer) not in counted
+        counted.add(id(layer))
+        inputs = tuple(made[id(tensor)] for tensor in call.inputs if id(tensor) in made)
+        made[id(call.output)] = layer.name
+        parameters = layer.count_params() if is_new else 0
+        shape = tuple(call.output.shape[1:])
+        costs.append(LayerCost(layer.name, type(layer).__name__, inputs, shape, parameters, _multiply_adds(call)))
+    return costs
 
 
 def multiply_adds(model: keras.Model) -> int:

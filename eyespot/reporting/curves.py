@@ -1,5 +1,6 @@
 """The learning curves, with the verdict drawn in."""
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -7,33 +8,40 @@ from eyespot.reporting.style import INK, TRAIN, VALIDATION, new_figure, plot_are
 from eyespot.training.diagnose import Verdict
 from eyespot.training.history import History
 
+CURVES = {"loss": "Loss", "accuracy": "Accuracy"}
+
 
 def learning_curves(history: History, verdict: Verdict, name: str) -> Figure:
     """Loss and accuracy by epoch, training and validation; a line at the epoch to stop at, overfitting shaded."""
     figure = new_figure(9.6, 4.0)
-    epochs = history.column("epoch")
-    for place, (metric, title) in enumerate((("loss", "Loss"), ("accuracy", "Accuracy")), start=1):
-        axes = figure.add_subplot(1, 2, place)
-        axes.plot(epochs, history.column(metric), color=TRAIN, marker="o", markersize=3, label="training")
-        validation = history.column(f"val_{metric}")
-        if validation:
-            axes.plot(epochs, validation, color=VALIDATION, marker="o", markersize=3, label="validation")
-        if verdict.stop_epoch:
-            axes.axvline(
-                verdict.stop_epoch,
-                color=INK,
-                linewidth=0.8,
-                linestyle=":",
-                label=f"epoch to stop at: {verdict.stop_epoch}",
-            )
-        if verdict.from_epoch and len(epochs) > 1:
-            axes.axvspan(verdict.from_epoch, epochs[-1], color=VALIDATION, alpha=0.08, label="overfitting")
-        plot_area(axes, title, "epoch", metric)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if metric == "accuracy":
-            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-        else:
-            axes.set_ylim(bottom=0)
-            axes.legend(frameon=False, fontsize=9)
+    for place, metric in enumerate(CURVES, start=1):
+        _draw(figure.add_subplot(1, 2, place), history, verdict, metric)
     figure.suptitle(f"{name}: {verdict.fit}", color=INK, fontsize=12)
     return figure
+
+
+def learning_curve(history: History, verdict: Verdict, metric: str) -> Figure:
+    """One of the two alone: `loss` or `accuracy`."""
+    figure = new_figure(4.8, 3.6)
+    _draw(figure.add_subplot(), history, verdict, metric)
+    return figure
+
+
+def _draw(axes: Axes, history: History, verdict: Verdict, metric: str) -> None:
+    epochs = history.column("epoch")
+    axes.plot(epochs, history.column(metric), color=TRAIN, marker="o", markersize=3, label="training")
+    validation = history.column(f"val_{metric}")
+    if validation:
+        axes.plot(epochs, validation, color=VALIDATION, marker="o", markersize=3, label="validation")
+    if verdict.stop_epoch:
+        told = f"epoch to stop at: {verdict.stop_epoch}"
+        axes.axvline(verdict.stop_epoch, color=INK, linewidth=0.8, linestyle=":", label=told)
+    if verdict.from_epoch and len(epochs) > 1:
+        axes.axvspan(verdict.from_epoch, epochs[-1], color=VALIDATION, alpha=0.08, label="overfitting")
+    plot_area(axes, CURVES[metric], "epoch", metric)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if metric == "accuracy":
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    else:
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False, fontsize=9)

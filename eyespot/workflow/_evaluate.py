@@ -4,14 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eyespot.data.catalog import CATALOG
-from eyespot.data.dataset import Dataset, with_classes
-from eyespot.data.source import load
-from eyespot.data.split import split
-from eyespot.errors import DataError
+from eyespot.data.dataset import Dataset
 from eyespot.evaluation.metrics import Evaluation
 from eyespot.run import Run, open_run
 from eyespot.workflow._judge import FIGURES, judge
+from eyespot.workflow._pictures import pictures_of
 
 ROUNDED_IN_PRINT = ("fashion-cnn", "fashion-cnn-dropout")  # the tutorial of these two rounds before argmax
 
@@ -60,27 +57,8 @@ def evaluate(run: str | Path | Run, on: str | Path | Dataset | None = None) -> E
         RunError: the run is missing or half there.
         DataError: the dataset is missing, or has other classes.
     """
-
     opened = run if isinstance(run, Run) else open_run(run)
-    recipe = opened.recipe
-    own = Path(recipe.dataset).is_absolute()
-    if on is None and recipe.dataset not in CATALOG and not own:
-        raise DataError(
-            f"{opened.path} was trained on arrays ({recipe.dataset}), which are not kept: name the data with `on`."
-        )
-    if on is None and own and not Path(recipe.dataset).exists():
-        raise DataError(f"The pictures of {opened.path} are no longer at {recipe.dataset}: name the data with --on.")
-    predictor = opened.predictor()
-    class_names, (height, width, channels) = predictor.class_names, predictor.input_shape
-    # Other pictures are brought to what the model takes.
-    as_trained = recipe.pictures.model_copy(update={"size": (height, width), "color": channels > 1})
-    dataset = with_classes(load(recipe.dataset if on is None else on, as_trained), class_names, str(opened.path))
-    notes = []
-    if on is None:
-        if dataset.fingerprint != opened.environment.get("dataset_sha256"):
-            notes.append(f"{dataset.name} has changed since the run was trained: these are not the same pictures.")
-        if dataset.test is None:
-            dataset = split(dataset, recipe.split, recipe.training.seed)
+    recipe, dataset, notes = opened.recipe, *pictures_of(opened, on)
     name, pictures = next((n, s) for n, s in reversed(dataset.splits.items()))
     if on is None and name != "test":
         notes.append(
@@ -101,4 +79,4 @@ def evaluate(run: str | Path | Run, on: str | Path | Dataset | None = None) -> E
         )
     figures = [opened.path / folder / "figures" / f"{kind}-{name}.png" for kind in FIGURES]
     where = name if on is None else f"{dataset.name} ({name})"
-    return Evaluated(opened, where, evaluation, class_names, figures, notes)
+    return Evaluated(opened, where, evaluation, dataset.class_names, figures, notes)

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from scipy.special import softmax
 
 from eyespot.data.dataset import Split
 from eyespot.evaluation.metrics import Evaluation, evaluate_probabilities
@@ -20,8 +21,9 @@ FIGURES = ("confusion", "right", "wrong")
 def judge(run: Run, split: Split, name: str, folder: str = "") -> Evaluation:
     """Predicts a split with the run's ONNX model, and writes predictions and figures below `folder` of the run."""
     predictor = run.predictor()
-    probabilities, names = predictor.probabilities(split.images), predictor.class_names
-    evaluation = evaluate_probabilities(probabilities, split.labels, names)
+    names = predictor.class_names
+    logits, probabilities = predictor.logits_and_probabilities(split.images)
+    evaluation = evaluate_probabilities(softmax(logits, axis=1), split.labels, names, probabilities)
     predictions = probabilities.argmax(axis=1)
     _write_predictions(
         run,

@@ -138,7 +138,8 @@ def train(  # noqa: PLR0913 - all that a training can be told
         for change in changes:
             out.say(f"Note: {change}. It goes on all the same; the result is not that of an uninterrupted training.")
         outcome, stopped_by = _fit(run, prepared, out, observers, resumed=earlier is not None)
-        training = _conclude(run, outcome, prepared, stopped_by, started)
+        temperature = deliver(run, prepared, out)
+        training = _conclude(run, outcome, prepared, temperature=temperature, stopped_by=stopped_by, started=started)
         _tell(training, out)
         return training
 
@@ -154,8 +155,7 @@ def _model_stem(recipe: Recipe) -> str:
 def _fit(
     run: Run, prepared: Prepared, out: Output, observers: Sequence[Observer], *, resumed: bool
 ) -> tuple[Outcome, int | None]:
-    """Trains, with everything written as it happens; the model then is in the run. Also which signal stopped it."""
-
+    """Trains, with everything written as it happens. Also which signal stopped it."""
     model, dataset, training = prepared.model, prepared.dataset, prepared.recipe.training
     sizes = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
     out.say(
@@ -190,7 +190,6 @@ def _fit(
         _tell_divergence(run, outcome, dataset, program.learning_rate, out)
     # Afresh: the optimizer's state is of the last epoch, the weights may not be.
     compile_classifier(model, training, steps)
-    deliver(run, prepared, out)
     return outcome, interrupted.signal
 
 
@@ -238,9 +237,10 @@ def _tell_divergence(run: Run, outcome: Outcome, dataset: Dataset, learning_rate
     raise DivergedError(f"{told} {run.path} holds the recipe and the log, but no model.")
 
 
-def _conclude(run: Run, outcome: Outcome, prepared: Prepared, stopped_by: int | None, started: float) -> Training:
+def _conclude(  # noqa: PLR0913 - all that is known in the end
+    run: Run, outcome: Outcome, prepared: Prepared, *, temperature: float, stopped_by: int | None, started: float
+) -> Training:
     """The verdict, the figures on validation data and, last and once, on test data; all written into the run."""
-
     dataset = prepared.dataset
     verdict = diagnose(outcome.history, dataset.classes, diverged=outcome.ending == "diverged")
     if outcome.history.rows:
@@ -255,6 +255,7 @@ def _conclude(run: Run, outcome: Outcome, prepared: Prepared, stopped_by: int | 
         "kept_epoch": outcome.kept_epoch,
         "parameters": prepared.model.count_params(),
         "verdict": verdict.to_dict(),
+        "temperature": temperature,
     }
     run.write_json("metrics.json", told | figures)
     seconds = time.perf_counter() - started
@@ -274,6 +275,8 @@ def _tell(training: Training, out: Output) -> None:
         low, high = test.accuracy_interval
         interval = f"95 % interval {low:.2%} to {high:.2%}"
         out.say(f"Test: accuracy {test.accuracy:.2%} ({interval}), loss {test.loss:.4f}.")
+        before, after = test.before_calibration.ece, test.calibration.ece
+        out.say(f"Its probabilities are off by {after:.2%} on average ({before:.2%} before calibration).")
     out.say(f"Run: {run}, pictures in {run}/figures, {training.seconds:.1f} s in all.")
     if training.outcome.ending != "interrupted":
         out.say(f"Next: eyespot evaluate {run}")

@@ -1,0 +1,30 @@
+"""eyespot report"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+import eyespot
+from eyespot.cli.show import AsJson, console, emit
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="A run's directory.")],
+    output: Annotated[Path | None, typer.Option(help="The file to write; by default report.html in the run.")] = None,
+    lang: Annotated[Literal["en", "zh"], typer.Option(help="English or Chinese.")] = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Write one page that says how good a run's classifier is, how sure that is, and what it gets wrong.
+
+    The page is one file that opens from disk, without a network. Beside it goes a model card.
+
+    Example: eyespot report runs/mnist-cnn-1
+    """
+    done = eyespot.report(run, output, lang)
+    if as_json:
+        emit(done.to_dict())
+        return
+    out = console(as_json)
+    for line in (*done.notes, str(done.page), str(done.card)):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)

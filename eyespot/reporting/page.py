@@ -1,0 +1,59 @@
+"""Pages: one HTML file each, which opens from disk and asks nothing of any network."""
+
+import base64
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal, get_args
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[str, ...] = get_args(Language)
+TEMPLATES = "templates"
+
+
+def render(template: str, language: Language, **values: Any) -> str:
+    """A page, complete with its style and its script.
+
+    Whatever is put into it is escaped. Its content security policy lets nothing be fetched, and no script run but its
+    own.
+    """
+    environment = Environment(
+        loader=PackageLoader("eyespot.reporting", TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script, style = _text("page.js"), _text("page.css")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = environment.get_template(template)
+    own = {"script": Markup(script), "style": Markup(style)}  # noqa: S704 - files of this package
+    return page.render(_=translator(language), language=language, script_digest=digest, **own, **values)
+
+
+def translator(language: Language) -> Callable[..., str]:
+    """What gives a sentence in the page's language, with values put where it names them.
+
+    Sentences are looked up by their English text; one that has no translation stays as it is.
+    """
+    known = _words(language)
+
+    def translated(text: str, **values: Any) -> str:
+        return known.get(text, text).format(**values) if values else known.get(text, text)
+
+    return translated
+
+
+@cache
+def _words(language: Language) -> dict[str, str]:
+    words: dict[str, str] = {} if language == "en" else yaml.safe_load(_text(f"words.{language}.yaml"))
+    return words
+
+
+def _text(name: str) -> str:
+    return (files("eyespot.reporting") / TEMPLATES / name).read_text(encoding="utf-8")

@@ -1,0 +1,28 @@
+"use strict";
+// Opens the pictures behind a cell. Texts are set as text, never as markup.
+const read = (id) => JSON.parse(document.getElementById(id).textContent);
+const cells = read("cells"), words = read("words");
+const dialog = document.getElementById("pictures");
+const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+
+function open(cell) {
+  document.getElementById("pictures-title").textContent = fill(cell.label === cell.predict ? words.right : words.title, cell);
+  const more = document.getElementById("pictures-more");
+  more.textContent = cell.pictures.length < cell.n ? fill(words.more, { shown: cell.pictures.length }) : "";
+  document.getElementById("pictures-grid").replaceChildren(...cell.pictures.map(([source, told]) => {
+    const figure = document.createElement("figure"), image = new Image(), caption = document.createElement("figcaption");
+    image.src = source;
+    image.alt = told;
+    image.className = "pixels";
+    caption.textContent = told;
+    figure.append(image, caption);
+    return figure;
+  }));
+  dialog.showModal();
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-cell]");
+  if (button) open(cells[button.dataset.cell]);
+  if (event.target === dialog || event.target.closest("#close")) dialog.close();
+});

@@ -1,0 +1,120 @@
+"""report: one page that says how good a run's classifier is, how sure that is, and what it gets wrong."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eyespot.errors import DataError, ModelError, RunError
+from eyespot.files import write_text
+from eyespot.models.cost import LayerCost, layer_costs
+from eyespot.reporting.card import card_markdown, model_card
+from eyespot.reporting.facts import ReportFacts
+from eyespot.reporting.page import LANGUAGES, Language, translator
+from eyespot.reporting.report import report_page
+from eyespot.run import Run, open_run
+from eyespot.workflow._evaluate import evaluate
+from eyespot.workflow._pictures import pictures_of
+
+JUDGED = ("test", "validation")  # what a report judges by, the first that there is
+DELIVERED = ("model.keras", "model.onnx", "weights.weights.h5")
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What `report` wrote.
+
+    Attributes:
+        page: the report.
+        card: the model card, as Markdown.
+        notes: what a reader should know; they are in the page.
+    """
+
+    run: Run
+    page: Path
+    card: Path
+    notes: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        size = self.page.stat().st_size
+        told = {"report": str(self.page), "bytes": size, "model_card": str(self.card), "notes": self.notes}
+        return {"run": str(self.run.path), **told}
+
+
+def report(run: str | Path | Run, output: str | Path | None = None, language: Language = "en") -> Reported:
+    """Writes a run's report: one HTML file that opens from disk and asks nothing of any network.
+
+    Beside it goes `model-card.md`. Nothing is measured that the run has measured already; a run of an earlier eyespot
+    is evaluated anew.
+
+    Args:
+        run: a run, or its directory.
+        output: the file; None: `report.html` in the run.
+        language: `en` or `zh`.
+
+    Raises:
+        RunError: the run is missing or half there, or has neither test nor validation data.
+        DataError: there is no such language.
+    """
+    if language not in LANGUAGES:
+        raise DataError(f"There is no report in {language!r}: choose one of {', '.join(LANGUAGES)}.")
+    opened = run if isinstance(run, Run) else open_run(run)
+    facts = facts_of(opened)
+    page = Path(output) if output else opened.path / "report.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    write_text(page, report_page(facts, language))
+    card = page.with_name("model-card.md")
+    write_text(card, card_markdown(facts.name, model_card(facts, translator(language))))
+    return Reported(opened, page, card, list(facts.notes))
+
+
+def facts_of(run: Run) -> ReportFacts:
+    """All that a report of a run rests on; raises as `report` does."""
+    dataset, probabilities = None, None
+    notes: list[str] = []
+    try:
+        dataset, notes = pictures_of(run)
+    except DataError as error:
+        notes = [str(error)]
+    if notes:  # other pictures than those it was measured on
+        dataset = None
+    judged = _measured(run)
+    predictor = run.predictor()
+    if dataset and judged in dataset.splits:
+        probabilities = predictor.probabilities(dataset.splits[judged].images)
+    if judged != "test":
+        notes.append("There is no test data: what is reported is of validation data, by which choices were made.")
+    return ReportFacts(
+        name=run.name,
+        recipe=run.file("recipe.yaml").read_text(encoding="utf-8"),
+        settings=run.recipe.model_dump(by_alias=True, mode="json"),
+        environment=run.environment,
+        metrics=run.metrics,
+        history=run.history,
+        judged=judged,
+        class_names=predictor.class_names,
+        layers=_layers(run),
+        dataset=dataset,
+        probabilities=probabilities,
+        notes=notes,
+        files={name: (run.path / name).stat().st_size for name in DELIVERED if (run.path / name).exists()},
+    )
+
+
+def _measured(run: Run) -> str:
+    """The split to judge by; figures of an earlier eyespot are measured anew."""
+    judged = next((name for name in JUDGED if name in run.metrics), None)
+    if judged is None:
+        raise RunError(f"{run.path} has no figures on test or validation data: there is nothing to report.")
+    if "calibration" not in run.metrics[judged]:
+        evaluate(run)
+        if "calibration" not in run.metrics[judged]:
+            raise RunError(f"{run.path} was measured by an earlier eyespot, and has no pictures to measure it on anew.")
+    return judged
+
+
+def _layers(run: Run) -> list[LayerCost] | None:
+    try:
+        return layer_costs(run.model())
+    except ModelError:  # classes of its own, for which a report asks no trust
+        return None
