@@ -1,6 +1,6 @@
 """Eyespot: small image classifiers, from labelled pictures to a model you can trust.
 
-The verbs are functions here and commands in the terminal: `look`, `train`, `evaluate`, `predict`, `report`,
+The verbs are functions here and commands in the terminal: `look`, `train`, `evaluate`, `predict`, `report`, `compare`,
 `reproduce`, `doctor`; `load` reads a dataset and `open_run` a finished run; `accelerate` makes a Keras model of your
 own run on the engine. Nothing heavy is imported until one of them is used.
 """
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from eyespot.recipe import Recipe as Recipe
     from eyespot.run import Run as Run
     from eyespot.run import open_run as open_run
+    from eyespot.workflow._compare import compare as compare
     from eyespot.workflow._doctor import doctor as doctor
     from eyespot.workflow._evaluate import evaluate as evaluate
     from eyespot.workflow._look import look as look
@@ -44,6 +45,7 @@ _HOMES = {
     "Run": "eyespot.run",
     "Split": "eyespot.data.dataset",
     "accelerate": "eyespot.engine.accelerate",
+    "compare": "eyespot.workflow._compare",
     "doctor": "eyespot.workflow._doctor",
     "evaluate": "eyespot.workflow._evaluate",
     "load": "eyespot.data.source",

@@ -3,6 +3,7 @@
 YAML keys and command-line options have the same names; an unknown key is an error that names the nearest one.
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import yaml
@@ -29,6 +30,9 @@ Figure = Literal[
     "parameters", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy",
     "correct_after_rounding", "seconds_per_epoch",
 ]  # fmt: skip
+
+
+DEPENDED_ON = ("dataset", "pictures", "split", "model", "augmentation", "training")
 
 
 class Published(Part):
@@ -68,6 +72,10 @@ class Recipe(Part):
     checkpoints: CheckpointRecipe = CheckpointRecipe()
     published: Published | None = None
     _where: str = PrivateAttr("the recipe")
+
+    def settings(self) -> dict[str, Any]:
+        """What a training depends on, by dotted names, as in `training.epochs`."""
+        return _flattened(self.model_dump(by_alias=True, include=set(DEPENDED_ON)))
 
     @property
     def where(self) -> str:
@@ -173,3 +181,10 @@ def _sentence(recipe: type[BaseModel], error: ValidationError, where: str) -> st
     if problem["type"] == "value_error":
         return f"In {where}: {problem['ctx']['error']}."
     return f"In {where}: {dotted}: {problem['msg'].lower()}; received {problem['input']!r}."
+
+
+def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flattened(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from eyespot import __version__
+from eyespot.cli.compare import compare
 from eyespot.cli.doctor import doctor
 from eyespot.cli.evaluate import evaluate
 from eyespot.cli.look import look
@@ -26,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (look, train, evaluate, predict, report, reproduce, models, doctor):
+for command in (look, train, evaluate, predict, report, compare, reproduce, models, doctor):
     app.command()(command)
 
 

@@ -5,15 +5,28 @@ import hashlib
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from eyespot.errors import EyespotError
+
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[str, ...] = get_args(Language)
 TEMPLATES = "templates"
+
+
+def check_language(language: str) -> Language:
+    """The language, if there are pages in it.
+
+    Raises:
+        EyespotError: there are none.
+    """
+    if language not in LANGUAGES:
+        raise EyespotError(f"There are no pages in {language!r}: choose one of {', '.join(LANGUAGES)}.")
+    return cast("Language", language)
 
 
 def render(template: str, language: Language, **values: Any) -> str:

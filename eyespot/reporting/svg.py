@@ -3,6 +3,7 @@
 import html
 import io
 import re
+import warnings
 from collections.abc import Callable
 
 from markupsafe import Markup
@@ -24,7 +25,8 @@ def svg(figure: Figure, name: str, told: str, translated: Callable[[str], str] =
         translated: what each text becomes.
     """
     drawn = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "eyespot"}):
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "eyespot"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # texts are drawn by whoever shows the page
         figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = drawn.getvalue()
     text = text[text.index("<svg") :]
@@ -40,6 +42,5 @@ def svg(figure: Figure, name: str, told: str, translated: Callable[[str], str] =
 
 
 def _translated(text: str, translated: Callable[[str], str]) -> str:
-    """A text, or one with a number behind a colon."""
-    words, colon, number = html.unescape(text).partition(": ")
-    return html.escape(translated(words) + colon + number)
+    """A text, or both sides of a colon."""
+    return html.escape(": ".join(translated(part) for part in html.unescape(text).split(": ")))

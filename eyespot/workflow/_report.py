@@ -9,7 +9,7 @@ from eyespot.files import write_text
 from eyespot.models.cost import LayerCost, layer_costs
 from eyespot.reporting.card import card_markdown, model_card
 from eyespot.reporting.facts import ReportFacts
-from eyespot.reporting.page import LANGUAGES, Language, translator
+from eyespot.reporting.page import check_language, translator
 from eyespot.reporting.report import report_page
 from eyespot.run import Run, open_run
 from eyespot.workflow._evaluate import evaluate
@@ -41,7 +41,7 @@ class Reported:
         return {"run": str(self.run.path), **told}
 
 
-def report(run: str | Path | Run, output: str | Path | None = None, language: Language = "en") -> Reported:
+def report(run: str | Path | Run, output: str | Path | None = None, language: str = "en") -> Reported:
     """Writes a run's report: one HTML file that opens from disk and asks nothing of any network.
 
     Beside it goes `model-card.md`. Nothing is measured that the run has measured already; a run of an earlier eyespot
@@ -54,17 +54,16 @@ def report(run: str | Path | Run, output: str | Path | None = None, language: La
 
     Raises:
         RunError: the run is missing or half there, or has neither test nor validation data.
-        DataError: there is no such language.
+        EyespotError: there is no such language.
     """
-    if language not in LANGUAGES:
-        raise DataError(f"There is no report in {language!r}: choose one of {', '.join(LANGUAGES)}.")
+    spoken = check_language(language)
     opened = run if isinstance(run, Run) else open_run(run)
     facts = facts_of(opened)
     page = Path(output) if output else opened.path / "report.html"
     page.parent.mkdir(parents=True, exist_ok=True)
-    write_text(page, report_page(facts, language))
+    write_text(page, report_page(facts, spoken))
     card = page.with_name("model-card.md")
-    write_text(card, card_markdown(facts.name, model_card(facts, translator(language))))
+    write_text(card, card_markdown(facts.name, model_card(facts, translator(spoken))))
     return Reported(opened, page, card, list(facts.notes))
 
 
@@ -78,7 +77,7 @@ def facts_of(run: Run) -> ReportFacts:
         notes = [str(error)]
     if notes:  # other pictures than those it was measured on
         dataset = None
-    judged = _measured(run)
+    judged = measured_split(run)
     predictor = run.predictor()
     if dataset and judged in dataset.splits:
         probabilities = predictor.probabilities(dataset.splits[judged].images)
@@ -101,7 +100,7 @@ def facts_of(run: Run) -> ReportFacts:
     )
 
 
-def _measured(run: Run) -> str:
+def measured_split(run: Run) -> str:
     """The split to judge by; figures of an earlier eyespot are measured anew."""
     judged = next((name for name in JUDGED if name in run.metrics), None)
     if judged is None:

@@ -13,7 +13,6 @@ from eyespot.training.store import remove_unfinished
 from eyespot.workflow._prepare import Prepared
 
 AUTO = "auto"  # instead of a run: the latest unfinished one
-PARTS = ("dataset", "pictures", "split", "model", "augmentation", "training")  # of a recipe: what a training depends on
 PACKAGES = ("eyespot", "keras", "torch", "numpy", "scikit-learn")
 MACHINE = ("processor", "device", "torch_threads")
 
@@ -91,16 +90,8 @@ def check_is_the_same(run: Run, prepared: Prepared, *, accept_changes: bool) -> 
 
 
 def _differences_in_recipe(before: Recipe, now: Recipe) -> list[str]:
-    old, new = (_flat(recipe.model_dump(by_alias=True, include=set(PARTS))) for recipe in (before, now))
+    old, new = before.settings(), now.settings()
     return _differences(old, new, sorted({*old, *new}))
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values by their dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], names: Iterable[str]) -> list[str]:

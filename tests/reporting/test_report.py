@@ -48,9 +48,9 @@ def test_the_page_says_what_was_measured(facts: ReportFacts):
     figures = facts.evaluation
     low, high = figures["accuracy_interval"]
     for told in (
-        f"{100 * figures['accuracy']:.2f} %",
-        f"{100 * low:.2f} %",
-        f"{100 * high:.2f} %",
+        f"{100 * figures['accuracy']:.2f}\u00a0%",
+        f"{100 * low:.2f}\u00a0%",
+        f"{100 * high:.2f}\u00a0%",
         f"{figures['calibration']['nll']:.4f}",
         f"{figures['before_calibration']['brier']:.4f}",
         f"{facts.metrics['temperature']:.3f}",
@@ -121,7 +121,7 @@ def test_a_thousand_classes_make_a_page(facts: ReportFacts):
 def test_without_pictures_counts_are_left(facts: ReportFacts):
     """Where the pictures are gone, the page has every figure, and no cell to open."""
     page = report_page(replace(facts, dataset=None, probabilities=None, layers=None))
-    assert f"{100 * facts.evaluation['accuracy']:.2f} %" in page
+    assert f"{100 * facts.evaluation['accuracy']:.2f}\u00a0%" in page
     assert "data-cell=" not in page
     assert "Its pictures are no longer there." in page
     assert "is not drawn here" in page

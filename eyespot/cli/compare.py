@@ -1,0 +1,52 @@
+"""eyespot compare"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+import eyespot
+from eyespot.cli.show import AsJson, console, emit, print_table, table
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Two or more runs' directories.")],
+    output: Annotated[
+        Path | None, typer.Option(help="The page to write; by default compare.html in the first run.")
+    ] = None,
+    lang: Annotated[Literal["en", "zh"], typer.Option(help="English or Chinese.")] = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Tell which of several runs is really better, by how much, and on which pictures.
+
+    Example: eyespot compare runs/mnist-cnn-1 runs/mnist-mlp-1
+    """
+    found = eyespot.compare(runs, output, lang)
+    if as_json:
+        emit(found.to_dict())
+        return
+    out = console(as_json)
+    rows = []
+    for each in found.runs:
+        figures = each.figures
+        low, high = figures["accuracy_interval"]
+        rows.append(
+            (
+                each.name,
+                f"{figures['accuracy']:.2%}",
+                f"{low:.2%} to {high:.2%}",
+                f"{figures['report']['macro avg']['f1-score']:.4f}",
+                f"{figures['loss']:.4f}",
+                f"{figures['calibration']['ece']:.4f}",
+                f"{each.metrics['parameters']:,}",
+                f"{each.size / 1e6:.2f} MB",
+                f"{each.speed:,.0f}" if each.speed else "",
+            )
+        )
+    headings = ("run", "accuracy", "95 % interval", "macro F1", "loss", "ECE", "parameters", "model.onnx", "pictures/s")
+    print_table(out, table(headings, rows, title=f"on {found.runs[0].figures['n']:,} {found.judged} pictures"))
+    out.print()
+    for pair in found.pairs:
+        for line in (pair.sentence(), *(f"  {change}" for change in pair.differences)):
+            out.print(line, markup=False, highlight=False, soft_wrap=True)
+    out.print(str(found.page), markup=False, highlight=False, soft_wrap=True)

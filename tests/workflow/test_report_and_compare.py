@@ -1,0 +1,183 @@
+"""Reports and comparisons of runs as the commands make them."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+from scipy.special import softmax
+from scipy.stats import binomtest
+
+import eyespot
+from eyespot.data.dataset import Dataset
+from eyespot.errors import EyespotError, RunError
+from eyespot.evaluation.calibration import fit_temperature
+from eyespot.recipe import Recipe
+from eyespot.run import Run
+from eyespot.study.differences import differences_in_words
+from eyespot.workflow._pictures import pictures_of
+from tests.conftest import Answer
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
+    """Two small networks on the digits, one trained for longer."""
+    folder = tmp_path_factory.mktemp("pair")
+    options = {"model": "mlp", "precision": "float32", "console": QUIET}
+    short = eyespot.train("digits", output=folder / "short", epochs=1, **options)
+    long = eyespot.train("digits", output=folder / "long", epochs=6, **options)
+    return short.run, long.run
+
+
+def test_a_run_is_calibrated_on_its_validation_data(pair: tuple[Run, Run]):
+    """The temperature is the one fitted on validation logits; the model's probabilities are at it, in every command."""
+    run = pair[0]
+    dataset, _ = pictures_of(run)
+    assert dataset.validation is not None
+    logits, probabilities = run.predictor().logits_and_probabilities(dataset.validation.images)
+    found = fit_temperature(logits, dataset.validation.labels)
+    assert run.metrics["temperature"] == pytest.approx(found, rel=1e-6)
+    assert found != 1
+    assert probabilities == pytest.approx(softmax(logits / found, axis=1), abs=1e-6)
+    model = onnx.load(run.file("model.onnx"))
+    (stored,) = (tensor for tensor in model.graph.initializer if tensor.name == "temperature")
+    assert onnx.numpy_helper.to_array(stored) == pytest.approx(found)
+    figures = run.metrics["validation"]
+    assert figures["calibration"]["nll"] <= figures["before_calibration"]["nll"]
+    assert figures["loss"] == pytest.approx(figures["before_calibration"]["nll"], abs=1e-5)  # Keras's, before it
+
+
+def test_nothing_is_calibrated_on_test_data(bars: Dataset, tmp_path: Path):
+    """Where the test data serve as validation data, or there are none, probabilities stay the network's own."""
+    for method in ("test", "none"):
+        settings = {"model.name": "mlp", "split.method": method, "training.epochs": 1, "training.early_stopping": False}
+        done = eyespot.train(bars, Recipe(), tmp_path / method, settings=settings, console=QUIET)
+        assert done.run.metrics["temperature"] == 1
+        figures = done.run.metrics["test"]
+        for name in ("ece", "brier", "nll"):
+            assert figures["calibration"][name] == pytest.approx(figures["before_calibration"][name], rel=1e-6)
+
+
+def test_report_writes_a_page_and_a_card(pair: tuple[Run, Run], eyespot: Callable[..., Answer], tmp_path: Path):
+    """With pictures behind the cells, since the digits are at hand; the card is Markdown with the same figures."""
+    answer = eyespot("report", pair[1].path, "--json", "--output", tmp_path / "out" / "report.html")
+    assert answer.code == 0
+    told = json.loads(answer.out)
+    page = Path(told["report"]).read_text(encoding="utf-8")
+    assert told["bytes"] == len(page.encode()) < 5_000_000
+    assert page.count("data-cell=") >= 10
+    accuracy = pair[1].metrics["test"]["accuracy"]
+    assert f"{accuracy:.2%}" in Path(told["model_card"]).read_text(encoding="utf-8")
+    chinese = eyespot("report", pair[1].path, "--lang", "zh", "--output", tmp_path / "zh.html")
+    assert chinese.code == 0
+    assert "混淆矩阵" in (tmp_path / "zh.html").read_text(encoding="utf-8")
+
+
+def test_a_report_without_pictures_says_so(run: Run, tmp_path: Path):
+    """Of a run on arrays, every figure and a sentence why there are no pictures."""
+    done = eyespot.report(run, tmp_path / "report.html")
+    assert done.notes == [f"{run.path} was trained on arrays (bars), which are not kept: name others with `on`."]
+    assert "data-cell=" not in done.page.read_text(encoding="utf-8")
+
+
+def test_what_an_earlier_eyespot_measured_is_measured_anew(pair: tuple[Run, Run], tmp_path: Path):
+    """Figures without calibration are made again where the pictures are there."""
+    old = Run(shutil.copytree(pair[0].path, tmp_path / "old"))
+    metrics = old.metrics
+    for name in ("calibration", "before_calibration", "macro_f1_interval"):
+        del metrics["test"][name]
+    old.write_json("metrics.json", metrics)
+    eyespot.report(old)
+    assert old.metrics["test"] == pair[0].metrics["test"]
+
+
+def test_what_cannot_be_reported_is_told(run: Run, tmp_path: Path):
+    """No run, no such language, no figures: a sentence."""
+    with pytest.raises(RunError, match="There is no run at"):
+        eyespot.report(tmp_path / "nowhere")
+    with pytest.raises(EyespotError, match="There are no pages in 'fr': choose one of en, zh"):
+        eyespot.report(run, language="fr")
+    bare = Run(shutil.copytree(run.path, tmp_path / "bare"))
+    bare.write_json(
+        "metrics.json", {name: value for name, value in run.metrics.items() if name not in ("test", "validation")}
+    )
+    with pytest.raises(RunError, match="has no figures on test or validation data: there is nothing to report"):
+        eyespot.report(bare)
+
+
+def test_compare_says_what_the_test_says(pair: tuple[Run, Run], eyespot: Callable[..., Answer], tmp_path: Path):
+    """The p-value is that of the counts in the two files of predictions; the better one is named, with its recipe."""
+    short, long = pair
+    right = []
+    for run in pair:
+        table = pq.read_table(run.file("predictions.parquet")).to_pydict()
+        rows = [i for i, split in enumerate(table["split"]) if split == "test"]
+        right.append(np.array([table["label"][i] == table["predict"][i] for i in rows]))
+    only_short, only_long = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
+    answer = eyespot("compare", short.path, long.path, "--json", "--output", tmp_path / "c.html")
+    assert answer.code == 0, answer.err
+    told = json.loads(answer.out)
+    (found,) = told["pairs"]
+    assert (found["only_first"], found["only_second"]) == (only_short, only_long)
+    expected = binomtest(only_short, only_short + only_long).pvalue
+    assert found["p_value"] == found["p_adjusted"] == pytest.approx(expected)
+    assert found["significant"]
+    assert found["sentence"].startswith("long is better than short:")
+    assert found["recipe"] == ["training.epochs: 1 → 6"]
+    assert [run["accuracy"] for run in told["runs"]] == [each.mean() for each in right]
+    page = (tmp_path / "c.html").read_text(encoding="utf-8")
+    assert f"Only long is right: {only_long:,} pictures" in page
+    table = eyespot("compare", short.path, long.path, "--output", tmp_path / "c.html").out
+    assert "on 360 test pictures" in table
+
+
+def test_three_runs_are_three_pairs(pair: tuple[Run, Run], tmp_path: Path):
+    """Each two are compared, with p-values adjusted for three; runs of one name go by their paths."""
+    again = Run(shutil.copytree(pair[1].path, tmp_path / "long"))
+    found = eyespot.compare([*pair, again], tmp_path / "c.html", "zh")
+    assert len(found.pairs) == 3
+    assert [each.name for each in found.runs] == [str(run.path) for run in (*pair, again)]
+    same = found.pairs[2]
+    assert (same.test.only_first, same.test.only_second, same.p_adjusted) == (0, 0, 1)
+    assert "cannot be told apart" in same.sentence()
+    assert found.pairs[0].p_adjusted == pytest.approx(3 * found.pairs[0].test.p_value)
+
+
+def test_what_cannot_be_compared_is_told(pair: tuple[Run, Run], run: Run, tmp_path: Path):
+    """One run, one twice, other classes, other pictures, damaged predictions: a sentence."""
+    short, long = pair
+    for runs in ([short], [short, short]):
+        with pytest.raises(RunError, match="Two runs or more are compared, each of them once"):
+            eyespot.compare(runs)
+    with pytest.raises(RunError, match="knows other classes than"):
+        eyespot.compare([short, run])
+    other = Run(shutil.copytree(long.path, tmp_path / "other"))
+    other.write_json("environment.json", other.environment | {"dataset_sha256": "another"})
+    with pytest.raises(RunError, match="was measured on other pictures than"):
+        eyespot.compare([short, other])
+    damaged = Run(shutil.copytree(long.path, tmp_path / "damaged"))
+    damaged.file("predictions.parquet").write_bytes(b"no table")
+    with pytest.raises(RunError, match=r"predictions\.parquet is damaged .+ eyespot evaluate"):
+        eyespot.compare([short, damaged])
+
+
+def test_recipes_differ_in_words():
+    """Settings by their names; of layers, what is put in, taken out or exchanged, as it is written in Python."""
+    dense, dropout = {"layer": "Dense", "units": 10}, {"layer": "Dropout", "rate": 0.25}
+    plain = Recipe.parse({"model": {"layers": [dense | {"units": 32}, dense]}})
+    more = Recipe.parse({"model": {"layers": [dense | {"units": 32}, dropout, dense]}, "training": {"epochs": 7}})
+    assert differences_in_words(plain, plain) == []
+    assert differences_in_words(plain, more) == [
+        "model.layers: with Dropout(rate=0.25) after Dense(units=32)",
+        "training.epochs: 30 → 7",
+    ]
+    assert "model.layers: without Dropout(rate=0.25)" in differences_in_words(more, plain)
+    wider = Recipe.parse({"model": {"layers": [dense | {"units": 64}, dense]}})
+    assert differences_in_words(plain, wider) == ["model.layers: Dense(units=64) in the place of Dense(units=32)"]
