@@ -18,7 +18,7 @@ test: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto -m "not slow"
 
-test-slow: .venv/installed-slow
+test-slow: .venv/installed-slow .venv-mlflow/installed
 	$(BIN)/pytest -m slow
 	$(BIN)/pytest tests/engine/test_cuda.py tests/training/test_store.py
 
@@ -52,5 +52,11 @@ lessons: .venv/installed-lessons
 	$(PIP) -e ".[pages]"
 	@touch $@
 
+# MLflow's server, which tests start, wants older versions of what eyespot uses too.
+.venv-mlflow/installed: tests/mlflow-server.txt
+	$(PYTHON) -m venv .venv-mlflow
+	.venv-mlflow/bin/python -m pip install --quiet --disable-pip-version-check -r tests/mlflow-server.txt
+	@touch $@
+
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-mlflow .pytest_cache .mypy_cache .ruff_cache

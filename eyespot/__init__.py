@@ -1,8 +1,8 @@
 """Eyespot: small image classifiers, from labelled pictures to a model you can trust.
 
 The verbs are functions here and commands in the terminal: `look`, `train`, `evaluate`, `predict`, `report`, `compare`,
-`reproduce`, `doctor`; `load` reads a dataset and `open_run` a finished run; `accelerate` makes a Keras model of your
-own run on the engine. Nothing heavy is imported until one of them is used.
+`reproduce`, `doctor`, and `find_lr`, which is `train --find-lr`; `load` reads a dataset and `open_run` a finished run;
+`accelerate` makes a Keras model of your own run on the engine. Nothing heavy is imported until one of them is used.
 """
 
 import os
@@ -17,6 +17,8 @@ if "keras" not in sys.modules:  # else `eyespot.backend` looks at what it runs o
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 # ONNX Runtime, since 1.29, otherwise reports to its makers which models are opened, and keeps an identifier at home.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# MLflow, since 3.2, likewise reports how it is used; it reads this when it is imported and with every report.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 __version__ = "0.1.0"
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from eyespot.workflow._compare import compare as compare
     from eyespot.workflow._doctor import doctor as doctor
     from eyespot.workflow._evaluate import evaluate as evaluate
+    from eyespot.workflow._find_lr import find_lr as find_lr
     from eyespot.workflow._look import look as look
     from eyespot.workflow._predict import predict as predict
     from eyespot.workflow._report import report as report
@@ -48,6 +51,7 @@ _HOMES = {
     "compare": "eyespot.workflow._compare",
     "doctor": "eyespot.workflow._doctor",
     "evaluate": "eyespot.workflow._evaluate",
+    "find_lr": "eyespot.workflow._find_lr",
     "load": "eyespot.data.source",
     "look": "eyespot.workflow._look",
     "open_run": "eyespot.run",

@@ -75,7 +75,7 @@ class Recipe(Part):
 
     def settings(self) -> dict[str, Any]:
         """What a training depends on, by dotted names, as in `training.epochs`."""
-        return _flattened(self.model_dump(by_alias=True, include=set(DEPENDED_ON)))
+        return _flattened(self.model_dump(mode="json", by_alias=True, include=set(DEPENDED_ON)))
 
     @property
     def where(self) -> str:

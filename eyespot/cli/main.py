@@ -13,6 +13,7 @@ from eyespot.cli.doctor import doctor
 from eyespot.cli.evaluate import evaluate
 from eyespot.cli.look import look
 from eyespot.cli.models import models
+from eyespot.cli.optional import OptionalValues
 from eyespot.cli.predict import predict
 from eyespot.cli.report import report
 from eyespot.cli.reproduce import reproduce
@@ -28,7 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (look, train, evaluate, predict, report, compare, reproduce, models, doctor):
-    app.command()(command)
+    app.command(cls=OptionalValues)(command)
 
 
 @app.callback(invoke_without_command=True)

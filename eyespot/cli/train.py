@@ -8,8 +8,9 @@ import typer
 
 import eyespot
 from eyespot.cli import pictures
+from eyespot.cli.find_lr import tell
 from eyespot.cli.show import AsJson, console, emit
-from eyespot.errors import DivergedError, InterruptedRun
+from eyespot.errors import DivergedError, InterruptedRun, RecipeError
 
 
 def train(
@@ -81,6 +82,16 @@ def train(
     deterministic: Annotated[
         bool | None, typer.Option("--deterministic", help="On a GPU: only kernels that give the same bits twice.")
     ] = None,
+    find_lr: Annotated[
+        bool, typer.Option("--find-lr", help="Train nothing: raise the learning rate step by step, and suggest one.")
+    ] = False,
+    mlflow: Annotated[
+        str | None,
+        typer.Option(
+            help="Log to MLflow as well: http://host:5000, sqlite:///mlflow.db, … Without a value: "
+            "MLFLOW_TRACKING_URI, or sqlite:///mlflow.db."
+        ),
+    ] = None,
     resume: Annotated[
         str | None, typer.Option(help="Go on with a run that was interrupted; auto: with the latest of this recipe.")
     ] = None,
@@ -149,13 +160,23 @@ def train(
         "max_pixels": max_pixels,
         "drop_leaks": drop_leaks,
     }
+    changed = dict(parse_setting(text) for text in settings or ())
+    if find_lr:
+        if resume or mlflow:
+            raise RecipeError("--find-lr trains nothing to resume or to log: leave out --resume and --mlflow.")
+        tell(
+            eyespot.find_lr(source, output=output, trust=trust, settings=changed, console=console(as_json), **options),
+            as_json=as_json,
+        )
+        return
     done = eyespot.train(
         source,
         output=output,
+        mlflow=mlflow,
         resume=resume,
         accept_changes=accept_changes,
         trust=trust,
-        settings=dict(parse_setting(text) for text in settings or ()),
+        settings=changed,
         console=console(as_json),
         **options,
     )

@@ -8,7 +8,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from eyespot.data.dataset import Dataset
+from eyespot.data.dataset import Dataset, Split
 from eyespot.engine.steps import Epoch, Mean
 from eyespot.errors import CheckpointError
 from eyespot.recipe_parts import TrainingRecipe
@@ -194,7 +194,8 @@ class _Loop:
 
     def _steps(self, epoch: int, started: float) -> None:
         """The epoch's steps; sets `cut_short_at` where they are not all made."""
-        program, order, steps = self.program, self._order(epoch), self.steps_an_epoch
+        program, steps = self.program, self.steps_an_epoch
+        order = order_of(self.dataset.train, self.recipe, epoch)
         program.begin_epoch(Epoch(self.dataset.train, order, self.batch_size, (epoch - 1) * steps), self.mean)
         looked = started
         for step in range(self.steps_done + 1, steps + 1):
@@ -219,11 +220,6 @@ class _Loop:
                 break
             if due:
                 self._save()
-
-    def _order(self, epoch: int) -> Int64[np.ndarray, " rows"]:
-        if self.recipe.resample == "balanced":
-            return balanced_order(self.dataset.train.labels, self.recipe.seed, epoch)
-        return shuffled(self.pictures, self.recipe.seed, epoch)
 
     def _is_due(self, *, epoch_ends: bool) -> bool:
         steps = len(self.history) * self.steps_an_epoch + self.steps_done
@@ -271,6 +267,13 @@ class _Loop:
         self.last = _Kept(state.last, position.epochs_done, last_loss)
         if position.best_epoch is not None and position.best_loss is not None:
             self.best = _Kept(state.best or state.last, position.best_epoch, position.best_loss)
+
+
+def order_of(split: Split, recipe: TrainingRecipe, epoch: int) -> Int64[np.ndarray, " rows"]:
+    """In which an epoch, from 1, learns the rows of the training split."""
+    if recipe.resample == "balanced":
+        return balanced_order(split.labels, recipe.seed, epoch)
+    return shuffled(len(split), recipe.seed, epoch)
 
 
 def shuffled(rows: int, seed: int, epoch: int) -> Int64[np.ndarray, " rows"]:

@@ -28,6 +28,9 @@ class Program(Protocol):
     def learning_rate(self) -> float:
         """The optimizer's current learning rate."""
 
+    def set_learning_rate(self, rate: float) -> None:
+        """From the next step on; only where the recipe has no schedule."""
+
     @property
     def rest(self) -> float:
         """Seconds that should pass between two looks at `mean`, which waits for the steps under way."""
@@ -91,6 +94,10 @@ class _OfKerasModel:
     def learning_rate(self) -> float:
         """The optimizer's current learning rate."""
         return float(self.model.optimizer.learning_rate)
+
+    def set_learning_rate(self, rate: float) -> None:
+        """From the next step on; only where the recipe has no schedule."""
+        self.model.optimizer.learning_rate = rate
 
     def weights(self) -> list[Any]:
         """A copy of every weight."""

@@ -56,3 +56,11 @@ def names_recipe(source: object) -> bool:
         return False
     known = source not in CATALOG and not is_path(source) and source in recipe_names()
     return known or Path(source).suffix in SUFFIXES
+
+
+def model_stem(recipe: Recipe) -> str:
+    """The model's name as part of a directory's name."""
+    name = recipe.model.start or recipe.model.name or recipe.name or "own"
+    file, _, function = name.rpartition(".py:")
+    stem = function if file else Path(name).stem
+    return f"from-{stem}" if recipe.model.start else stem

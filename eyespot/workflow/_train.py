@@ -9,9 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from eyespot.data.dataset import Dataset, shape_text
-from eyespot.engine.kernels.cpu import are_compiled
-from eyespot.engine.precision import dtype_for
-from eyespot.errors import DivergedError, ModelError
+from eyespot.errors import DivergedError
 from eyespot.evaluation.metrics import Evaluation
 from eyespot.models.own import layers_of_their_own, takes_raw_pixels
 from eyespot.output import Output
@@ -26,14 +24,16 @@ from eyespot.training.events import EventFiles
 from eyespot.training.fit import Observer, Outcome, fit
 from eyespot.training.history import History, HistoryFile
 from eyespot.training.interrupt import Interrupt
-from eyespot.training.program import EngineProgram, KerasProgram, compile_classifier
+from eyespot.training.program import compile_classifier
 from eyespot.training.progress import ProgressDisplay
 from eyespot.training.state import TrainingState
 from eyespot.workflow._deliver import deliver
 from eyespot.workflow._judge import judge
 from eyespot.workflow._prepare import Prepared, prepare
-from eyespot.workflow._recipe import names_recipe
+from eyespot.workflow._program import program_for
+from eyespot.workflow._recipe import model_stem, names_recipe
 from eyespot.workflow._resume import AUTO, check_is_the_same, open_earlier, record, unfinished_run
+from eyespot.workflow._track import Tracking, tracked
 
 USUAL_LEARNING_RATE = 1e-3  # Adam's default
 
@@ -89,6 +89,7 @@ def train(  # noqa: PLR0913 - all that a training can be told
     settings: Mapping[str, Any] | None = None,
     console: Console | None = None,
     observers: Sequence[Observer] = (),
+    mlflow: str | None = None,
     **options: Any,
 ) -> Training:
     """Trains a classifier and writes its run: learn, judge the fit, and only then look at the test data, once.
@@ -106,6 +107,7 @@ def train(  # noqa: PLR0913 - all that a training can be told
         settings: keys of the recipe to change, by their dotted names: `{"training.epochs": 3}`.
         console: where progress is printed; None: standard output. `Console(quiet=True)` prints nothing.
         observers: told of steps and epochs.
+        mlflow: a tracking server or store to log to as well, such as `http://host:5000` or `sqlite:///mlflow.db`.
         options: settings of the recipe to change, by the names of the command line: `model="mlp"`, `epochs=3`, …
 
     Returns:
@@ -118,17 +120,19 @@ def train(  # noqa: PLR0913 - all that a training can be told
         RunError: `output` exists; or the run to resume is missing, finished, under way in another process, or would not
             go on as it began.
         CheckpointError: the run's checkpoint is of another model.
+        TrackingError: `mlflow` cannot be reached; nothing was trained.
     """
     started = time.perf_counter()
     earlier = open_earlier(resume)
     if earlier and recipe is None and not names_recipe(source):
         recipe = earlier.recipe
     shown = console or Console()
+    tracking = Tracking(mlflow) if mlflow else None
     prepared = prepare(source, recipe, settings or {}, options, shown, trust=trust)
     if resume == AUTO:
         earlier = unfinished_run(prepared.recipe)
     changes = check_is_the_same(earlier, prepared, accept_changes=accept_changes) if earlier else []
-    name = f"{prepared.dataset.name}-{_model_stem(prepared.recipe)}"
+    name = f"{prepared.dataset.name}-{model_stem(prepared.recipe)}"
     run = earlier or create_run(Path(output) if output else None, name)
     with run.locked(), Output(shown) as out:
         record(run, prepared, resumed=earlier is not None)
@@ -137,19 +141,15 @@ def train(  # noqa: PLR0913 - all that a training can be told
             out.say(note)
         for change in changes:
             out.say(f"Note: {change}. It goes on all the same; the result is not that of an uninterrupted training.")
-        outcome, stopped_by = _fit(run, prepared, out, observers, resumed=earlier is not None)
-        temperature = deliver(run, prepared, out)
-        training = _conclude(run, outcome, prepared, temperature=temperature, stopped_by=stopped_by, started=started)
+        with tracked(tracking, run, prepared, out) as trackers:
+            told = (*observers, *trackers)
+            outcome, stopped_by = _fit(run, prepared, out, told, resumed=earlier is not None)
+            temperature = deliver(run, prepared, out)
+            training = _conclude(
+                run, outcome, prepared, temperature=temperature, stopped_by=stopped_by, started=started
+            )
         _tell(training, out)
         return training
-
-
-def _model_stem(recipe: Recipe) -> str:
-    """The model's name as part of a directory's name."""
-    name = recipe.model.start or recipe.model.name or recipe.name or "own"
-    file, _, function = name.rpartition(".py:")
-    stem = function if file else Path(name).stem
-    return f"from-{stem}" if recipe.model.start else stem
 
 
 def _fit(
@@ -172,7 +172,7 @@ def _fit(
             "predicts, needs nothing."
         )
     steps = training.steps_for(len(dataset.train))
-    program = _program(prepared, steps, out)
+    program = program_for(prepared, steps, out)
     keeper = Checkpoints(run.path / "checkpoints", prepared.recipe.checkpoints, out.say)
     state = latest_state(keeper.folder, out.say) if resumed else None
     if resumed:
@@ -199,26 +199,6 @@ def _where(state: TrainingState | None) -> str:
     position = state.position
     within = f" and {position.steps_done:,} steps" if position.steps_done else ""
     return f"It goes on after {position.epochs_done} epochs{within}."
-
-
-def _program(prepared: Prepared, steps: int, out: Output) -> EngineProgram | KerasProgram:
-    """What executes the model; Keras itself where that is asked for, or where the engine cannot."""
-    model, recipe = prepared.model, prepared.recipe.training
-    fed: dict[str, Any] = {"changes": prepared.changes, "class_weights": prepared.class_weights}
-    if recipe.engine == "eyespot":
-        dtype = dtype_for(recipe.precision)
-        try:
-            program = EngineProgram(model, recipe, steps, dtype, **fed)
-        except ModelError as error:
-            out.say(f"Note: Keras runs this model, not the engine: {error}")
-        else:
-            left = {name for name, how in program.lowered.lowering if how == "Keras"}
-            told = f", but Keras runs {', '.join(sorted(left))}" if left else ""
-            out.say(f"The engine runs this model in {str(dtype).removeprefix('torch.')}{told}.")
-            if program.lowered.kernels == "cpu" and not are_compiled():
-                out.say("Its kernels are compiled for this processor now, once: some ten seconds.")
-            return program
-    return KerasProgram(model, recipe, steps, **fed)
 
 
 def _tell_divergence(run: Run, outcome: Outcome, dataset: Dataset, learning_rate: float, out: Output) -> None:
