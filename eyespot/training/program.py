@@ -28,9 +28,6 @@ class Program(Protocol):
     def learning_rate(self) -> float:
         """The optimizer's current learning rate."""
 
-    def set_learning_rate(self, rate: float) -> None:
-        """From the next step on; only where the recipe has no schedule."""
-
     @property
     def rest(self) -> float:
         """Seconds that should pass between two looks at `mean`, which waits for the steps under way."""

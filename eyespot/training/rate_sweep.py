@@ -5,6 +5,7 @@ Smith 2015 (arXiv:1506.01186), section 3.3; here the rate rises exponentially, a
 
 import math
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -19,8 +20,16 @@ from eyespot.training.program import Program
 WORSE, MARGIN = 4.0, 0.5  # the smoothed loss has diverged at four times its minimum, and half a nat above it
 
 
+@runtime_checkable
+class Adjustable(Program, Protocol):
+    """A program whose learning rate is no schedule."""
+
+    def set_learning_rate(self, rate: float) -> None:
+        """From the next step on."""
+
+
 def sweep(
-    program: Program,
+    program: Adjustable,
     split: Split,
     recipe: TrainingRecipe,
     rates: Float64[np.ndarray, " steps"],
@@ -32,7 +41,6 @@ def sweep(
     state are afterwards what they were.
 
     Args:
-        program: its optimizer has a learning rate that can be set, and not a schedule.
         rates: rising, by equal factors.
         on_step: told the number of the step, from 1, its learning rate, and the smoothed loss.
 
@@ -48,7 +56,7 @@ def sweep(
 
 
 def _swept(
-    program: Program,
+    program: Adjustable,
     split: Split,
     recipe: TrainingRecipe,
     rates: Float64[np.ndarray, " steps"],
