@@ -216,12 +216,12 @@ def test_a_file_is_enough(eyespot: Callable[..., Answer], here: Path, monkeypatc
     assert client.get_experiment(theirs.info.experiment_id).name == "eyespot-digits"
 
 
-def test_what_changed_on_resuming_is_a_tag(bars: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_what_changed_on_resuming_is_a_tag(bars: Dataset, here: Path, capsys: pytest.CaptureFixture[str]):
     """No parameter can change in MLflow, so more epochs are a tag of the run; nothing is sent without being asked."""
     from mlflow import MlflowClient
 
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    run = train(bars, SHORT, tmp_path / "r", mlflow=uri, early_stopping=False).run
+    uri = f"sqlite:///{here}/mlflow.db"
+    run = train(bars, SHORT, here / "r", mlflow=uri, early_stopping=False).run
     train(bars, resume=run.path, accept_changes=True, epochs=4, mlflow=uri)
     theirs = MlflowClient(tracking_uri=uri).get_run(run_id(run.path))
     assert theirs.data.params["training.epochs"] == "3"
@@ -234,14 +234,14 @@ def test_what_changed_on_resuming_is_a_tag(bars: Dataset, tmp_path: Path, capsys
     assert len(MlflowClient(tracking_uri=uri).get_metric_history(run_id(run.path), "loss")) == 4
 
 
-def test_a_divergence_is_logged_as_a_failure(bars: Dataset, tmp_path: Path):
+def test_a_divergence_is_logged_as_a_failure(bars: Dataset, here: Path):
     """A training that diverges at once has its verdict in MLflow, and has failed there."""
     from mlflow import MlflowClient
 
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    uri = f"sqlite:///{here}/mlflow.db"
     with pytest.raises(DivergedError):
-        train(bars, SHORT, tmp_path / "r", mlflow=uri, optimizer="sgd", learning_rate=1e30)
-    theirs = MlflowClient(tracking_uri=uri).get_run(run_id(tmp_path / "r"))
+        train(bars, SHORT, here / "r", mlflow=uri, optimizer="sgd", learning_rate=1e30)
+    theirs = MlflowClient(tracking_uri=uri).get_run(run_id(here / "r"))
     assert (theirs.info.status, theirs.data.tags["verdict"]) == ("FAILED", "diverged")
 
 
