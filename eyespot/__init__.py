@@ -1,8 +1,9 @@
 """Eyespot: small image classifiers, from labelled pictures to a model you can trust.
 
-The verbs are functions here and commands in the terminal: `look`, `train`, `evaluate`, `predict`, `report`, `compare`,
-`reproduce`, `doctor`, and `find_lr`, which is `train --find-lr`; `load` reads a dataset and `open_run` a finished run;
-`accelerate` makes a Keras model of your own run on the engine. Nothing heavy is imported until one of them is used.
+The verbs are functions here and commands in the terminal: `look`, `train`, `evaluate`, `predict`, `explain`, `report`,
+`compare`, `reproduce`, `doctor`, and `find_lr`, which is `train --find-lr`; `load` reads a dataset and `open_run` a
+finished run; `accelerate` makes a Keras model of your own run on the engine. Nothing heavy is imported until one of
+them is used.
 """
 
 import os
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from eyespot.workflow._compare import compare as compare
     from eyespot.workflow._doctor import doctor as doctor
     from eyespot.workflow._evaluate import evaluate as evaluate
+    from eyespot.workflow._explain import explain as explain
     from eyespot.workflow._find_lr import find_lr as find_lr
     from eyespot.workflow._look import look as look
     from eyespot.workflow._predict import predict as predict
@@ -51,6 +53,7 @@ _HOMES = {
     "compare": "eyespot.workflow._compare",
     "doctor": "eyespot.workflow._doctor",
     "evaluate": "eyespot.workflow._evaluate",
+    "explain": "eyespot.workflow._explain",
     "find_lr": "eyespot.workflow._find_lr",
     "load": "eyespot.data.source",
     "look": "eyespot.workflow._look",

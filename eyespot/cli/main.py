@@ -11,6 +11,7 @@ from eyespot import __version__
 from eyespot.cli.compare import compare
 from eyespot.cli.doctor import doctor
 from eyespot.cli.evaluate import evaluate
+from eyespot.cli.explain import explain
 from eyespot.cli.look import look
 from eyespot.cli.models import models
 from eyespot.cli.optional import OptionalValues
@@ -21,14 +22,14 @@ from eyespot.cli.train import train
 from eyespot.errors import EyespotError
 
 app = typer.Typer(
-    help="Small image classifiers: look, train, diagnose, evaluate, predict, with results you can believe.",
+    help="Small image classifiers: look, train, diagnose, evaluate, predict, explain, with results you can believe.",
     epilog="Start with: eyespot train digits",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (look, train, evaluate, predict, report, compare, reproduce, models, doctor):
+for command in (look, train, evaluate, predict, explain, report, compare, reproduce, models, doctor):
     app.command(cls=OptionalValues)(command)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from eyespot.data.dataset import Dataset, Split
 from eyespot.models.cost import LayerCost
+from eyespot.reporting.map_pictures import ExplainedMistakes
 from eyespot.shapes import Float32
 from eyespot.training.diagnose import Verdict
 from eyespot.training.history import History
@@ -29,6 +30,7 @@ class ReportFacts:
         probabilities: what the model answers on the judged split `[n, classes]`; None without its pictures.
         notes: what a reader should know before anything else.
         files: sizes in bytes, by name.
+        explained: the surest mistakes, explained; None where there are no pictures, or none can be.
     """
 
     name: str
@@ -44,6 +46,7 @@ class ReportFacts:
     probabilities: Float32[np.ndarray, "n classes"] | None
     notes: Sequence[str]
     files: dict[str, int]
+    explained: ExplainedMistakes | None = None
 
     @property
     def evaluation(self) -> dict[str, Any]:

@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 
 from eyespot.evaluation.intervals import wilson
+from eyespot.explanation.maps import TITLES
 from eyespot.reporting.card import model_card
 from eyespot.reporting.confusion_cells import MOST_CLASSES, confusion_cells, picture_name
 from eyespot.reporting.curves import CURVES, learning_curve
 from eyespot.reporting.diagram import boxes
 from eyespot.reporting.facts import ReportFacts
+from eyespot.reporting.map_pictures import map_picture
 from eyespot.reporting.page import Language, render, translator
 from eyespot.reporting.reliability import reliability_diagram
+from eyespot.reporting.results import wrong_rows
 from eyespot.reporting.svg import svg
 from eyespot.reporting.thumbnails import data_uri
 from eyespot.training.diagnose import Verdict
@@ -45,6 +48,7 @@ def report_page(facts: ReportFacts, language: Language = "en") -> str:
         cells=cells,
         cell_data={cell.key: cell.to_dict() for cell in cells.values() if cell.pictures},
         mistakes=_mistakes(facts),
+        explanations=_explanations(facts),
         per_class=_per_class(facts),
         reliability=_reliability(facts, words),
         card=model_card(facts, words),
@@ -118,8 +122,7 @@ def _mistakes(facts: ReportFacts) -> list[dict[str, Any]]:
     if split is None or probabilities is None:
         return []
     predictions, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    wrong = np.flatnonzero(predictions != split.labels)
-    rows = wrong[np.argsort(-sure[wrong], kind="stable")][:MISTAKES]
+    rows = wrong_rows(split, probabilities)[:MISTAKES]
     return [
         {
             "picture": data_uri(split.images[row]),
@@ -129,6 +132,23 @@ def _mistakes(facts: ReportFacts) -> list[dict[str, Any]]:
             "name": picture_name(split, row),
         }
         for row in rows.tolist()
+    ]
+
+
+def _explanations(facts: ReportFacts) -> list[dict[str, Any]]:
+    """The maps of some mistakes, by method."""
+    split, explained = facts.split, facts.explained
+    if split is None or explained is None:
+        return []
+    return [
+        {
+            "picture": data_uri(split.images[row]),
+            "label": facts.class_names[split.labels[row]],
+            "predict": facts.class_names[found.label],
+            "name": picture_name(split, row),
+            "maps": {TITLES[method]: map_picture(each, split.images[row]) for method, each in found.maps.items()},
+        }
+        for row, found in zip(explained.rows.tolist(), explained.pictures, strict=True)
     ]
 
 

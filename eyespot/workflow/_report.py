@@ -4,18 +4,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from eyespot.backend import keras
+from eyespot.data.dataset import Split
 from eyespot.errors import DataError, ModelError, RunError
+from eyespot.explanation.maps import explain_images
 from eyespot.files import write_text
-from eyespot.models.cost import LayerCost, layer_costs
+from eyespot.models.cost import layer_costs
 from eyespot.reporting.card import card_markdown, model_card
 from eyespot.reporting.facts import ReportFacts
+from eyespot.reporting.map_pictures import ExplainedMistakes
 from eyespot.reporting.page import check_language, translator
 from eyespot.reporting.report import report_page
+from eyespot.reporting.results import wrong_rows
 from eyespot.run import Run, open_run
+from eyespot.shapes import Float32
 from eyespot.workflow._evaluate import evaluate
 from eyespot.workflow._pictures import pictures_of
 
 JUDGED = ("test", "validation")  # what a report judges by, the first that there is
+EXPLAINED = 6  # mistakes
 DELIVERED = ("model.keras", "model.onnx", "weights.weights.h5")
 
 
@@ -81,6 +90,7 @@ def facts_of(run: Run) -> ReportFacts:
     predictor = run.predictor()
     if dataset and judged in dataset.splits:
         probabilities = predictor.probabilities(dataset.splits[judged].images)
+    model = _model(run)
     if judged != "test":
         notes.append("There is no test data: what is reported is of validation data, by which choices were made.")
     return ReportFacts(
@@ -92,11 +102,14 @@ def facts_of(run: Run) -> ReportFacts:
         history=run.history,
         judged=judged,
         class_names=predictor.class_names,
-        layers=_layers(run),
+        layers=layer_costs(model) if model else None,
         dataset=dataset,
         probabilities=probabilities,
         notes=notes,
         files={name: (run.path / name).stat().st_size for name in DELIVERED if (run.path / name).exists()},
+        explained=_explained(model, dataset.splits[judged], probabilities)
+        if model and dataset and probabilities is not None
+        else None,
     )
 
 
@@ -112,8 +125,22 @@ def measured_split(run: Run) -> str:
     return judged
 
 
-def _layers(run: Run) -> list[LayerCost] | None:
+def _model(run: Run) -> keras.Model | None:
     try:
-        return layer_costs(run.model())
+        return run.model()
     except ModelError:  # classes of its own, for which a report asks no trust
         return None
+
+
+def _explained(
+    model: keras.Model, split: Split, probabilities: Float32[np.ndarray, "n classes"]
+) -> ExplainedMistakes | None:
+    """Maps of the surest mistakes, of the classes that they were taken for."""
+    rows = wrong_rows(split, probabilities)[:EXPLAINED]
+    if not len(rows):
+        return None
+    try:
+        found = explain_images(model, np.asarray(split.images[rows]), probabilities[rows].argmax(axis=1))
+    except ModelError:  # it is not built of layers
+        return None
+    return ExplainedMistakes(rows, found.pictures, found.left_out)

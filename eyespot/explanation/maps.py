@@ -1,0 +1,119 @@
+"""Maps of pictures, by all methods at once, as plain arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import numpy as np
+
+from eyespot.backend import keras
+from eyespot.errors import ModelError
+from eyespot.explanation.background import plain_background
+from eyespot.explanation.gradcam import gradcam, hirescam
+from eyespot.explanation.integrated_gradients import integrated_gradients
+from eyespot.explanation.network import Network
+from eyespot.explanation.occlusion import occlusion
+from eyespot.shapes import Float32, Int64, UInt8
+
+MapMethod = Literal["gradcam", "hirescam", "occlusion", "integrated-gradients"]
+MAP_METHODS: tuple[MapMethod, ...] = get_args(MapMethod)
+CAMS = {"gradcam": gradcam, "hirescam": hirescam}
+TITLES: dict[str, str] = {
+    "gradcam": "Grad-CAM",
+    "hirescam": "HiResCAM",
+    "occlusion": "Occlusion",
+    "integrated-gradients": "Integrated gradients",
+}
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """Whether integrated gradients add up.
+
+    Attributes:
+        difference: the class's logit of the picture less that of the background alone.
+        gap: the sum of the attributions less that difference.
+        share: the gap, without its sign, as a share of the difference, or of one logit where that is smaller.
+        steps: from the background to the picture.
+    """
+
+    difference: float
+    gap: float
+    share: float
+    steps: int
+
+
+@dataclass(frozen=True, eq=False)
+class PictureMaps:
+    """Where on one picture a class is found.
+
+    Attributes:
+        label: the class that is explained.
+        logit: the model's, of that class.
+        background: what stood for nothing there, a level 0-255 a channel.
+        maps: `[height, width]` by method, above 0 where the picture speaks for the class; the two CAMs know
+            nothing below 0 and only relative levels, the others are in logits. Integrated gradients are added up over
+            the channels.
+        completeness: of integrated gradients, if those were asked for.
+    """
+
+    label: int
+    logit: float
+    background: Float32[np.ndarray, " channels"]
+    maps: dict[str, Float32[np.ndarray, "height width"]] = field(default_factory=dict)
+    completeness: Completeness | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """The maps of several pictures, and a sentence about each method that a model leaves no room for."""
+
+    pictures: list[PictureMaps]
+    left_out: list[str]
+
+
+def explain_images(
+    model: keras.Model | Network,
+    images: UInt8[np.ndarray, "n height width channels"],
+    labels: Int64[np.ndarray, " n"],
+    methods: Sequence[str] = MAP_METHODS,
+    level: float | None = None,
+) -> Explained:
+    """Explains a class of each picture; needs no files, and draws nothing.
+
+    What is explained is the class's logit, before the softmax: where a model is sure, its probability hardly moves.
+
+    Args:
+        model: a built Keras classifier that takes pixels 0-255 and ends in softmax.
+        labels: the class to explain, of each picture: its label, or what was predicted.
+        methods: which of MAP_METHODS.
+        level: 0-255, of the plain background; None: the median along each picture's own edges.
+
+    Raises:
+        ModelError: the model is not built of layers, or takes other pictures.
+    """
+    network = model if isinstance(model, Network) else Network(model)
+    background = plain_background(images, level)
+    logits = network.logits(images)
+    maps: list[dict[str, Float32[np.ndarray, "height width"]]] = [{} for _ in images]
+    completeness: list[Completeness | None] = [None] * len(images)
+    left_out = []
+    for method in methods:
+        try:
+            if method in CAMS:
+                found = CAMS[method](network, images, labels)
+            elif method == "occlusion":
+                found = occlusion(network, images, labels, background)
+            else:
+                shared = integrated_gradients(network, images, labels, background)
+                found = shared.values.sum(axis=-1)
+                figures = zip(shared.differences, shared.gaps, shared.shares, shared.steps, strict=True)
+                completeness = [Completeness(float(d), float(g), float(s), int(n)) for d, g, s, n in figures]
+        except ModelError as error:
+            left_out.append(f"{TITLES[method]} is left out: {error}")
+            continue
+        for of_one, one in zip(maps, found, strict=True):
+            of_one[method] = one
+    rows = zip(labels, logits, background, maps, completeness, strict=True)
+    pictures = [PictureMaps(int(at), float(row[at]), plain, made, told) for at, row, plain, made, told in rows]
+    return Explained(pictures, left_out)

@@ -1,0 +1,119 @@
+"""Network: a Keras classifier taken apart into its calls, for gradients between any two of its values."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eyespot.backend import keras
+from eyespot.errors import ModelError
+from eyespot.models.graph import Call, trace
+from eyespot.shapes import Float32, Int64, Shaped
+
+layers = keras.layers
+BATCH = 64
+
+
+class Network:
+    """A classifier as a list of calls, from floating-point pixels to logits.
+
+    Logits, since probabilities saturate: where a model is sure, its probability has next to no gradient.
+
+    Attributes:
+        name: the model's.
+        input_shape: (height, width, channels) of its pictures.
+        classes: how many logits it gives.
+        calls: in an order in which each can run.
+
+    Raises:
+        ModelError: it is not built of layers, has several inputs or outputs, takes pictures of any size, or does not
+            end in softmax.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        graph = trace(model)
+        size = tuple(graph.input.shape[1:])
+        if None in size:
+            raise ModelError(f"{model.name} takes pictures of any size; a model for one size can be explained.")
+        if not graph.calls or graph.calls[-1].output is not graph.output or not _ends_in_softmax(graph.calls[-1]):
+            raise ModelError(f"{model.name} must end in softmax: what is explained is what goes into it, the logits.")
+        self.name: str = model.name
+        self.input_shape: tuple[int, ...] = size
+        self.classes = int(graph.output.shape[-1])
+        self.calls = graph.calls
+        self._input = graph.input
+
+    def pixels(self, images: Shaped[np.ndarray, "n height width channels"], *, gradient: bool = False) -> Tensor:
+        """Pictures as the model's first value: levels 0-255 in float32, whatever type its input has.
+
+        Raises:
+            ModelError: they have another size than the model takes.
+        """
+        if images.shape[1:] != self.input_shape:
+            raise ModelError(f"{self.name} takes pictures of {self.input_shape}; these are {images.shape[1:]}.")
+        values: Tensor = keras.ops.convert_to_tensor(np.ascontiguousarray(images, np.float32))
+        return values.requires_grad_(gradient)
+
+    def values(self, pixels: Tensor) -> list[Tensor]:
+        """What each call gives, in order, as at inference; the last are the logits, in float32."""
+        known: dict[int, Any] = {id(self._input): pixels}
+        found = []
+        for call in self.calls:
+            taken = [known[id(tensor)] for tensor in call.inputs]
+            found.append(_without_softmax(call, taken) if call is self.calls[-1] else call.run(taken, training=False))
+            known[id(call.output)] = found[-1]
+        return [*found[:-1], found[-1].float()]
+
+    def logits(self, images: Shaped[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n classes"]:
+        """Each picture's logits."""
+        with torch.no_grad():
+            parts = [
+                self.values(self.pixels(images[start : start + BATCH]))[-1].cpu().numpy()
+                for start in range(0, len(images), BATCH)
+            ]
+        return np.concatenate(parts)
+
+    def probabilities(self, images: Shaped[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n classes"]:
+        """Each picture's probabilities, at temperature 1."""
+        logits = self.logits(images)
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares: Float32[np.ndarray, "n classes"] = powers / powers.sum(axis=1, keepdims=True)
+        return shares
+
+    def gradient(self, logits: Tensor, labels: Int64[np.ndarray, " n"], value: Tensor) -> Tensor:
+        """The gradient of each picture's logit of its label by a value that the logits were computed from.
+
+        Raises:
+            ModelError: none gets there: the model rounds or compares on the way.
+        """
+        chosen = logits[torch.arange(len(labels)), torch.from_numpy(labels)].sum()
+        (found,) = torch.autograd.grad(chosen, [value], allow_unused=True) if chosen.requires_grad else (None,)
+        if found is None:
+            raise ModelError(f"{self.name} rounds or compares on the way, which no gradient passes.")
+        return found
+
+
+def _ends_in_softmax(call: Call) -> bool:
+    activation = getattr(call.layer, "activation", None)
+    return type(call.layer) is layers.Softmax or activation is keras.activations.softmax
+
+
+def _without_softmax(call: Call, taken: list[Any]) -> Any:
+    if type(call.layer) in (layers.Softmax, layers.Activation):
+        return taken[0]
+    with _linear(call.layer):
+        return call.run(taken, training=False)
+
+
+@contextmanager
+def _linear(layer: keras.Layer) -> Iterator[None]:
+    """Within it, the layer has no activation."""
+    activation = layer.activation
+    layer.activation = keras.activations.linear
+    try:
+        yield
+    finally:
+        layer.activation = activation

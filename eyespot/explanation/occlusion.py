@@ -1,0 +1,81 @@
+"""Occlusion: how much a class's logit falls when a part of the picture is covered."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from eyespot.explanation.network import Network
+from eyespot.shapes import Float32, Int64, UInt8
+
+PATCHES_A_SIDE = 7
+SMALLEST_PATCH = 2
+
+
+@dataclass(frozen=True)
+class Window:
+    """A square cover: its side, and how far it moves at a time, in pixels."""
+
+    side: int
+    stride: int
+
+
+def window_for(height: int, width: int) -> Window:
+    """A seventh of the picture's shorter side, moved by half of itself: 4 and 2 for 28x28."""
+    side = max(SMALLEST_PATCH, round(min(height, width) / PATCHES_A_SIDE))
+    return Window(side, max(1, side // 2))
+
+
+def occlusion(
+    network: Network,
+    images: UInt8[np.ndarray, "n height width channels"],
+    labels: Int64[np.ndarray, " n"],
+    background: Float32[np.ndarray, "n channels"],
+    window: Window | None = None,
+) -> Float32[np.ndarray, "n height width"]:
+    """For each pixel, the mean fall of the class's logit over the covers that hide it.
+
+    Zeiler and Fergus 2014 (arXiv:1311.2901), section 4.2, with the logit in place of the probability. Covers reach over
+    the edge, so that a pixel at the edge is hidden as often as one in the middle.
+
+    Args:
+        labels: the class to explain, of each picture.
+        background: what a cover shows, levels 0-255.
+        window: the cover; None: `window_for` the pictures.
+
+    Returns:
+        Above 0 where what is there speaks for the class, below 0 where it speaks against it.
+    """
+    used = window or window_for(*images.shape[1:3])
+    whole = network.logits(images)[np.arange(len(labels)), labels]
+    rows = zip(images, labels, background, whole, strict=True)
+    return np.stack([_of_one(network, image, int(label), level, used, logit) for image, label, level, logit in rows])
+
+
+def _of_one(  # noqa: PLR0913, PLR0917 - one row of each
+    network: Network,
+    image: UInt8[np.ndarray, "height width channels"],
+    label: int,
+    background: Float32[np.ndarray, " channels"],
+    window: Window,
+    whole: np.float32,
+) -> Float32[np.ndarray, "height width"]:
+    covers = _covers(image.shape[0], image.shape[1], window)
+    falls, counts = np.zeros(image.shape[:2]), np.zeros(image.shape[:2])
+    changing = [cover for cover in covers if (image[cover] != background).any()]  # the others change nothing
+    for cover in covers:
+        counts[cover] += 1
+    if changing:
+        covered = np.repeat(image[None].astype(np.float32), len(changing), axis=0)
+        for row, cover in zip(covered, changing, strict=True):
+            row[cover] = background
+        for cover, logit in zip(changing, network.logits(covered)[:, label], strict=True):
+            falls[cover] += whole - logit
+    return (falls / counts).astype(np.float32)
+
+
+def _covers(height: int, width: int, window: Window) -> list[tuple[slice, slice]]:
+    def along(length: int) -> list[slice]:
+        starts = range(window.stride - window.side, length, window.stride)
+        return [slice(max(0, start), min(length, start + window.side)) for start in starts]
+
+    return [(down, across) for down in along(height) for across in along(width)]
