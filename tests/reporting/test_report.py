@@ -15,9 +15,11 @@ import yaml
 from PIL import Image
 
 from eyespot.data.dataset import Dataset
+from eyespot.explanation.maps import explain_images
 from eyespot.reporting import confusion_cells as cells_module
 from eyespot.reporting.confusion_cells import confusion_cells
 from eyespot.reporting.facts import ReportFacts
+from eyespot.reporting.map_pictures import ExplainedMistakes, map_picture
 from eyespot.reporting.page import LANGUAGES, translator
 from eyespot.reporting.report import report_page
 from eyespot.reporting.thumbnails import data_uri
@@ -138,6 +140,36 @@ def test_pictures_side_by_side_stay_apart():
     assert (strip[:, 30:58, 0] == images[1, ..., 0]).all()
     large = np.zeros((1, 300, 200, 3), np.uint8)
     assert decoded(data_uri(large[0])).shape == (96, 64)
+
+
+def test_a_map_is_red_for_the_class_and_blue_against_it():
+    """Over a white picture: reddish, bluish, and grey where it says nothing."""
+    white = np.full((9, 9, 1), 255, np.uint8)
+    found = np.zeros((9, 9), np.float32)
+    found[0], found[8] = 2, -2
+    stored = base64.b64decode(map_picture(found, white).partition(",")[2])
+    drawn = np.asarray(Image.open(io.BytesIO(stored)).convert("RGB")).astype(int)
+    assert (drawn[0, :, 0] > drawn[0, :, 2] + 30).all()
+    assert (drawn[8, :, 2] > drawn[8, :, 0] + 30).all()
+    assert np.ptp(drawn[4], axis=1).max() < 5
+
+
+def test_mistakes_are_explained(facts: ReportFacts, run: Run):
+    """Each with its maps, of the class that it was taken for; a method that is left out is told."""
+    split = facts.split
+    assert split is not None
+    wrong = (split.labels[:2] + 1) % 3
+    found = explain_images(run.model(), split.images[:2], wrong)
+    page = report_page(replace(facts, explained=ExplainedMistakes(np.arange(2), found.pictures, found.left_out)))
+    assert page.count("as the model sees it") == 2
+    assert (
+        page.count("<figcaption>Occlusion</figcaption>")
+        == page.count("<figcaption>Integrated gradients</figcaption>")
+        == 2
+    )
+    for label, taken in zip(split.labels[:2].tolist(), wrong.tolist(), strict=True):
+        assert f"{facts.class_names[label]} → {facts.class_names[taken]}" in page
+    assert "Grad-CAM is left out" in page  # the network has no convolution
 
 
 def sentences() -> set[str]:
