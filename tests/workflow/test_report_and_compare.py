@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from eyespot.run import Run
 from eyespot.study.differences import differences_in_words
 from eyespot.workflow._pictures import pictures_of
 from tests.conftest import Answer
+from tests.reporting.pages import needs_browser, opened
 
 QUIET = Console(quiet=True)
 
@@ -136,6 +138,21 @@ def test_compare_says_what_the_test_says(pair: tuple[Run, Run], eyespot: Callabl
     assert f"Only long is right: {only_long:,} pictures" in page
     table = eyespot("compare", short.path, long.path, "--output", tmp_path / "c.html").out
     assert "on 360 test pictures" in table
+
+
+@needs_browser
+@pytest.mark.skipif(find_spec("axe_playwright_python") is None, reason="axe is not installed")
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1200, "dark")])
+def test_everybody_can_read_a_comparison_in_browser(pair: tuple[Run, Run], tmp_path: Path, width: int, scheme: str):
+    """No console message, no request, nothing wider than the window, no violation that axe finds; it shows pictures."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    eyespot.compare(pair, tmp_path / "c.html")
+    with opened(tmp_path / "c.html", width, scheme) as (page, complaints):
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.query_selector_all(".gallery img")
+        assert Axe().run(page).response["violations"] == []
+        assert complaints == []
 
 
 def test_three_runs_are_three_pairs(pair: tuple[Run, Run], tmp_path: Path):
