@@ -13,7 +13,7 @@ from eyespot.errors import PictureError
 if TYPE_CHECKING:
     from eyespot.workflow._explained import ExplainedPicture
 
-COLUMNS = ("file", "predict", "explained", "probability", "logit", "nearest")
+COLUMNS = ("file", "predict", "probability", "explained", "logit", "nearest")
 
 
 def explain(
@@ -69,7 +69,7 @@ def explain(
     if as_json:
         emit(found.to_dict())
     elif found.pictures:
-        print_table(out, table(COLUMNS, [_row(picture) for picture in found.pictures], text_columns=3))
+        print_table(out, table(COLUMNS, [_row(picture) for picture in found.pictures], text_columns=2))
     paths = [path for picture in found.pictures for path in (*picture.figures, picture.arrays) if path]
     for path in [*paths, *filter(None, [found.filters])] if not as_json else ():
         out.print(str(path), markup=False, highlight=False, soft_wrap=True)
@@ -87,4 +87,4 @@ def _row(picture: "ExplainedPicture") -> tuple[str, ...]:
     near = picture.nearest[0] if picture.nearest else None
     (best, share), *_ = picture.top
     beside = f"{near.label} ({near.similarity:.3f})" if near else ""
-    return (picture.file, best, picture.label, f"{share:.2%}", f"{picture.found.logit:.2f}", beside)
+    return (picture.file, best, f"{share:.2%}", picture.label, f"{picture.found.logit:.2f}", beside)

@@ -20,7 +20,8 @@ def gradcam(
 
     Selvaraju et al. 2017 (arXiv:1610.02391), equations 1 and 2; brought to the pictures' size by linear interpolation.
     A network whose dense layers take the maps pixel by pixel gives each place a weight of its own, which the mean
-    loses: `hirescam` keeps it.
+    loses: `hirescam` keeps it. On Fashion-MNIST Grad-CAM of the default network was no better than chance: the area
+    under its deletion curve was 0.437, HiResCAM's 0.247, that of random maps 0.390 (`tests/slow/test_explanations.py`).
 
     Args:
         labels: the class to explain, of each picture.
@@ -66,6 +67,20 @@ def last_maps(network: Network) -> tuple[int, bool]:
     while place + 1 < len(calls) and _goes_on(calls[place + 1], calls[place].output):
         place += 1
     return place, first
+
+
+def average_follows(network: Network) -> bool:
+    """Whether only an average over all places follows the maps, so that both CAMs are the same.
+
+    Raises:
+        ModelError: as of `gradcam`.
+    """
+    place, _ = last_maps(network)
+    return any(
+        isinstance(call.layer, layers.GlobalAveragePooling2D)
+        and any(taken is network.calls[place].output for taken in call.inputs)
+        for call in network.calls
+    )
 
 
 def _weighted(

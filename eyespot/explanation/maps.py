@@ -9,7 +9,7 @@ import numpy as np
 from eyespot.backend import keras
 from eyespot.errors import ModelError
 from eyespot.explanation.background import plain_background
-from eyespot.explanation.gradcam import gradcam, hirescam
+from eyespot.explanation.gradcam import average_follows, gradcam, hirescam
 from eyespot.explanation.integrated_gradients import integrated_gradients
 from eyespot.explanation.network import Network
 from eyespot.explanation.occlusion import occlusion
@@ -24,6 +24,10 @@ TITLES: dict[str, str] = {
     "occlusion": "Occlusion",
     "integrated-gradients": "Integrated gradients",
 }
+TELLS_PLACES_APART = (
+    "Grad-CAM averages gradients over places, which this model's last layers tell apart: where it differs from "
+    "HiResCAM, go by that."
+)
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,10 @@ class PictureMaps:
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """The maps of several pictures, and a sentence about each method that a model leaves no room for."""
+    """The maps of several pictures, and sentences about methods that do not suit the model."""
 
     pictures: list[PictureMaps]
-    left_out: list[str]
+    notes: list[str]
 
 
 def explain_images(
@@ -97,7 +101,7 @@ def explain_images(
     logits = network.logits(images)
     maps: list[dict[str, Float32[np.ndarray, "height width"]]] = [{} for _ in images]
     completeness: list[Completeness | None] = [None] * len(images)
-    left_out = []
+    notes = []
     for method in methods:
         try:
             if method in CAMS:
@@ -110,10 +114,12 @@ def explain_images(
                 figures = zip(shared.differences, shared.gaps, shared.shares, shared.steps, strict=True)
                 completeness = [Completeness(float(d), float(g), float(s), int(n)) for d, g, s, n in figures]
         except ModelError as error:
-            left_out.append(f"{TITLES[method]} is left out: {error}")
+            notes.append(f"{TITLES[method]} is left out: {error}")
             continue
+        if method == "gradcam" and not average_follows(network):
+            notes.append(TELLS_PLACES_APART)
         for of_one, one in zip(maps, found, strict=True):
             of_one[method] = one
     rows = zip(labels, logits, background, maps, completeness, strict=True)
     pictures = [PictureMaps(int(at), float(row[at]), plain, made, told) for at, row, plain, made, told in rows]
-    return Explained(pictures, left_out)
+    return Explained(pictures, notes)

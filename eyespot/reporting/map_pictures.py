@@ -21,12 +21,12 @@ class ExplainedMistakes:
     Attributes:
         rows: of the split that counts.
         pictures: the maps of each, of the class that it was taken for.
-        left_out: sentences about methods for which the model leaves no room.
+        notes: sentences about methods that the model leaves no room for, or that suit it ill.
     """
 
     rows: Int64[np.ndarray, " n"]
     pictures: Sequence[PictureMaps]
-    left_out: Sequence[str]
+    notes: Sequence[str]
 
 
 def map_picture(found: Float32[np.ndarray, "height width"], image: UInt8[np.ndarray, "height width channels"]) -> str:

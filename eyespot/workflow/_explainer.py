@@ -100,7 +100,7 @@ class Explainer:
         level = looks.background if looks and looks.plain else None
         labels = np.array([names.index(explained)], np.int64)
         found = explain_images(self._network, image[None], labels, methods, level)
-        self.notes |= dict.fromkeys(found.left_out)
+        self.notes |= dict.fromkeys(found.notes)
         maps = found.pictures[0]
         folder = self._free_folder(given.read.name)
         drawn = PictureDrawn(

@@ -143,4 +143,4 @@ def _explained(
         found = explain_images(model, np.asarray(split.images[rows]), probabilities[rows].argmax(axis=1))
     except ModelError:  # it is not built of layers
         return None
-    return ExplainedMistakes(rows, found.pictures, found.left_out)
+    return ExplainedMistakes(rows, found.pictures, found.notes)

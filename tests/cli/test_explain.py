@@ -8,10 +8,12 @@ import pytest
 from PIL import Image
 
 from eyespot.data.dataset import Dataset
+from eyespot.recipe import Recipe
 from eyespot.run import Run
 from eyespot.workflow._explain import explain
+from eyespot.workflow._train import train
 from tests.cli.test_own_pictures import folder  # noqa: F401 - a fixture
-from tests.conftest import Answer
+from tests.conftest import Answer, make_split
 
 Command = Callable[..., Answer]
 
@@ -132,6 +134,22 @@ def test_near_pictures_are_those_of_the_runs_own_folder(eyespot: Command, folder
     named = json.loads(eyespot(*arguments, "--on", "elsewhere").out)
     assert named["pictures"][0]["nearest"][0]["file"] == str(picture.relative_to(folder))
     assert named["pictures"][0]["nearest"][0]["similarity"] == pytest.approx(1, abs=1e-4)
+
+
+def test_colour_pictures_are_explained_too(here: Path):
+    """A network with convolutions on three channels: all maps, feature maps, filters and near pictures."""
+    colours = Dataset("colours", ("a", "b", "c"), make_split(20, 1, (12, 10, 3)), test=make_split(4, 2, (12, 10, 3)))
+    recipe = Recipe.parse({"model": {"name": "mnist-cnn-small"}, "training": {"epochs": 1, "precision": "float32"}})
+    done = train(colours, recipe, here / "r")
+    Image.fromarray(np.asarray(colours.train.images[7])).save(here / "colour.png")
+    found = explain(done.run, here / "colour.png", on=colours)
+    (one,) = found.pictures
+    assert set(one.found.maps) == {"gradcam", "hirescam", "occlusion", "integrated-gradients"}
+    assert all(values.shape == (12, 10) for values in one.found.maps.values())
+    assert one.found.background.shape == (3,)
+    assert one.nearest[0].row == 7
+    assert found.filters
+    assert all(path.is_file() for path in (*one.figures, found.filters))
 
 
 OWN_LAYER = """

@@ -9,7 +9,7 @@ from eyespot.data.dataset import Dataset
 from eyespot.explanation.background import plain_background
 from eyespot.explanation.deletion import deletion
 from eyespot.explanation.integrated_gradients import STEPS, TOLERANCE, integrated_gradients
-from eyespot.explanation.maps import MAP_METHODS, explain_images
+from eyespot.explanation.maps import MAP_METHODS, TELLS_PLACES_APART, explain_images
 from eyespot.explanation.network import Network
 from eyespot.explanation.occlusion import Window, occlusion, window_for
 from eyespot.models.architectures import build
@@ -61,8 +61,10 @@ def test_every_map_points_at_what_the_class_is_made_of(method: str):
 
 def test_both_cams_agree_where_an_average_follows():
     """Behind global average pooling every place has the same gradient, so its mean loses nothing."""
-    found = maps_of(edges(), np.stack([stripes()] * 2), np.array([0, 1], np.int64))
+    images, labels = np.stack([stripes()] * 2), np.array([0, 1], np.int64)
+    found = maps_of(edges(), images, labels)
     assert found["gradcam"].max() > 0
+    assert explain_images(edges(), images, labels, ("gradcam",)).notes == []
     np.testing.assert_allclose(found["gradcam"], found["hirescam"], rtol=1e-5)
 
 
@@ -85,6 +87,7 @@ def test_grad_cam_misses_what_a_dense_head_knows(trained: Trained, cornered: Dat
         method: np.mean([one[around(at)].max() == one.max() for one, at in zip(found[method], labels, strict=True)])
         for method in ("gradcam", "hirescam")
     }
+    assert explain_images(trained("cnn"), images[:1], labels[:1], ("gradcam",)).notes == [TELLS_PLACES_APART]
     assert hits["gradcam"] < 0.5
     assert hits["hirescam"] > 0.95
 
@@ -217,6 +220,6 @@ def test_what_a_model_leaves_no_room_for_is_said():
     images = np.zeros((2, 8, 8, 3), np.uint8)
     found = explain_images(build("mlp", (8, 8, 3), 3), images, np.array([0, 1], np.int64))
     assert [set(one.maps) for one in found.pictures] == [{"occlusion", "integrated-gradients"}] * 2
-    assert [sentence.split(" is left out")[0] for sentence in found.left_out] == ["Grad-CAM", "HiResCAM"]
-    assert all("no convolution" in sentence for sentence in found.left_out)
+    assert [sentence.split(" is left out")[0] for sentence in found.notes] == ["Grad-CAM", "HiResCAM"]
+    assert all("no convolution" in sentence for sentence in found.notes)
     assert all(one.completeness for one in found.pictures)

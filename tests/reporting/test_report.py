@@ -160,7 +160,7 @@ def test_mistakes_are_explained(facts: ReportFacts, run: Run):
     assert split is not None
     wrong = (split.labels[:2] + 1) % 3
     found = explain_images(run.model(), split.images[:2], wrong)
-    page = report_page(replace(facts, explained=ExplainedMistakes(np.arange(2), found.pictures, found.left_out)))
+    page = report_page(replace(facts, explained=ExplainedMistakes(np.arange(2), found.pictures, found.notes)))
     assert page.count("as the model sees it") == 2
     assert (
         page.count("<figcaption>Occlusion</figcaption>")
