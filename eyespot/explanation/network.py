@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from torch import Tensor
 
 from eyespot.backend import keras
@@ -78,9 +79,7 @@ class Network:
 
     def probabilities(self, images: Shaped[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n classes"]:
         """Each picture's probabilities, at temperature 1."""
-        logits = self.logits(images)
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        shares: Float32[np.ndarray, "n classes"] = powers / powers.sum(axis=1, keepdims=True)
+        shares: Float32[np.ndarray, "n classes"] = softmax(self.logits(images), axis=1)
         return shares
 
     def gradient(self, logits: Tensor, labels: Int64[np.ndarray, " n"], value: Tensor) -> Tensor:

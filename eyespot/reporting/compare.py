@@ -10,8 +10,8 @@ from eyespot.data.dataset import Split
 from eyespot.evaluation.significance import SIGNIFICANT, Mcnemar
 from eyespot.reporting.comparison import curves_together
 from eyespot.reporting.confusion_cells import picture_name
+from eyespot.reporting.curves import curves_as_svg
 from eyespot.reporting.page import Language, render, translator
-from eyespot.reporting.svg import svg
 from eyespot.reporting.thumbnails import data_uri
 from eyespot.shapes import Float32, Int64
 from eyespot.training.history import History
@@ -203,11 +203,7 @@ def _shown(
 
 def _curves(compared: Sequence[Compared], words: Callable[..., str]) -> list[Any]:
     trainings = {each.name: (each.history, each.metrics["verdict"]["fit"]) for each in compared}
-    told = {
-        "loss": words("Loss by epoch, on training and on validation data."),
-        "accuracy": words("Accuracy by epoch, on training and on validation data."),
-    }
-    return [svg(curves_together(trainings, each), each, text, words) for each, text in told.items()]
+    return list(curves_as_svg(lambda metric: curves_together(trainings, metric), words))
 
 
 def _recalls(compared: Sequence[Compared], class_names: tuple[str, ...]) -> list[tuple[str, list[float]]]:

@@ -5,9 +5,8 @@ from itertools import cycle
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from eyespot.reporting.style import INK, TEST, TRAIN, VALIDATION, new_figure, plot_area, shorten
+from eyespot.reporting.style import INK, TEST, TRAIN, VALIDATION, epochs_area, new_figure, shorten
 from eyespot.training.history import History
 
 COLOURS = (TRAIN, VALIDATION, TEST, "#8a5fa8", "#b0893c")
@@ -38,10 +37,4 @@ def _draw(axes: Axes, trainings: Trainings, metric: str) -> None:
         axes.plot(epochs, history.column(metric), color=colour, linestyle="--", linewidth=1, alpha=0.8, label=told)
         if validation:
             axes.plot(epochs, validation, color=colour, linewidth=2, label=label)
-    plot_area(axes, f"{metric.capitalize()}: validation, and training (dashed)", "epoch", metric)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if metric == "accuracy":
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    else:
-        axes.set_ylim(bottom=0)
-        axes.legend(frameon=False, fontsize=9)
+    epochs_area(axes, f"{metric.capitalize()}: validation, and training (dashed)", metric)

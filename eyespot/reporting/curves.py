@@ -1,10 +1,13 @@
 """The learning curves, with the verdict drawn in."""
 
+from collections.abc import Callable
+
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from eyespot.reporting.style import INK, TRAIN, VALIDATION, new_figure, plot_area
+from eyespot.reporting.style import INK, TRAIN, VALIDATION, epochs_area, new_figure
+from eyespot.reporting.svg import svg
 from eyespot.training.diagnose import Verdict
 from eyespot.training.history import History
 
@@ -27,6 +30,15 @@ def learning_curve(history: History, verdict: Verdict, metric: str) -> Figure:
     return figure
 
 
+def curves_as_svg(draw: Callable[[str], Figure], words: Callable[..., str]) -> list[Markup]:
+    """What `draw` makes of each metric, for a page."""
+    told = {
+        "loss": words("Loss by epoch, on training and on validation data."),
+        "accuracy": words("Accuracy by epoch, on training and on validation data."),
+    }
+    return [svg(draw(metric), metric, text, words) for metric, text in told.items()]
+
+
 def _draw(axes: Axes, history: History, verdict: Verdict, metric: str) -> None:
     epochs = history.column("epoch")
     axes.plot(epochs, history.column(metric), color=TRAIN, marker="o", markersize=3, label="training")
@@ -38,10 +50,4 @@ def _draw(axes: Axes, history: History, verdict: Verdict, metric: str) -> None:
         axes.axvline(verdict.stop_epoch, color=INK, linewidth=0.8, linestyle=":", label=told)
     if verdict.from_epoch and len(epochs) > 1:
         axes.axvspan(verdict.from_epoch, epochs[-1], color=VALIDATION, alpha=0.08, label="overfitting")
-    plot_area(axes, CURVES[metric], "epoch", metric)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if metric == "accuracy":
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    else:
-        axes.set_ylim(bottom=0)
-        axes.legend(frameon=False, fontsize=9)
+    epochs_area(axes, CURVES[metric], metric)

@@ -9,7 +9,7 @@ from eyespot.evaluation.intervals import wilson
 from eyespot.explanation.maps import TITLES
 from eyespot.reporting.card import model_card
 from eyespot.reporting.confusion_cells import MOST_CLASSES, confusion_cells, picture_name
-from eyespot.reporting.curves import CURVES, learning_curve
+from eyespot.reporting.curves import curves_as_svg, learning_curve
 from eyespot.reporting.diagram import boxes
 from eyespot.reporting.facts import ReportFacts
 from eyespot.reporting.map_pictures import map_picture
@@ -109,11 +109,7 @@ def _classes(facts: ReportFacts) -> list[dict[str, Any]]:
 def _curves(facts: ReportFacts, words: Callable[..., str]) -> list[Any]:
     if not facts.history.rows:
         return []
-    told = {
-        "loss": words("Loss by epoch, on training and on validation data."),
-        "accuracy": words("Accuracy by epoch, on training and on validation data."),
-    }
-    return [svg(learning_curve(facts.history, facts.verdict, each), each, told[each], words) for each in CURVES]
+    return list(curves_as_svg(lambda metric: learning_curve(facts.history, facts.verdict, metric), words))
 
 
 def _mistakes(facts: ReportFacts) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib import font_manager, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from eyespot.files import replacing
 from eyespot.shapes import UInt8
@@ -63,6 +64,17 @@ def plot_area(axes: Axes, title: str, x: str, y: str) -> None:
     axes.grid(color=FAINT, linewidth=0.5, alpha=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def epochs_area(axes: Axes, title: str, metric: str) -> None:
+    """The area of `loss` or `accuracy` by epoch: whole epochs, percents, a legend where there is room for it."""
+    plot_area(axes, title, "epoch", metric)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if metric == "accuracy":
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    else:
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False, fontsize=9)
 
 
 def shorten(text: str, length: int = 22) -> str:

@@ -72,13 +72,14 @@ def compare(runs: Sequence[str | Path | Run], output: str | Path | None = None, 
     opened = [run if isinstance(run, Run) else open_run(run) for run in runs]
     if len({run.path.resolve() for run in opened}) < max(TWO, len(opened)):
         raise RunError("Two runs or more are compared, each of them once.")
-    judged, names = _common_ground(opened)
+    predictors = [run.predictor() for run in opened]
+    judged, names = _common_ground(opened, predictors)
     answers = [read_answers(run, judged, names) for run in opened]
     for run, answer in zip(opened, answers, strict=True):
         if not np.array_equal(answer.labels, answers[0].labels):
             raise RunError(f"{run.path} was measured on other {judged} pictures than {opened[0].path}.")
     split = _pictures(opened[0], judged)
-    speeds = _speeds([run.predictor() for run in opened], split) if split else [None] * len(opened)
+    speeds = _speeds(predictors, split) if split else [None] * len(opened)
     compared = tuple(
         Compared(
             name=name,
@@ -100,12 +101,12 @@ def compare(runs: Sequence[str | Path | Run], output: str | Path | None = None, 
     return Comparison(judged, compared, pairs, page)
 
 
-def _common_ground(runs: Sequence[Run]) -> tuple[str, tuple[str, ...]]:
+def _common_ground(runs: Sequence[Run], predictors: Sequence[Predictor]) -> tuple[str, tuple[str, ...]]:
     """The split by which all can be judged, and the class names that all have."""
     first = runs[0]
-    judged, names = measured_split(first), first.predictor().class_names
-    for run in runs[1:]:
-        if run.predictor().class_names != names:
+    judged, names = measured_split(first), predictors[0].class_names
+    for run, predictor in zip(runs[1:], predictors[1:], strict=True):
+        if predictor.class_names != names:
             raise RunError(f"{run.path} knows other classes than {first.path}: they cannot be compared.")
         if measured_split(run) != judged or run.environment.get("dataset_sha256") != first.environment.get(
             "dataset_sha256"
