@@ -1,9 +1,9 @@
 """Eyespot: small image classifiers, from labelled pictures to a model you can trust.
 
 The verbs are functions here and commands in the terminal: `look`, `train`, `evaluate`, `predict`, `explain`, `report`,
-`compare`, `reproduce`, `doctor`, and `find_lr`, which is `train --find-lr`; `load` reads a dataset and `open_run` a
-finished run; `accelerate` makes a Keras model of your own run on the engine. Nothing heavy is imported until one of
-them is used.
+`compare`, `study`, `tune`, `reproduce`, `doctor`, and `find_lr`, which is `train --find-lr`; `load` reads a dataset and
+`open_run` a finished run; `accelerate` makes a Keras model of your own run on the engine. Nothing heavy is imported
+until one of them is used.
 """
 
 import os
@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from eyespot.workflow._predict import predict as predict
     from eyespot.workflow._report import report as report
     from eyespot.workflow._reproduce import reproduce as reproduce
+    from eyespot.workflow._study import study as study
     from eyespot.workflow._train import train as train
+    from eyespot.workflow._tune import tune as tune
 
 _HOMES = {
     "Dataset": "eyespot.data.dataset",
@@ -61,7 +63,9 @@ _HOMES = {
     "predict": "eyespot.workflow._predict",
     "report": "eyespot.workflow._report",
     "reproduce": "eyespot.workflow._reproduce",
+    "study": "eyespot.workflow._study",
     "train": "eyespot.workflow._train",
+    "tune": "eyespot.workflow._tune",
 }
 
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - the names are the keys above

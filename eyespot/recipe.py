@@ -4,7 +4,7 @@ YAML keys and command-line options have the same names; an unknown key is an err
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import (
@@ -33,6 +33,8 @@ Figure = Literal[
 
 
 DEPENDED_ON = ("dataset", "pictures", "split", "model", "augmentation", "training")
+
+AnyPart = TypeVar("AnyPart", bound=Part)
 
 
 class Published(Part):
@@ -89,10 +91,7 @@ class Recipe(Part):
         Raises:
             RecipeError: naming the first key that is unknown or whose value is out of range.
         """
-        try:
-            recipe = cls.model_validate(values)
-        except ValidationError as error:
-            raise RecipeError(_sentence(cls, error, where)) from None
+        recipe = parse_part(cls, values, where)
         recipe._where = where
         return recipe
 
@@ -165,6 +164,18 @@ OPTIONS = {
 REPLACES_LAYERS = (("model", "name"), ("model", "from"))
 
 
+def parse_part(kind: type[AnyPart], values: dict[str, Any], where: str) -> AnyPart:
+    """Builds any part of a file from plain values.
+
+    Raises:
+        RecipeError: naming the first key that is unknown or whose value is out of range.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(_sentence(kind, error, where)) from None
+
+
 def _sentence(recipe: type[BaseModel], error: ValidationError, where: str) -> str:
     """The first problem Pydantic found, in the words of a recipe's writer."""
     problem = error.errors()[0]
@@ -173,9 +184,8 @@ def _sentence(recipe: type[BaseModel], error: ValidationError, where: str) -> st
     if problem["type"] == "extra_forbidden":
         part: Any = recipe
         for parent in parents:
-            part = part.model_fields[parent].annotation
-        names = [field.alias or name for name, field in part.model_fields.items()]
-        return f"In {where}: " + unknown("key", dotted, [".".join([*parents, name]) for name in names])
+            part = get_args(part)[0] if parent.isdecimal() else _fields(part)[parent].annotation
+        return f"In {where}: " + unknown("key", dotted, [".".join([*parents, name]) for name in _fields(part)])
     if problem["type"] == "literal_error":
         return f"In {where}: {dotted} must be {problem['ctx']['expected']}; received {problem['input']!r}."
     if problem["type"] == "value_error":
@@ -188,3 +198,8 @@ def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in values.items():
         flat |= _flattened(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
     return flat
+
+
+def _fields(part: type[BaseModel]) -> dict[str, Any]:
+    """By the names that files give them."""
+    return {field.alias or name: field for name, field in part.model_fields.items()}

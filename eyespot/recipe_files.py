@@ -61,8 +61,25 @@ def find_recipe(source: str | Path) -> Path:
     return FOLDER / f"{source}.yaml"
 
 
-def with_settings(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
+def read_yaml(path: Path) -> Any:
+    """A YAML file's values.
+
+    Raises:
+        RecipeError: it cannot be read, or is no YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
+
+
+def with_settings(recipe: Recipe, settings: Mapping[str, Any], where: str = "the settings") -> Recipe:
     """The recipe with keys changed, by their dotted names.
+
+    Args:
+        where: they are written, for the error.
 
     Raises:
         RecipeError: a key is unknown, or its value does not fit.
@@ -70,12 +87,15 @@ def with_settings(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
     if not settings:
         return recipe
     values = recipe.model_dump(by_alias=True)
-    _change(values, settings, "the settings")
-    return Recipe.parse(values, where="the settings")
+    _change(values, settings, where)
+    return Recipe.parse(values, where=where)
 
 
-def parse_setting(text: str) -> tuple[str, Any]:
+def parse_setting(text: str, option: str = "--set") -> tuple[str, Any]:
     """The key and the value of `key=value`, the value read as YAML.
+
+    Args:
+        option: of the command line, for the error.
 
     Raises:
         RecipeError: it is not of that form.
@@ -86,18 +106,13 @@ def parse_setting(text: str) -> tuple[str, Any]:
     except yaml.YAMLError:
         sign = ""
     if not sign or not key.strip():
-        raise RecipeError(f"--set takes key=value, such as training.epochs=5; received {text!r}.")
+        raise RecipeError(f"{option} takes key=value, such as training.epochs=5; received {text!r}.")
     return key.strip(), read
 
 
 def _read(path: Path, on_the_way: Sequence[Path]) -> dict[str, Any]:
     """A file's values, a variation's made from its base's."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"{path} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise RecipeError(f"{path} holds no recipe: expected keys such as dataset, model, training.")
     named, changes, insert = (values.pop(key, None) for key in OF_CHANGES)

@@ -110,6 +110,15 @@ class ModelRecipe(Part):
         default=None, min_length=1, description="one after the other: `layer`, the name of a Keras layer; its arguments"
     )
     rescale: bool = Field(default=True, description="with `layers`: pixels / 255 before the first of them")
+    width: FiniteFloat | None = Field(
+        default=None, gt=0, le=16, description="every hidden layer so many times as wide; None: as it is described"
+    )
+    dropout: FiniteFloat | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="rate of the first dropout layer, the others in proportion; 0: none of them",
+    )
     start: str | None = Field(default=None, alias="from", description="a run or a .keras file with trained weights")
     freeze: bool = Field(default=False, description="train only the head")
 
@@ -120,6 +129,8 @@ class ModelRecipe(Part):
                 f"starting from {self.start} keeps its architecture, so no other model can be named; received "
                 f"{self.name!r}"
             )
+        if self.start and (self.width is not None or self.dropout is not None):
+            raise ValueError(f"starting from {self.start} keeps its architecture: leave out model.width, model.dropout")
         if self.layers and (self.name or self.start):
             raise ValueError(f"model.layers is a model of its own: leave out {self.name or self.start}")
         if not self.rescale and not self.layers:

@@ -7,7 +7,7 @@ ROOT = Path(__file__).parent.parent / "eyespot"
 # Data flows from left to right; no package imports one to its right.
 ORDER = (
     "data", "models", "engine", "training", "inference", "evaluation", "explanation", "reporting", "export",
-    "serving", "study", "workflow", "cli",
+    "serving", "studies", "workflow", "cli",
 )  # fmt: skip
 # Modules that any package may use.
 BASE = {

@@ -18,7 +18,9 @@ from eyespot.cli.optional import OptionalValues
 from eyespot.cli.predict import predict
 from eyespot.cli.report import report
 from eyespot.cli.reproduce import reproduce
+from eyespot.cli.study import study
 from eyespot.cli.train import train
+from eyespot.cli.tune import tune
 from eyespot.errors import EyespotError
 
 app = typer.Typer(
@@ -29,7 +31,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (look, train, evaluate, predict, explain, report, compare, reproduce, models, doctor):
+for command in (look, train, evaluate, predict, explain, report, compare, study, tune, reproduce, models, doctor):
     app.command(cls=OptionalValues)(command)
 
 

@@ -26,7 +26,7 @@ def reproduce(
     an interruption.
     """
     from eyespot.recipe_files import parse_setting
-    from eyespot.study.pages import cells, reasons
+    from eyespot.studies.pages import cells, reasons
 
     out = console(as_json)
     changed = dict(parse_setting(text) for text in settings or ())

@@ -1,8 +1,11 @@
 """How sure a measured figure is."""
 
-import numpy as np
-from scipy.stats import binomtest
+from collections.abc import Sequence
 
+import numpy as np
+from scipy.stats import binomtest, t
+
+from eyespot.errors import DataError
 from eyespot.shapes import Float64, Int64
 
 RESAMPLES = 2_000
@@ -17,6 +20,19 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, flo
     """
     interval = binomtest(successes, n).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Student's interval of the mean of repeated measurements (Student 1908, Biometrika 6:1-25).
+
+    Raises:
+        DataError: there are fewer than two.
+    """
+    if len(values) < 2:  # noqa: PLR2004 - one has no spread
+        raise DataError(f"An interval of a mean takes two measurements or more: {len(values)} were given.")
+    mean = float(np.mean(values))
+    half = float(np.std(values, ddof=1) / np.sqrt(len(values)) * t.ppf((1 + confidence) / 2, len(values) - 1))
+    return mean - half, mean + half
 
 
 def macro_f1_interval(

@@ -11,6 +11,7 @@ from eyespot.models.layers import from_layers, reason_in
 from eyespot.models.mlp import mlp
 from eyespot.models.own import check_fits, is_own, own_model
 from eyespot.models.pixels import Shape
+from eyespot.models.variants import layers_of, with_dropout, with_width
 from eyespot.recipe import Recipe
 from eyespot.recipe_files import read_recipe
 from eyespot.recipe_parts import DEFAULT_MODEL
@@ -72,11 +73,17 @@ def build_recipe(recipe: Recipe, input_shape: Shape, classes: int, *, trust: boo
         ModelError: as of `build`, or it does not end in probabilities for the classes.
         RecipeError: a layer, or an argument of one, is unknown or does not fit.
     """
-    wanted, seed = recipe.model, recipe.training.seed
-    if wanted.layers is None:
-        return build(wanted.name or DEFAULT_MODEL, input_shape, classes, seed, trust=trust)
+    wanted, seed, name = recipe.model, recipe.training.seed, recipe.name
+    if wanted.layers is not None:
+        layers, rescale = wanted.layers, wanted.rescale
+    else:
+        named = build(wanted.name or DEFAULT_MODEL, input_shape, classes, seed, trust=trust)
+        if wanted.width is None and wanted.dropout is None:
+            return named
+        (layers, rescale), name = layers_of(named), named.name
     try:
-        model = from_layers(wanted.layers, input_shape, classes, rescale=wanted.rescale, name=recipe.name)
+        changed = with_dropout(with_width(layers, wanted.width), wanted.dropout)
+        model = from_layers(changed, input_shape, classes, rescale=rescale, name=name)
     except RecipeError as error:
         raise RecipeError(f"In {recipe.where}: {error}") from None
     check_fits(model, f"the model of {recipe.where}", input_shape, classes)

@@ -18,7 +18,7 @@ from eyespot.inference.predictor import Predictor
 from eyespot.reporting.compare import Compared, Pair, comparison_page
 from eyespot.reporting.page import check_language
 from eyespot.run import Run, open_run
-from eyespot.study.differences import differences_in_words
+from eyespot.studies.differences import differences_in_words
 from eyespot.workflow._pictures import pictures_of
 from eyespot.workflow._predictions import Answers, read_answers
 from eyespot.workflow._report import measured_split

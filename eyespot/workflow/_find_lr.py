@@ -113,7 +113,7 @@ def find_lr(  # noqa: PLR0913 - as of `train`
                 f"Note: all {pictures:,} training pictures are one batch, so every step learns the same ones; the "
                 "suggestion holds for such steps only."
             )
-        program = program_for(prepared, training.steps_for(pictures), out)
+        program = program_for(prepared, training.steps_for(pictures), out.say)
         told = (
             f"{name}: learning rates from {lowest:g} to {highest:g} in {steps} steps of {training.batch_size} pictures"
         )

@@ -1,11 +1,7 @@
 """reproduce: run the tutorials' experiments, and set what they give beside what is printed."""
 
-import platform
-import shutil
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +10,9 @@ from rich.console import Console
 
 from eyespot.data.dataset import Dataset
 from eyespot.data.source import load
-from eyespot.environment import describe_environment
-from eyespot.errors import InterruptedRun, RunError
+from eyespot.errors import DivergedError
 from eyespot.files import write_text
 from eyespot.models.architectures import build_recipe
-from eyespot.models.cost import multiply_adds
 from eyespot.recipe import Published, Recipe
 from eyespot.recipe_files import read_recipe, recipe_names, with_settings
 from eyespot.reporting.comparison import curves_side_by_side
@@ -26,15 +20,14 @@ from eyespot.reporting.look import pixel_values, sample_grid
 from eyespot.reporting.results import gallery
 from eyespot.reporting.style import save
 from eyespot.run import Run
-from eyespot.study.judgement import Judged, judge_figures
-from eyespot.study.pages import experiment_page, study_page
-from eyespot.study.progress import ObservedTraining, StudyProgress
-from eyespot.workflow._train import Training, train
+from eyespot.studies.judgement import Judged, judge_figures
+from eyespot.studies.pages import experiment_page, study_page
+from eyespot.studies.progress import ObservedTraining, StudyProgress
+from eyespot.workflow._repeats import check_made_so, circumstances, cost_of, repeat, trained
 
 ROOT = Path("studies") / "reproduce"
 WITH_AND_WITHOUT = ("fashion-cnn", "fashion-cnn-dropout")
 FIRST = 25  # test pictures shown with what is predicted
-STEP_COST = 2e7  # multiply-adds that take as long as what a step costs besides
 
 
 @dataclass(frozen=True)
@@ -108,8 +101,9 @@ def reproduce(
     folder = Path(output) if output else ROOT
     recipes = [with_settings(read_recipe(name), settings or {}) for name in names or recipe_names()]
     datasets = {name: load(name) for name in dict.fromkeys(recipe.dataset for recipe in recipes)}
-    asked = {str(recipe.name): [_repeat(recipe, number) for number in range(repeats)] for recipe in recipes}
-    _check(folder, asked)
+    asked = {str(recipe.name): [repeat(recipe, number) for number in range(repeats)] for recipe in recipes}
+    for one in (one for repeated in asked.values() for one in repeated):
+        check_made_so(_place(folder, one), one.settled(one.dataset, validation_given=False), datasets[one.dataset])
     costs = {recipe.name: _cost(recipe, datasets[recipe.dataset]) for recipe in recipes}
     experiments = []
     with StudyProgress(console or Console(), sum(costs.values()) * repeats) as progress:
@@ -125,65 +119,23 @@ def reproduce(
     return done
 
 
-def _repeat(recipe: Recipe, number: int) -> Recipe:
-    return with_settings(recipe, {"training.seed": recipe.training.seed + number})
-
-
 def _place(folder: Path, recipe: Recipe) -> Run:
     return Run(folder / str(recipe.name) / f"{recipe.name}-seed-{recipe.training.seed}")
 
 
-def _check(folder: Path, asked: Mapping[str, Sequence[Recipe]]) -> None:
-    """Raises a RunError where a finished repeat was made with other settings."""
-    for recipes in asked.values():
-        for recipe in recipes:
-            run = _place(folder, recipe)
-            if not _is_finished(run):
-                continue
-            wanted = recipe.settled(recipe.dataset, validation_given=False)
-            for part in ("dataset", "split", "model", "training"):
-                made, now = getattr(run.recipe, part), getattr(wanted, part)
-                if made != now:
-                    raise RunError(
-                        f"{run.path} was made with another {part} than is asked for now: choose another --output, or "
-                        "remove it."
-                    )
-
-
-def _is_finished(run: Run) -> bool:
-    """The figures are the last thing a training writes, those of the test data only when it was not interrupted."""
-    return (run.path / "metrics.json").exists() and "test" in run.metrics
-
-
 def _cost(recipe: Recipe, dataset: Dataset) -> float:
-    """How long an experiment takes, in multiply-adds: what tells how much of the study is left."""
-    model = build_recipe(recipe, dataset.input_shape, dataset.classes)
-    batch = recipe.training.batch_size_for(len(dataset.train))
-    return recipe.training.epochs * len(dataset.train) * (multiply_adds(model) + STEP_COST / batch)
+    return cost_of(build_recipe(recipe, dataset.input_shape, dataset.classes), recipe, len(dataset.train))
 
 
 def _run(folder: Path, recipe: Recipe, dataset: Dataset, observer: ObservedTraining) -> Run:
-    """The repeat's run: the finished one, one that was left half done and is continued, or a new one."""
-    run = _place(folder, recipe)
-    if not _is_finished(run):
-        training = _trained(run, recipe, dataset, observer)
-        if training.outcome.ending == "interrupted":
-            told = f"Stopped as asked. The same command goes on from there; {folder} holds what is done."
-            raise InterruptedRun(told, training.stopped_by or signal.SIGINT)
+    """The repeat's run, with the pictures that tutorials show."""
+    run = trained(_place(folder, recipe), recipe, dataset, observer, folder)
+    if "test" not in run.metrics:
+        raise DivergedError(f"The loss of {run.path} stopped being a number in its first epoch: see its log.")
     if not (run.path / "figures" / "samples.png").exists():
         _draw(run, dataset)
     observer.finish()
     return run
-
-
-def _trained(run: Run, recipe: Recipe, dataset: Dataset, observer: ObservedTraining) -> Training:
-    quiet = Console(quiet=True, force_terminal=False)
-    if run.path.exists():
-        try:
-            return train(dataset, recipe, resume=run.path, console=quiet, observers=(observer,))
-        except RunError:  # its recipe, versions or machine differ, or it is no run: it is done again
-            shutil.rmtree(run.path)
-    return train(dataset, recipe, run.path, console=quiet, observers=(observer,))
 
 
 def _draw(run: Run, dataset: Dataset) -> None:
@@ -250,15 +202,5 @@ def _write(done: Reproduction, datasets: Mapping[str, Dataset]) -> None:
         pair = {name: (run.history, run.metrics["verdict"]["fit"]) for name, run in runs.items()}
         save(curves_side_by_side(pair, "Fashion-MNIST, with and without dropout"), done.path / "dropout.png")
     both = [(experiment.recipe, experiment.figures) for experiment in done.experiments]
-    page = study_page(both, _circumstances(), compares=len(runs) == len(WITH_AND_WITHOUT))
+    page = study_page(both, circumstances(), compares=len(runs) == len(WITH_AND_WITHOUT))
     write_text(done.path / "README.md", page)
-
-
-def _circumstances() -> str:
-    """Date, machine, versions, in a line."""
-    environment = describe_environment()
-    packages = ", ".join(f"{name} {environment['packages'][name]}" for name in ("eyespot", "keras", "torch"))
-    return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {environment['processor']} ({environment['cores']} cores), "
-        f"{platform.system()}, Python {environment['python']}, {packages}"
-    )

@@ -41,12 +41,12 @@ def unfinished_run(wanted: Recipe) -> Run | None:
     """The latest run under `runs/` of this recipe that was interrupted, and that no process trains now; else None."""
     recipes = sorted(ROOT.glob("*/recipe.yaml"), key=lambda path: path.stat().st_mtime, reverse=True)
     for run in (Run(path.parent) for path in recipes):
-        if ending_of(run) is None and not _differences_in_recipe(run.recipe, wanted) and not _is_under_way(run):
+        if ending_of(run) is None and not differences_in_recipe(run.recipe, wanted) and not is_under_way(run):
             return run
     return None
 
 
-def _is_under_way(run: Run) -> bool:
+def is_under_way(run: Run) -> bool:
     """Whether another process trains it."""
     try:
         with run.locked():
@@ -70,7 +70,7 @@ def check_is_the_same(run: Run, prepared: Prepared, *, accept_changes: bool) -> 
         RunError: something differs and is not accepted, or the run is finished and nothing differs.
     """
     before, now = run.environment, describe_environment()
-    differences = _differences_in_recipe(run.recipe, prepared.recipe)
+    differences = differences_in_recipe(run.recipe, prepared.recipe)
     if before.get("dataset_sha256") != prepared.fingerprint:
         differences.append(f"the pictures or labels of {prepared.dataset.name} have changed")
     differences += _differences(before.get("packages") or {}, now["packages"], PACKAGES)
@@ -89,7 +89,8 @@ def check_is_the_same(run: Run, prepared: Prepared, *, accept_changes: bool) -> 
     return differences
 
 
-def _differences_in_recipe(before: Recipe, now: Recipe) -> list[str]:
+def differences_in_recipe(before: Recipe, now: Recipe) -> list[str]:
+    """What a training depends on and is not the same in both, a few words each."""
     old, new = before.settings(), now.settings()
     return _differences(old, new, sorted({*old, *new}))
 

@@ -172,7 +172,7 @@ def _fit(
             "predicts, needs nothing."
         )
     steps = training.steps_for(len(dataset.train))
-    program = program_for(prepared, steps, out)
+    program = program_for(prepared, steps, out.say)
     keeper = Checkpoints(run.path / "checkpoints", prepared.recipe.checkpoints, out.say)
     state = latest_state(keeper.folder, out.say) if resumed else None
     if resumed:

@@ -17,7 +17,7 @@ from eyespot.errors import DownloadError
 from tests.conftest import Answer, needs_real_data
 
 Command = Callable[..., Answer]
-VERBS = ("look", "train", "evaluate", "predict", "models", "doctor")
+VERBS = ("look", "train", "evaluate", "predict", "study", "tune", "models", "doctor")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from eyespot.data.dataset import Dataset, Split
 from eyespot.evaluation.metrics import evaluate_probabilities
 from eyespot.reporting import results
 from eyespot.reporting.curves import learning_curves
+from eyespot.reporting.dots import Dots, dots_with_intervals
 from eyespot.reporting.look import draw_look, pixel_values, sample_grid
 from eyespot.reporting.style import save
 from eyespot.training.diagnose import diagnose
@@ -112,3 +113,23 @@ def test_galleries_hold_what_they_say(tmp_path: Path):
     none = results.gallery(split, found, wrong[:0], dataset.class_names, "wrong")
     assert none.axes[0].texts[0].get_text() == "none"
     assert save(none, tmp_path / "n.png").exists()
+
+
+def test_repeats_are_dots_with_their_mean_and_interval(tmp_path: Path):
+    """A row a variant, the first on top; a dot a repeat, a bar for each interval; what has no figures has its name."""
+    rows = [
+        Dots("base", (0.9, 0.92), (0.88, 0.94)),
+        Dots("$1 [x]", (0.8, 0.81), (0.79, 0.82), (-0.105, -0.12, -0.09)),
+        Dots("one repeat", (0.85,), None, (-0.05, None, None)),
+        Dots("diverged", ()),
+    ]
+    figure = dots_with_intervals(rows, "my study")
+    left, right = figure.axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["base", r"\$1 [x]", "one repeat", "diverged"]
+    assert left.get_ylim()[0] > left.get_ylim()[1]
+    assert list(left.lines[0].get_xdata()) == [90, 92]
+    bars = [
+        list(line.get_xdata()) for line in right.lines if line.get_linestyle() == "-" and len(line.get_xdata()) == 2
+    ]
+    assert [-12, -9] in bars
+    assert ink(save(figure, tmp_path / "d.png")) > 0.01

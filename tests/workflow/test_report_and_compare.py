@@ -20,7 +20,7 @@ from eyespot.errors import EyespotError, RunError
 from eyespot.evaluation.calibration import fit_temperature
 from eyespot.recipe import Recipe
 from eyespot.run import Run
-from eyespot.study.differences import differences_in_words
+from eyespot.studies.differences import differences_in_words
 from eyespot.workflow._pictures import pictures_of
 from tests.conftest import Answer
 from tests.reporting.pages import needs_browser, opened

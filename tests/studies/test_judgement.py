@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from eyespot.recipe import Published
-from eyespot.study.judgement import judge_figures
-from eyespot.study.pages import cells, reasons
+from eyespot.studies.judgement import judge_figures
+from eyespot.studies.pages import cells, reasons
 
 CASES: list[tuple[str, float | None, list[float], str]] = [
     ("test_accuracy", 0.92, [0.919], "reproduced"),  # 10,000 pictures: half a point is chance

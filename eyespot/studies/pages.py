@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eyespot.recipe import Recipe
-from eyespot.study.judgement import Judged
+from eyespot.studies.judgement import Judged
 
 COLUMNS = ("figure", "published", "ours", "range", "judgement")
 JUDGEMENTS = """\

@@ -1,0 +1,59 @@
+"""eyespot study"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import eyespot
+from eyespot.cli.show import AsJson, console, emit, print_table, table
+
+
+def study(
+    source: Annotated[
+        str | None,
+        typer.Argument(help="A dataset, a recipe's name or file, or a study's file. Default: digits."),
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(help="KEY=VALUE,VALUE: values that a key of the recipe takes; several are all combined."),
+    ] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(help="'NAME: KEY=VALUE; KEY=VALUE': one change against the base; repeatable."),
+    ] = None,
+    repeats: Annotated[int | None, typer.Option(min=1, help="Trainings of each; seeds differ. Default: 3.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A key to change in all of them, the base too; repeatable.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="The study's directory. Default: studies/<name>.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a recipe and stated changes of it several times, and say what made a difference.
+
+    Example: eyespot study digits --change "no dropout: model.dropout=0" --vary training.batch_size=32,512 --repeats 5
+
+    A study's file holds the same: base, set, changes (a list of name and
+    set), grid (a list of values a key), repeats. What an earlier call
+    finished is kept, so the same command goes on after an interruption.
+    """
+    from eyespot.recipe_files import parse_setting
+    from eyespot.studies.plan import parse_change, parse_values
+    from eyespot.studies.table import COLUMNS, cells
+
+    out = console(as_json)
+    done = eyespot.study(
+        source,
+        changes=[parse_change(text) for text in change or ()],
+        grid=dict(parse_values(text) for text in vary or ()),
+        repeats=repeats,
+        output=output,
+        settings=dict(parse_setting(text) for text in settings or ()),
+        console=out,
+    )
+    if as_json:
+        emit(done.to_dict())
+        return
+    print_table(out, table(COLUMNS, map(cells, done.rows)))
+    for told in (*done.told, *done.notes, f"Page and picture: {done.path}/README.md"):
+        out.print(told, markup=False, highlight=False, soft_wrap=True)

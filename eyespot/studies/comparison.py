@@ -1,0 +1,217 @@
+"""Variants beside their base, over repeats that share their seeds: what made a difference that chance does not explain.
+
+Everything that is said rests on validation data. One figure is tested, the accuracy: tests of several would be several
+chances to find something.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean, median
+from typing import Any
+
+import numpy as np
+
+from eyespot.evaluation.intervals import mean_interval
+from eyespot.evaluation.significance import SIGNIFICANT, holm, paired_over_seeds
+
+SMALLEST_P = 0.001  # smaller ones are not told apart
+FIGURES = ("val_accuracy", "val_loss", "test_accuracy", "test_loss")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the repeats of one variant gave, seed by seed.
+
+    Attributes:
+        figures: `val_accuracy`, `val_loss`, `test_accuracy`, `test_loss`, a value a repeat; None where it has none,
+            because it diverged or there is no such data.
+        seconds: an epoch, the median of each repeat.
+        diverged: how many repeats ended because the loss was no number.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    parameters: int
+    figures: Mapping[str, Sequence[float | None]]
+    seconds: Sequence[float]
+    diverged: int = 0
+
+    def values(self, figure: str) -> list[float]:
+        """Of the repeats that have it."""
+        return [value for value in self.figures[figure] if value is not None]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure over the repeats.
+
+    Attributes:
+        low, high: the 95 % interval of the mean (Student's t); None with one repeat.
+        least, most: of the repeats.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    least: float
+    most: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of validation accuracy to the base, with the same seeds.
+
+    Attributes:
+        mean: variant minus base, a fraction.
+        low, high: its own 95 % interval, of the paired t-test; None without a test.
+        p_value: adjusted over all variants that were tested (Holm); None without a test.
+        why: there is no test; empty where there is one.
+    """
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    why: str = ""
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the adjusted p-value is below 0.05."""
+        return self.p_value is not None and self.p_value < SIGNIFICANT
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One row of a study's table.
+
+    Attributes:
+        difference: None for the base, and where there is nothing to compare.
+    """
+
+    measured: Measured
+    spreads: Mapping[str, Spread | None]
+    difference: Difference | None
+
+    @property
+    def name(self) -> str:
+        """Of the variant."""
+        return self.measured.name
+
+    @property
+    def repeats(self) -> int:
+        """How many trainings it rests on."""
+        return len(self.measured.figures["val_accuracy"])
+
+    @property
+    def seconds(self) -> float | None:
+        """An epoch, the median over the repeats."""
+        return median(self.measured.seconds) if self.measured.seconds else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            **asdict(self.measured),
+            "seconds_per_epoch": self.seconds,
+            "spread": {name: asdict(spread) if spread else None for name, spread in self.spreads.items()},
+            "difference": asdict(self.difference) if self.difference else None,
+        }
+
+
+def compare(base: Measured, variants: Sequence[Measured]) -> list[Compared]:
+    """The base and its variants, each variant's validation accuracy tested against the base's, seed by seed.
+
+    Args:
+        variants: with repeats of the same seeds as the base's, in the same order.
+    """
+    differences = [_difference(base, variant) for variant in variants]
+    tested = [place for place, one in enumerate(differences) if one and one.p_value is not None]
+    adjusted = dict(zip(tested, holm([_p(differences[place]) for place in tested]), strict=True))
+    rows = [Compared(base, _spreads(base), None)]
+    for place, (variant, one) in enumerate(zip(variants, differences, strict=True)):
+        told = Difference(one.mean, one.low, one.high, adjusted[place]) if one and place in adjusted else one
+        rows.append(Compared(variant, _spreads(variant), told))
+    return rows
+
+
+def sentences(rows: Sequence[Compared]) -> list[str]:
+    """What the validation data says of each variant: first what made a difference, then what showed none."""
+    base, *others = rows
+    judged = [row for row in others if row.difference]
+    found = sorted((row for row in judged if _of(row).is_significant), key=lambda row: -abs(_of(row).mean))
+    unclear = [row for row in judged if not _of(row).is_significant and _of(row).p_value is not None]
+    told = [f"{row.name} {_effect(_of(row))}." for row in found]
+    if unclear:
+        verb = f"made no difference that {base.repeats} repeats could show"
+        told += [f"{row.name} {verb} ({_numbers(_of(row))})." for row in unclear]
+    if judged and base.repeats == 1:
+        told.append("One repeat cannot tell a difference from chance: repeat each training (--repeats 5).")
+    untested = [row for row in judged if _of(row).why and base.repeats > 1]
+    told += [f"{row.name}: {_signed(_of(row).mean)} points, not tested: {_of(row).why}." for row in untested]
+    told += [
+        f"{row.name} diverged in {row.measured.diverged} of {row.repeats} repeats."
+        for row in rows
+        if row.measured.diverged
+    ]
+    return told
+
+
+def _difference(base: Measured, variant: Measured) -> Difference | None:
+    pairs = zip(base.figures["val_accuracy"], variant.figures["val_accuracy"], strict=True)
+    both = [(first, second) for first, second in pairs if first is not None and second is not None]
+    if not both:
+        return None
+    first, second = [pair[0] for pair in both], [pair[1] for pair in both]
+    mean = fmean(second) - fmean(first)
+    if base.diverged or variant.diverged:
+        return Difference(mean, why="some of its repeats, or of the base's, diverged")
+    if len(both) == 1:
+        return Difference(mean, why="one repeat")
+    if mean and np.allclose(np.subtract(second, first), mean, rtol=0, atol=1e-12):
+        # With few pictures equal differences happen by chance; a t-test would take them for certainty.
+        return Difference(mean, why=f"it is the same in all {len(both)} repeats, which leaves no spread to judge by")
+    tested = paired_over_seeds(first, second)
+    return Difference(tested.mean, tested.low, tested.high, tested.p_value)
+
+
+def _p(difference: Difference | None) -> float:
+    return 1.0 if difference is None or difference.p_value is None else difference.p_value
+
+
+def _spreads(measured: Measured) -> dict[str, Spread | None]:
+    return {figure: _spread(measured.values(figure), figure.endswith("accuracy")) for figure in FIGURES}
+
+
+def _spread(values: Sequence[float], is_fraction: bool) -> Spread | None:
+    if not values:
+        return None
+    mean, least, most = fmean(values), min(values), max(values)
+    if len(values) == 1:
+        return Spread(mean, None, None, least, most)
+    low, high = mean_interval(values)
+    return Spread(mean, max(low, 0.0), min(high, 1.0) if is_fraction else high, least, most)
+
+
+def _of(row: Compared) -> Difference:
+    return row.difference or Difference(0.0)
+
+
+def _effect(difference: Difference) -> str:
+    """A difference that was found: how large, and between which ends."""
+    ends = sorted(abs(end) * 100 for end in (difference.low, difference.high) if end is not None)
+    verb = "gains" if difference.mean > 0 else "costs"
+    size = f"{abs(difference.mean) * 100:.2f} points"
+    return f"{verb} {size} (95 % interval {' to '.join(f'{end:.2f}' for end in ends)}, {_p_text(difference)})"
+
+
+def _numbers(difference: Difference) -> str:
+    ends = " to ".join(_signed(end) for end in (difference.low, difference.high) if end is not None)
+    return f"{_signed(difference.mean)} points, 95 % interval {ends}, {_p_text(difference)}"
+
+
+def _p_text(difference: Difference) -> str:
+    p = _p(difference)
+    return f"p = {p:.2g}" if p >= SMALLEST_P else f"p < {SMALLEST_P:g}"
+
+
+def _signed(fraction: float) -> str:
+    return f"{fraction * 100:+.2f}"

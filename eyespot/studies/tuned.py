@@ -1,0 +1,98 @@
+"""What a search found: candidates trained anew with fresh seeds, and which of them is best."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from eyespot.studies.pages import table
+
+READ = """\
+Each candidate, and the recipe itself, was trained anew with fresh seeds; with them the validation pictures are drawn
+anew too, where the recipe draws them. The lowest of many trials is too good to be true; these figures are not chosen
+from many. The winner is the lowest of the few medians shown, so a little of that optimism remains. No test data was
+used: `eyespot train best.yaml` tests the result, once."""
+COLUMNS = ("candidate", "in the search", "fresh seeds", "median", "differs in")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Settings that were tried, and trained anew.
+
+    Attributes:
+        number: of its trial; None for the recipe itself.
+        searched: its validation loss in the search.
+        losses: with fresh seeds, by seed; a diverged training's is infinite.
+    """
+
+    number: int | None
+    settings: Mapping[str, Any]
+    searched: float | None
+    losses: Mapping[int, float]
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return "the recipe itself" if self.number is None else f"trial {self.number}"
+
+    @property
+    def median(self) -> float:
+        """Of the validation losses with fresh seeds."""
+        return median(self.losses.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        losses = {str(seed): _finite(loss) for seed, loss in self.losses.items()}
+        told = {"trial": self.number, "settings": dict(self.settings), "search_val_loss": self.searched}
+        return told | {"val_losses": losses, "median_val_loss": _finite(self.median)}
+
+
+def winner(candidates: Sequence[Candidate]) -> Candidate:
+    """The lowest median; the recipe itself, which comes first, where none is lower."""
+    return min(candidates, key=lambda one: one.median)
+
+
+def sentence(candidates: Sequence[Candidate], trials: int) -> str:
+    """What was found, in numbers."""
+    own, best = candidates[0], winner(candidates)
+    seeds = ", ".join(str(seed) for seed in own.losses)
+    if best is own:
+        tried = ", ".join(f"{one.median:.4f}" for one in candidates[1:])
+        against = f"the best of the search {tried}" if tried else "and no other training was completed"
+        return (
+            f"Nothing better was found in {trials} trials: the recipe itself has a median validation loss of "
+            f"{own.median:.4f} over the seeds {seeds}, {against}. best.yaml is the recipe as it was."
+        )
+    lower = sum(best.losses[seed] < own.losses[seed] for seed in own.losses)
+    return (
+        f"The best of {trials} trials has a median validation loss of {best.median:.4f} over the seeds {seeds}, the "
+        f"recipe itself {own.median:.4f}; it is lower with {lower} of the {len(own.losses)} seeds."
+    )
+
+
+def cells(candidate: Candidate) -> tuple[str, ...]:
+    """A candidate's row."""
+    searched = "-" if candidate.searched is None else f"{candidate.searched:.4f}"
+    losses = ", ".join(f"{loss:.4f}" for loss in candidate.losses.values())
+    return candidate.name, searched, losses, f"{candidate.median:.4f}", differences(candidate.settings)
+
+
+def differences(settings: Mapping[str, Any]) -> str:
+    """Settings in a line."""
+    return ", ".join(
+        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in settings.items()
+    )
+
+
+def page(title: str, circumstances: str, told: str, candidates: Sequence[Candidate], searched: str) -> str:
+    """A search: what it found, the candidates, and what was searched.
+
+    Args:
+        searched: how many trials of which keys, in words.
+    """
+    rows = table(COLUMNS, map(cells, candidates))
+    return "\n\n".join([f"# {title}", circumstances, told, rows, READ, "## What was searched", searched]) + "\n"
+
+
+def _finite(loss: float) -> float | None:
+    return loss if loss < float("inf") else None

@@ -1,0 +1,161 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from eyespot import study
+from eyespot.data.dataset import Dataset
+from eyespot.errors import EyespotError, InterruptedRun, RecipeError, RunError
+from eyespot.reporting import results
+from eyespot.training.fit import fit
+from eyespot.workflow import _judge, _train
+
+QUICK = {"model.name": "mlp", "model.width": 0.05, "training.epochs": 1, "training.precision": "float32"}
+DROPOUT = {"no dropout": {"model.dropout": 0}}
+
+
+@pytest.fixture(autouse=True)
+def _no_pictures_of_single_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take most of such short trainings' time; the study's own picture is drawn."""
+
+    def nothing(*_: Any) -> None:
+        return None
+
+    for home, names in ((_judge, ("save",)), (results, ("gallery", "confusion_matrix")), (_train, ("save",))):
+        for name in names:
+            monkeypatch.setattr(home, name, nothing)
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was trained: optimizer and seed of each training, in their order."""
+    told: list[str] = []
+
+    def counted(program: Any, dataset: Any, recipe: Any, *rest: Any) -> Any:
+        told.append(f"{recipe.optimizer} {recipe.seed}")
+        return fit(program, dataset, recipe, *rest)
+
+    monkeypatch.setattr(_train, "fit", counted)
+    return told
+
+
+def run(bars: Dataset, folder: Path, **asked: Any) -> Any:
+    settings = QUICK | asked.pop("settings", {})
+    return study(bars, output=folder / "s", settings=settings, console=Console(quiet=True), **asked)
+
+
+def test_every_variant_has_its_repeats_with_the_same_seeds(bars: Dataset, tmp_path: Path, trained: list[str]):
+    """Base, change and grid are trained with equal seeds, compared, written as table, page and picture."""
+    done = run(bars, tmp_path, changes=DROPOUT, grid={"training.optimizer": ["adam", "sgd"]}, repeats=2)
+    assert trained == ["adam 0", "adam 0", "sgd 0", "adam 1", "adam 1", "sgd 1"]
+    assert [row.name for row in done.rows] == ["base", "no dropout", "optimizer=sgd"]
+    assert done.notes == ("optimizer=adam is the base itself.",)
+    for runs in done.runs:
+        assert [one.recipe.training.seed for one in runs] == [0, 1]
+    base, dropped = done.runs[0][0].recipe, done.runs[1][0].recipe
+    assert base.model_copy(update={"model": dropped.model}).dump() == dropped.dump()  # they differ in nothing else
+    told = json.loads((tmp_path / "s" / "study.json").read_text(encoding="utf-8"))
+    metrics = done.runs[2][1].metrics
+    assert told["variants"][2]["figures"]["val_accuracy"][1] == metrics["validation"]["accuracy"]
+    assert told["variants"][2]["figures"]["test_loss"][1] == metrics["test"]["loss"]
+    page = (tmp_path / "s" / "README.md").read_text(encoding="utf-8")
+    assert all(sentence in page for sentence in done.told)
+    assert "test_accuracy" in page
+    assert (tmp_path / "s" / "accuracy.png").stat().st_size > 10_000
+
+
+def test_an_interrupted_study_goes_on(bars: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Ctrl-C within a training keeps those before; the same call continues that one, and none is trained twice."""
+    asked = {"grid": {"training.optimizer": ["sgd", "nadam"]}, "repeats": 1, "settings": {"training.epochs": 2}}
+    started: list[tuple[str, bool]] = []
+
+    def stopped(program: Any, dataset: Any, recipe: Any, observers: Any, interrupted: Any, *rest: Any) -> Any:
+        started.append((recipe.optimizer, rest[-1] is not None))
+        asks = (lambda: True) if recipe.optimizer == "sgd" and len(started) == 2 else interrupted
+        return fit(program, dataset, recipe, observers, asks, *rest)
+
+    monkeypatch.setattr(_train, "fit", stopped)
+    with pytest.raises(InterruptedRun, match="same command goes on") as caught:
+        run(bars, tmp_path, **asked)
+    assert caught.value.exit_code == 130
+    done = run(bars, tmp_path, **asked)
+    assert started == [("adam", False), ("sgd", False), ("sgd", True), ("nadam", False)]
+    monkeypatch.setattr(_train, "fit", fit)
+    whole = run(bars, tmp_path / "whole", **asked)
+    figures = [[row.measured.figures for row in one.rows] for one in (done, whole)]
+    assert figures[0] == figures[1]
+    told = [one.told for one in (done, whole)]
+    assert (
+        told[0] == told[1] == ("One repeat cannot tell a difference from chance: repeat each training (--repeats 5).",)
+    )
+
+
+def test_more_is_added_to_what_is_there(bars: Dataset, tmp_path: Path, trained: list[str]):
+    """A later call with more repeats or variants trains those alone; one with other settings is refused first."""
+    run(bars, tmp_path, changes=DROPOUT, repeats=1)
+    del trained[:]
+    run(bars, tmp_path, changes=DROPOUT | {"sgd": {"training.optimizer": "sgd"}}, repeats=1)
+    assert trained == ["sgd 0"]
+    with pytest.raises(RunError, match=r"was made otherwise than is asked for now: training\.epochs was 1 and is 2"):
+        run(bars, tmp_path, changes=DROPOUT, repeats=2, settings={"training.epochs": 2})
+    other = Dataset("bars", bars.class_names, bars.test or bars.train, test=bars.test)
+    with pytest.raises(RunError, match="have changed"):
+        run(other, tmp_path, changes=DROPOUT, repeats=1, settings={"training.batch_size": 27})
+    assert trained == ["sgd 0"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"grid": {"training.optimzer": ["sgd"]}}, "variant 'optimzer=sgd'.*Did you mean 'training.optimizer'"),
+        ({"changes": {"x": {"training.batch_size": 5000}}}, "variant 'x': The batch size 5000 is larger"),
+        ({"changes": {"x": {"model.name": "cn"}}}, "variant 'x': .*Did you mean 'cnn'"),
+        ({"changes": {"x": {"split.method": "none"}}}, "variant 'x': a study compares on validation data"),
+        (
+            {"changes": {"x": {"training.patience": 1}, "y": {"training.patience": 1}}},
+            "'y' is the same training as 'x'",
+        ),
+        ({"changes": {"x": {"training.epochs": 1}}}, "every variant is the base itself"),
+    ],
+)
+def test_a_mistake_in_a_variant_is_told_before_anything_is_trained(
+    bars: Dataset, tmp_path: Path, trained: list[str], asked: dict, told: str
+):
+    """Unknown keys, models that cannot be built, impossible values: one sentence that names the variant."""
+    with pytest.raises(EyespotError, match=told):
+        run(bars, tmp_path, repeats=1, **asked)
+    assert not trained
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_variant_that_diverges_does_not_end_the_study(bars: Dataset, tmp_path: Path, trained: list[str]):
+    """Its row says so, the others are compared, and a second call does not train it again."""
+    hot = {"hot": {"training.optimizer": "sgd", "training.learning_rate": 1e30}}
+    done = run(bars, tmp_path, changes=hot | DROPOUT, repeats=1)
+    assert "hot diverged in 1 of 1 repeats." in done.told
+    assert done.rows[1].spreads["val_accuracy"] is None
+    assert done.rows[2].difference is not None
+    del trained[:]
+    assert run(bars, tmp_path, changes=hot | DROPOUT, repeats=1).told == done.told
+    assert not trained
+
+
+def test_a_studys_file_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Its base, changes and repeats are taken; an argument given besides goes before the file's."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("model: {name: mlp, width: 0.05}\ntraining: {epochs: 1, batch_size: 256}\n")
+    Path("drop.yaml").write_text("base: mine.yaml\nrepeats: 4\nchanges: [{name: none, set: {model.dropout: 0}}]\n")
+    done = study("drop.yaml", repeats=1, console=Console(quiet=True))
+    assert str(done.path) == "studies/drop"
+    assert [row.name for row in done.rows] == ["base", "none"]
+    assert done.rows[0].repeats == 1
+
+
+def test_validation_on_test_pictures_is_told(bars: Dataset, tmp_path: Path):
+    """Where a recipe validates on the test pictures, the page says that its test figures are no test."""
+    done = run(bars, tmp_path, changes=DROPOUT, repeats=1, settings={"split.method": "test"})
+    assert "validates on the test pictures" in done.notes[0]
+    with pytest.raises(RecipeError, match="nothing to compare"):
+        run(bars, tmp_path)

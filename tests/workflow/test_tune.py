@@ -1,0 +1,188 @@
+import json
+import signal
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from filelock import FileLock
+from rich.console import Console
+
+from eyespot import train, tune
+from eyespot.data.dataset import Dataset
+from eyespot.errors import EyespotError, InterruptedRun, RecipeError, RunError
+from eyespot.recipe_files import read_recipe
+from eyespot.training.fit import fit
+from eyespot.workflow import _campaign, _search, _trial
+
+QUICK = {"model.name": "mlp", "model.width": 0.1, "training.epochs": 3, "training.precision": "float32"}
+SPACE = {"training.learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}, "training.optimizer": ["adam", "sgd"]}
+
+
+def search(bars: Dataset, folder: Path, **asked: Any) -> Any:
+    settings = QUICK | asked.pop("settings", {})
+    told = {"trials": 4, "space": SPACE, "console": Console(quiet=True)} | asked
+    return tune(bars, output=folder / "t", settings=settings, **told)
+
+
+def trials_in(folder: Path) -> list[optuna.trial.FrozenTrial]:
+    storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 't' / 'search.sqlite3'}")
+    trials = optuna.load_study(study_name="eyespot", storage=storage).trials
+    storage.remove_session()
+    storage.engine.dispose()
+    return trials
+
+
+@pytest.fixture
+def fitted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every dataset and recipe that a training of the search was given."""
+    told: list[Any] = []
+
+    def watched(program: Any, dataset: Dataset, recipe: Any, *rest: Any) -> Any:
+        told.append((dataset, recipe))
+        return fit(program, dataset, recipe, *rest)
+
+    monkeypatch.setattr(_trial, "fit", watched)
+    return told
+
+
+def test_a_search_ends_as_a_recipe_that_trains(bars: Dataset, tmp_path: Path, fitted: list[Any]):
+    """Trials, then the recipe itself and the best few with fresh seeds; the lowest median is a whole recipe's file."""
+    done = search(bars, tmp_path)
+    assert done.trials == 4
+    assert done.candidates[0].number is None
+    assert [list(one.losses) for one in done.candidates] == [[1, 2, 3]] * len(done.candidates)
+    assert [recipe.seed for _, recipe in fitted] == [0] * 4 + [1, 2, 3] * len(done.candidates)
+    recipe = read_recipe(tmp_path / "t" / "best.yaml")
+    best = min(done.candidates, key=lambda one: one.median)
+    for key, value in best.settings.items():
+        assert getattr(recipe.training, key.removeprefix("training.")) == value
+    trained = train(bars, recipe, tmp_path / "run", seed=1, console=Console(quiet=True))
+    history = trained.run.history.column("val_loss")
+    assert min(history) == pytest.approx(best.losses[1], rel=1e-6)
+    told = json.loads((tmp_path / "t" / "tuning.json").read_text(encoding="utf-8"))
+    assert told["candidates"][0]["median_val_loss"] == done.candidates[0].median
+    assert done.told in (tmp_path / "t" / "README.md").read_text(encoding="utf-8")
+    assert "# - training.optimizer: adam, sgd" in (tmp_path / "t" / "best.yaml").read_text(encoding="utf-8")
+
+
+def test_the_first_trial_is_the_recipe_itself(bars: Dataset, tmp_path: Path, fitted: list[Any]):
+    """Its own settings are tried first, unchanged, and never pruned."""
+    search(bars, tmp_path, trials=1)
+    assert fitted[0][1].learning_rate is None
+    first, *_ = trials_in(tmp_path)
+    assert first.params == {"training.learning_rate": 0.001, "training.optimizer": "adam"}
+    assert first.state == optuna.trial.TrialState.COMPLETE
+
+
+def test_no_training_of_a_search_sees_test_pictures(bars: Dataset, tmp_path: Path, fitted: list[Any]):
+    """What trainings are given has no test split; other test pictures change nothing of what is found."""
+    done = search(bars, tmp_path, trials=3)
+    assert fitted
+    assert all(dataset.test is None for dataset, _ in fitted)
+    other = replace(bars, test=bars.train)
+    again = tune(other, trials=3, space=SPACE, settings=QUICK, output=tmp_path / "u", console=Console(quiet=True))
+    assert [one.to_dict() for one in again.candidates] == [one.to_dict() for one in done.candidates]
+
+
+def test_a_search_that_was_interrupted_goes_on(bars: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Ctrl-C within the third trial: the same call tries it again, and ends as an uninterrupted search does."""
+    count: list[int] = []
+
+    def stopped(program: Any, dataset: Any, recipe: Any, observers: Any, asked: Any) -> Any:
+        count.append(recipe.seed)
+        if len(count) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return fit(program, dataset, recipe, observers, asked)
+
+    monkeypatch.setattr(_trial, "fit", stopped)
+    with pytest.raises(InterruptedRun, match="same command goes on") as caught:
+        search(bars, tmp_path)
+    assert caught.value.exit_code == 130
+    done = search(bars, tmp_path)
+    assert count.count(0) == 5  # four trials, one of them twice
+    whole = search(bars, tmp_path / "whole")
+    assert [one.losses for one in done.candidates] == [one.losses for one in whole.candidates]
+    assert [one.settings for one in done.candidates] == [one.settings for one in whole.candidates]
+
+
+def test_what_is_done_is_not_done_again(bars: Dataset, tmp_path: Path, fitted: list[Any]):
+    """A finished search is read from its file; with more trials it goes on, and trains anew only new candidates."""
+    done = search(bars, tmp_path, trials=2)
+    del fitted[:]
+    assert search(bars, tmp_path, trials=2).candidates == done.candidates
+    assert not fitted
+    assert search(bars, tmp_path, trials=3).trials == 3
+    assert [recipe.seed for _, recipe in fitted].count(0) == 1
+    with pytest.raises(RunError, match="a search with another recipe"):
+        search(bars, tmp_path, settings={"training.epochs": 2})
+    with pytest.raises(RunError, match="a search with another space"):
+        search(bars, tmp_path, space={"training.optimizer": ["adam", "sgd"]})
+
+
+def test_hopeless_trials_are_pruned(bars: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A trial worse than the median of those before is cut short, marked so, and never trained anew."""
+    monkeypatch.setattr(_search, "STARTUP", 1)
+    space = {"training.learning_rate": [1e-3, 1e-7, 1.1e-7, 1.2e-7]}
+    done = search(bars, tmp_path, trials=5, space=space, settings={"training.epochs": 6})
+    pruned = [one for one in trials_in(tmp_path) if one.state == optuna.trial.TrialState.PRUNED]
+    assert pruned
+    assert done.pruned == len(pruned)
+    for one in pruned:
+        assert one.user_attrs["why"] == "pruned"
+        assert one.user_attrs["epochs"] < 6
+        assert one.number not in [candidate.number for candidate in done.candidates]
+
+
+def test_settings_that_do_not_go_together_end_a_trial_alone(bars: Dataset, tmp_path: Path):
+    """Values that fit singly but not together are a pruned trial, which says why."""
+    space = {"training.warmup_epochs": [0, 2], "training.epochs": [1, 3]}
+    settings = {"training.schedule": "cosine"}
+    done = search(bars, tmp_path, trials=8, space=space, settings=settings)
+    whys = [one.user_attrs["why"] for one in trials_in(tmp_path)]
+    assert done.trials == 8
+    assert any("training.warmup_epochs must be below" in why for why in whys)
+
+
+def test_the_time_is_kept(bars: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Trials stop while training anew still fits in; a recipe that takes longer than that is told."""
+    done = search(bars, tmp_path, trials=None, seconds=8)
+    assert done.trials >= 2
+    assert done.seconds < 16  # by far the most of it is overhead where the machine is busy
+    with pytest.raises(EyespotError, match="The time was over after 0 epochs of the recipe itself"):
+        search(bars, tmp_path / "short", trials=None, seconds=0.001)
+
+
+def test_nothing_better_is_said_plainly(bars: Dataset, tmp_path: Path):
+    """Where no candidate is better, best.yaml is the recipe itself, and the sentence says so."""
+    done = search(bars, tmp_path, trials=2, space={"training.learning_rate": [1e-3, 1e-9]})
+    assert not done.found_better
+    assert done.told.startswith("Nothing better was found in 2 trials")
+    assert read_recipe(tmp_path / "t" / "best.yaml").training.learning_rate is None
+
+
+def test_a_folder_that_cannot_be_searched_is_told(bars: Dataset, tmp_path: Path):
+    """A file that is no database, or a search that another process is at: one sentence."""
+    (tmp_path / "t").mkdir()
+    with FileLock(tmp_path / "t" / ".lock"), pytest.raises(RunError, match="by another process"):
+        search(bars, tmp_path)
+    (tmp_path / "t" / "search.sqlite3").write_bytes(b"no database" * 100)
+    with pytest.raises(RunError, match=r"search\.sqlite3 is damaged \(file is not a database\)"):
+        search(bars, tmp_path)
+
+
+@pytest.mark.parametrize("method", ["none", "test"])
+def test_a_search_needs_validation_data_of_its_own(bars: Dataset, tmp_path: Path, method: str):
+    """A recipe that validates on the test pictures, or not at all, is refused."""
+    with pytest.raises(RecipeError, match="leaves it none of its own"):
+        search(bars, tmp_path, settings={"split.method": method})
+
+
+def test_without_optuna_one_sentence_says_how_to_get_it(bars: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The extra is named, before any data is read."""
+    monkeypatch.setattr(_search, "find_spec", lambda name: None if name == "optuna" else find_spec(name))
+    with pytest.raises(EyespotError, match=r"pip install 'eyespot\[tune\]'"):
+        search(bars, tmp_path)
+    assert _campaign.SEEDS == 3
