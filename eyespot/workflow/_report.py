@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from eyespot.backend import keras
-from eyespot.data.dataset import Split
+from eyespot.data.dataset import Dataset, Split
 from eyespot.errors import DataError, ModelError, RunError
 from eyespot.explanation.maps import explain_images
 from eyespot.files import write_text
@@ -22,6 +22,7 @@ from eyespot.run import Run, open_run
 from eyespot.shapes import Float32
 from eyespot.workflow._evaluate import evaluate
 from eyespot.workflow._pictures import pictures_of
+from eyespot.workflow._predictions import read_answers
 
 JUDGED = ("test", "validation")  # what a report judges by, the first that there is
 EXPLAINED = 6  # mistakes
@@ -78,21 +79,22 @@ def report(run: str | Path | Run, output: str | Path | None = None, language: st
 
 def facts_of(run: Run) -> ReportFacts:
     """All that a report of a run rests on; raises as `report` does."""
-    dataset, probabilities = None, None
-    notes: list[str] = []
     try:
         dataset, notes = pictures_of(run)
     except DataError as error:
-        notes = [str(error)]
-    if notes:  # other pictures than those it was measured on
-        dataset = None
+        return gathered(run, None, [str(error)])
+    return gathered(run, None if notes else dataset, notes)  # other pictures than those it was measured on
+
+
+def gathered(run: Run, dataset: Dataset | None, notes: list[str]) -> ReportFacts:
+    """What a run and its pictures tell, which are None where they are gone or have changed."""
     judged = measured_split(run)
-    predictor = run.predictor()
-    if dataset and judged in dataset.splits:
-        probabilities = predictor.probabilities(dataset.splits[judged].images)
+    names = run.predictor().class_names
+    split = dataset.splits.get(judged) if dataset else None
+    probabilities = read_answers(run, judged, names).probabilities if split is not None else None
     model = _model(run)
     if judged != "test":
-        notes.append("There is no test data: what is reported is of validation data, by which choices were made.")
+        notes = [*notes, "There is no test data: what is reported is of validation data, by which choices were made."]
     return ReportFacts(
         name=run.name,
         recipe=run.file("recipe.yaml").read_text(encoding="utf-8"),
@@ -101,14 +103,14 @@ def facts_of(run: Run) -> ReportFacts:
         metrics=run.metrics,
         history=run.history,
         judged=judged,
-        class_names=predictor.class_names,
+        class_names=names,
         layers=layer_costs(model) if model else None,
         dataset=dataset,
         probabilities=probabilities,
         notes=notes,
         files={name: (run.path / name).stat().st_size for name in DELIVERED if (run.path / name).exists()},
-        explained=_explained(model, dataset.splits[judged], probabilities)
-        if model and dataset and probabilities is not None
+        explained=_explained(model, split, probabilities)
+        if model and split is not None and probabilities is not None
         else None,
     )
 

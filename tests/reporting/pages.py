@@ -13,9 +13,9 @@ import pytest
 
 from eyespot.data.dataset import Dataset
 from eyespot.evaluation.metrics import evaluate_probabilities
-from eyespot.models.cost import layer_costs
 from eyespot.reporting.facts import ReportFacts
 from eyespot.run import Run
+from eyespot.workflow._report import gathered
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(
@@ -26,25 +26,7 @@ needs_browser = pytest.mark.skipif(
 
 def facts_of(run: Run, dataset: Dataset, **changes: Any) -> ReportFacts:
     """As `report` gathers them, of a run on arrays, whose pictures it could not open again."""
-    assert dataset.test is not None
-    logits, probabilities = run.predictor().logits_and_probabilities(dataset.test.images)
-    assert len(logits) == len(dataset.test)
-    facts = ReportFacts(
-        name=run.name,
-        recipe=run.file("recipe.yaml").read_text(encoding="utf-8"),
-        settings=run.recipe.model_dump(by_alias=True, mode="json"),
-        environment=run.environment,
-        metrics=run.metrics,
-        history=run.history,
-        judged="test",
-        class_names=dataset.class_names,
-        layers=layer_costs(run.model()),
-        dataset=dataset,
-        probabilities=probabilities,
-        notes=[],
-        files={"model.onnx": 1_000},
-    )
-    return replace(facts, **changes)
+    return replace(gathered(run, dataset, []), **changes)
 
 
 def renamed(facts: ReportFacts, names: tuple[str, ...]) -> ReportFacts:
