@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from scipy.ndimage import gaussian_filter
 
 from eyespot.explanation.maps import TITLES, PictureMaps
 from eyespot.reporting.style import FAINT, INK, TEST, TRAIN, VALIDATION, bare, new_figure, shorten, show
@@ -15,6 +16,7 @@ from eyespot.shapes import Float32, Shaped, UInt8
 
 DIVERGING = "RdBu_r"
 WIDTH = 11.0
+BLURRED = 56  # of a picture's side: what is finer has no part in the outline
 MEANINGS = {
     "gradcam": "last feature maps, weighted\nby mean gradient",
     "hirescam": "last feature maps, weighted\nby each place's gradient",
@@ -77,13 +79,15 @@ def draw_map(axes: Axes, found: Float32[np.ndarray, "height width"], image: UInt
     """A map in colours around 0, which is white: red speaks for the class, blue against it; the picture in outline."""
     most = float(np.abs(found).max()) or 1.0
     drawn = axes.imshow(found, cmap=DIVERGING, vmin=-most, vmax=most, interpolation="nearest")
-    grey = image.mean(axis=-1)
+    grey = gaussian_filter(image.mean(axis=-1), max(image.shape) / BLURRED)  # noise has no outline
     if grey.min() < grey.max():
         axes.contour(grey, levels=[(grey.min() + grey.max()) / 2], colors=INK, linewidths=0.6, alpha=0.6)
     bare(axes)
     bar = axes.figure.colorbar(drawn, ax=axes, orientation="horizontal", shrink=0.85, pad=0.03, aspect=25)
-    bar.ax.xaxis.set_major_locator(MaxNLocator(5))
+    bar.ax.xaxis.set_major_locator(MaxNLocator(4))
+    bar.ax.ticklabel_format(axis="x", scilimits=(-2, 3))
     bar.ax.tick_params(labelsize=7, colors=INK)
+    bar.ax.xaxis.offsetText.set_fontsize(7)
     bar.outline.set_edgecolor(FAINT)
 
 
