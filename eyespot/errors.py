@@ -8,6 +8,7 @@ EyespotError            exit code 1
 ├── ModelError          a model that is unknown, or does not fit the data
 ├── RunError            a run directory that is missing, half there, or in the way
 │   └── CheckpointError a checkpoint that is missing, damaged, or cannot be written
+├── ExportError         a format that is unknown, cannot be written here, or answers otherwise than its run
 ├── TrackingError       an MLflow server or store that cannot be reached
 ├── DivergedError       exit code 3: the loss stopped being a number; what was good is kept
 └── InterruptedRun      exit code 130 or 143: stopped by Ctrl-C or by SIGTERM; what was done is kept
@@ -51,6 +52,10 @@ class RunError(EyespotError):
 
 class CheckpointError(RunError):
     """A checkpoint is missing, damaged, or cannot be written."""
+
+
+class ExportError(EyespotError):
+    """A format is unknown, cannot be written here, or answers otherwise than its run."""
 
 
 class TrackingError(EyespotError):

@@ -1,0 +1,104 @@
+"""Formats: what a run can be exported as, and what each of them has to do.
+
+A format is one module here with an object `FORMAT`, loaded when it is asked for. Beside what it writes go
+`metadata.json` and `model-card.md`, which are the same for all (`package.py`), and every export is verified before it
+takes its place (`verify.py`).
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from eyespot.data.dataset import Split
+from eyespot.errors import ExportError, unknown
+from eyespot.shapes import Float32, UInt8
+
+FORMATS = {
+    "onnx": "eyespot.export.format_onnx",
+    "onnx-int8": "eyespot.export.format_onnx_int8",
+    "openvino": "eyespot.export.format_openvino",
+    "litert": "eyespot.export.format_litert",
+    "keras": "eyespot.export.format_keras",
+    "web": "eyespot.export.web",
+}
+
+Answers = Callable[[UInt8[np.ndarray, "n height width channels"]], Float32[np.ndarray, "n classes"]]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What is exported: a finished run, opened.
+
+    Attributes:
+        name: of the run.
+        onnx: its `model.onnx`, calibrated.
+        keras: its `model.keras`, not calibrated.
+        temperature: what calibrates: probabilities are softmax(logits / temperature).
+        class_names: one an output.
+        input_shape: (height, width, channels) of its pictures.
+        metadata: what `model.onnx` carries under `eyespot`: class_names, input, resize, appearance.
+        card: the model card, as Markdown.
+        validation: pictures to quantise by, and to verify on.
+        examples: test pictures, for formats that show some; None where there are none.
+    """
+
+    name: str
+    onnx: Path
+    keras: Path
+    temperature: float
+    class_names: tuple[str, ...]
+    input_shape: tuple[int, int, int]
+    metadata: dict[str, Any]
+    card: str
+    validation: Split
+    examples: Split | None = None
+
+
+class Format(Protocol):
+    """One format.
+
+    Attributes:
+        name: as `--format` takes it.
+        inside: what the model itself does and holds, as opposed to what `metadata.json` alone says: some of
+            `rescaling`, `calibration`, `class_names`, `rejection`, `card`.
+    """
+
+    name: str
+    inside: tuple[str, ...]
+
+    def write(self, source: Source, folder: Path) -> None:
+        """Writes the model, and all it needs, into a folder that is there.
+
+        Raises:
+            ExportError: the converter is not installed, or cannot express the model.
+        """
+
+    def opened(self, folder: Path) -> Answers:
+        """What was written, opened by the program it is for: calibrated probabilities of pictures.
+
+        Raises:
+            ExportError: that program is not installed, or does not open it.
+        """
+
+
+def format_named(name: str) -> Format:
+    """The format of this name.
+
+    Raises:
+        ExportError: there is none.
+    """
+    if name not in FORMATS:
+        raise ExportError(unknown("format", name, FORMATS))
+    found: Format = importlib.import_module(FORMATS[name]).FORMAT
+    return found
+
+
+def needs(package: str, extra: str, form: str) -> ExportError:
+    """What to say where a package is not installed."""
+    return ExportError(
+        f"The format {form} needs the package {package}, which is not installed: pip install 'eyespot[{extra}]'."
+    )
