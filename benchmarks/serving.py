@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def write_pictures(run: eyespot.Run, folder: Path) -> str:
-    """Writes test pictures for the peers: all as arrays, and one that is read right as a PNG, whose label it returns."""
+    """Writes test pictures for the peers: all as arrays, one that is read right as a PNG, whose label it returns."""
     dataset = eyespot.load(run.recipe.dataset)
     images, labels = np.asarray(dataset.test.images[:PREDICTED]), dataset.test.labels[:PREDICTED]
     np.save(folder / "images.npy", images)

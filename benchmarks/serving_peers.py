@@ -6,8 +6,8 @@
     python benchmarks/serving_peers.py bulk eyespot MODEL.onnx PICTURES.npy
 
 `script` loads a model, classifies one picture and prints the label. `endpoint` is the service that a tutorial would
-write: FastAPI, a Keras model, one picture a request, read by Pillow. Its handler is no coroutine, so that FastAPI runs it
-in its threads, and a request does not wait for another's arithmetic. `bulk` first prints the labels of all pictures,
+write: FastAPI, a Keras model, one picture a request, read by Pillow. Its handler is no coroutine, so that FastAPI runs
+it in its threads, and a request does not wait for another's arithmetic. `bulk` first prints the labels of all pictures,
 then, for each line that is put in, the seconds that classifying them took.
 """
 
