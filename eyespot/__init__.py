@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from eyespot.workflow._doctor import doctor as doctor
     from eyespot.workflow._evaluate import evaluate as evaluate
     from eyespot.workflow._explain import explain as explain
+    from eyespot.workflow._export import export as export
     from eyespot.workflow._find_lr import find_lr as find_lr
     from eyespot.workflow._look import look as look
     from eyespot.workflow._predict import predict as predict
@@ -56,6 +57,7 @@ _HOMES = {
     "doctor": "eyespot.workflow._doctor",
     "evaluate": "eyespot.workflow._evaluate",
     "explain": "eyespot.workflow._explain",
+    "export": "eyespot.workflow._export",
     "find_lr": "eyespot.workflow._find_lr",
     "load": "eyespot.data.source",
     "look": "eyespot.workflow._look",

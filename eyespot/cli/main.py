@@ -12,6 +12,7 @@ from eyespot.cli.compare import compare
 from eyespot.cli.doctor import doctor
 from eyespot.cli.evaluate import evaluate
 from eyespot.cli.explain import explain
+from eyespot.cli.export import export
 from eyespot.cli.look import look
 from eyespot.cli.models import models
 from eyespot.cli.optional import OptionalValues
@@ -31,7 +32,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (look, train, evaluate, predict, explain, report, compare, study, tune, reproduce, models, doctor):
+for command in (look, train, evaluate, predict, explain, report, export, compare, study, tune, reproduce, models, doctor):
     app.command(cls=OptionalValues)(command)
 
 

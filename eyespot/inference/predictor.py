@@ -20,6 +20,7 @@ from eyespot.inference.rejection import DEFAULT_RATE, NONE_OF_THESE, REJECTION_K
 from eyespot.shapes import Float32, Float64, UInt8
 
 METADATA_KEY = "eyespot"
+CARD_KEY = "eyespot.card"
 APPEARANCE_KEY, RESIZE_KEY = "appearance", "resize"
 BATCH = 256
 FATAL = 4  # ONNX Runtime's highest level of logging
@@ -67,6 +68,9 @@ class Prediction:
 class Predictor:
     """An ONNX model written by eyespot.
 
+    Args:
+        threads: how many compute one answer; None: as many as there are cores, as ONNX Runtime sees fit.
+
     Attributes:
         class_names: one an output.
         input_shape: (height, width, channels) of its pictures.
@@ -77,11 +81,11 @@ class Predictor:
         ModelError: the file is missing, damaged, or was not written by eyespot.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, threads: int | None = None) -> None:
         if not path.is_file():
             raise ModelError(f"There is no model file {path}.")
         try:
-            self._session = _session(path)
+            self._session = _session(path, threads)
             written = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
             inputs = [(taken.name, taken.type, taken.shape) for taken in self._session.get_inputs()]
         except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many types for one cause: the file is no good
@@ -160,6 +164,12 @@ class Predictor:
                 named = [self._prediction(one, row, top) for one, row in zip(read, rows, strict=True)]
                 predictions += named if threshold is None else self._rejecting(named, images, threshold)
         return predictions
+
+    @property
+    def card(self) -> str | None:
+        """What the model is for, how good it is and where it fails, as Markdown; None where the file does not say."""
+        written: str | None = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
+        return written
 
     @cached_property
     def rejection(self) -> Rejection:
@@ -245,10 +255,12 @@ class Predictor:
         return Prediction(read.name, best[0][0], best[0][1], best, box=read.box, note=read.note)
 
 
-def _session(path: Path) -> onnxruntime.InferenceSession:
+def _session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
     """What has been looked through is what is opened: its bytes, and as nothing else than ONNX."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = FATAL  # what is wrong is said once, by us
+    if threads is not None:
+        options.intra_op_num_threads = threads
     options.add_session_config_entry("session.load_model_format", "ONNX")
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent.resolve()))
     # Without a fallback, which is to the same provider, and announced on standard output.

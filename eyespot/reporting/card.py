@@ -4,11 +4,13 @@ Its sections follow Mitchell et al. 2019, "Model Cards for Model Reporting", arX
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from eyespot.data.dataset import Dataset
 from eyespot.evaluation.intervals import wilson
-from eyespot.reporting.facts import ReportFacts
 
 Words = Callable[..., str]
 Section = tuple[str, list[str]]
@@ -17,7 +19,35 @@ NAMED = 20  # classes
 WEAKEST = 3
 
 
-def model_card(facts: ReportFacts, words: Words) -> list[Section]:
+@dataclass(frozen=True)
+class CardFacts:
+    """What a model card rests on.
+
+    Attributes:
+        name: of the run.
+        settings: the recipe as plain values.
+        environment, metrics: what the run's files of these names hold.
+        judged: the name of the split that the model is judged by; None where there was none to measure on.
+        class_names: one a class.
+        dataset: the run's pictures; None where they are gone or have changed.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    environment: dict[str, Any]
+    metrics: dict[str, Any]
+    judged: str | None
+    class_names: tuple[str, ...]
+    dataset: Dataset | None
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """The figures on the split that counts; none where there is none."""
+        found: dict[str, Any] = self.metrics[self.judged] if self.judged else {}
+        return found
+
+
+def model_card(facts: CardFacts, words: Words) -> list[Section]:
     """Headings, each with its sentences."""
     return [
         (words("The model"), _model(facts, words)),
@@ -37,7 +67,7 @@ def card_markdown(title: str, sections: list[Section]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _model(facts: ReportFacts, words: Words) -> list[str]:
+def _model(facts: CardFacts, words: Words) -> list[str]:
     settings, packages = facts.settings["model"], facts.environment.get("packages", {})
     told = [
         words(
@@ -64,12 +94,12 @@ def _model(facts: ReportFacts, words: Words) -> list[str]:
     return told
 
 
-def _names(facts: ReportFacts) -> str:
+def _names(facts: CardFacts) -> str:
     names = ", ".join(facts.class_names[:NAMED])
     return names + ", …" if len(facts.class_names) > NAMED else names
 
 
-def _use(facts: ReportFacts, words: Words) -> list[str]:
+def _use(facts: CardFacts, words: Words) -> list[str]:
     return [
         words(
             "For pictures like those of {data}, each of which shows one of the classes.",
@@ -82,7 +112,7 @@ def _use(facts: ReportFacts, words: Words) -> list[str]:
     ]
 
 
-def _data(facts: ReportFacts, words: Words) -> list[str]:
+def _data(facts: CardFacts, words: Words) -> list[str]:
     if facts.dataset is None:
         return [words("Its pictures are no longer there.")]
     counts = {name: f"{len(split):,}" for name, split in facts.dataset.splits.items()}
@@ -99,7 +129,9 @@ def _data(facts: ReportFacts, words: Words) -> list[str]:
     return told
 
 
-def _figures(facts: ReportFacts, words: Words) -> list[str]:
+def _figures(facts: CardFacts, words: Words) -> list[str]:
+    if facts.judged is None:
+        return [words("It has been measured on no pictures: there were neither test nor validation data.")]
     figures, (low, high) = facts.evaluation, facts.evaluation["accuracy_interval"]
     first, last = facts.evaluation["macro_f1_interval"]
     return [
@@ -120,7 +152,14 @@ def _figures(facts: ReportFacts, words: Words) -> list[str]:
     ]  # fmt: skip
 
 
-def _limits(facts: ReportFacts, words: Words) -> list[str]:
+def _limits(facts: CardFacts, words: Words) -> list[str]:
+    elsewhere = words(
+        "All figures are of pictures from the same source as those it has learnt from; on others it may do worse."
+    )
+    return [*_mistakes(facts, words), elsewhere] if facts.judged else [words("That has not been measured.")]
+
+
+def _mistakes(facts: CardFacts, words: Words) -> list[str]:
     confusion = np.array(facts.evaluation["confusion"])
     totals = confusion.sum(axis=1)
     recalls = np.divide(confusion.diagonal(), totals, out=np.ones(len(totals)), where=totals > 0)
@@ -149,9 +188,4 @@ def _limits(facts: ReportFacts, words: Words) -> list[str]:
         told.append(
             words("{few} classes have fewer than {n} pictures here: what is said of them is uncertain.", few=few, n=FEW)
         )
-    told.append(
-        words(
-            "All figures are of pictures from the same source as those it has learnt from; on others it may do worse."
-        )
-    )
     return told

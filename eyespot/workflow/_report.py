@@ -12,19 +12,18 @@ from eyespot.errors import DataError, ModelError, RunError
 from eyespot.explanation.maps import explain_images
 from eyespot.files import write_text
 from eyespot.models.cost import layer_costs
-from eyespot.reporting.card import card_markdown, model_card
 from eyespot.reporting.facts import ReportFacts
 from eyespot.reporting.map_pictures import ExplainedMistakes
-from eyespot.reporting.page import check_language, translator
+from eyespot.reporting.page import check_language
 from eyespot.reporting.report import report_page
 from eyespot.reporting.results import wrong_rows
 from eyespot.run import Run, open_run
 from eyespot.shapes import Float32
+from eyespot.workflow._card import CARD, card_facts, card_text, judged_split
 from eyespot.workflow._evaluate import evaluate
 from eyespot.workflow._pictures import pictures_of
 from eyespot.workflow._predictions import read_answers
 
-JUDGED = ("test", "validation")  # what a report judges by, the first that there is
 EXPLAINED = 6  # mistakes
 DELIVERED = ("model.keras", "model.onnx", "weights.weights.h5")
 
@@ -72,8 +71,8 @@ def report(run: str | Path | Run, output: str | Path | None = None, language: st
     page = Path(output) if output else opened.path / "report.html"
     page.parent.mkdir(parents=True, exist_ok=True)
     write_text(page, report_page(facts, spoken))
-    card = page.with_name("model-card.md")
-    write_text(card, card_markdown(facts.name, model_card(facts, translator(spoken))))
+    card = page.with_name(CARD)
+    write_text(card, card_text(facts, spoken))
     return Reported(opened, page, card, list(facts.notes))
 
 
@@ -89,23 +88,17 @@ def facts_of(run: Run) -> ReportFacts:
 def gathered(run: Run, dataset: Dataset | None, notes: list[str]) -> ReportFacts:
     """What a run and its pictures tell, which are None where they are gone or have changed."""
     judged = measured_split(run)
-    names = run.predictor().class_names
+    told = card_facts(run, dataset, run.predictor().class_names)
     split = dataset.splits.get(judged) if dataset else None
-    probabilities = read_answers(run, judged, names).probabilities if split is not None else None
+    probabilities = read_answers(run, judged, told.class_names).probabilities if split is not None else None
     model = _model(run)
     if judged != "test":
         notes = [*notes, "There is no test data: what is reported is of validation data, by which choices were made."]
     return ReportFacts(
-        name=run.name,
+        **vars(told),
         recipe=run.file("recipe.yaml").read_text(encoding="utf-8"),
-        settings=run.recipe.model_dump(by_alias=True, mode="json"),
-        environment=run.environment,
-        metrics=run.metrics,
         history=run.history,
-        judged=judged,
-        class_names=names,
         layers=layer_costs(model) if model else None,
-        dataset=dataset,
         probabilities=probabilities,
         notes=notes,
         files={name: (run.path / name).stat().st_size for name in DELIVERED if (run.path / name).exists()},
@@ -117,7 +110,7 @@ def gathered(run: Run, dataset: Dataset | None, notes: list[str]) -> ReportFacts
 
 def measured_split(run: Run) -> str:
     """The split to judge by; figures of an earlier eyespot are measured anew."""
-    judged = next((name for name in JUDGED if name in run.metrics), None)
+    judged = judged_split(run.metrics)
     if judged is None:
         raise RunError(f"{run.path} has no figures on test or validation data: there is nothing to report.")
     if "calibration" not in run.metrics[judged]:

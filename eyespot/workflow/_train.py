@@ -27,6 +27,7 @@ from eyespot.training.interrupt import Interrupt
 from eyespot.training.program import compile_classifier
 from eyespot.training.progress import ProgressDisplay
 from eyespot.training.state import TrainingState
+from eyespot.workflow._card import write_card
 from eyespot.workflow._deliver import deliver
 from eyespot.workflow._judge import judge
 from eyespot.workflow._prepare import Prepared, prepare
@@ -238,6 +239,7 @@ def _conclude(  # noqa: PLR0913 - all that is known in the end
         "temperature": temperature,
     }
     run.write_json("metrics.json", told | figures)
+    write_card(run, dataset)
     seconds = time.perf_counter() - started
     return Training(run, outcome, verdict, evaluations.get("validation"), evaluations.get("test"), seconds, stopped_by)
 

@@ -1,0 +1,29 @@
+"""onnx: the run's own `model.onnx`, for ONNX Runtime, with all there is to know inside the file."""
+
+import shutil
+from pathlib import Path
+
+from eyespot.export.formats import Answers, Source
+from eyespot.export.metadata import add_metadata
+from eyespot.inference.predictor import CARD_KEY, Predictor
+
+FILE = "model.onnx"
+
+
+class OnnxFormat:
+    """A copy of `model.onnx`, with the model card in its metadata."""
+
+    name = "onnx"
+    inside = ("rescaling", "calibration", "class_names", "rejection", "card")
+
+    def write(self, source: Source, folder: Path) -> None:
+        """One file, which `Predictor` and any ONNX runtime open."""
+        shutil.copyfile(source.onnx, folder / FILE)
+        add_metadata(folder / FILE, CARD_KEY, source.card)
+
+    def opened(self, folder: Path) -> Answers:
+        """By ONNX Runtime."""
+        return Predictor(folder / FILE).probabilities
+
+
+FORMAT = OnnxFormat()

@@ -1,0 +1,58 @@
+"""openvino: OpenVINO's own representation, `model.xml` and `model.bin`, with names, calibration and card inside."""
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from eyespot.errors import ExportError
+from eyespot.export.formats import Answers, Source, needs
+from eyespot.inference.predictor import CARD_KEY, METADATA_KEY
+from eyespot.shapes import Float32, UInt8
+
+FILE = "model.xml"
+
+
+class OpenVinoFormat:
+    """Converted from `model.onnx` by OpenVINO; weights stay float32."""
+
+    name = "openvino"
+    inside = ("rescaling", "calibration", "class_names", "card")
+
+    def write(self, source: Source, folder: Path) -> None:
+        """Two files; what `model.onnx` tells in its metadata is in `rt_info`, as JSON."""
+        _check_installed()
+        import openvino
+
+        try:
+            model = openvino.convert_model(source.onnx)
+        except Exception as error:  # noqa: BLE001 - OpenVINO raises types of its own for an operator it does not know
+            raise ExportError(f"OpenVINO cannot convert the model: {str(error).strip().splitlines()[-1]}.") from None
+        told = {**source.metadata, "temperature": source.temperature}
+        model.set_rt_info(json.dumps(told), METADATA_KEY)  # ASCII: XML has no control characters
+        model.set_rt_info(json.dumps(source.card), CARD_KEY)
+        openvino.save_model(model, folder / FILE, compress_to_fp16=False)
+
+    def opened(self, folder: Path) -> Answers:
+        """By OpenVINO's runtime, on the processor, with its own settings."""
+        _check_installed()
+        import openvino
+
+        compiled = openvino.Core().compile_model(folder / FILE, "CPU")
+
+        def answer(
+            images: UInt8[np.ndarray, "n height width channels"],
+        ) -> Float32[np.ndarray, "n classes"]:
+            probabilities: Float32[np.ndarray, "n classes"] = np.array(compiled(images)["probabilities"])
+            return probabilities
+
+        return answer
+
+
+def _check_installed() -> None:
+    if find_spec("openvino") is None:
+        raise needs("openvino", "openvino", "openvino")
+
+
+FORMAT = OpenVinoFormat()

@@ -1,0 +1,81 @@
+"""Whether an export answers as the run's own model does."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from eyespot.data.dataset import Split
+from eyespot.errors import ExportError
+from eyespot.export.formats import Answers
+from eyespot.shapes import Float32
+
+BATCH = 256  # pictures
+OFF = 1e-3  # how far from 1 a picture's probabilities may add up: half-precision numbers are off by as much
+
+
+@dataclass(frozen=True)
+class Verified:
+    """An export beside the model it was made from, on the same pictures.
+
+    Attributes:
+        pictures: how many.
+        agreement: the share of them on which both name the same class.
+        largest_difference: between two probabilities of the same class of the same picture.
+        accuracy: of the export, a share.
+        accuracy_before: of the run's `model.onnx`.
+    """
+
+    pictures: int
+    agreement: float
+    largest_difference: float
+    accuracy: float
+    accuracy_before: float
+
+    def to_dict(self) -> dict[str, float]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    def check(self, name: str, tolerance: float) -> None:
+        """Raises an ExportError where accuracy has fallen by more than `tolerance`, a share."""
+        fallen = self.accuracy_before - self.accuracy
+        if fallen > tolerance:
+            raise ExportError(
+                f"The export as {name} is refused: its accuracy on {self.pictures:,} pictures is {self.accuracy:.2%}, "
+                f"the run's {self.accuracy_before:.2%}, and at most {tolerance:.2%} may be lost (--tolerance)."
+            )
+
+
+def verify(name: str, exported: Answers, original: Answers, split: Split) -> Verified:
+    """Asks both, a batch at a time.
+
+    Raises:
+        ExportError: the export cannot be run, or what it gives are no probabilities.
+    """
+    same = right = right_before = 0
+    difference = 0.0
+    for start in range(0, len(split), BATCH):
+        images, labels = np.asarray(split.images[start : start + BATCH]), split.labels[start : start + BATCH]
+        before = original(images)
+        after = _probabilities(name, lambda images=images: exported(images), before.shape)
+        same += int((after.argmax(axis=1) == before.argmax(axis=1)).sum())
+        right += int((after.argmax(axis=1) == labels).sum())
+        right_before += int((before.argmax(axis=1) == labels).sum())
+        difference = max(difference, float(np.abs(after - before).max()))
+    n = len(split)
+    return Verified(n, same / n, difference, right / n, right_before / n)
+
+
+def _probabilities(
+    name: str, answer: Callable[[], Float32[np.ndarray, "n classes"]], shape: tuple[int, ...]
+) -> Float32[np.ndarray, "n classes"]:
+    try:
+        rows = np.asarray(answer())
+    except ExportError:
+        raise
+    except Exception as error:  # noqa: BLE001 - each format's runtime raises types of its own: the export is no good
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise ExportError(f"The export as {name} does not run: {reason}.") from None
+    if rows.shape != shape or not np.isfinite(rows).all() or np.abs(rows.sum(axis=1) - 1).max() > OFF or rows.min() < 0:
+        raise ExportError(f"The export as {name} is refused: what it gives are no probabilities of {shape[1]} classes.")
+    return rows
