@@ -12,7 +12,11 @@ from eyespot.recipe_parts import PicturesRecipe
 
 
 def load(
-    source: str | Path | Dataset = "digits", pictures: PicturesRecipe | None = None, console: Console | None = None
+    source: str | Path | Dataset = "digits",
+    pictures: PicturesRecipe | None = None,
+    console: Console | None = None,
+    *,
+    own_first: bool = True,
 ) -> Dataset:
     """Reads a dataset.
 
@@ -21,6 +25,8 @@ def load(
             `mnist`, …); or a `Dataset` already made from arrays.
         pictures: how own pictures are read.
         console: where progress is shown; None: nowhere.
+        own_first: what a user names is a path that exists before it is a catalog name; what a recipe or a run names is
+            the other way round, so that it means the same in every working directory.
 
     Raises:
         DataError: there is no such dataset (the nearest name is suggested), or its files are malformed.
@@ -28,6 +34,8 @@ def load(
     """
     if isinstance(source, Dataset):
         return source
+    if not own_first and source in CATALOG:
+        return CATALOG[str(source)].read()
     if is_path(source):
         return read_own(Path(source), pictures or PicturesRecipe(), console or Console(quiet=True))
     if isinstance(source, Path) or looks_like_path(source):

@@ -28,7 +28,7 @@ def pictures_of(run: Run, on: str | Path | Dataset | None = None) -> tuple[Datas
         _check_they_are_there(run)
     height, width, channels = predictor.input_shape
     as_trained = recipe.pictures.model_copy(update={"size": (height, width), "color": channels > 1})
-    loaded = load(recipe.dataset if on is None else on, as_trained)
+    loaded = load(recipe.dataset if on is None else on, as_trained, own_first=on is not None)
     dataset = with_classes(loaded, predictor.class_names, str(run.path))
     if on is not None:
         return dataset, []

@@ -20,7 +20,7 @@ from eyespot.recipe import Recipe
 from eyespot.shapes import Float32
 from eyespot.training.classes import balanced_weights, told_weights
 from eyespot.workflow._audit import audit
-from eyespot.workflow._recipe import model_before_data, recipe_for
+from eyespot.workflow._recipe import model_before_data, own_first, recipe_for
 from eyespot.workflow._start import starting_model
 
 
@@ -60,10 +60,11 @@ def prepare(  # noqa: PLR0913 - as of `train`
     Raises:
         EyespotError: something asked for is missing, unknown or does not fit.
     """
+    path_first = own_first(source)
     source, recipe = recipe_for(source, recipe, settings)
     recipe = recipe.with_options(dict(options))
     built = model_before_data(source, recipe, trust=trust)
-    whole = load(source, recipe.pictures, console)
+    whole = load(source, recipe.pictures, console, own_first=path_first)
     origin = whole.origin
     recipe = recipe.settled(
         origin.path if origin else whole.name,

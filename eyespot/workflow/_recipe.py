@@ -58,6 +58,11 @@ def names_recipe(source: object) -> bool:
     return known or Path(source).suffix in SUFFIXES
 
 
+def own_first(source: object) -> bool:
+    """Whether the user names the pictures, and not a recipe: then a path goes before a catalog name (see `load`)."""
+    return source is not None and not names_recipe(source)
+
+
 def model_stem(recipe: Recipe) -> str:
     """The model's name as part of a directory's name."""
     name = recipe.model.start or recipe.model.name or recipe.name or "own"

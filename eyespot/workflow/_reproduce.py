@@ -100,7 +100,7 @@ def reproduce(
     """
     folder = Path(output) if output else ROOT
     recipes = [with_settings(read_recipe(name), settings or {}) for name in names or recipe_names()]
-    datasets = {name: load(name) for name in dict.fromkeys(recipe.dataset for recipe in recipes)}
+    datasets = {name: load(name, own_first=False) for name in dict.fromkeys(recipe.dataset for recipe in recipes)}
     asked = {str(recipe.name): [repeat(recipe, number) for number in range(repeats)] for recipe in recipes}
     for one in (one for repeated in asked.values() for one in repeated):
         check_made_so(_place(folder, one), one.settled(one.dataset, validation_given=False), datasets[one.dataset])

@@ -23,7 +23,7 @@ from eyespot.studies.plan import Change, StudyPlan, Variant, folder_name, names_
 from eyespot.studies.progress import StudyProgress
 from eyespot.studies.table import page
 from eyespot.workflow._prepare import prepare
-from eyespot.workflow._recipe import recipe_for
+from eyespot.workflow._recipe import own_first, recipe_for
 from eyespot.workflow._repeats import check_made_so, circumstances, cost_of, repeat, trained
 from eyespot.workflow._resume import differences_in_recipe
 
@@ -109,7 +109,7 @@ def study(  # noqa: PLR0913 - all that a study can be told
     variants = variants_of([*plan.changes, *added], {**plan.grid, **(grid or {})})
     data, recipe = recipe_for(base, None, {**plan.settings, **(settings or {})})
     out = console or Console()
-    checked, notes = _distinct(list(_check(data, recipe, variants, out)))
+    checked, notes = _distinct(list(_check(data, recipe, variants, out, path_first=own_first(base))))
     title = Path(source).stem if isinstance(source, str) and plan.base else recipe.name or checked[0].dataset.name
     folder, count = Path(output) if output else ROOT / title, repeats or plan.repeats
     for number in range(count):
@@ -124,7 +124,9 @@ def study(  # noqa: PLR0913 - all that a study can be told
     return done
 
 
-def _check(data: str | Dataset, recipe: Recipe, variants: Sequence[Variant], out: Console) -> Iterator[_Checked]:
+def _check(
+    data: str | Dataset, recipe: Recipe, variants: Sequence[Variant], out: Console, *, path_first: bool
+) -> Iterator[_Checked]:
     """Builds every variant's model for its data before any is trained."""
     loaded: dict[str, Dataset] = {}
     for variant in variants:
@@ -132,7 +134,7 @@ def _check(data: str | Dataset, recipe: Recipe, variants: Sequence[Variant], out
         changed = with_settings(recipe, variant.settings, where)
         how = changed.pictures.model_dump_json()
         if how not in loaded:
-            loaded[how] = load(data, changed.pictures, out)
+            loaded[how] = load(data, changed.pictures, out, own_first=path_first)
         try:
             prepared = prepare(loaded[how], changed, {}, {}, Console(quiet=True), trust=False)
         except EyespotError as error:

@@ -30,7 +30,7 @@ from eyespot.studies.tuned import Candidate, differences, page, sentence, winner
 from eyespot.training.interrupt import Interrupt
 from eyespot.workflow._campaign import Campaign
 from eyespot.workflow._prepare import prepare
-from eyespot.workflow._recipe import recipe_for
+from eyespot.workflow._recipe import own_first, recipe_for
 from eyespot.workflow._repeats import circumstances
 from eyespot.workflow._search import check_optuna, open_search
 from eyespot.workflow._trial import without_test
@@ -120,7 +120,7 @@ def tune(  # noqa: PLR0913 - all that a search can be told
     limit = USUAL_SECONDS if seconds is None and trials is None else seconds
     named, recipe = recipe_for(source, None, {**(settings or {}), **({} if seed is None else {"training.seed": seed})})
     out = console or Console()
-    whole = load(named, recipe.pictures, out)
+    whole = load(named, recipe.pictures, out, own_first=own_first(source))
     recipe = with_settings(recipe, {"dataset": whole.origin.path if whole.origin else whole.name})
     dataset = without_test(whole, recipe)
     prepared = prepare(dataset, recipe, {}, {}, Console(quiet=True), trust=False)
