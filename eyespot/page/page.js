@@ -104,7 +104,7 @@ function show(answer) {
   $("result").classList.remove("empty");
   $("label").textContent = best.label;
   tell($("share"), "text", { detail: values.share });
-  const note = answer.rejected ? "odd" : "text";
+  const note = answer.rejected ? "odd" : (answer.remark ?? "text");
   tell($("note"), note, { detail: answer.note ?? "" });
   paint($("seen"), answer.seen);
   tell($("seen"), "seenSize", answer.seen, "ariaLabel");

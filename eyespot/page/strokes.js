@@ -17,13 +17,15 @@ const MOST_ENLARGED = 8; // times: a dot stays a dot
 
 /** The model's pixels of a drawing with at least one point. */
 export function rendered(strokes, { input, appearance }) {
-  const plain = appearance?.plain ? appearance : null;
-  const ink = plain ? likeTraining(strokes, input, plain) : asOnCanvas(strokes, input);
-  const [from, span] = plain ? [plain.background, (plain.lighter ? 1 : -1) * plain.strength] : [1, -1];
-  const { height, width, channels } = input;
+  if (appearance?.plain) return withLevels(likeTraining(strokes, input, appearance), input, appearance);
+  return withLevels(asOnCanvas(strokes, input), input, { background: 1, lighter: false, strength: 1 });
+}
+
+/** Ink, 0 to 1 for each of the model's pixels, in the levels of the training pictures. */
+export function withLevels({ values }, { height, width, channels }, { background, lighter, strength }) {
   const data = new Uint8Array(height * width * channels);
-  ink.values.forEach((value, place) => {
-    const level = Math.round(255 * (from + span * Math.min(value, 1)));
+  values.forEach((value, place) => {
+    const level = Math.round(255 * (background + (lighter ? 1 : -1) * strength * Math.min(value, 1)));
     data.fill(Math.min(Math.max(level, 0), 255), place * channels, (place + 1) * channels);
   });
   return { height, width, channels, data };
@@ -47,7 +49,7 @@ function asOnCanvas(strokes, input) {
   return reduced(canvas, fine);
 }
 
-const fineness = ({ height, width }) => Math.max(1, Math.min(FINE, Math.floor(FINEST / Math.max(height, width))));
+export const fineness = ({ height, width }) => Math.max(1, Math.min(FINE, Math.floor(FINEST / Math.max(height, width))));
 
 const empty = (height, width) => ({ height, width, values: new Float32Array(height * width) });
 
@@ -61,8 +63,8 @@ function bounds(strokes) {
 const least = (a, b) => Math.min(a, b);
 const most = (a, b) => Math.max(a, b);
 
-/** The model's pixels for a unit of the drawing: by whichever extent the training pictures share, and so that it fits. */
-function enlargement({ across, down }, pen, { height, width }, appearance) {
+/** The model's pixels for a unit of what is drawn: by whichever extent the training pictures share, and so that it fits. */
+export function enlargement({ across, down }, pen, { height, width }, appearance) {
   const extents = [
     [Math.max(down, across), Math.max(height, width), appearance.longest],
     [down, height, appearance.height],
@@ -121,7 +123,7 @@ function line({ height, width, values }, [x0, y0], [x1, y1], radius) {
 }
 
 /** Everything that cannot be reached from outside without crossing a line. */
-export function filled({ height, width, values }) {
+function filled({ height, width, values }) {
   const outside = new Uint8Array(height * width);
   const waiting = [];
   const visit = (row, column) => {

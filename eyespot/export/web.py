@@ -1,0 +1,119 @@
+"""web: a folder of static files, with which a browser classifies what is drawn or given, without a server."""
+
+import base64
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from eyespot.data.dataset import Split
+from eyespot.export.formats import Answers, Source
+from eyespot.export.web_runtime import runtime_files
+from eyespot.files import write_text
+from eyespot.inference.predictor import Predictor
+from eyespot.shapes import Int64, UInt8
+
+MODEL = "model.onnx"
+PAGE, LOCAL, RUNTIME = "page", "local", "runtime"  # folders, the second and third within the first
+INDEX, ENGINE = "index.html", "engine.js"
+CHARSET = '<meta charset="utf-8">'
+# What a server's header says for its own page; besides, WebAssembly may be compiled.
+POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; form-action 'none'; base-uri 'none'"
+)
+EXAMPLES = 24
+
+
+class WebFormat:
+    """The page of `eyespot serve`, with the model in the browser.
+
+    Every address in it is relative: it works at any place of any host, and asks no other.
+    """
+
+    name = "web"
+    inside = ("rescaling", "calibration", "class_names")
+
+    def write(self, source: Source, folder: Path) -> None:
+        """`index.html`, the page's modules, ONNX Runtime Web, the model, what the page has to know, and examples.
+
+        Raises:
+            ExportError: ONNX Runtime Web is not on this machine and cannot be fetched.
+        """
+        runtime = folder / PAGE / RUNTIME
+        runtime.mkdir(parents=True)
+        for name, content in runtime_files().items():
+            (runtime / name).write_bytes(content)
+        _write_page(folder)
+        shutil.copyfile(source.onnx, folder / MODEL)
+        _write_json(folder / "model.json", _described(source))
+        _write_json(folder / "examples.json", {"examples": list(_examples(source))})
+
+    def opened(self, folder: Path) -> Answers:
+        """By ONNX Runtime; that ONNX Runtime Web agrees with it is tested in a browser."""
+        return Predictor(folder / MODEL).probabilities
+
+
+FORMAT = WebFormat()
+
+
+def _write_page(folder: Path) -> None:
+    """The page's files, with the engine that runs here in place of the one that asks a server."""
+    page = files("eyespot.page")
+    for source, target in ((page, folder / PAGE), (page / LOCAL, folder / PAGE / LOCAL)):
+        target.mkdir(exist_ok=True)
+        for file in source.iterdir():
+            if file.name.endswith((".js", ".css", ".svg")):
+                write_text(target / file.name, file.read_text(encoding="utf-8"))
+    (folder / PAGE / LOCAL / ENGINE).replace(folder / PAGE / ENGINE)
+    index = (page / INDEX).read_text(encoding="utf-8")
+    policy = f'{CHARSET}\n  <meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    write_text(folder / INDEX, index.replace(CHARSET, policy))
+
+
+def _described(source: Source) -> dict[str, Any]:
+    """The model as the REST API describes it, with the temperature that is inside it and its card."""
+    height, width, channels = source.input_shape
+    return {
+        "name": source.name,
+        "classes": list(source.class_names),
+        "input": {"height": height, "width": width, "channels": channels},
+        "resize": source.metadata.get("resize", "squash"),
+        "appearance": source.metadata.get("appearance"),
+        "temperature": source.temperature,
+        "card": source.card,
+    }
+
+
+def _examples(source: Source) -> Iterator[dict[str, str]]:
+    """Some pictures of the test set with their labels, of every class about as many."""
+    if source.examples is None:
+        return
+    for row in _chosen(source.examples):
+        label = source.class_names[int(source.examples.labels[row])]
+        yield {"label": label, "picture": _png(np.asarray(source.examples.images[int(row)]))}
+
+
+def _chosen(split: Split) -> Int64[np.ndarray, " rows"]:
+    """The first of each class, then the second of each, and so on, in the order of the classes."""
+    order = np.argsort(split.labels, kind="stable")
+    labels = split.labels[order]
+    turn = np.arange(len(labels)) - np.searchsorted(labels, labels)
+    chosen = np.lexsort((labels, turn))[:EXAMPLES]
+    return order[np.sort(chosen)].astype(np.int64)
+
+
+def _png(image: UInt8[np.ndarray, "height width channels"]) -> str:
+    stored = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(stored, "PNG", optimize=True)
+    return base64.b64encode(stored.getvalue()).decode()
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    write_text(path, json.dumps(values, ensure_ascii=False) + "\n")
