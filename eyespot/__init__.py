@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from eyespot.workflow._predict import predict as predict
     from eyespot.workflow._report import report as report
     from eyespot.workflow._reproduce import reproduce as reproduce
+    from eyespot.workflow._serve import serve as serve
     from eyespot.workflow._study import study as study
     from eyespot.workflow._train import train as train
     from eyespot.workflow._tune import tune as tune
@@ -65,6 +66,7 @@ _HOMES = {
     "predict": "eyespot.workflow._predict",
     "report": "eyespot.workflow._report",
     "reproduce": "eyespot.workflow._reproduce",
+    "serve": "eyespot.workflow._serve",
     "study": "eyespot.workflow._study",
     "train": "eyespot.workflow._train",
     "tune": "eyespot.workflow._tune",

@@ -19,6 +19,7 @@ from eyespot.cli.optional import OptionalValues
 from eyespot.cli.predict import predict
 from eyespot.cli.report import report
 from eyespot.cli.reproduce import reproduce
+from eyespot.cli.serve import serve
 from eyespot.cli.study import study
 from eyespot.cli.train import train
 from eyespot.cli.tune import tune
@@ -32,7 +33,22 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (look, train, evaluate, predict, explain, report, export, compare, study, tune, reproduce, models, doctor):
+for command in (
+    look,
+    train,
+    evaluate,
+    predict,
+    explain,
+    report,
+    export,
+    serve,
+    compare,
+    study,
+    tune,
+    reproduce,
+    models,
+    doctor,
+):
     app.command(cls=OptionalValues)(command)
 
 

@@ -107,7 +107,7 @@ def explain_images(
             if method in CAMS:
                 found = CAMS[method](network, images, labels)
             elif method == "occlusion":
-                found = occlusion(network, images, labels, background)
+                found = occlusion(network.logits, images, labels, background)
             else:
                 shared = integrated_gradients(network, images, labels, background)
                 found = shared.values.sum(axis=-1)

@@ -1,14 +1,15 @@
 """Occlusion: how much a class's logit falls when a part of the picture is covered."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from eyespot.explanation.network import Network
-from eyespot.shapes import Float32, Int64, UInt8
+from eyespot.shapes import Float32, Int64, Shaped, UInt8
 
 PATCHES_A_SIDE = 7
 SMALLEST_PATCH = 2
+Logits = Callable[[Shaped[np.ndarray, "n height width channels"]], Float32[np.ndarray, "n classes"]]
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ def window_for(height: int, width: int) -> Window:
 
 
 def occlusion(
-    network: Network,
+    logits: Logits,
     images: UInt8[np.ndarray, "n height width channels"],
     labels: Int64[np.ndarray, " n"],
     background: Float32[np.ndarray, "n channels"],
@@ -38,6 +39,7 @@ def occlusion(
     the edge, so that a pixel at the edge is hidden as often as one in the middle.
 
     Args:
+        logits: of pictures, levels 0-255, as whole numbers or not.
         labels: the class to explain, of each picture.
         background: what a cover shows, levels 0-255.
         window: the cover; None: `window_for` the pictures.
@@ -46,13 +48,13 @@ def occlusion(
         Above 0 where what is there speaks for the class, below 0 where it speaks against it.
     """
     used = window or window_for(*images.shape[1:3])
-    whole = network.logits(images)[np.arange(len(labels)), labels]
+    whole = logits(images)[np.arange(len(labels)), labels]
     rows = zip(images, labels, background, whole, strict=True)
-    return np.stack([_of_one(network, image, int(label), level, used, logit) for image, label, level, logit in rows])
+    return np.stack([_of_one(logits, image, int(label), level, used, logit) for image, label, level, logit in rows])
 
 
 def _of_one(  # noqa: PLR0913, PLR0917 - one row of each
-    network: Network,
+    logits: Logits,
     image: UInt8[np.ndarray, "height width channels"],
     label: int,
     background: Float32[np.ndarray, " channels"],
@@ -68,7 +70,7 @@ def _of_one(  # noqa: PLR0913, PLR0917 - one row of each
         covered = np.repeat(image[None].astype(np.float32), len(changing), axis=0)
         for row, cover in zip(covered, changing, strict=True):
             row[cover] = background
-        for cover, logit in zip(changing, network.logits(covered)[:, label], strict=True):
+        for cover, logit in zip(changing, logits(covered)[:, label], strict=True):
             falls[cover] += whole - logit
     return (falls / counts).astype(np.float32)
 

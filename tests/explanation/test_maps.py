@@ -190,9 +190,9 @@ def test_occlusion_of_a_linear_model_is_what_the_covers_hide():
     share = (np.asarray(model.layers[1].kernel.value.detach())[:, 1].reshape(6, 7) * image[0, ..., 0]).astype(
         np.float64
     )
-    (single,) = occlusion(network, image, np.array([1], np.int64), zero, Window(1, 1))
+    (single,) = occlusion(network.logits, image, np.array([1], np.int64), zero, Window(1, 1))
     np.testing.assert_allclose(single, share, atol=1e-3)
-    (double,) = occlusion(network, image, np.array([1], np.int64), zero, Window(2, 1))
+    (double,) = occlusion(network.logits, image, np.array([1], np.int64), zero, Window(2, 1))
     padded = np.pad(share, 1)
     sums = padded[:-1, :-1] + padded[1:, :-1] + padded[:-1, 1:] + padded[1:, 1:]
     expected = (sums[:-1, :-1] + sums[1:, :-1] + sums[:-1, 1:] + sums[1:, 1:]) / 4

@@ -1,0 +1,122 @@
+"""eyespot serve"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import eyespot
+from eyespot.cli.show import AsJson, console, emit
+from eyespot.errors import RecipeError
+from eyespot.serving.access import is_loopback
+from eyespot.serving.limits import ServerLimits
+
+DEFAULT = ServerLimits()
+LIMITS, ACCESS = "Limits", "Access"
+
+
+def serve(
+    runs: Annotated[list[Path], typer.Argument(help="Runs, or other folders with a model.onnx by eyespot.")],
+    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 is every one.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
+    corrections: Annotated[
+        Path | None, typer.Option(help="Where corrected pictures are kept; by default corrections/ in each run.")
+    ] = None,
+    no_corrections: Annotated[bool, typer.Option("--no-corrections", help="Take no corrected pictures.")] = False,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file with the bearer token that requests must bring; or set EYESPOT_TOKEN.", rich_help_panel=ACCESS
+        ),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another site whose pages may ask, as https://example.org; may be repeated.", rich_help_panel=ACCESS
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another name of the server while it listens on loopback, as behind a proxy; may be repeated.",
+            rich_help_panel=ACCESS,
+        ),
+    ] = None,
+    max_body_bytes: Annotated[
+        int, typer.Option(help="Of a request's body.", rich_help_panel=LIMITS)
+    ] = DEFAULT.body_bytes,
+    max_pixels: Annotated[int, typer.Option(help="Of one picture.", rich_help_panel=LIMITS)] = DEFAULT.pixels,
+    max_pictures: Annotated[int, typer.Option(help="In one request.", rich_help_panel=LIMITS)] = DEFAULT.pictures,
+    max_concurrent: Annotated[
+        int, typer.Option(help="Requests worked on at the same time.", rich_help_panel=LIMITS)
+    ] = DEFAULT.concurrent,
+    max_corrections: Annotated[
+        int, typer.Option(help="Corrections kept for each model.", rich_help_panel=LIMITS)
+    ] = DEFAULT.corrections,
+    body_seconds: Annotated[
+        float, typer.Option(help="Until a request has come.", rich_help_panel=LIMITS)
+    ] = DEFAULT.body_seconds,
+    work_seconds: Annotated[
+        float, typer.Option(help="That the work on a request may take.", rich_help_panel=LIMITS)
+    ] = DEFAULT.work_seconds,
+    stop_seconds: Annotated[
+        float, typer.Option(help="Until the server has stopped.", rich_help_panel=LIMITS)
+    ] = DEFAULT.stop_seconds,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not log requests.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Answer over HTTP what pictures show, and on a page to draw on.
+
+    Example: eyespot serve runs/mnist-cnn-1
+
+    Then open http://127.0.0.1:8000, or ask:
+    curl --data-binary @seven.png -H 'Content-Type: image/png' http://127.0.0.1:8000/v1/models/mnist-cnn-1/predict
+
+    A run that is trained again is taken up within a second. Ctrl-C or SIGTERM: what was accepted is finished first.
+    """
+    token = _token(token_file)
+    out = console(as_json)
+    if token is None and not is_loopback(host):
+        text = f"Whoever reaches {host} may ask this server anything: give it a --token-file, or a --host on loopback."
+        console(as_json=True).print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+    def told(address: str, names: list[str]) -> None:
+        if as_json:
+            emit({"address": address, "models": names, "pid": os.getpid()})
+        else:
+            out.print(f"{', '.join(names)} at {address}", markup=False, highlight=False, soft_wrap=True)
+
+    eyespot.serve(
+        list(runs),
+        host,
+        port,
+        token=token,
+        allow_origins=allow_origin or (),
+        allow_hosts=allow_host or (),
+        corrections=corrections,
+        take_corrections=not no_corrections,
+        limits=ServerLimits(
+            max_body_bytes, max_pixels, max_pictures, max_concurrent, body_seconds, work_seconds, stop_seconds,
+            max_corrections,
+        ),
+        quiet=quiet,
+        on_ready=told,
+    )  # fmt: skip
+
+
+def _token(file: Path | None) -> str | None:
+    """The token from a file or the environment; None where none is set."""
+    if file is None:
+        token, where = os.environ.get("EYESPOT_TOKEN"), "EYESPOT_TOKEN"
+        if token is None:
+            return None
+    else:
+        try:
+            token, where = file.read_text(encoding="utf-8"), str(file)
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"The token cannot be read from {file} ({error}).") from None
+    token = token.strip()
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise RecipeError(f"{where} holds no token: expected one line of letters, digits and signs without spaces.")
+    return token

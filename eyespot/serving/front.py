@@ -1,0 +1,116 @@
+"""What every request passes before it is answered: it is recorded, and let in or refused."""
+
+import time
+from http import HTTPStatus
+
+from eyespot.serving.addresses import METRICS, pattern_of
+from eyespot.serving.asgi import App, ClientGone, Message, Receive, Scope, Send
+from eyespot.serving.body import swallow
+from eyespot.serving.problems import CLOSE, Refusal
+from eyespot.serving.record import Record, begin
+from eyespot.serving.service import Service
+from eyespot.serving.workers import busy
+
+METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT"})
+OTHER_METHOD = "(other)"
+GONE = 499  # the client went before there was an answer; nginx writes it so
+FAULT = Refusal(
+    HTTPStatus.INTERNAL_SERVER_ERROR, "fault", "The server made a mistake, which its log tells under this X-Request-ID."
+)
+
+
+class Recorded:
+    """Counts, times and logs each request as its client sees it; a fault inside is logged, and never shown."""
+
+    def __init__(self, app: App, service: Service) -> None:
+        self._app, self._service = app, service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        record = begin(scope)
+        told = False
+
+        async def counted() -> Message:
+            message = await receive()
+            record.bytes_in += len(message.get("body", b""))
+            return message
+
+        async def watched(message: Message) -> None:
+            nonlocal told
+            if message["type"] == "http.response.start":
+                record.status = message["status"]
+                message = {**message, "headers": [*message["headers"], *self._added(message, record)]}
+            elif not message.get("more_body", False):
+                told = True
+                self._tell(scope, record)  # before it is sent: whoever has the answer finds it counted
+            await send(message)
+
+        try:
+            await self._answer(scope, counted, watched, record)
+        finally:
+            if not told:
+                self._tell(scope, record)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, record: Record) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except Refusal as refusal:
+            record.reason = refusal.reason
+            await refusal.answer().send(send)
+        except ClientGone:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next request is answered
+            self._service.log.fault(error, record)
+            if record.status is None:
+                record.reason = FAULT.reason
+                await FAULT.answer().send(send)
+
+    def _added(self, message: Message, record: Record) -> list[tuple[bytes, bytes]]:
+        added = [(b"x-request-id", record.id.encode())]
+        if self._service.closing and not any(name == b"connection" for name, _ in message["headers"]):
+            added.append((b"connection", b"close"))
+        return added
+
+    def _tell(self, scope: Scope, record: Record) -> None:
+        method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
+        route = pattern_of(scope["path"])
+        seconds = time.monotonic() - record.started
+        self._service.counts.request(route, method, record.status or GONE, seconds, record.reason)
+        self._service.log.request(record, method, route)
+
+
+class Admitted:
+    """Lets a request in, or refuses it before any of its body is read."""
+
+    def __init__(self, app: App, service: Service) -> None:
+        self._app, self._service = app, service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request.
+
+        Raises:
+            Refusal: it is not let in.
+        """
+        try:
+            self._check(scope)
+        except Refusal as refusal:
+            if refusal.headers.get("connection") == "close":
+                await swallow(scope, receive)
+            raise
+        if not scope["path"].startswith("/v1/"):
+            await self._app(scope, receive, send)
+            return
+        self._service.counts.in_flight += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._service.counts.in_flight -= 1
+
+    def _check(self, scope: Scope) -> None:
+        path: str = scope["path"]
+        if self._service.closing and not path.startswith("/health/") and path != METRICS:
+            detail = "The server is stopping: ask again later, or another one."
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "stopping", detail, {**CLOSE, "retry-after": "1"})
+        self._service.access.check(scope)
+        if path.startswith("/v1/") and self._service.counts.in_flight >= self._service.limits.concurrent:
+            raise busy(self._service.limits)

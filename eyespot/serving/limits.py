@@ -1,0 +1,50 @@
+"""What a server takes on, each bound with the option that sets it."""
+
+from dataclasses import dataclass, fields
+
+from eyespot.errors import RecipeError
+
+OPTIONS = {
+    "body_bytes": "--max-body-bytes",
+    "pixels": "--max-pixels",
+    "pictures": "--max-pictures",
+    "concurrent": "--max-concurrent",
+    "body_seconds": "--body-seconds",
+    "work_seconds": "--work-seconds",
+    "stop_seconds": "--stop-seconds",
+    "corrections": "--max-corrections",
+}
+
+
+@dataclass(frozen=True)
+class ServerLimits:
+    """Bounds that are exact: what reaches one is still taken, what is one more is refused.
+
+    Attributes:
+        body_bytes: of a request's body.
+        pixels: of one picture, its width times its height.
+        pictures: in one request.
+        concurrent: requests under /v1 that are worked on at the same time.
+        body_seconds: until a request's head, and until its body, has come.
+        work_seconds: that the work on a request may take.
+        stop_seconds: until the server has stopped, once it is told to.
+        corrections: pictures kept for each model.
+
+    Raises:
+        RecipeError: one of them is not above 0.
+    """
+
+    body_bytes: int = 20_000_000
+    pixels: int = 64_000_000  # as `eyespot predict` takes; the module that says so is not light
+    pictures: int = 100
+    concurrent: int = 64
+    body_seconds: float = 30.0
+    work_seconds: float = 30.0
+    stop_seconds: float = 30.0
+    corrections: int = 10_000
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not value > 0:
+                raise RecipeError(f"{OPTIONS[field.name]} must be above 0; received {value}.")

@@ -1,0 +1,111 @@
+"""The server's life: it listens, answers, and stops when it is told to."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import uvicorn
+
+from eyespot.serving.app import Application
+from eyespot.serving.asgi import App
+from eyespot.serving.log import Events
+from eyespot.serving.protocol import protocol_for
+from eyespot.serving.reload import watch
+from eyespot.serving.service import Service
+
+KEEP_ALIVE = 60  # seconds that a connection may stay open without a request
+DRAIN = 1.0  # seconds in which new requests are refused with an answer, before nobody listens any more
+GRACE = 0.25  # seconds for those who had just connected then
+BACKLOG = 2048
+GAVE_UP = 128 + signal.SIGTERM
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which stops in steps: it refuses with an answer, stops listening, finishes, and ends."""
+
+    def __init__(self, service: Service, app: App) -> None:
+        protocol = protocol_for(service)
+        super().__init__(
+            uvicorn.Config(
+                app, http=protocol, ws="none", lifespan="off", loop="asyncio", log_config=None, access_log=False,
+                server_header=False, proxy_headers=False, timeout_keep_alive=KEEP_ALIVE, backlog=BACKLOG,
+            )
+        )  # fmt: skip
+        self._service = service
+        self._stopping: asyncio.Task[None] | None = None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether something that was accepted has not been answered."""
+        return bool(self.server_state.tasks) or self._service.counts.in_flight > 0
+
+    def stop(self) -> None:
+        """Begins to stop; told again, it ends at once."""
+        if self._stopping is not None:
+            self.force_exit = True
+            return
+        self._service.closing = True
+        self._stopping = asyncio.get_running_loop().create_task(self._drain())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn does, but first nobody new is let in, and whoever had just come is answered."""
+        for server in self.servers:
+            server.close()
+        for taken in sockets or []:
+            taken.close()
+        await asyncio.sleep(GRACE)
+        await super().shutdown()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves signals alone, which `run` handles."""
+        yield
+
+    async def _drain(self) -> None:
+        stop_seconds = self._service.limits.stop_seconds
+        drain = min(DRAIN, stop_seconds / 4)
+        self.config.timeout_graceful_shutdown = max(0.1, stop_seconds - drain - 2 * GRACE)  # type: ignore[assignment]
+        await asyncio.sleep(drain)
+        self.should_exit = True
+
+
+async def run(service: Service, taken: socket.socket, on_ready: Callable[[], None]) -> bool:
+    """Serves until SIGTERM or Ctrl-C; whether all that was accepted has been answered."""
+    for name in ("uvicorn", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [Events(service.log)], False
+    application = Application(service)
+    server = Server(service, application)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError, ValueError, RuntimeError):  # Windows, or not the main thread
+            loop.add_signal_handler(number, server.stop)
+    watching = loop.create_task(watch(service))
+    told = loop.create_task(_tell(server, application, on_ready))
+    try:
+        await server.serve([taken])
+    finally:
+        watching.cancel()
+        told.cancel()
+        service.workers.close()
+    return not server.unfinished
+
+
+async def _tell(server: Server, application: Application, on_ready: Callable[[], None]) -> None:
+    while not server.started:
+        await asyncio.sleep(0.001)
+    on_ready()
+    await application.prepare()
+
+
+def serve_until_stopped(service: Service, taken: socket.socket, on_ready: Callable[[], None]) -> None:
+    """Serves; ends the process where it has to give up, since a thread cannot be stopped."""
+    if not asyncio.run(run(service, taken, on_ready)):
+        service.log.event("Gave up on requests that had not ended in time.", "error")
+        sys.stdout.flush()
+        os._exit(GAVE_UP)

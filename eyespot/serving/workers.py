@@ -1,0 +1,71 @@
+"""Work on pictures, in threads beside the event loop."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from typing import TypeVar
+
+from eyespot.serving.limits import ServerLimits
+from eyespot.serving.problems import Refusal, over_limit
+from eyespot.serving.reading import Deadline
+
+Result = TypeVar("Result")
+RETRY = {"retry-after": "1"}  # seconds
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Workers:
+    """A thread for each core. Work that took too long is no longer waited for, and still counts until it ends."""
+
+    def __init__(self, limits: ServerLimits, threads: int | None = None) -> None:
+        self._limits = limits
+        self._pool = ThreadPoolExecutor(threads or cores(), thread_name_prefix="eyespot")
+        self._lock = threading.Lock()
+        self._pending = 0
+
+    async def run(self, work: Callable[[Deadline], Result]) -> Result:
+        """Does a piece of work, which looks at its deadline now and then.
+
+        Raises:
+            Refusal: it took too long, or what took too long before it has not ended yet.
+        """
+        if self._pending >= self._limits.concurrent:
+            raise busy(self._limits)
+        deadline = Deadline.after(self._limits.work_seconds)
+        self._add(1)
+        future = self._pool.submit(self._counted, work, deadline)
+        try:
+            async with asyncio.timeout(self._limits.work_seconds):
+                return await asyncio.wrap_future(future)
+        except TimeoutError:
+            raise deadline.refusal() from None
+        finally:
+            if future.cancelled():
+                self._add(-1)
+
+    def close(self) -> None:
+        """Takes no more work, and waits for none."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _counted(self, work: Callable[[Deadline], Result], deadline: Deadline) -> Result:
+        try:
+            return work(deadline)
+        finally:
+            self._add(-1)
+
+    def _add(self, number: int) -> None:
+        with self._lock:
+            self._pending += number
+
+
+def busy(limits: ServerLimits) -> Refusal:
+    """The refusal of more requests at a time than are taken."""
+    status, sentence = HTTPStatus.SERVICE_UNAVAILABLE, "The server works on as many requests as it takes at a time"
+    return over_limit(status, "concurrent", limits.concurrent, sentence, RETRY)

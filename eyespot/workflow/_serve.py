@@ -1,0 +1,122 @@
+"""serve: models answer over HTTP, and on a page."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eyespot.errors import EyespotError
+from eyespot.run import Run
+
+if TYPE_CHECKING:
+    from eyespot.serving.limits import ServerLimits
+    from eyespot.serving.served import Examples, Offer
+
+PORT = 8000
+CORRECTIONS = "corrections"  # in a run
+NEEDED = ("uvicorn", "httptools", "fastapi", "prometheus_client", "python_multipart")
+
+
+def serve(  # noqa: PLR0913 - each is one option of the command
+    runs: str | Path | Run | Sequence[str | Path | Run],
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    *,
+    token: str | None = None,
+    allow_origins: Sequence[str] = (),
+    allow_hosts: Sequence[str] = (),
+    corrections: str | Path | None = None,
+    take_corrections: bool = True,
+    limits: "ServerLimits | None" = None,
+    quiet: bool = False,
+    on_ready: Callable[[str, list[str]], None] | None = None,
+) -> None:
+    """Serves models until it is told to stop (SIGTERM, Ctrl-C); imports neither Keras nor PyTorch.
+
+    Args:
+        runs: one or several: a run, its directory, or any folder with a model.onnx by eyespot, such as an export.
+        host: the address to listen on; only this machine can reach the default.
+        port: 0 takes a free one.
+        token: what requests must bring as a bearer token; None: nothing.
+        allow_origins: other sites whose pages may ask, as https://example.org.
+        allow_hosts: names that the server goes by besides localhost, where it listens on loopback only.
+        corrections: where corrected pictures are kept, in a folder for each model where there are several; None:
+            `corrections` in each run.
+        take_corrections: False: none are taken.
+        limits: what is taken on.
+        quiet: do not log requests.
+        on_ready: told of the address and the models' names once requests are answered.
+
+    Raises:
+        RunError: there is no model at one of them, or two have one name.
+        ModelError: a model cannot be opened.
+        ServingError: the address is taken, or the extra `serve` is not installed.
+    """
+    from eyespot.serving.binding import address_of, bind
+
+    given = [runs] if isinstance(runs, str | Path | Run) else list(runs)
+    folders = [one.path if isinstance(one, Run) else Path(one) for one in given]
+    places = [_place(folder, corrections, alone=len(folders) == 1) if take_corrections else None for folder in folders]
+    _check_installed()
+    with bind(host, port) as taken:
+        from eyespot.serving.access import Access, hosts_for
+        from eyespot.serving.limits import ServerLimits
+        from eyespot.serving.log import Log
+        from eyespot.serving.server import serve_until_stopped
+        from eyespot.serving.service import open_service
+
+        offers = [_offer(folder, place) for folder, place in zip(folders, places, strict=True)]
+        access = Access(token, hosts_for(host, tuple(allow_hosts)), tuple(allow_origins))
+        service = open_service(offers, limits or ServerLimits(), access, Log(quiet=quiet))
+
+        def ready() -> None:
+            if on_ready:
+                on_ready(address_of(taken), list(service.models))
+
+        serve_until_stopped(service, taken, ready)
+
+
+def _check_installed() -> None:
+    from eyespot.serving.binding import ServingError
+
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise ServingError(
+            f"eyespot serve needs what is not installed ({', '.join(missing)}): pip install 'eyespot[serve]'"
+        )
+
+
+def _name(folder: Path) -> str:
+    return folder.resolve().name
+
+
+def _place(folder: Path, corrections: str | Path | None, *, alone: bool) -> Path:
+    """Where a model's corrections are kept."""
+    if corrections is None:
+        return folder / CORRECTIONS
+    return Path(corrections) if alone else Path(corrections) / _name(folder)
+
+
+def _offer(folder: Path, corrections: Path | None) -> "Offer":
+    from eyespot.serving.served import Offer
+
+    is_run = (folder / "recipe.yaml").is_file()
+    return Offer(_name(folder), folder, corrections, partial(_test_pictures, folder) if is_run else None)
+
+
+def _test_pictures(folder: Path) -> "Examples":
+    """A run's test pictures, or why they cannot be had."""
+    from eyespot.serving.examples import none_of
+    from eyespot.serving.served import Examples
+
+    run = Run(folder)
+    try:
+        from eyespot.workflow._pictures import pictures_of
+
+        dataset, notes = pictures_of(run)
+    except (EyespotError, ImportError, OSError) as error:
+        return none_of(run.predictor().input_shape, f"The test pictures cannot be read: {error}")
+    if dataset.test is None:
+        return none_of(run.predictor().input_shape, "The run has no test pictures.")
+    return Examples(dataset.test.images, dataset.test.labels, " ".join(notes) or None)
