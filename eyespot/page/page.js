@@ -26,6 +26,8 @@ async function start() {
   calm();
   state.models = models;
   $("models").replaceChildren(...models.map(({ name }) => new Option(name)));
+  $("model").hidden = models.length === 1;
+  $("only").textContent = models.length === 1 ? models[0].name : "";
   $("page").hidden = false;
   choose(models[0]);
 }
@@ -275,5 +277,6 @@ document.addEventListener("drop", (event) => {
   take(event.dataTransfer.files[0]);
 });
 
+$("photograph").hidden = navigator.maxTouchPoints === 0; // elsewhere it would only choose a file
 inLanguage();
 start();

@@ -23,15 +23,17 @@ export function paint(canvas, pixels) {
   canvas.getContext("2d").putImageData(imageData(pixels), 0, 0);
 }
 
-/** Shows a map over its picture: red above 0, blue below. */
+/** Shows a map over its picture, drawn dark on light: red above 0, blue below. */
 export function paintMap(canvas, pixels, map) {
   const flat = map.flat();
+  const dark = isDark(pixels);
   const most = flat.reduce((high, value) => Math.max(high, Math.abs(value)), 0) || 1;
   const image = imageData(pixels);
   flat.forEach((value, place) => {
     const [end, share] = [value > 0 ? RED : BLUE, Math.abs(value) / most];
     const under = image.data.subarray(place * 4, place * 4 + 3);
-    const grey = (under[0] + under[1] + under[2]) / 3;
+    const level = (under[0] + under[1] + under[2]) / 3;
+    const grey = dark ? 255 - level : level;
     under.forEach((_, channel) => {
       const colour = WHITE[channel] + (end[channel] - WHITE[channel]) * share;
       under[channel] = Math.round((1 - UNDERNEATH) * colour + UNDERNEATH * grey);
@@ -39,6 +41,12 @@ export function paintMap(canvas, pixels, map) {
   });
   Object.assign(canvas, { width: pixels.width, height: pixels.height });
   canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+/** Whether what surrounds the object is. */
+function isDark({ height, width, channels, data }) {
+  const corners = [0, width - 1, (height - 1) * width, height * width - 1];
+  return corners.reduce((sum, place) => sum + data[place * channels], 0) / corners.length < 128;
 }
 
 export async function toPng(pixels) {

@@ -12,7 +12,7 @@ let session = null;
 
 // One thread: more need headers that plain hosts of files do not send.
 ort.env.wasm.numThreads = 1;
-ort.env.wasm.wasmPaths = new URL("runtime/", import.meta.url).href;
+ort.env.wasm.wasmPaths = { wasm: new URL("runtime/ort-wasm-simd-threaded.wasm", import.meta.url).href };
 
 export const remark = "simple";
 
