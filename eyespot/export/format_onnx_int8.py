@@ -20,8 +20,10 @@ from eyespot.data.dataset import Split
 from eyespot.errors import ExportError
 from eyespot.export.format_onnx import FILE
 from eyespot.export.formats import Answers, Source
+from eyespot.export.int8_columns import columns_as_channels
 from eyespot.export.int8_graph import logits_in_full, pixels_as_they_are, pool_before_activation
 from eyespot.export.metadata import read_metadata
+from eyespot.export.onnx_graph import OPSET
 from eyespot.files import replacing
 from eyespot.inference.predictor import CARD_KEY, Predictor
 from eyespot.seeds import seed_for
@@ -50,6 +52,8 @@ class OnnxInt8Format:
             raise ExportError(f"The model cannot be quantised ({reason}): export it as onnx.") from None
         if not any(node.op_type == "QuantizeLinear" for node in model.graph.node):
             raise ExportError("The model has no layer that can be quantised: export it as onnx.")
+        del model.opset_import[:]
+        model.opset_import.append(onnx.helper.make_opsetid("", OPSET))  # the quantiser lists more than it uses
         onnx.helper.set_model_props(model, {**read_metadata(source.onnx), CARD_KEY: source.card})
         with replacing(folder / FILE) as path:
             onnx.save(model, path)
@@ -76,6 +80,7 @@ def quantised(path: Path, images: UInt8[np.ndarray, "n height width channels"]) 
         _simplify(path, simple)
         model = onnx.load(simple)
         pool_before_activation(model)
+        columns_as_channels(model)
         quantize_static(
             model,
             result,

@@ -8,6 +8,7 @@ takes its place (`verify.py`).
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +25,12 @@ FORMATS = {
     "litert": "eyespot.export.format_litert",
     "keras": "eyespot.export.format_keras",
     "web": "eyespot.export.web",
+}
+
+# What a converter is called in Python and on PyPI; the extra of eyespot that brings it is called as the format.
+CONVERTERS = {
+    "openvino": {"openvino": "openvino"},
+    "litert": {"litert_torch": "litert-torch", "ai_edge_litert": "ai-edge-litert"},
 }
 
 Answers = Callable[[UInt8[np.ndarray, "n height width channels"]], Float32[np.ndarray, "n classes"]]
@@ -74,14 +81,14 @@ class Format(Protocol):
         """Writes the model, and all it needs, into a folder that is there.
 
         Raises:
-            ExportError: the converter is not installed, or cannot express the model.
+            ExportError: the converter cannot express the model.
         """
 
     def opened(self, folder: Path) -> Answers:
         """What was written, opened by the program it is for: calibrated probabilities of pictures.
 
         Raises:
-            ExportError: that program is not installed, or does not open it.
+            ExportError: it does not open it.
         """
 
 
@@ -89,16 +96,14 @@ def format_named(name: str) -> Format:
     """The format of this name.
 
     Raises:
-        ExportError: there is none.
+        ExportError: there is none, or what it takes is not installed.
     """
     if name not in FORMATS:
         raise ExportError(unknown("format", name, FORMATS))
+    for module, package in CONVERTERS.get(name, {}).items():
+        if find_spec(module) is None:
+            raise ExportError(
+                f"The format {name} needs {package}, which is not installed: pip install 'eyespot[{name}]'"
+            )
     found: Format = importlib.import_module(FORMATS[name]).FORMAT
     return found
-
-
-def needs(package: str, extra: str, form: str) -> ExportError:
-    """What to say where a package is not installed."""
-    return ExportError(
-        f"The format {form} needs the package {package}, which is not installed: pip install 'eyespot[{extra}]'."
-    )

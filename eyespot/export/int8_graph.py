@@ -1,12 +1,9 @@
 """What is done to a graph around its quantisation, so that as little as possible of it stays in floating point."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
-from eyespot.shapes import Shaped
+from eyespot.export.editing import Editor, attributes
 
 RISING = {"LeakyRelu", "Sigmoid", "Tanh"}  # never fall: the largest value stays the largest
 LAYOUT = {"Transpose", "Flatten", "Reshape"}
@@ -18,10 +15,10 @@ def pool_before_activation(model: onnx.ModelProto) -> None:
 
     A `Relu` stays where it is: in a quantised convolution it costs nothing.
     """
-    graph = _Graph(model)
+    graph = Editor(model)
     for pool in list(graph.nodes("MaxPool")):
         activation = graph.maker(pool.input[0])
-        if activation is None or not _may_wait(activation) or graph.uses(pool.input[0]) != 1 or len(pool.output) != 1:
+        if activation is None or not _may_wait(activation) or not graph.only_user(pool.input[0]):
             continue
         first, second = onnx.NodeProto(), onnx.NodeProto()
         first.CopyFrom(pool)
@@ -32,24 +29,27 @@ def pool_before_activation(model: onnx.ModelProto) -> None:
         pool.CopyFrom(second)
 
 
+def _may_wait(node: onnx.NodeProto) -> bool:
+    return node.op_type in RISING and attributes(node).get("alpha", 0.01) >= 0
+
+
 def pixels_as_they_are(model: onnx.ModelProto) -> None:
     """Lets the first layer take the pixels themselves, whose scale of 1/255 is a quantisation already.
 
     What turns them into floating point, scales them and quantises them again goes. Where they are not rescaled by one
     number, or are used twice, nothing changes.
     """
-    graph = _Graph(model)
-    start = graph.user("pixels", "Cast")
-    if start is None:
-        return
-    scale, offset, doomed, moved = 1.0, 0.0, [start], []
-    node = graph.only_user(start.output[0])
+    graph = Editor(model)
+    node = graph.only_user("pixels")
+    scale, offset, doomed, moved = 1.0, 0.0, [], []
     while node is not None and node.op_type != "QuantizeLinear":
         factor = graph.scalar(node.input[1]) if node.op_type in {"Mul", "Add"} else None
         if node.op_type in LAYOUT:
             moved.append(node)
         elif factor is not None:
             scale, offset = (scale * factor, offset * factor) if node.op_type == "Mul" else (scale, offset + factor)
+            doomed.append(node)
+        elif node.op_type == "Cast":
             doomed.append(node)
         else:
             return
@@ -68,58 +68,14 @@ def pixels_as_they_are(model: onnx.ModelProto) -> None:
 
 def logits_in_full(model: onnx.ModelProto) -> None:
     """Keeps the logits from being rounded to 256 levels: they are few, and probabilities are made of them."""
-    graph = _Graph(model)
+    graph = Editor(model)
     given = graph.maker("logits")
-    rounded = graph.maker(given.input[0]) if given is not None and given.op_type == "DequantizeLinear" else None
-    if given is None or rounded is None or graph.uses(rounded.output[0]) != 1 or graph.uses(rounded.input[0]) != 1:
+    while given is not None and given.op_type == "Identity":
+        given = graph.maker(given.input[0])
+    if given is None or given.op_type != "DequantizeLinear":
         return
-    source = graph.maker(rounded.input[0])
-    if source is not None:
-        source.output[0] = "logits"
+    rounded = graph.maker(given.input[0])
+    source = graph.maker(rounded.input[0]) if rounded is not None and graph.only_user(rounded.output[0]) else None
+    if rounded is not None and source is not None and graph.only_user(source.output[0]):
+        source.output[0] = given.output[0]
         graph.remove(given, rounded)
-
-
-def _may_wait(node: onnx.NodeProto) -> bool:
-    slopes = [attribute.f for attribute in node.attribute if attribute.name == "alpha"]
-    return node.op_type in RISING and all(slope >= 0 for slope in slopes)
-
-
-class _Graph:
-    """Who makes and who uses what in a graph."""
-
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self._graph = model.graph
-        del self._graph.value_info[:]  # types are found anew: some change
-
-    def nodes(self, kind: str) -> Iterator[onnx.NodeProto]:
-        return (node for node in self._graph.node if node.op_type == kind)
-
-    def maker(self, name: str) -> onnx.NodeProto | None:
-        return next((node for node in self._graph.node if name in node.output), None)
-
-    def users(self, name: str) -> list[onnx.NodeProto]:
-        return [node for node in self._graph.node if name in node.input]
-
-    def uses(self, name: str) -> int:
-        return len(self.users(name)) + sum(output.name == name for output in self._graph.output)
-
-    def only_user(self, name: str) -> onnx.NodeProto | None:
-        return self.users(name)[0] if self.uses(name) == 1 and self.users(name) else None
-
-    def user(self, name: str, kind: str) -> onnx.NodeProto | None:
-        node = self.only_user(name)
-        return node if node is not None and node.op_type == kind else None
-
-    def scalar(self, name: str) -> float | None:
-        """A constant that is one number."""
-        held = next((tensor for tensor in self._graph.initializer if tensor.name == name), None)
-        array: Shaped[np.ndarray, ...] | None = None if held is None else numpy_helper.to_array(held)
-        return float(array.reshape(())) if array is not None and array.size == 1 else None
-
-    def constant(self, name: str, value: Shaped[np.ndarray, "..."]) -> str:
-        self._graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
-        return name
-
-    def remove(self, *nodes: onnx.NodeProto) -> None:
-        for node in nodes:
-            self._graph.node.remove(node)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from eyespot.data.dataset import Dataset, Split
-from eyespot.errors import ExportError
-from eyespot.export.formats import FORMATS, Source, format_named
+from eyespot.errors import DataError, ExportError
+from eyespot.export.formats import Source, format_named
 from eyespot.export.metadata import read_metadata, temperature_of
 from eyespot.export.package import check_target, write_package
 from eyespot.export.verify import Verified
@@ -92,7 +92,7 @@ def export(
     opened = run if isinstance(run, Run) else open_run(run)
     folder = Path(output) if output else opened.path / FOLDER / form.name
     check_target(folder)
-    dataset, notes = pictures_of(opened, on)
+    dataset, notes = _pictures(opened, on)
     name, split, more = _to_compare_on(dataset, own=on is None)
     predictor = opened.predictor()
     model = opened.file("model.onnx")
@@ -113,6 +113,15 @@ def export(
     return Exported(opened, form.name, folder, files, verified, name, tolerance, [*notes, *more])
 
 
+def _pictures(run: Run, on: str | Path | Dataset | None) -> tuple[Dataset, list[str]]:
+    try:
+        return pictures_of(run, on)
+    except DataError as error:
+        if on is not None or "--on" in str(error):
+            raise
+        raise DataError(f"{error} An export is compared with its run on pictures: name some with --on.") from None
+
+
 def _to_compare_on(dataset: Dataset, *, own: bool) -> tuple[str, Split, list[str]]:
     """The name of the split, its pictures, and what a user should know of them."""
     if not own:  # as `evaluate` takes it
@@ -122,6 +131,3 @@ def _to_compare_on(dataset: Dataset, *, own: bool) -> tuple[str, Split, list[str
         return "validation", dataset.validation, []
     note = "The run has no validation pictures: the export is compared with it on those it was trained on."
     return "train", dataset.train, [note]
-
-
-__all__ = ["FORMATS", "Exported", "export"]
