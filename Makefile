@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-slow test-pages lessons clean
+.PHONY: demo test test-slow test-serving test-pages lessons clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -21,6 +21,10 @@ test: .venv/installed-dev
 test-slow: .venv/installed-slow .venv-mlflow/installed
 	$(BIN)/pytest -m slow
 	$(BIN)/pytest tests/engine/test_cuda.py tests/training/test_store.py
+
+# The server, where neither Keras nor PyTorch is installed.
+test-serving: .venv-serving/installed
+	.venv-serving/bin/python -m pytest tests/serving -m "not slow"
 
 test-pages: .venv/installed-pages
 	$(BIN)/pytest -k in_browser
@@ -58,5 +62,10 @@ lessons: .venv/installed-lessons
 	.venv-mlflow/bin/python -m pip install --quiet --disable-pip-version-check -r tests/mlflow-server.txt
 	@touch $@
 
+.venv-serving/installed: tests/serving-environment.txt
+	$(PYTHON) -m venv .venv-serving
+	.venv-serving/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/serving-environment.txt -e .
+	@touch $@
+
 clean:
-	rm -rf .venv .venv-mlflow .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-mlflow .venv-serving .pytest_cache .mypy_cache .ruff_cache

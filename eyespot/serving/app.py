@@ -23,12 +23,12 @@ class Application:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._rest: asyncio.Task[App] | None = None
-        inner: App = self._answer
+        inner: App = Admitted(self._answer, service)
         if service.access.origins:
             from eyespot.serving.cross_origin import cross_origin
 
             inner = cross_origin(inner, service.access.origins)
-        self._app = Recorded(Admitted(inner, service), service)
+        self._app = Recorded(inner, service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
 from eyespot.serving import addresses, endpoints, information, schemas
@@ -74,6 +75,7 @@ class Operation:
             statuses = [status for status in statuses if status != HTTPStatus.NOT_FOUND]
         return {
             "response_model": self.form,
+            "response_class": JSONResponse if self.form else type("Text", (Response,), {"media_type": self.media_type}),
             "status_code": self.status,
             "responses": {self.status: told, **{status: _refusal(status) for status in statuses}},
             "openapi_extra": extra,

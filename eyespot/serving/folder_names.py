@@ -3,7 +3,6 @@
 import json
 from http import HTTPStatus
 
-from eyespot.data.sources.listing import plain, split_named
 from eyespot.serving.problems import Refusal
 
 CLASS_NAMES = "class-names.json"
@@ -31,6 +30,8 @@ def folder_name(label: str) -> str:
     ]
     if _means_something_else(label):
         parts[0] = _encoded(label[0])
+    from eyespot.data.sources.listing import plain  # what a first prediction does not need
+
     name = "".join(parts)
     if plain(name) != name:
         name = "".join(sign if sign.isascii() else _encoded(sign) for sign in name)
@@ -52,6 +53,8 @@ def names_file(class_names: tuple[str, ...]) -> str:
 
 
 def _means_something_else(label: str) -> bool:
+    from eyespot.data.sources.listing import split_named
+
     stem = label.partition(".")[0].strip().upper()
     return stem in RESERVED or split_named(label) is not None or label.lower() in MACHINE_MADE
 

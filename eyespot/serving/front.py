@@ -4,10 +4,10 @@ import time
 from http import HTTPStatus
 
 from eyespot.serving.addresses import METRICS, pattern_of
-from eyespot.serving.asgi import App, ClientGone, Message, Receive, Scope, Send
+from eyespot.serving.asgi import App, ClientGone, Message, Receive, Scope, Send, header
 from eyespot.serving.body import swallow
 from eyespot.serving.problems import CLOSE, Refusal
-from eyespot.serving.record import Record, begin
+from eyespot.serving.record import Record, begin, record_of
 from eyespot.serving.service import Service
 from eyespot.serving.workers import busy
 
@@ -33,13 +33,14 @@ class Recorded:
         async def counted() -> Message:
             message = await receive()
             record.bytes_in += len(message.get("body", b""))
+            record.whole = not message.get("more_body", False)
             return message
 
         async def watched(message: Message) -> None:
             nonlocal told
             if message["type"] == "http.response.start":
                 record.status = message["status"]
-                message = {**message, "headers": [*message["headers"], *self._added(message, record)]}
+                message = {**message, "headers": [*message["headers"], *self._added(scope, message, record)]}
             elif not message.get("more_body", False):
                 told = True
                 self._tell(scope, record)  # before it is sent: whoever has the answer finds it counted
@@ -54,9 +55,6 @@ class Recorded:
     async def _answer(self, scope: Scope, receive: Receive, send: Send, record: Record) -> None:
         try:
             await self._app(scope, receive, send)
-        except Refusal as refusal:
-            record.reason = refusal.reason
-            await refusal.answer().send(send)
         except ClientGone:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the next request is answered
@@ -65,9 +63,11 @@ class Recorded:
                 record.reason = FAULT.reason
                 await FAULT.answer().send(send)
 
-    def _added(self, message: Message, record: Record) -> list[tuple[bytes, bytes]]:
+    def _added(self, scope: Scope, message: Message, record: Record) -> list[tuple[bytes, bytes]]:
         added = [(b"x-request-id", record.id.encode())]
-        if self._service.closing and not any(name == b"connection" for name, _ in message["headers"]):
+        # Who asked whether to send a body may now send it or not: what comes next could be either.
+        unsure = not record.whole and header(scope, b"expect") is not None
+        if (unsure or self._service.closing) and not any(name == b"connection" for name, _ in message["headers"]):
             added.append((b"connection", b"close"))
         return added
 
@@ -86,17 +86,23 @@ class Admitted:
         self._app, self._service = app, service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request.
+        """Answers one request; a refusal is an answer."""
+        try:
+            await self._let_in(scope, receive)
+            await self._counted(scope, receive, send)
+        except Refusal as refusal:
+            record_of(scope).reason = refusal.reason
+            await refusal.answer().send(send)
 
-        Raises:
-            Refusal: it is not let in.
-        """
+    async def _let_in(self, scope: Scope, receive: Receive) -> None:
         try:
             self._check(scope)
         except Refusal as refusal:
             if refusal.headers.get("connection") == "close":
                 await swallow(scope, receive)
             raise
+
+    async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not scope["path"].startswith("/v1/"):
             await self._app(scope, receive, send)
             return

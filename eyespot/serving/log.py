@@ -5,10 +5,16 @@ import logging
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any
 
 from eyespot.serving.record import Record
+
+
+def _to_standard_error(line: str) -> None:
+    sys.stderr.write(line)
+    sys.stderr.flush()
 
 
 class Log:
@@ -16,11 +22,11 @@ class Log:
 
     Args:
         quiet: no line for requests, only for events.
-        stream: where to; None: standard error, whatever that is then.
+        write: takes each line.
     """
 
-    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
-        self._quiet, self._stream = quiet, stream
+    def __init__(self, *, quiet: bool = False, write: Callable[[str], object] = _to_standard_error) -> None:
+        self._quiet, self._write_line = quiet, write
 
     def request(self, record: Record, method: str, route: str) -> None:
         """A request that is answered, or whose client has gone (status 499)."""
@@ -48,9 +54,7 @@ class Log:
     def _write(self, told: dict[str, Any]) -> None:
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **told}) + "\n"
         try:
-            stream = self._stream or sys.stderr
-            stream.write(line)
-            stream.flush()
+            self._write_line(line)
         except (OSError, ValueError):
             return  # nobody reads it any more, and answers go on
 

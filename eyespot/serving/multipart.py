@@ -9,7 +9,6 @@ from eyespot.serving.limits import ServerLimits
 from eyespot.serving.uploads import Upload, too_many, unreadable
 
 LONGEST_NAME = 255  # characters of a file's name that an answer repeats
-LONGEST_HEAD = 16_384  # bytes of a part's head
 LONGEST_BOUNDARY = 70  # RFC 2046
 
 
@@ -26,19 +25,18 @@ class _Parts:
         self.parts: list[_Part] = []
         self.ended = False
         self._limits = limits
-        self._name, self._value, self._head_bytes = bytearray(), bytearray(), 0
+        self._name, self._value = bytearray(), bytearray()
 
     def begin(self) -> None:
         if len(self.parts) == self._limits.pictures:
             raise too_many(self._limits)
         self.parts.append(_Part())
-        self._head_bytes = 0
 
     def name(self, data: bytes, start: int, end: int) -> None:
-        self._add(self._name, data, start, end)
+        self._name += data[start:end]
 
     def value(self, data: bytes, start: int, end: int) -> None:
-        self._add(self._value, data, start, end)
+        self._value += data[start:end]
 
     def header_end(self) -> None:
         self.parts[-1].head[bytes(self._name).lower()] = bytes(self._value)
@@ -50,12 +48,6 @@ class _Parts:
 
     def end(self) -> None:
         self.ended = True
-
-    def _add(self, to: bytearray, data: bytes, start: int, end: int) -> None:
-        self._head_bytes += end - start
-        if self._head_bytes > LONGEST_HEAD:
-            raise unreadable(f"A part of the form has a head of more than {LONGEST_HEAD:,} bytes.")
-        to += data[start:end]
 
 
 def files_of(content_type: str, body: bytes, limits: ServerLimits) -> list[Upload]:

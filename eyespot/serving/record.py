@@ -19,6 +19,7 @@ class Record:
         id: the client's X-Request-ID where that is plain, else a new one.
         started: on the monotonic clock, seconds.
         status: of the answer; None as long as there is none.
+        whole: its body has been read to the end.
         bytes_in: of the body, as far as it was read.
         reason: why it was refused, in the word of its refusal.
     """
@@ -26,6 +27,7 @@ class Record:
     id: str
     started: float = field(default_factory=time.monotonic)
     status: int | None = None
+    whole: bool = False
     bytes_in: int = 0
     reason: str | None = None
 

@@ -32,7 +32,7 @@ async def _look(service: Service, one: _Watched) -> None:
         stamp = await asyncio.to_thread(stamp_of, served.path)
     except OSError:
         if not one.gone:
-            service.log.event(f"{served.path} is gone: {name} is served on as it was loaded.", "warning")
+            service.log.event(f"{name} is served on as it was loaded: {served.path} is gone.", "warning")
         one.gone = True
         return
     one.gone = False
@@ -43,7 +43,7 @@ async def _look(service: Service, one: _Watched) -> None:
     except EyespotError as error:
         one.refused = stamp
         service.counts.loads[name, "failed"] += 1
-        service.log.event(f"{error} {name} is served on as it was loaded before.", "warning")
+        service.log.event(f"{name} is served on as it was loaded: {error}", "warning")
         return
     one.refused = None
     served.now, served.examples = loaded, None

@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 import uvicorn
 
 from eyespot.serving.app import Application
-from eyespot.serving.asgi import App
 from eyespot.serving.log import Events
 from eyespot.serving.protocol import protocol_for
 from eyespot.serving.reload import watch
@@ -28,12 +27,13 @@ GAVE_UP = 128 + signal.SIGTERM
 class Server(uvicorn.Server):
     """uvicorn's server, which stops in steps: it refuses with an answer, stops listening, finishes, and ends."""
 
-    def __init__(self, service: Service, app: App) -> None:
-        protocol = protocol_for(service)
+    def __init__(self, service: Service) -> None:
+        self.application = Application(service)
         super().__init__(
             uvicorn.Config(
-                app, http=protocol, ws="none", lifespan="off", loop="asyncio", log_config=None, access_log=False,
-                server_header=False, proxy_headers=False, timeout_keep_alive=KEEP_ALIVE, backlog=BACKLOG,
+                self.application, http=protocol_for(service), ws="none", lifespan="off", loop="asyncio",
+                log_config=None, access_log=False, server_header=False, proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE, backlog=BACKLOG,
             )
         )  # fmt: skip
         self._service = service
@@ -52,6 +52,18 @@ class Server(uvicorn.Server):
         self._service.closing = True
         self._stopping = asyncio.get_running_loop().create_task(self._drain())
 
+    async def run(self, taken: socket.socket, on_ready: Callable[[], None]) -> bool:
+        """Serves until it is told to stop; whether all that was accepted has been answered."""
+        loop = asyncio.get_running_loop()
+        beside = [loop.create_task(watch(self._service)), loop.create_task(self._begin(on_ready))]
+        try:
+            await self.serve([taken])
+        finally:
+            for task in beside:
+                task.cancel()
+            self._service.workers.close()
+        return not self.unfinished
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn does, but first nobody new is let in, and whoever had just come is answered."""
         for server in self.servers:
@@ -63,7 +75,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leaves signals alone, which `run` handles."""
+        """Leaves signals to `serve_until_stopped`."""
         yield
 
     async def _drain(self) -> None:
@@ -73,39 +85,27 @@ class Server(uvicorn.Server):
         await asyncio.sleep(drain)
         self.should_exit = True
 
-
-async def run(service: Service, taken: socket.socket, on_ready: Callable[[], None]) -> bool:
-    """Serves until SIGTERM or Ctrl-C; whether all that was accepted has been answered."""
-    for name in ("uvicorn", "asyncio"):
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [Events(service.log)], False
-    application = Application(service)
-    server = Server(service, application)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError, ValueError, RuntimeError):  # Windows, or not the main thread
-            loop.add_signal_handler(number, server.stop)
-    watching = loop.create_task(watch(service))
-    told = loop.create_task(_tell(server, application, on_ready))
-    try:
-        await server.serve([taken])
-    finally:
-        watching.cancel()
-        told.cancel()
-        service.workers.close()
-    return not server.unfinished
-
-
-async def _tell(server: Server, application: Application, on_ready: Callable[[], None]) -> None:
-    while not server.started:
-        await asyncio.sleep(0.001)
-    on_ready()
-    await application.prepare()
+    async def _begin(self, on_ready: Callable[[], None]) -> None:
+        while not self.started:
+            await asyncio.sleep(0.001)
+        on_ready()
+        await self.application.prepare()
 
 
 def serve_until_stopped(service: Service, taken: socket.socket, on_ready: Callable[[], None]) -> None:
-    """Serves; ends the process where it has to give up, since a thread cannot be stopped."""
-    if not asyncio.run(run(service, taken, on_ready)):
+    """Serves until SIGTERM or Ctrl-C; where it has to give up, it ends the process, since no thread can be stopped."""
+    for name in ("uvicorn", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [Events(service.log)], False
+
+    async def served() -> bool:
+        server, loop = Server(service), asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(NotImplementedError):  # Windows
+                loop.add_signal_handler(number, server.stop)
+        return await server.run(taken, on_ready)
+
+    if not asyncio.run(served()):
         service.log.event("Gave up on requests that had not ended in time.", "error")
         sys.stdout.flush()
         os._exit(GAVE_UP)

@@ -76,6 +76,8 @@ def _from_json(body: bytes, limits: ServerLimits) -> list[Upload]:
 def _decoded(text: object, index: int) -> bytes:
     if not isinstance(text, str):
         raise unreadable(f"Picture {index} of the JSON is no text: a picture is its file's content as base64.")
+    if len(text) % 4:
+        raise unreadable(f"Picture {index} of the JSON is not base64 (its length is no multiple of 4).")
     try:
         return binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
     except (ValueError, UnicodeEncodeError) as error:

@@ -1,0 +1,129 @@
+"""Servers that really listen, in a thread of the test's process."""
+
+import asyncio
+import io
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from eyespot.serving.access import Access, hosts_for
+from eyespot.serving.binding import address_of, bind
+from eyespot.serving.limits import ServerLimits
+from eyespot.serving.log import Log
+from eyespot.serving.server import Server
+from eyespot.serving.served import Offer
+from eyespot.serving.service import Service, open_service
+from tests.serving.models import digits, write_model
+
+PREDICT = "/v1/models/digits/predict"
+OCCLUSION = "/v1/models/digits/occlusion"
+CORRECTIONS = "/v1/models/digits/corrections"
+PNG = {"content-type": "image/png"}
+
+
+@dataclass
+class Running:
+    """A server that is running."""
+
+    address: str
+    service: Service
+    server: Server
+    loop: asyncio.AbstractEventLoop
+    lines: io.StringIO
+    client: httpx.Client
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
+
+    def log(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.lines.getvalue().splitlines()]
+
+    def stop(self) -> None:
+        self.loop.call_soon_threadsafe(self.server.stop)
+
+
+@contextmanager
+def serving(*offers: Offer, limits: ServerLimits | None = None, access: Access | None = None) -> Iterator[Running]:
+    """A server of some models, on a free port of this machine."""
+    lines, ready, found = io.StringIO(), threading.Event(), []
+    access = access or Access(hosts=hosts_for("127.0.0.1", ()))
+    service = open_service(offers, limits or ServerLimits(stop_seconds=8), access, Log(write=lines.write))
+
+    taken = bind("127.0.0.1", 0)
+
+    def lives() -> None:
+        async def run() -> None:
+            server = Server(service)
+            found.append((server, asyncio.get_running_loop()))
+            await server.run(taken, ready.set)
+
+        asyncio.run(run())
+
+    thread = threading.Thread(target=lives)
+    thread.start()
+    assert ready.wait(20)
+    server, loop = found[0]
+    address = address_of(taken)
+    with httpx.Client(base_url=address, timeout=20) as client:
+        yield Running(address, service, server, loop, lines, client)
+    if thread.is_alive():
+        loop.call_soon_threadsafe(_end, server)
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def _end(server: Server) -> None:
+    """Without the steps that a stop takes."""
+    server.should_exit = server.force_exit = True
+
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder `digits` with a model that reads digits, rejects, and knows what training pictures look like."""
+    return write_model(tmp_path_factory.mktemp("models") / "digits", photographs=True, rejects=True).parent
+
+
+@pytest.fixture
+def start(model_folder: Path, tmp_path: Path) -> Iterator[Start]:
+    """Starts a server of the digits, with any limits and access; it ends with the test."""
+    with ExitStack() as stack:
+
+        def started(*offers: Offer, access: Access | None = None, **limits: Any) -> Running:
+            given = offers or (Offer("digits", model_folder, tmp_path / "corrections"),)
+            taken = ServerLimits(**{"stop_seconds": 8.0, **limits})
+            return stack.enter_context(serving(*given, limits=taken, access=access))
+
+        yield started
+
+
+@pytest.fixture(scope="module")
+def shared(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One server for all tests of a module that change nothing."""
+    with serving(Offer("digits", model_folder, tmp_path_factory.mktemp("kept"))) as running:
+        yield running
+
+
+def png(image: np.ndarray) -> bytes:
+    """A picture's file."""
+    file = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image).save(file, "PNG")
+    return file.getvalue()
+
+
+def digit(label: int) -> bytes:
+    """The first test picture of a digit, as a PNG."""
+    _, test = digits()
+    return png(np.asarray(test.images[int(np.flatnonzero(test.labels == label)[0])]))

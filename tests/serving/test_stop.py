@@ -1,0 +1,116 @@
+"""How a server stops."""
+
+import signal
+import socket
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.serving import raw
+from tests.serving.conftest import PREDICT, Start, digit
+from tests.serving.processes import served
+
+SEVEN = digit(7)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_was_accepted_is_finished(model_folder: Path, tmp_path: Path, number: signal.Signals):
+    """A request whose body is still coming is answered; new ones get a 503 that closes, and the exit code is 0."""
+    with served(model_folder, tmp_path / "log") as server, ExitStack() as stack:
+
+        def connected() -> socket.socket:
+            return stack.enter_context(raw.connect(server.port))
+
+        slow, idle = connected(), connected()
+        idle.sendall(raw.post(PREDICT, SEVEN))
+        first = raw.answer(idle)
+        assert first is not None
+        assert "connection" not in first.headers
+        slow.sendall(raw.head("POST", PREDICT, f"Content-Length: {len(SEVEN)}"))
+        while b"eyespot_requests_in_flight 1.0" not in httpx.get(f"http://127.0.0.1:{server.port}/metrics").content:
+            time.sleep(0.02)
+        server.process.send_signal(number)
+        time.sleep(0.3)
+        ready = raw.ask(server.port, raw.head("GET", "/health/ready", "Connection: close"))
+        assert ready is not None
+        assert ready.status == 503
+        for connection in (idle, connected()):
+            connection.sendall(raw.post(PREDICT, SEVEN))
+            refused = raw.answer(connection)
+            assert refused is not None
+            assert (refused.status, refused.headers["connection"], refused.json()["reason"]) == (
+                503,
+                "close",
+                "stopping",
+            )
+            assert raw.answer(connection) is None
+        time.sleep(1.5)
+        with pytest.raises(ConnectionRefusedError):
+            raw.connect(server.port)
+        slow.sendall(SEVEN)
+        got = raw.answer(slow)
+        assert got is not None
+        assert (got.status, got.headers["connection"]) == (200, "close")
+        assert got.json()["predictions"][0]["label"] == "7"
+        assert server.process.wait(5) == 0
+
+
+def test_it_ends_in_time(model_folder: Path, tmp_path: Path):
+    """A request that never comes to its end does not keep it; that it gave up is said, and is its exit code."""
+    with served(model_folder, tmp_path / "log", "--stop-seconds", 2) as server, raw.connect(server.port) as connection:
+        connection.sendall(raw.head("POST", PREDICT, "Content-Length: 10"))
+        time.sleep(0.5)
+        started = time.monotonic()
+        server.process.terminate()
+        assert server.process.wait(10) == 143
+        assert 1 < time.monotonic() - started < 3
+        assert any("Gave up" in str(line.get("event")) for line in server.lines())
+
+
+def test_told_twice_it_ends_at_once(model_folder: Path, tmp_path: Path):
+    """As with Ctrl-C, Ctrl-C."""
+    with served(model_folder, tmp_path / "log") as server, raw.connect(server.port) as connection:
+        connection.sendall(raw.head("POST", PREDICT, "Content-Length: 10"))
+        time.sleep(0.5)
+        server.process.terminate()
+        time.sleep(0.2)
+        server.process.terminate()
+        assert server.process.wait(5) == 143
+
+
+def test_nobody_there_it_ends_soon(model_folder: Path, tmp_path: Path):
+    """Idle connections do not keep it."""
+    with served(model_folder, tmp_path / "log") as server:
+        connections = [raw.connect(server.port) for _ in range(3)]
+        time.sleep(0.3)
+        started = time.monotonic()
+        server.process.terminate()
+        assert server.process.wait(5) == 0
+        assert time.monotonic() - started < 4
+        for connection in connections:
+            connection.close()
+
+
+def test_a_thread_that_works_is_waited_for(start: Start, monkeypatch: pytest.MonkeyPatch):
+    """What is computed when the stop comes is still sent."""
+    running = start()
+    predictor = running.service.models["digits"].now.predictor
+    begun, patient = threading.Event(), predictor.probabilities
+
+    def slow(images: object) -> object:
+        begun.set()
+        time.sleep(1.5)
+        return patient(images)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(predictor, "probabilities", slow)
+    answers: list[httpx.Response] = []
+    asking = threading.Thread(target=lambda: answers.append(running.client.post(PREDICT, content=SEVEN)))
+    asking.start()
+    assert begun.wait(5)
+    running.stop()
+    asking.join()
+    assert [answer.status_code for answer in answers] == [200]
