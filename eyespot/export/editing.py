@@ -63,7 +63,7 @@ class Editor:
 
     def insert(self, before: onnx.NodeProto, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
         """Adds a node in the place before another."""
-        place = next(index for index, node in enumerate(self._graph.node) if node is before)
+        place = next(index for index, node in enumerate(self._graph.node) if before.output[0] in node.output)
         self._graph.node.insert(place, helper.make_node(kind, inputs, [output], **attributes))
         return output
 

@@ -76,7 +76,7 @@ def _converted(source: Source) -> Any:
 
     model = calibrated(load_model(source.keras), source.temperature)
 
-    class Network(torch.nn.Module):  # type: ignore[misc] - PyTorch's types are not read
+    class Network(torch.nn.Module):  # type: ignore[misc]  # PyTorch's types are not read
         """The model without the arguments that Keras's call takes besides."""
 
         def __init__(self) -> None:

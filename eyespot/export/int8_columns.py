@@ -24,8 +24,8 @@ def columns_as_channels(model: onnx.ModelProto) -> None:
     convolution = _first_convolution(graph)
     if convolution is None or channels != 1:
         return
-    kernel, told = graph.array(convolution.input[1]), attributes(convolution)
-    if kernel is None or any(stride != 1 for stride in (*told.get("strides", []), *told.get("dilations", []))):
+    (kernel, *bias), told = (graph.array(name) for name in convolution.input[1:]), attributes(convolution)
+    if kernel is None or any(step != 1 for step in (*told.get("strides", []), *told.get("dilations", []))):
         return
     top, left, bottom, right = told.get("pads", [0, 0, 0, 0])
     rows = height + top + bottom - kernel.shape[2] + 1
@@ -38,9 +38,8 @@ def columns_as_channels(model: onnx.ModelProto) -> None:
         return
     _enter(graph, convolution, (height, width))
     convolution.input[1] = graph.replace(convolution.input[1], grouped)
-    if len(convolution.input) > 2:  # noqa: PLR2004 - the third is the bias
-        bias = graph.array(convolution.input[2])
-        convolution.input[2] = graph.replace(convolution.input[2], np.tile(bias, AT_ONCE))
+    for each in bias:
+        convolution.input[2] = graph.replace(convolution.input[2], np.tile(np.asarray(each), AT_ONCE))
     del convolution.attribute[:]
     convolution.attribute.extend(
         onnx.helper.make_attribute(name, value)

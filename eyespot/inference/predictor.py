@@ -22,7 +22,7 @@ from eyespot.shapes import Float32, Float64, UInt8
 METADATA_KEY = "eyespot"
 CARD_KEY = "eyespot.card"
 APPEARANCE_KEY, RESIZE_KEY = "appearance", "resize"
-BATCH = 256
+BATCH = 64  # pictures; what a layer makes of them stays in a processor's own memory, which of 256 it did not
 FATAL = 4  # ONNX Runtime's highest level of logging
 
 

@@ -1,0 +1,148 @@
+"""An export's folder is whole and verified, or not there."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eyespot.data.dataset import Dataset
+from eyespot.errors import ExportError
+from eyespot.export import package as module
+from eyespot.export.formats import Answers, Source
+from eyespot.export.package import check_target, write_package
+from eyespot.inference.predictor import Predictor
+from eyespot.run import Run
+from tests.export.sources import source_of
+
+HOSTILE = ("<script>alert(1)</script>", 'a "b"\\\n\t\x01 ../../etc', "类别 🐱 ]]>&amp;")
+
+
+class Plain:
+    """Writes a copy of `model.onnx`, and answers with it."""
+
+    name = "plain"
+    inside = ()
+
+    def __init__(self, change: Callable[[np.ndarray], np.ndarray] = lambda rows: rows) -> None:
+        self.change = change
+
+    def write(self, source: Source, folder: Path) -> None:
+        shutil.copyfile(source.onnx, folder / "model.bin")
+
+    def opened(self, folder: Path) -> Answers:
+        ask = Predictor(folder / "model.bin").probabilities
+        return lambda images: self.change(ask(images))
+
+
+class Failing(Plain):
+    """Writes half a file, and then fails."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, source: Source, folder: Path) -> None:
+        (folder / "model.bin").write_bytes(b"half")
+        raise self.error
+
+
+@pytest.fixture
+def source(run: Run, bars: Dataset) -> Source:
+    return source_of(run, bars)
+
+
+def original(source: Source) -> Answers:
+    return Predictor(source.onnx).probabilities
+
+
+def test_a_folder_holds_what_every_format_has(source: Source, tmp_path: Path):
+    """Beside the model lie its class names, pictures, calibration and figures as JSON, and the card as Markdown."""
+    target = tmp_path / "deep" / "plain"
+    verified = write_package(Plain(), source, original(source), target, 0)
+    told = json.loads((target / "metadata.json").read_text(encoding="utf-8"))
+    assert told["class_names"] == ["lying", "standing", "slanting"]
+    assert told["input"] == {"height": 8, "width": 8, "channels": 1, "dtype": "uint8", "range": [0, 255]}
+    assert (told["format"], told["resize"], told["temperature"]) == ("plain", "pad", source.temperature)
+    assert told["verified"] == verified.to_dict()
+    assert (verified.agreement, verified.largest_difference) == (1, 0)
+    assert (target / "model-card.md").read_text(encoding="utf-8") == source.card
+    assert [path.name for path in target.parent.iterdir()] == ["plain"]
+
+
+def test_hostile_class_names_survive(run: Run, bars: Dataset, tmp_path: Path):
+    """Markup, quotes, control characters and other scripts are in the metadata as they were."""
+    source = source_of(run, bars, names=HOSTILE)
+    write_package(Plain(), source, original(source), tmp_path / "x", 0)
+    told = json.loads((tmp_path / "x" / "metadata.json").read_text(encoding="utf-8"))
+    assert tuple(told["class_names"]) == HOSTILE
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        Plain(lambda rows: np.roll(rows, 1, axis=1)),
+        Plain(lambda rows: rows * 3),
+        Failing(ExportError("No.")),
+        Failing(OSError(28, "No space left on device")),
+        Failing(KeyboardInterrupt()),
+    ],
+    ids=["shuffled", "no probabilities", "fails", "full disk", "Ctrl-C"],
+)
+@pytest.mark.parametrize("earlier", [False, True], ids=["nothing there", "an earlier one there"])
+def test_what_is_broken_leaves_nothing(broken: Plain, earlier: bool, source: Source, tmp_path: Path):
+    """Whatever goes wrong, the folder is as it was before: not there, or the earlier export, file by file."""
+    target = tmp_path / "exports" / "plain"
+    if earlier:
+        write_package(Plain(), source, original(source), target, 0)
+    before = {path.name: path.read_bytes() for path in target.iterdir()} if earlier else None
+    with pytest.raises((ExportError, OSError, KeyboardInterrupt)):
+        write_package(broken, source, original(source), target, 0.005)
+    assert target.exists() == earlier
+    if before is not None:
+        assert {path.name: path.read_bytes() for path in target.iterdir()} == before
+    assert [path.name for path in target.parent.iterdir()] == (["plain"] if earlier else [])
+
+
+def test_an_earlier_export_goes_as_a_whole(source: Source, tmp_path: Path):
+    """Nothing of what was there before is left among the new files."""
+    target = tmp_path / "plain"
+    write_package(Plain(), source, original(source), target, 0)
+    (target / "left-over").write_text("x")
+    write_package(Plain(), source, original(source), target, 0)
+    assert sorted(path.name for path in target.iterdir()) == ["metadata.json", "model-card.md", "model.bin"]
+
+
+def test_an_earlier_export_stays_where_the_new_one_cannot_come(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Where the last rename fails, the one before it is taken back."""
+    target = tmp_path / "plain"
+    write_package(Plain(), source, original(source), target, 0)
+    rename = Path.rename
+
+    def failing(path: Path, to: Path) -> Path:
+        if path.name.startswith(".tmp-"):
+            raise OSError(5, "Input/output error")
+        return rename(path, to)
+
+    monkeypatch.setattr(module.Path, "rename", failing)
+    with pytest.raises(OSError, match="Input/output"):
+        write_package(Plain(), source, original(source), target, 0)
+    assert (target / "model.bin").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["plain"]
+
+
+def test_what_is_no_export_is_left_alone(tmp_path: Path):
+    """A file, a link, a folder with other things: a sentence; an empty folder may be filled."""
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    check_target(tmp_path / "folder")
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    (tmp_path / "folder" / "metadata.json").write_text('{"format": "mine"}')
+    for name, reason in (("file", "is no folder"), ("link", "is no folder"), ("folder", "holds other things")):
+        with pytest.raises(ExportError, match=f"{name}.*{reason}.*choose another --output"):
+            check_target(tmp_path / name)
+    assert (tmp_path / "file").read_text() == "mine"
