@@ -45,7 +45,7 @@ const path = (model) => `models/${encodeURIComponent(model.name)}`;
 const pixelsOf = (text, model) => fromBase64(text, model.input.channels);
 
 async function posted(model, what, { file, pixels }) {
-  const body = file ?? (await toPng(pixels));
+  const body = file ?? toPng(pixels);
   const type = body.type.startsWith("image/") ? body.type : "application/octet-stream";
   return asked(`${path(model)}/${what}`, { method: "POST", body, headers: { "Content-Type": type } });
 }

@@ -17,7 +17,7 @@ const $ = (id) => document.getElementById(id);
 const state = { models: [], model: null, turn: 0, answer: null, again: null };
 const timers = { spoken: 0 };
 const pad = drawing($("pad"), drawn, (down) => tell($("spoken"), down ? "penDown" : "penUp"));
-const want = latestOnly(ask);
+const want = latestOnly(ask, () => ($("result").ariaBusy = "false"));
 
 async function start() {
   const models = await engine.models().catch(complain);
@@ -77,6 +77,7 @@ function drawn() {
 
 function look(picture, since = performance.now()) {
   state.again = picture;
+  $("result").ariaBusy = "true";
   want({ picture, since, turn: state.turn, model: state.model });
 }
 
@@ -230,8 +231,8 @@ function inLanguage(wanted) {
   Object.assign($("language"), language() === "zh" ? { textContent: "English", lang: "en" } : { textContent: "中文", lang: "zh" });
 }
 
-/** Runs a job after another, and of those that come meanwhile only the last. */
-function latestOnly(work) {
+/** Does one job after another, and of those that come meanwhile only the last; then says that all is done. */
+function latestOnly(work, done) {
   let [busy, next] = [false, null];
   return async (job) => {
     next = job;
@@ -243,6 +244,7 @@ function latestOnly(work) {
       await work(now);
     }
     busy = false;
+    done();
   };
 }
 

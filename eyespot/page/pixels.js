@@ -49,11 +49,14 @@ function isDark({ height, width, channels, data }) {
   return corners.reduce((sum, place) => sum + data[place * channels], 0) / corners.length < 128;
 }
 
-export async function toPng(pixels) {
+/** At once: toBlob would wait until the browser has nothing else to do. */
+export function toPng(pixels) {
   const canvas = document.createElement("canvas");
   paint(canvas, pixels);
-  return new Promise((done) => canvas.toBlob(done, "image/png"));
+  return new Blob([bytesOf(canvas.toDataURL("image/png").split(",")[1])], { type: "image/png" });
 }
+
+const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
 /** RGBA of any picture the browser can open: upright, over white, its levels as they are in the file. */
 export async function decoded(blob) {
@@ -69,7 +72,6 @@ export async function decoded(blob) {
 
 /** The pixels of a PNG in base64, as it is. */
 export async function fromBase64(text, channels) {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  const { width, height, data } = await decoded(new Blob([bytes], { type: "image/png" }));
+  const { width, height, data } = await decoded(new Blob([bytesOf(text)], { type: "image/png" }));
   return { height, width, channels, data: data.filter((_, place) => place % 4 < channels) };
 }

@@ -52,7 +52,7 @@ export async function occlusion(model, pixels, label) {
 /** There is nowhere to keep it: it is downloaded, named by its label. */
 export async function save(model, pixels, label) {
   const saved = `${label.replace(/[^\p{L}\p{N}]+/gu, "-")}-${Date.now()}.png`;
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(await toPng(pixels)), download: saved });
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(toPng(pixels)), download: saved });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   return { saved };
