@@ -175,7 +175,7 @@ class OnnxPeer:
         import tempfile
 
         from eyespot.backend import keras
-        from eyespot.export.onnx import write_onnx
+        from eyespot.exporting.onnx import write_onnx
         from eyespot.inference.predictor import Predictor
 
         model = keras.models.model_from_json(job.config)

@@ -6,7 +6,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "eyespot"
 # Data flows from left to right; no package imports one to its right.
 ORDER = (
-    "data", "models", "engine", "training", "inference", "evaluation", "explanation", "reporting", "page", "export",
+    "data", "models", "engine", "training", "inference", "evaluation", "explanation", "reporting", "page", "exporting",
     "serving", "studies", "workflow", "cli",
 )  # fmt: skip
 # Modules that any package may use.

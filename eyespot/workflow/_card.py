@@ -4,7 +4,7 @@ from typing import Any
 
 from eyespot.data.dataset import Dataset
 from eyespot.errors import DataError, RunError
-from eyespot.export.metadata import add_metadata
+from eyespot.exporting.metadata import add_metadata
 from eyespot.files import write_text
 from eyespot.inference.predictor import CARD_KEY
 from eyespot.reporting.card import CardFacts, card_markdown, model_card

@@ -6,8 +6,8 @@ from eyespot.data.dataset import Dataset
 from eyespot.data.photograph.measure import measure_appearance
 from eyespot.evaluation.calibration import fit_temperature
 from eyespot.evaluation.rejection import fit_rejection
-from eyespot.export.metadata import add_metadata, set_temperature
-from eyespot.export.onnx import write_onnx
+from eyespot.exporting.metadata import add_metadata, set_temperature
+from eyespot.exporting.onnx import write_onnx
 from eyespot.files import replacing
 from eyespot.inference.predictor import APPEARANCE_KEY, RESIZE_KEY, Predictor
 from eyespot.inference.rejection import REJECTION_KEY

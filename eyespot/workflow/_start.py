@@ -6,7 +6,7 @@ from pathlib import Path
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
 from eyespot.errors import ModelError
-from eyespot.export.onnx import write_onnx
+from eyespot.exporting.onnx import write_onnx
 from eyespot.models.architectures import build_recipe
 from eyespot.models.own import check_built, load_model
 from eyespot.models.transfer import continue_from

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 import eyespot
 from eyespot.data.dataset import Dataset
 from eyespot.errors import ModelError, RecipeError
-from eyespot.export.metadata import add_metadata
+from eyespot.exporting.metadata import add_metadata
 from eyespot.inference.predictor import METADATA_KEY, Predictor
 from eyespot.inference.rejection import LEVELS, REJECTION_KEY, Gaussian, Rejection, contrasts, shrunk
 from eyespot.recipe import Recipe

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from eyespot.backend import keras
-from eyespot.export.onnx import write_onnx
+from eyespot.exporting.onnx import write_onnx
 from eyespot.inference.predictor import Predictor
 from eyespot.models.own import load_model, load_weights
 from eyespot.training import store

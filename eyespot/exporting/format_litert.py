@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from eyespot.errors import ExportError
-from eyespot.export.formats import Answers, Source
+from eyespot.exporting.formats import Answers, Source
 from eyespot.files import replacing
 from eyespot.shapes import Float32, UInt8
 
@@ -71,7 +71,7 @@ def _converted(source: Source) -> Any:
     import litert_torch
     import torch
 
-    from eyespot.export.format_keras import calibrated
+    from eyespot.exporting.format_keras import calibrated
     from eyespot.models.own import load_model
 
     model = calibrated(load_model(source.keras), source.temperature)

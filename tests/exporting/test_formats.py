@@ -15,14 +15,14 @@ from scipy.special import softmax
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
 from eyespot.errors import ExportError, ModelError
-from eyespot.export import formats
-from eyespot.export.format_keras import calibrated
-from eyespot.export.formats import FORMATS, Format, Source, format_named
-from eyespot.export.onnx import write_onnx
+from eyespot.exporting import formats
+from eyespot.exporting.format_keras import calibrated
+from eyespot.exporting.formats import FORMATS, Format, Source, format_named
+from eyespot.exporting.onnx import write_onnx
 from eyespot.inference.onnx_file import read_onnx
 from eyespot.inference.predictor import Predictor
 from eyespot.run import Run
-from tests.export.sources import source_of
+from tests.exporting.sources import source_of
 
 layers = keras.layers
 HERE = {"onnx", "onnx-int8", "openvino", "litert", "keras"}  # `web` has tests of its own
@@ -52,7 +52,7 @@ def calibrated_source(run: Run, bars: Dataset, folder: Path, names: tuple[str, .
     """With a temperature that is far from 1, so that leaving it out would be seen."""
     from dataclasses import replace
 
-    from eyespot.export.metadata import set_temperature
+    from eyespot.exporting.metadata import set_temperature
 
     source = source_of(run, bars, names)
     path = folder / "calibrated.onnx"

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 
 from eyespot.backend import keras
 from eyespot.errors import ModelError
-from eyespot.export.onnx_graph import OPSET, GraphWriter, UnsupportedLayer, outputs
+from eyespot.exporting.onnx_graph import OPSET, GraphWriter, UnsupportedLayer, outputs
 
 
 def traced_graph(model: keras.Model, unsupported: UnsupportedLayer) -> onnx.GraphProto:

@@ -10,11 +10,11 @@ import pytest
 
 from eyespot.backend import keras
 from eyespot.errors import ModelError
-from eyespot.export.editing import Editor
-from eyespot.export.format_onnx_int8 import _simplify, calibration_pictures, quantised
-from eyespot.export.int8_columns import columns_as_channels
-from eyespot.export.int8_graph import pool_before_activation
-from eyespot.export.onnx import write_onnx
+from eyespot.exporting.editing import Editor
+from eyespot.exporting.format_onnx_int8 import _simplify, calibration_pictures, quantised
+from eyespot.exporting.int8_columns import columns_as_channels
+from eyespot.exporting.int8_graph import pool_before_activation
+from eyespot.exporting.onnx import write_onnx
 from tests.conftest import make_split
 
 layers = keras.layers

@@ -5,8 +5,8 @@ import pytest
 
 from eyespot.data.dataset import Split
 from eyespot.errors import ExportError
-from eyespot.export import verify as module
-from eyespot.export.verify import verify
+from eyespot.exporting import verify as module
+from eyespot.exporting.verify import verify
 from eyespot.shapes import Float32
 
 CLASSES = 4

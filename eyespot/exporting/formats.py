@@ -19,12 +19,12 @@ from eyespot.errors import ExportError, unknown
 from eyespot.shapes import Float32, UInt8
 
 FORMATS = {
-    "onnx": "eyespot.export.format_onnx",
-    "onnx-int8": "eyespot.export.format_onnx_int8",
-    "openvino": "eyespot.export.format_openvino",
-    "litert": "eyespot.export.format_litert",
-    "keras": "eyespot.export.format_keras",
-    "web": "eyespot.export.web",
+    "onnx": "eyespot.exporting.format_onnx",
+    "onnx-int8": "eyespot.exporting.format_onnx_int8",
+    "openvino": "eyespot.exporting.format_openvino",
+    "litert": "eyespot.exporting.format_litert",
+    "keras": "eyespot.exporting.format_keras",
+    "web": "eyespot.exporting.web",
 }
 
 # What a converter is called in Python and on PyPI; the extra of eyespot that brings it is called as the format.

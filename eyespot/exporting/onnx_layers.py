@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from eyespot.backend import keras
-from eyespot.export.onnx_graph import GraphWriter, UnsupportedLayer
+from eyespot.exporting.onnx_graph import GraphWriter, UnsupportedLayer
 from eyespot.models.graph import Call
 from eyespot.models.padding import same_padding
 

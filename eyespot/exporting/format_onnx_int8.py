@@ -18,12 +18,12 @@ import onnxruntime
 
 from eyespot.data.dataset import Split
 from eyespot.errors import ExportError
-from eyespot.export.format_onnx import FILE
-from eyespot.export.formats import Answers, Source
-from eyespot.export.int8_columns import columns_as_channels
-from eyespot.export.int8_graph import logits_in_full, pixels_as_they_are, pool_before_activation
-from eyespot.export.metadata import read_metadata
-from eyespot.export.onnx_graph import OPSET
+from eyespot.exporting.format_onnx import FILE
+from eyespot.exporting.formats import Answers, Source
+from eyespot.exporting.int8_columns import columns_as_channels
+from eyespot.exporting.int8_graph import logits_in_full, pixels_as_they_are, pool_before_activation
+from eyespot.exporting.metadata import read_metadata
+from eyespot.exporting.onnx_graph import OPSET
 from eyespot.files import replacing
 from eyespot.inference.predictor import CARD_KEY, Predictor
 from eyespot.seeds import seed_for

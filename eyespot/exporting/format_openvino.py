@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from eyespot.errors import ExportError
-from eyespot.export.formats import Answers, Source
+from eyespot.exporting.formats import Answers, Source
 from eyespot.inference.predictor import CARD_KEY, METADATA_KEY
 from eyespot.shapes import Float32, UInt8
 

@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from eyespot.export.formats import Answers, Source
-from eyespot.export.metadata import add_metadata
+from eyespot.exporting.formats import Answers, Source
+from eyespot.exporting.metadata import add_metadata
 from eyespot.inference.predictor import CARD_KEY, Predictor
 
 FILE = "model.onnx"

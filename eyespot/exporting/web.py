@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from eyespot.data.dataset import Split
-from eyespot.export.formats import Answers, Source
-from eyespot.export.web_runtime import runtime_files
+from eyespot.exporting.formats import Answers, Source
+from eyespot.exporting.web_runtime import runtime_files
 from eyespot.files import write_text
 from eyespot.inference.predictor import Predictor
 from eyespot.shapes import Int64, UInt8

@@ -10,12 +10,12 @@ import pytest
 
 from eyespot.data.dataset import Dataset
 from eyespot.errors import ExportError
-from eyespot.export import package as module
-from eyespot.export.formats import Answers, Source
-from eyespot.export.package import check_target, write_package
+from eyespot.exporting import package as module
+from eyespot.exporting.formats import Answers, Source
+from eyespot.exporting.package import check_target, write_package
 from eyespot.inference.predictor import Predictor
 from eyespot.run import Run
-from tests.export.sources import source_of
+from tests.exporting.sources import source_of
 
 HOSTILE = ("<script>alert(1)</script>", 'a "b"\\\n\t\x01 ../../etc', "类别 🐱 ]]>&amp;")
 

@@ -8,8 +8,8 @@ import pytest
 
 from eyespot.backend import keras
 from eyespot.errors import ModelError
-from eyespot.export.metadata import add_metadata
-from eyespot.export.onnx import write_onnx
+from eyespot.exporting.metadata import add_metadata
+from eyespot.exporting.onnx import write_onnx
 from eyespot.inference.predictor import Predictor
 from eyespot.models.architectures import ARCHITECTURES, build
 
@@ -160,7 +160,7 @@ def test_what_cannot_be_expressed_is_told(tmp_path: Path):
 
 def test_a_file_that_disagrees_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The proof is real: an exporter that gets a layer wrong writes nothing."""
-    from eyespot.export import onnx_layers
+    from eyespot.exporting import onnx_layers
 
     monkeypatch.setitem(onnx_layers.WRITERS, layers.ReLU, onnx_layers.WRITERS[layers.Dropout])
     with pytest.raises(ModelError, match="differs from the Keras model"):

@@ -6,7 +6,7 @@ import numpy as np
 
 from eyespot.backend import keras
 from eyespot.errors import ExportError
-from eyespot.export.formats import Answers, Source
+from eyespot.exporting.formats import Answers, Source
 from eyespot.files import replacing
 from eyespot.models.graph import trace
 from eyespot.models.own import load_model

@@ -4,8 +4,8 @@ import json
 from dataclasses import replace
 
 from eyespot.data.dataset import Dataset
-from eyespot.export.formats import Source
-from eyespot.export.metadata import read_metadata, temperature_of
+from eyespot.exporting.formats import Source
+from eyespot.exporting.metadata import read_metadata, temperature_of
 from eyespot.run import Run
 
 

@@ -10,7 +10,7 @@ filters, one set a column, give [n, height, width / 4, 4 * filters], which are t
 import numpy as np
 import onnx
 
-from eyespot.export.editing import Editor, attributes
+from eyespot.exporting.editing import Editor, attributes
 from eyespot.shapes import Float32
 
 AT_ONCE = 4

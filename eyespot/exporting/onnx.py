@@ -13,9 +13,9 @@ from onnx import TensorProto, helper
 
 from eyespot.backend import keras
 from eyespot.errors import ModelError
-from eyespot.export.onnx_graph import OPSET, GraphWriter, UnsupportedLayer, outputs
-from eyespot.export.onnx_layers import write_layer
-from eyespot.export.onnx_traced import traced_graph
+from eyespot.exporting.onnx_graph import OPSET, GraphWriter, UnsupportedLayer, outputs
+from eyespot.exporting.onnx_layers import write_layer
+from eyespot.exporting.onnx_traced import traced_graph
 from eyespot.files import replacing
 from eyespot.inference.predictor import METADATA_KEY, Predictor
 from eyespot.models.graph import trace

@@ -6,7 +6,7 @@ import numpy as np
 
 from eyespot.data.dataset import Split
 from eyespot.errors import ExportError
-from eyespot.export.formats import Answers
+from eyespot.exporting.formats import Answers
 from eyespot.shapes import Float32, UInt8
 
 BATCH = 256  # pictures

@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 
-from eyespot.export.editing import Editor, attributes
+from eyespot.exporting.editing import Editor, attributes
 
 RISING = {"LeakyRelu", "Sigmoid", "Tanh"}  # never fall: the largest value stays the largest
 LAYOUT = {"Transpose", "Flatten", "Reshape"}

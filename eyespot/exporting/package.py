@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from eyespot.errors import ExportError
-from eyespot.export.formats import Answers, Format, Source
-from eyespot.export.verify import Verified, verify
+from eyespot.exporting.formats import Answers, Format, Source
+from eyespot.exporting.verify import Verified, verify
 from eyespot.files import write_text
 
 METADATA, CARD = "metadata.json", "model-card.md"
