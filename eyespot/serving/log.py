@@ -63,7 +63,7 @@ class Events(logging.Handler):
     """What uvicorn and asyncio have to say, in the same form."""
 
     def __init__(self, log: Log) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__(logging.ERROR)  # of what is no request, the protocol tells itself
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -1,6 +1,7 @@
 """HTTP/1.1 on one connection: uvicorn's, with bounds on the head of a request, which uvicorn waits for without end."""
 
 import asyncio
+import uuid
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -9,6 +10,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from eyespot.serving.addresses import NOWHERE
 from eyespot.serving.front import OTHER_METHOD
 from eyespot.serving.problems import PROBLEM, Refusal, over_limit
+from eyespot.serving.record import Record
 from eyespot.serving.service import Service
 
 LARGEST_HEAD = 65_536  # bytes, as of uvicorn with h11
@@ -82,7 +84,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refuse(over_limit(HTTPStatus.REQUEST_TIMEOUT, "body_seconds", seconds, sentence))
 
     def _refuse(self, refusal: Refusal) -> None:
+        record = Record(uuid.uuid4().hex, status=int(refusal.status), reason=refusal.reason)
         self.service.counts.request(NOWHERE, OTHER_METHOD, int(refusal.status), 0.0, refusal.reason)
+        self.service.log.request(record, OTHER_METHOD, NOWHERE)
         self.transport.write(_raw(refusal))
         self.transport.close()
 

@@ -19,8 +19,8 @@ from eyespot.serving.access import Access, hosts_for
 from eyespot.serving.binding import address_of, bind
 from eyespot.serving.limits import ServerLimits
 from eyespot.serving.log import Log
-from eyespot.serving.server import Server
 from eyespot.serving.served import Offer
+from eyespot.serving.server import Server
 from eyespot.serving.service import Service, open_service
 from tests.serving.models import digits, write_model
 

@@ -32,8 +32,8 @@ def post(path: str, body: bytes, *headers: str) -> bytes:
     return head("POST", path, f"Content-Length: {len(body)}", *headers) + body
 
 
-def answer(connection: socket.socket) -> Got | None:
-    """The next answer; None where the connection ends first."""
+def answer(connection: socket.socket, *, bodyless: bool = False) -> Got | None:
+    """The next answer, without its body if it is one to HEAD; None where the connection ends first."""
     data = b""
     while b"\r\n\r\n" not in data:
         part = connection.recv(65536)
@@ -45,7 +45,7 @@ def answer(connection: socket.socket) -> Got | None:
     top, _, body = data.partition(b"\r\n\r\n")
     first, *lines = top.decode("latin-1").split("\r\n")
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    length = int(headers.get("content-length", 0))
+    length = 0 if bodyless else int(headers.get("content-length", 0))
     while len(body) < length:
         part = connection.recv(65536)
         if not part:
