@@ -36,4 +36,4 @@ def read_metadata(path: Path) -> dict[str, str]:
 def temperature_of(path: Path) -> float:
     """What the probabilities are calibrated by."""
     (holder,) = (tensor for tensor in onnx.load(path).graph.initializer if tensor.name == TEMPERATURE)
-    return float(onnx.numpy_helper.to_array(holder))
+    return float(onnx.numpy_helper.to_array(holder).item())
