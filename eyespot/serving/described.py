@@ -14,11 +14,13 @@ from eyespot.serving import addresses, endpoints, information, schemas
 from eyespot.serving.endpoints import Endpoint
 from eyespot.serving.problems import PROBLEM
 from eyespot.serving.query import Option
+from eyespot.serving.service import Service
 
 ANY_TIME = (400, 401, 404, 405, 421, 431, 422, 500, 503)
 WITH_BODY = (403, 408, 413, 415, 504)
 PICTURE_TYPES = ("image/png", "image/jpeg", "application/octet-stream")
 BASE64 = {"type": "string", "format": "byte", "contentEncoding": "base64", "description": "A picture's file."}
+CLOSED = {"type": "object", "additionalProperties": False}
 REFUSED = {
     400: "The request is not HTTP.",
     401: "The server wants its token.",
@@ -109,14 +111,10 @@ def _body(*, many: bool) -> dict[str, Any]:
     raw = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in PICTURE_TYPES}
     one_file = {"type": "string", "format": "binary", "description": "A picture's file."}
     files = {"type": "array", "items": one_file, "minItems": 1} if many else one_file
-    form = {"schema": {"type": "object", "properties": {"picture": files}, "required": ["picture"]}}
-    one = {
-        "type": "object", "properties": {"picture": BASE64}, "required": ["picture"], "additionalProperties": False,
-    }  # fmt: skip
-    several = {
-        "type": "object", "properties": {"pictures": {"type": "array", "items": BASE64, "minItems": 1}},
-        "required": ["pictures"], "additionalProperties": False,
-    }  # fmt: skip
+    form = {"schema": {**CLOSED, "properties": {"picture": files}, "required": ["picture"]}}
+    one = {**CLOSED, "properties": {"picture": BASE64}, "required": ["picture"]}
+    array = {"type": "array", "items": BASE64, "minItems": 1}
+    several = {**CLOSED, "properties": {"pictures": array}, "required": ["pictures"]}
     shown = {"pictures": [schemas.PNG, schemas.PNG]} if many else {"picture": schemas.PNG}
     json = {"schema": {"oneOf": [one, several]} if many else one, "example": shown}
     return {"required": True, "content": {**raw, "multipart/form-data": form, "application/json": json}}
@@ -144,22 +142,38 @@ OPERATIONS = (
 )  # fmt: skip
 
 
-def complete(app: FastAPI, *, guarded: bool) -> None:
-    """Has the application's OpenAPI also tell of refusals and, where it is guarded, of the token."""
+def complete(app: FastAPI, service: Service) -> None:
+    """Has the application's OpenAPI also tell of refusals, of the models' classes and, where one is needed, of the token."""
+    told_of: tuple[tuple[str, ...], ...] = ()
 
     def openapi() -> dict[str, Any]:
-        if not app.openapi_schema:
+        nonlocal told_of
+        classes = tuple(served.now.predictor.class_names for served in service.models.values())
+        if app.openapi_schema is None or told_of != classes:
             told = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             problem = schemas.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-            components = told.setdefault("components", {})
-            components.setdefault("schemas", {})["Problem"] = problem
-            if guarded:
-                components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-                for path, methods in told["paths"].items():
-                    if not path.startswith("/health"):
-                        for operation in methods.values():
-                            operation["security"] = [{"token": []}]
-            app.openapi_schema = told
+            told.setdefault("components", {}).setdefault("schemas", {})["Problem"] = problem
+            _name_classes(told, list(dict.fromkeys(name for names in classes for name in names)))
+            if service.access.token is not None:
+                _guard(told)
+            app.openapi_schema, told_of = told, classes
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _name_classes(told: dict[str, Any], names: list[str]) -> None:
+    """What a label may be, of any of the models."""
+    for pattern, more in ((addresses.OCCLUSION, [""]), (addresses.CORRECTIONS, [])):
+        for option in told["paths"][pattern]["post"]["parameters"]:
+            if option["name"] == "label":
+                option["schema"] = {"type": "string", "enum": [*more, *names]}
+                option["example"] = names[0]
+
+
+def _guard(told: dict[str, Any]) -> None:
+    told["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    for path, methods in told["paths"].items():
+        if not path.startswith("/health"):
+            for operation in methods.values():
+                operation["security"] = [{"token": []}]

@@ -62,7 +62,8 @@ def share(told: str, example: float) -> Option:
 
 def text(told: str, example: str, *, required: bool = False) -> Option:
     """Any text; None unless said."""
-    return Option(str, None, {"type": "string", "minLength": 1}, told, example, required)
+    schema = {"type": "string", "minLength": 1} if required else {"type": "string"}  # empty is as if it were not there
+    return Option(str, None, schema, told, example, required)
 
 
 def options_of(scope: Scope, known: Mapping[str, Option]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def rest(service: Service) -> FastAPI:
         app.add_api_route(pattern, _shell(service, page), methods=["GET"], include_in_schema=False)
     app.add_exception_handler(HTTPException, _not_found)  # type: ignore[arg-type]
     app.add_exception_handler(Exception, _fault)
-    complete(app, guarded=service.access.token is not None)
+    complete(app, service)
     return app
 
 

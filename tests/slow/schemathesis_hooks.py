@@ -27,6 +27,6 @@ def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) ->
 @schemathesis.hook
 def map_query(context: Any, query: dict[str, Any] | None) -> dict[str, Any] | None:
     """Labels that there are, since OpenAPI cannot name the classes of all models."""
-    if query and isinstance(query.get("label"), str) and len(query["label"]) == 1:
-        query["label"] = str(ord(query["label"]) % 10)
+    if query and isinstance(query.get("label"), str) and query["label"]:
+        query["label"] = str(ord(query["label"][0]) % 10)
     return query

@@ -27,7 +27,9 @@ HOOKS = Path(__file__).parent / "schemathesis_hooks.py"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("m") / "digits", photographs=True, rejects=True).parent
+    made = write_model(tmp_path_factory.mktemp("m") / "digits", photographs=True, rejects=True).parent
+    (made / "model-card.md").write_text("# Digits\n", encoding="utf-8")
+    return made
 
 
 def test_malformed_requests(folder: Path, tmp_path: Path, tell: Callable[[str], None]):
