@@ -11,7 +11,7 @@ from eyespot.explanation.background import plain_background
 from eyespot.explanation.occlusion import occlusion
 from eyespot.inference.pictures import ReadPicture
 from eyespot.inference.predictor import Predictor
-from eyespot.inference.rejection import DEFAULT_RATE, NONE_OF_THESE
+from eyespot.inference.rejection import NONE_OF_THESE
 from eyespot.serving.problems import Refusal
 from eyespot.serving.reading import as_png
 from eyespot.shapes import Float32, Shaped
@@ -42,7 +42,7 @@ def predictions(
     return [{"picture": one.name, **told, **_extra(one, seen=seen)} for one, told in zip(read, named, strict=True)]
 
 
-def threshold_of(predictor: Predictor, rate: float = DEFAULT_RATE) -> float:
+def threshold_of(predictor: Predictor, rate: float) -> float:
     """The strangeness above which a picture is none of the classes.
 
     Raises:

@@ -8,7 +8,7 @@ from eyespot.serving.asgi import App
 def cross_origin(app: App, origins: tuple[str, ...]) -> App:
     """Adds what browsers want to see (CORS)."""
     allowed: App = CORSMiddleware(
-        app,  # type: ignore[arg-type]
+        app,
         allow_origins=origins,
         allow_methods=("GET", "POST"),
         allow_headers=("Authorization", "Content-Type", "X-Request-ID"),

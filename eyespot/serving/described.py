@@ -143,7 +143,7 @@ OPERATIONS = (
 
 
 def complete(app: FastAPI, service: Service) -> None:
-    """Has the application's OpenAPI also tell of refusals, of the models' classes and, where one is needed, of the token."""
+    """Has the application's OpenAPI also tell of refusals, the models' classes and, where it is needed, the token."""
     told_of: tuple[tuple[str, ...], ...] = ()
 
     def openapi() -> dict[str, Any]:

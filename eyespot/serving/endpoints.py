@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
+from eyespot.inference.rejection import DEFAULT_RATE
 from eyespot.serving import answers, query
 from eyespot.serving.addresses import model_of
 from eyespot.serving.asgi import Answer, Receive, Scope, header
@@ -44,7 +45,7 @@ async def predict(service: Service, scope: Scope, receive: Receive) -> Answer:
     served = service.model(model_of(scope["path"]))
     options = query.options_of(scope, PREDICT_OPTIONS)
     predictor, name = served.now.predictor, served.offer.name
-    rate = options["reject_rate"] or (answers.DEFAULT_RATE if options["reject"] else None)
+    rate = options["reject_rate"] or (DEFAULT_RATE if options["reject"] else None)
     if rate is not None:
         answers.threshold_of(predictor, rate)  # a model that cannot reject is told before anything is read
     content_type, body = _type(scope), await read_body(scope, receive, service.limits)

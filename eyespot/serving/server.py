@@ -52,7 +52,7 @@ class Server(uvicorn.Server):
         self._service.closing = True
         self._stopping = asyncio.get_running_loop().create_task(self._drain())
 
-    async def run(self, taken: socket.socket, on_ready: Callable[[], None]) -> bool:
+    async def live(self, taken: socket.socket, on_ready: Callable[[], None]) -> bool:
         """Serves until it is told to stop; whether all that was accepted has been answered."""
         loop = asyncio.get_running_loop()
         beside = [loop.create_task(watch(self._service)), loop.create_task(self._begin(on_ready))]
@@ -103,7 +103,7 @@ def serve_until_stopped(service: Service, taken: socket.socket, on_ready: Callab
         for number in (signal.SIGINT, signal.SIGTERM):
             with suppress(NotImplementedError):  # Windows
                 loop.add_signal_handler(number, server.stop)
-        return await server.run(taken, on_ready)
+        return await server.live(taken, on_ready)
 
     if not asyncio.run(served()):
         service.log.event("Gave up on requests that had not ended in time.", "error")

@@ -65,7 +65,7 @@ def serving(*offers: Offer, limits: ServerLimits | None = None, access: Access |
         async def run() -> None:
             server = Server(service)
             found.append((server, asyncio.get_running_loop()))
-            await server.run(taken, ready.set)
+            await server.live(taken, ready.set)
 
         asyncio.run(run())
 

@@ -29,16 +29,25 @@ SEVEN, MULTIPART = digit(7), "Content-Type: multipart/form-data; boundary=b"
 JSON = "Content-Type: application/json"
 TELLTALE = (b"Traceback", b'File "', b'.py", line', b"Exception")
 PATIENCE = 15  # seconds for an answer
-
-
-@dataclass
-class Sent:
-    """A malformed request: what is sent, and whether its end is kept back (slow, or never to come)."""
-
-    kind: str
-    data: bytes
-    cut: bool = False
-    leaves: bool = False
+GONE = "gone"  # the client does not wait for an answer
+LENGTHS = ("-1", "x", "1e3", "9" * 30, "+5", "0x5", "5, 6", "")
+CHUNKS = (b"zz\r\n", b"5\r\nabc", b"-1\r\n", b"ffffffffffffffff\r\nx", b"1\r\nab\r\n0\r\n\r\n")
+VALUES = (b"NaN", b"1e999999", b"null", b'"x"', b"9" * 5000, b'{"picture":null}', b"\xff", "{七".encode("utf-16"))
+OPTIONS = ("top", "reject", "reject_rate", "as_is", "each", "seen", "label", "nonsense", "count")
+OPTION_VALUES = (
+    "nan", "NaN", "-inf", "1e999", "0x1", "%00", "%FF", "'", "a" * 3000, "%E0%A5%A7", "-1", "1.5", "",
+    "true&reject=true",
+)  # fmt: skip
+ADDRESSES = (
+    "/", "/v1/", "/v1/models/", "/v1/models//predict", "/%2e%2e/", "//x", "/page/../x", "*", "x", "/\xff",
+    "/" + "a" * 9000, "/v1/models/%00/predict", "/page/%2e%2e%2f__init__.py",
+)  # fmt: skip
+TYPES = (
+    "text/html", "multipart/form-data", "multipart/form-data; boundary=", "image/", "/", ";",
+    "application/json; charset=utf-99", "x" * 5000,
+)  # fmt: skip
+GARBAGE = (b"\x16\x03\x01\x02\x00\x01", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+HOSTS = ("", "evil.example", "[", "a b", "127.0.0.1\0")
 
 
 @dataclass
@@ -94,97 +103,54 @@ def form(*files: bytes, end: bytes = b"--b--\r\n", head: bytes = b'name="p"; fil
     return b"".join(parts) + end
 
 
-def kinds(r: random.Random) -> dict[str, Callable[[], Sent]]:
-    """Each makes a request of its kind, never the same twice."""
+def kinds(r: random.Random) -> dict[str, Callable[[], bytes]]:
+    """Each makes a request of its kind, hardly ever the same twice."""
     path = r.choice([PREDICT, OCCLUSION, f"{CORRECTIONS}?label=7"])
-    noise = r.randbytes(r.randint(1, 300))
-    depth = r.choice([10, 500, 2_000, 100_000])
+    bare, noise, depth = path.partition("?")[0], r.randbytes(r.randint(1, 300)), r.choice([10, 500, 2_000, 100_000])
     encoded = base64.b64encode(SEVEN)
-    values = [
-        "nan",
-        "NaN",
-        "-inf",
-        "1e999",
-        "0x1",
-        "%00",
-        "%FF",
-        "'",
-        "a" * 3000,
-        "१",
-        "-1",
-        "1.5",
-        "",
-        "true&reject=true",
-    ]
-    option = r.choice(["top", "reject", "reject_rate", "as_is", "each", "seen", "label", "nonsense", "count"])
-
-    def sent(kind: str, data: bytes, *, cut: bool = False, leaves: bool = False) -> Sent:
-        return Sent(kind, data, cut, leaves)
-
     whole = raw.post(path, form(SEVEN, SEVEN[:60]), MULTIPART)
+
+    def json_of(body: bytes) -> bytes:
+        return raw.post(path, body, JSON)
+
+    def head(*lines: str, method: str = "POST") -> bytes:
+        return raw.head(method, path, *lines)
+
     return {
-        "truncated form": lambda: sent("truncated form", raw.post(path, form(SEVEN)[: r.randrange(1, 150)], MULTIPART)),
-        "damaged form": lambda: sent("damaged form", raw.post(path, mutated(r, form(SEVEN, SEVEN)), MULTIPART)),
-        "many parts": lambda: sent("many parts", raw.post(path, form(*[b"x"] * r.randint(90, 2000)), MULTIPART)),
-        "a part's head": lambda: sent("a part's head", raw.post(path, form(SEVEN, head=noise * 90), MULTIPART)),
-        "short length": lambda: sent("short length", raw.head("POST", path, "Content-Length: 9") + SEVEN),
-        "long length": lambda: sent("long length", raw.head("POST", path, "Content-Length: 999") + SEVEN, cut=True),
-        "odd length": lambda: sent(
-            "odd length",
-            raw.head("POST", path, f"Content-Length: {r.choice(['-1', 'x', '1e3', '9' * 30, '+5', '0x5', '5, 6', ''])}") + SEVEN,
-        ),
-        "two lengths": lambda: sent("two lengths", raw.head("POST", path, "Content-Length: 5", "Content-Length: 6") + b"12345"),
-        "length and chunks": lambda: sent(
-            "length and chunks",
-            raw.head("POST", path, "Content-Length: 5", "Transfer-Encoding: chunked") + b"0\r\n\r\n",
-        ),
-        "damaged chunks": lambda: sent(
-            "damaged chunks",
-            raw.head("POST", path, "Transfer-Encoding: chunked")
-            + r.choice([b"zz\r\n", b"5\r\nabc", b"-1\r\n", b"ffffffffffffffff\r\nx", b"1\r\nab\r\n0\r\n\r\n", b"5;" + noise]),
-            cut=True,
-        ),
-        "too long": lambda: sent("too long", raw.post(path, SEVEN.ljust(r.choice([200_001, 300_000, 2_000_000]), b"\0"))),
-        "bomb": lambda: sent("bomb", raw.post(path, bomb(r), "Content-Type: image/png")),
-        "damaged picture": lambda: sent("damaged picture", raw.post(path, mutated(r, SEVEN), "Content-Type: image/png")),
-        "noise": lambda: sent("noise", raw.post(path, noise, "Content-Type: image/jpeg")),
-        "deep JSON": lambda: sent("deep JSON", raw.post(path, r.choice([b"[", b'{"a":', b'{"pictures":[[']) * depth, JSON)),
-        "wide JSON": lambda: sent("wide JSON", raw.post(path, b'{"pictures":[' + b'"",' * depth + b'""]}', JSON)),
-        "damaged JSON": lambda: sent("damaged JSON", raw.post(path, mutated(r, b'{"pictures": ["' + encoded + b'"]}'), JSON)),
-        "odd JSON": lambda: sent(
-            "odd JSON",
-            raw.post(
-                path,
-                r.choice([b"NaN", b"1e999999", b"null", b'"x"', b"9" * 5000, b'{"picture":null}', b"\xff", "{\ud800".encode("utf-16", "surrogatepass")]),
-                JSON,
-            ),
-        ),
-        "bad base64": lambda: sent("bad base64", raw.post(path, b'{"picture": "' + mutated(r, encoded) + b'"}', JSON)),
-        "odd option": lambda: sent(
-            "odd option", raw.post(f"{path.partition('?')[0]}?{option}={r.choice(values)}".replace("१", "%E0%A5%A7"), SEVEN)
-        ),
-        "wrong method": lambda: sent(
-            "wrong method", raw.head(r.choice(["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "HEAD", "GET"]), path)
-        ),
-        "unknown method": lambda: sent("unknown method", raw.head(r.choice(["FOO", "get", "P\0ST", "", "X" * 5000]), path)),
-        "wrong address": lambda: sent(
-            "wrong address",
-            raw.head("GET", r.choice(["/", "/v1/", "/v1/models/", "/v1/models//predict", "/%2e%2e/", "//x", "/page/../x", "*", "x", "/\xff", "/" + "a" * 9000, "/v1/models/%00/predict", "/page/%2e%2e%2f__init__.py"])),
-        ),
-        "wrong type": lambda: sent(
-            "wrong type",
-            raw.post(path, SEVEN, "Content-Type: " + r.choice(["text/html", "multipart/form-data", "multipart/form-data; boundary=", "image/", "/", ";", "application/json; charset=utf-99", "x" * 5000])),
-        ),
-        "garbage": lambda: sent("garbage", r.choice([noise + b"\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"])),
-        "damaged head": lambda: sent("damaged head", mutated(r, whole[:120]) + whole[120:], cut=True),
-        "long head": lambda: sent("long head", raw.head("GET", PREDICT, *(f"X{n}: {'y' * 500}" for n in range(r.randint(150, 600))))),
-        "upgrade": lambda: sent("upgrade", raw.head("GET", path, "Connection: Upgrade", f"Upgrade: {r.choice(['websocket', 'h2c'])}")),
-        "slow body": lambda: sent("slow body", whole[: -r.randint(1, 60)], cut=True),
-        "slow head": lambda: sent("slow head", whole[: r.randint(1, 60)], cut=True),
-        "gone": lambda: sent("gone", whole[: r.randint(1, len(whole))], leaves=True),
-        "pipelined": lambda: sent("pipelined", GOOD * r.randint(2, 5) + noise + b"\r\n\r\n"),
-        "other host": lambda: sent("other host", raw.head("GET", "/v1/models", host=r.choice(["", "evil.example", "[", "a b", "127.0.0.1\0"]))),
-    }  # fmt: skip
+        "truncated form": lambda: raw.post(path, form(SEVEN)[: r.randrange(1, 150)], MULTIPART),
+        "damaged form": lambda: raw.post(path, mutated(r, form(SEVEN, SEVEN)), MULTIPART),
+        "many parts": lambda: raw.post(path, form(*[b"x"] * r.randint(90, 2000)), MULTIPART),
+        "a part's head": lambda: raw.post(path, form(SEVEN, head=noise * 90), MULTIPART),
+        "short length": lambda: head("Content-Length: 9") + SEVEN,
+        "long length": lambda: head("Content-Length: 999") + SEVEN,
+        "odd length": lambda: head(f"Content-Length: {r.choice(LENGTHS)}") + SEVEN,
+        "two lengths": lambda: head("Content-Length: 5", "Content-Length: 6") + b"12345",
+        "length and chunks": lambda: head("Content-Length: 5", "Transfer-Encoding: chunked") + b"0\r\n\r\n",
+        "damaged chunks": lambda: head("Transfer-Encoding: chunked") + r.choice([*CHUNKS, b"5;" + noise]),
+        "too long": lambda: raw.post(path, SEVEN.ljust(r.choice([200_001, 300_000, 2_000_000]), b"\0")),
+        "bomb": lambda: raw.post(path, bomb(r), "Content-Type: image/png"),
+        "damaged picture": lambda: raw.post(path, mutated(r, SEVEN), "Content-Type: image/png"),
+        "noise": lambda: raw.post(path, noise, "Content-Type: image/jpeg"),
+        "deep JSON": lambda: json_of(r.choice([b"[", b'{"a":', b'{"pictures":[[']) * depth),
+        "wide JSON": lambda: json_of(b'{"pictures":[' + b'"",' * depth + b'""]}'),
+        "damaged JSON": lambda: json_of(mutated(r, b'{"pictures": ["' + encoded + b'"]}')),
+        "odd JSON": lambda: json_of(r.choice(VALUES)),
+        "bad base64": lambda: json_of(b'{"picture": "' + mutated(r, encoded) + b'"}'),
+        "odd option": lambda: raw.post(f"{bare}?{r.choice(OPTIONS)}={r.choice(OPTION_VALUES)}", SEVEN),
+        "wrong method": lambda: head(method=r.choice(["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "HEAD", "GET"])),
+        "unknown method": lambda: head(method=r.choice(["FOO", "get", "P\0ST", "", "X" * 5000])),
+        "wrong address": lambda: raw.head("GET", r.choice(ADDRESSES)),
+        "wrong type": lambda: raw.post(path, SEVEN, f"Content-Type: {r.choice(TYPES)}"),
+        "garbage": lambda: r.choice([noise + b"\r\n\r\n", *GARBAGE]),
+        "damaged head": lambda: mutated(r, whole[:120]) + whole[120:],
+        "long head": lambda: head(*(f"X{number}: {'y' * 500}" for number in range(r.randint(150, 600))), method="GET"),
+        "upgrade": lambda: head("Connection: Upgrade", f"Upgrade: {r.choice(['websocket', 'h2c'])}", method="GET"),
+        "slow body": lambda: whole[: -r.randint(1, 60)],
+        "slow head": lambda: whole[: r.randint(1, 60)],
+        GONE: lambda: whole[: r.randint(1, len(whole))],
+        "pipelined": lambda: GOOD * r.randint(2, 5) + noise + b"\r\n\r\n",
+        "other host": lambda: raw.head("GET", "/v1/models", host=r.choice(HOSTS)),
+    }
 
 
 def find(port: int, count: int, seed: int = 0) -> Found:
@@ -198,11 +164,12 @@ def find(port: int, count: int, seed: int = 0) -> Found:
         r = random.Random(f"{seed} {number}")  # noqa: S311 - no secrets
         made = kinds(r)
         names = sorted(made)
-        sent = made[names[number % len(names)]]() if number % 40 else made[r.choice(["slow body", "slow head"])]()
-        got = _outcome(port, sent)
+        kind = names[number % len(names)] if number % 40 else r.choice(["slow body", "slow head"])
+        sent = made[kind]()
+        got = _outcome(port, sent, leaves=kind == GONE)
         again = raw.ask(port, GOOD) if number % EVERY == 0 else reference
         with lock:
-            _judge(found, sent, got)
+            _judge(found, kind, sent, got)
             found.good += number % EVERY == 0
             found.changed += again is None or (again.status, again.body) != (200, reference.body)
 
@@ -214,36 +181,36 @@ def find(port: int, count: int, seed: int = 0) -> Found:
     return found
 
 
-def _outcome(port: int, sent: Sent) -> raw.Got | None:
+def _outcome(port: int, sent: bytes, *, leaves: bool) -> raw.Got | None:
     with raw.connect(port, PATIENCE) as connection:
         with suppress(OSError):
-            connection.sendall(sent.data)
-        if sent.leaves:
+            connection.sendall(sent)
+        if leaves:
             return None
         try:
-            return raw.answer(connection, bodyless=sent.data.startswith(b"HEAD "))
+            return raw.answer(connection, bodyless=sent.startswith(b"HEAD "))
         except ConnectionError:
             return None
         except TimeoutError:
             return raw.Got(0, {}, b"")
 
 
-def _judge(found: Found, sent: Sent, got: raw.Got | None) -> None:
-    found.sent[sent.kind] += 1
+def _judge(found: Found, kind: str, sent: bytes, got: raw.Got | None) -> None:
+    found.sent[kind] += 1
     found.statuses[str(got.status) if got else "closed"] += 1
     if got is None:
         return
     if got.status == 0:
-        found.faults.append(f"{sent.kind}: no answer to {sent.data[:200]!r}")
+        found.faults.append(f"{kind}: no answer to {sent[:200]!r}")
     if got.status >= 400 and got.body:
         told = got.json() if got.headers.get("content-type") == "application/problem+json" else None
         found.reasons[str(told["reason"]) if told else "?"] += 1
         if told is None:
-            found.faults.append(f"{sent.kind}: {got.status} is no problem: {got.body[:100]!r}")
+            found.faults.append(f"{kind}: {got.status} is no problem: {got.body[:100]!r}")
     if got.status >= 500 and not (got.status == 503 and got.json().get("reason") == "concurrent"):
-        found.faults.append(f"{sent.kind}: {got.status} {got.body[:200]!r}")
+        found.faults.append(f"{kind}: {got.status} {got.body[:200]!r}")
     if got.status >= 400 and any(sign in got.body for sign in TELLTALE):
-        found.faults.append(f"{sent.kind}: tells of the inside: {got.body[:200]!r}")
+        found.faults.append(f"{kind}: tells of the inside: {got.body[:200]!r}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
     python -m tests.serving.soak FOLDER SECONDS [leaking]
 
-`leaking` is the control: a server that keeps 100,000 bytes of each answer about a picture. Prints what it found, as JSON.
+`leaking` is the control: a server that keeps 100,000 bytes of each answer about a picture. Prints what it found, as
+JSON.
 """
 
 import json

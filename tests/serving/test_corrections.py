@@ -73,20 +73,20 @@ def test_a_large_picture_is_made_smaller(start: Start, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("query", "body", "status", "said"),
+    ("query", "said"),
     [
-        ("", SEVEN, 422, "label is missing"),
-        ("label=", SEVEN, 422, "label is missing"),
-        ("label=11", SEVEN, 422, "no class '11'"),
-        ("label=..%2F..", SEVEN, 422, "no class '../..'"),
-        ("label=7", b"x", 422, "not a picture"),
-        ("label=7&as_is=1", b"x", 422, "not a picture"),
+        ("", "label is missing"),
+        ("label=", "label is missing"),
+        ("label=11", "no class '11'"),
+        ("label=..%2F..", "no class '../..'"),
+        ("label=7", "not a picture"),
+        ("label=7&as_is=1", "not a picture"),
     ],
 )
-def test_what_cannot_be_saved_is_told(start: Start, tmp_path: Path, query: str, body: bytes, status: int, said: str):
+def test_what_cannot_be_saved_is_told(start: Start, tmp_path: Path, query: str, said: str):
     """And nothing is written."""
-    answer = start().client.post(f"{CORRECTIONS}?{query}", content=body)
-    assert answer.status_code == status
+    answer = start().client.post(f"{CORRECTIONS}?{query}", content=b"x")
+    assert answer.status_code == 422
     assert said in answer.json()["detail"]
     assert not (tmp_path / "corrections").exists()
 

@@ -41,7 +41,7 @@ def test_counters_are_what_clients_saw(start: Start):
         ("POST", "/v1/models/x/predict", digit(7)), ("GET", "/v1/models", b""), ("GET", "/health/live", b""),
         ("GET", "/nowhere", b""), ("PUT", PREDICT, b""), ("DELETE", "/v1/models/digits", b""),
     ]  # fmt: skip
-    random = Random(1)
+    random = Random(1)  # noqa: S311 - no secrets
     asked = [random.choice(kinds) for _ in range(400)]
 
     def ask(kind: tuple[str, str, bytes]) -> tuple[tuple[str, str, bytes], httpx.Response]:
@@ -118,7 +118,7 @@ def test_a_request_is_one_line_of_the_log(start: Start):
 
 
 def test_a_fault_is_logged_and_not_shown(start: Start, monkeypatch: pytest.MonkeyPatch):
-    """Whatever goes wrong inside, the client gets a sentence, the log what happened, and the next request its answer."""
+    """Whatever goes wrong inside, the client gets a sentence, the log what happened, the next request its answer."""
     running = start()
     served = running.service.models["digits"]
 

@@ -1,0 +1,181 @@
+"""`eyespot serve`: what it says, and what becomes of its corrections."""
+
+import json
+import socket
+import subprocess
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx
+import pytest
+
+from eyespot.run import Run
+from eyespot.serving.binding import bind
+from eyespot.workflow import _serve
+from tests.conftest import Answer
+from tests.serving import raw
+from tests.serving.models import write_model
+from tests.serving.processes import command, served
+
+needs_keras = pytest.mark.skipif(find_spec("keras") is None, reason="trains, which needs Keras")
+
+
+def test_the_address_is_told(tmp_path: Path):
+    """With --json as one line on standard output; else in words."""
+    write_model(tmp_path / "my digits")
+    with served(tmp_path / "my digits", tmp_path / "log") as server:
+        assert httpx.get(f"http://127.0.0.1:{server.port}/v1/models/my%20digits").json()["name"] == "my digits"
+    plain = subprocess.Popen(
+        command(tmp_path / "my digits", "--port", 0, "--quiet"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with plain:
+        assert plain.stdout is not None
+        assert plain.stdout.readline().startswith("my digits at http://127.0.0.1:")
+        plain.terminate()
+        assert plain.communicate() == ("", "")
+        assert plain.returncode == 0
+
+
+def test_what_cannot_be_served_is_told(eyespot: Callable[..., Answer], here: Path):
+    """No folder, no model in it, no ONNX, two of one name: one sentence, exit code 1."""
+    (here / "empty").mkdir()
+    (here / "broken").mkdir()
+    (here / "broken" / "model.onnx").write_text("no model")
+    write_model(here / "a" / "digits")
+    write_model(here / "b" / "digits")
+    for folders, said in (
+        (["nowhere"], "There is no run or export at nowhere"),
+        (["empty"], "empty has no model.onnx"),
+        (["broken"], "broken/model.onnx is not an ONNX model"),
+        (["a/digits", "b/digits"], "a/digits and b/digits have one name, 'digits'"),
+    ):
+        answer = eyespot("serve", *folders, "--port", 0)
+        assert (answer.code, answer.out) == (1, "")
+        assert answer.err.startswith("eyespot: ")
+        assert said in answer.err
+        assert answer.err.count("\n") == 1
+
+
+def test_an_address_that_cannot_be_had_is_told(eyespot: Callable[..., Answer], here: Path):
+    """A port that is taken, a host that is not here or that is none: one sentence."""
+    write_model(here / "digits")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        answer = eyespot("serve", "digits", "--port", port)
+        assert answer.code == 1
+        assert (
+            f"Nobody can listen on 127.0.0.1 port {port} (Address already in use): choose another --port" in answer.err
+        )
+    for host in ("192.0.2.1", "no host", ""):
+        answer = eyespot("serve", "digits", "--port", 0, "--host", host or "::ffff:300.1.1.1")
+        assert answer.code == 1
+        assert "--host" in answer.err
+        assert answer.err.splitlines()[-1].startswith("eyespot: ")
+
+
+def test_what_is_not_installed_is_told(eyespot: Callable[..., Answer], here: Path, monkeypatch: pytest.MonkeyPatch):
+    """With how to install it."""
+    monkeypatch.setattr(_serve, "NEEDED", ("httptools", "no_such_module"))
+    answer = eyespot("serve", "digits")
+    assert answer.code == 1
+    assert "not installed (no_such_module): pip install 'eyespot[serve]'" in answer.err
+
+
+@pytest.mark.parametrize("content", ["", "  \n", "two words", "ä", "a\nb", "\x07"])
+def test_a_token_file_that_holds_none(eyespot: Callable[..., Answer], here: Path, content: str):
+    """Rather no server than one with a token that nobody can send."""
+    (here / "token").write_text(content, encoding="utf-8")
+    answer = eyespot("serve", "digits", "--token-file", "token")
+    assert answer.code == 1
+    assert "token holds no token" in answer.err
+    assert "cannot be read" in eyespot("serve", "digits", "--token-file", "missing").err
+
+
+def test_a_limit_of_nothing_is_told(eyespot: Callable[..., Answer], here: Path):
+    """By its option."""
+    assert "--max-pictures must be above 0; received 0" in eyespot("serve", "digits", "--max-pictures", 0).err
+
+
+@pytest.mark.parametrize("way", ["file", "environment"])
+def test_a_token_from_a_file_or_the_environment(tmp_path: Path, way: str):
+    """Either way, it is asked for."""
+    write_model(tmp_path / "digits")
+    (tmp_path / "token").write_text("secret-123\n")
+    options = ("--token-file", tmp_path / "token") if way == "file" else ()
+    variables = {"EYESPOT_TOKEN": "secret-123"} if way == "environment" else {}
+    with served(tmp_path / "digits", tmp_path / "log", *options, **variables) as server:
+        url = f"http://127.0.0.1:{server.port}/v1/models"
+        assert httpx.get(url).status_code == 401
+        assert httpx.get(url, headers={"authorization": "Bearer secret-123"}).status_code == 200
+        assert "secret" not in server.log.read_text()
+
+
+def test_who_listens_everywhere_without_a_token_is_warned(tmp_path: Path):
+    """In a sentence, and only then; names are not checked there."""
+    write_model(tmp_path / "digits")
+    with served(tmp_path / "digits", tmp_path / "log", "--host", "0.0.0.0") as server:  # noqa: S104 - what is tested
+        got = raw.ask(server.port, raw.head("GET", "/health/live", host="anything.example"))
+        assert got is not None
+        assert got.status == 200
+        assert "Whoever reaches 0.0.0.0 may ask this server anything" in server.log.read_text().splitlines()[0]
+
+
+def test_a_port_is_free_again_at_once():
+    """After a server has ended, another can take its port."""
+    with bind("127.0.0.1", 0) as first:
+        first.listen()
+        port = first.getsockname()[1]
+        with raw.connect(port) as client:
+            accepted, _ = first.accept()
+            accepted.close()
+            client.recv(1)
+    with bind("127.0.0.1", port):
+        pass
+
+
+@needs_keras
+def test_a_run_is_served_with_its_examples(run: Run, bars, tmp_path: Path):
+    """A real run: its card, its classes, what it says, and why there are no examples of arrays."""
+    with served(run.path, tmp_path / "log", "--corrections", tmp_path / "kept") as server:
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
+            (model,) = client.get("/v1/models").json()["models"]
+            assert (model["classes"], model["rejects"], model["card"]) == (list(bars.class_names), True, True)
+            assert client.get(f"/v1/models/{run.name}/card").text.startswith("#")
+            told = client.get(f"/v1/models/{run.name}/examples").json()
+            assert told["examples"] == []
+            assert "trained on arrays" in told["note"]
+
+
+@needs_keras
+def test_corrections_can_be_trained_on(eyespot: Callable[..., Answer], run: Run, bars, here: Path):
+    """`eyespot train FOLDER` takes what the server has saved, with odd names too."""
+    from tests.serving.conftest import png
+
+    names = ("lying/flat", "standing", "slanting")
+    write_model(here / "odd", (*names, *map(str, range(7))))
+    with served(here / "odd", here / "log", "--corrections", here / "kept") as server:
+        url = f"http://127.0.0.1:{server.port}/v1/models/odd/corrections"
+        for image, label in list(zip(bars.train.images, bars.train.labels, strict=True))[:60]:
+            answer = httpx.post(url, params={"label": names[label], "as_is": True}, content=png(image))
+            assert answer.status_code == 201
+    trained = eyespot(
+        "train",
+        "kept",
+        "--class-names",
+        "kept/class-names.json",
+        "--model",
+        "mlp",
+        "--epochs",
+        1,
+        "--output",
+        "r",
+        "--json",
+    )
+    assert trained.code == 0, trained.err
+    found = json.loads((here / "r" / "metrics.json").read_text())
+    assert (here / "r" / "model.onnx").is_file()
+    assert set(found["validation"]["report"]["classes"]) == set(names)
