@@ -19,7 +19,7 @@ from eyespot.serving.service import Service
 
 KEEP_ALIVE = 60  # seconds that a connection may stay open without a request
 DRAIN = 1.0  # seconds in which new requests are refused with an answer, before nobody listens any more
-GRACE = 0.25  # seconds for those who had just connected then
+GRACE = 0.5  # seconds for those who had just connected then
 BACKLOG = 2048
 GAVE_UP = 128 + signal.SIGTERM
 
@@ -66,10 +66,12 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn does, but first nobody new is let in, and whoever had just come is answered."""
+        waiting = [connection for taken in sockets or [] for connection in _who_waits(taken)]
         for server in self.servers:
             server.close()
-        for taken in sockets or []:
-            taken.close()
+        for connection in waiting:
+            with suppress(OSError):  # gone again
+                await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
         await asyncio.sleep(GRACE)
         await super().shutdown()
 
@@ -77,6 +79,12 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leaves signals to `serve_until_stopped`."""
         yield
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state={}
+        )
+        return protocol
 
     async def _drain(self) -> None:
         stop_seconds = self._service.limits.stop_seconds
@@ -90,6 +98,17 @@ class Server(uvicorn.Server):
             await asyncio.sleep(0.001)
         on_ready()
         await self.application.prepare()
+
+
+def _who_waits(taken: socket.socket) -> list[socket.socket]:
+    """Who has connected since the loop last looked: the system would cut them off once nobody listens."""
+    waiting: list[socket.socket] = []
+    with suppress(OSError):  # nobody is left
+        while len(waiting) < BACKLOG:
+            connection, _ = taken.accept()
+            connection.setblocking(False)
+            waiting.append(connection)
+    return waiting
 
 
 def serve_until_stopped(service: Service, taken: socket.socket, on_ready: Callable[[], None]) -> None:

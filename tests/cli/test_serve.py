@@ -140,14 +140,16 @@ def test_a_port_is_free_again_at_once():
 @needs_keras
 def test_a_run_is_served_with_its_examples(run: Run, bars, tmp_path: Path):
     """A real run: its card, its classes, what it says, and why there are no examples of arrays."""
-    with served(run.path, tmp_path / "log", "--corrections", tmp_path / "kept") as server:
-        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
-            (model,) = client.get("/v1/models").json()["models"]
-            assert (model["classes"], model["rejects"], model["card"]) == (list(bars.class_names), True, True)
-            assert client.get(f"/v1/models/{run.name}/card").text.startswith("#")
-            told = client.get(f"/v1/models/{run.name}/examples").json()
-            assert told["examples"] == []
-            assert "trained on arrays" in told["note"]
+    with (
+        served(run.path, tmp_path / "log", "--corrections", tmp_path / "kept") as server,
+        httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client,
+    ):
+        (model,) = client.get("/v1/models").json()["models"]
+        assert (model["classes"], model["rejects"], model["card"]) == (list(bars.class_names), True, True)
+        assert client.get(f"/v1/models/{run.name}/card").text.startswith("#")
+        told = client.get(f"/v1/models/{run.name}/examples").json()
+        assert told["examples"] == []
+        assert "trained on arrays" in told["note"]
 
 
 @needs_keras
