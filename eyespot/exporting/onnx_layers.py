@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from eyespot.backend import keras
-from eyespot.exporting.onnx_graph import GraphWriter, UnsupportedLayer
+from eyespot.exporting.onnx_graph import IMAGE_RANK, GraphWriter, UnsupportedLayer
 from eyespot.models.graph import Call
 from eyespot.models.padding import same_padding
 
@@ -43,10 +43,14 @@ def _same(writer: GraphWriter, call: Call) -> str:
 
 
 def _rescaling(writer: GraphWriter, call: Call) -> str:
-    name = writer.input(call, channels_first=False)
-    scaled = writer.node("Mul", [name, writer.constant("scale", np.asarray(call.layer.scale, np.float32))])[0]
-    offset = np.asarray(call.layer.offset, np.float32)
-    return writer.node("Add", [scaled, writer.constant("offset", offset)])[0] if offset.any() else scaled
+    """Of a picture in ONNX's order: with one channel last, ONNX Runtime multiplied fifty times more slowly."""
+    scale, offset = (np.asarray(value, np.float32) for value in (call.layer.scale, call.layer.offset))
+    first = len(call.inputs[0].shape) == IMAGE_RANK and max(scale.ndim, offset.ndim) <= 1
+    if first:  # one number a channel
+        scale, offset = (value.reshape(-1, 1, 1) if value.ndim else value for value in (scale, offset))
+    name = writer.node("Mul", [writer.input(call, channels_first=first), writer.constant("scale", scale)])[0]
+    result = writer.node("Add", [name, writer.constant("offset", offset)])[0] if offset.any() else name
+    return writer.mark(result) if first else result
 
 
 def _normalization(writer: GraphWriter, call: Call) -> str:

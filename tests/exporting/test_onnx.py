@@ -43,6 +43,7 @@ LAYERS = {
     ],
     "layer normalisation": [layers.LayerNormalization(), layers.Flatten(), layers.LayerNormalization(center=False)],
     "reshape and padding": [layers.ZeroPadding2D(((1, 0), (2, 1))), layers.Conv2D(4, 3), layers.Reshape((-1, 2))],
+    "rescaling by channel": [layers.Rescaling((0.5, 1.0, 2.0), offset=(0.1, 0.0, -0.1)), layers.Conv2D(4, 3)],
     "normalisation": [layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 0.5])],
 }  # fmt: skip
 
