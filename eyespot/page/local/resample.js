@@ -1,5 +1,6 @@
-// Pictures in other sizes, as Pillow makes them, whose 8-bit arithmetic this follows step by step: Resample.c, Reduce.c and
-// ImageOps.fit of github.com/python-pillow/Pillow. A picture here is {height, width, channels, data}, as in strokes.js.
+// Pictures in other sizes, as Pillow makes them: its 8-bit arithmetic is followed step by step (Resample.c, Reduce.c and
+// ImageOps.fit of github.com/python-pillow/Pillow). Always rows first, as before Pillow 13, which takes columns first by
+// the sizes: that moves levels by one. A picture here is {height, width, channels, data}, as in strokes.js.
 
 const BITS = 22; // of a weight's fraction
 const LOBES = 3; // of Lanczos's filter
