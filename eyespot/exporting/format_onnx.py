@@ -1,6 +1,5 @@
 """onnx: the run's own `model.onnx`, for ONNX Runtime, with all there is to know inside the file."""
 
-import shutil
 from pathlib import Path
 
 from eyespot.exporting.formats import Answers, Source
@@ -18,8 +17,7 @@ class OnnxFormat:
 
     def write(self, source: Source, folder: Path) -> None:
         """One file, which `Predictor` and any ONNX runtime open."""
-        shutil.copyfile(source.onnx, folder / FILE)
-        add_metadata(folder / FILE, CARD_KEY, source.card)
+        add_metadata(source.onnx, CARD_KEY, source.card, folder / FILE)
 
     def opened(self, folder: Path) -> Answers:
         """By ONNX Runtime."""

@@ -10,12 +10,16 @@ from eyespot.files import replacing
 TEMPERATURE = "temperature"  # the name of an initialiser
 
 
-def add_metadata(path: Path, key: str, text: str) -> None:
-    """Writes a text under `key`, in the place of one that is there; the graph and other metadata stay as they are."""
+def add_metadata(path: Path, key: str, text: str, to: Path | None = None) -> None:
+    """Writes a text under `key`, in the place of one that is there; the graph and other metadata stay as they are.
+
+    Args:
+        to: another file to write, with the text; None: the same one.
+    """
     model = onnx.load(path)
     kept = [(entry.key, entry.value) for entry in model.metadata_props if entry.key != key]
     onnx.helper.set_model_props(model, {**dict(kept), key: text})
-    with replacing(path) as temporary:
+    with replacing(to or path) as temporary:
         onnx.save(model, temporary)
 
 

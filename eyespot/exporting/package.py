@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from eyespot.errors import ExportError
+from eyespot.errors import ExportError, EyespotError
 from eyespot.exporting.formats import Answers, Format, Source
 from eyespot.exporting.verify import Verified, verify
 from eyespot.files import write_text
@@ -31,7 +31,7 @@ def write_package(form: Format, source: Source, original: Answers, target: Path,
         OSError: it cannot be written.
     """
     with _replacing_folder(target) as folder:
-        form.write(source, folder)
+        _write(form, source, folder)
         metadata = _metadata(form, source)
         _write_json(folder / METADATA, metadata)
         write_text(folder / CARD, source.card)
@@ -39,6 +39,17 @@ def write_package(form: Format, source: Source, original: Answers, target: Path,
         verified.check(form.name, tolerance)
         _write_json(folder / METADATA, metadata | {"verified": verified.to_dict()})
     return verified
+
+
+def _write(form: Format, source: Source, folder: Path) -> None:
+    try:
+        form.write(source, folder)
+    except (EyespotError, OSError):
+        raise
+    except Exception as error:  # noqa: BLE001 - converters raise types of their own, also where the disk is full
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        full = ": is the disk full?" if shutil.disk_usage(folder).free < source.onnx.stat().st_size else "."
+        raise ExportError(f"The export as {form.name} cannot be written ({reason}){full}") from None
 
 
 def check_target(target: Path) -> None:

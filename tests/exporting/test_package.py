@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -87,9 +88,10 @@ def test_hostile_class_names_survive(run: Run, bars: Dataset, tmp_path: Path):
         Plain(lambda rows: rows * 3),
         Failing(ExportError("No.")),
         Failing(OSError(28, "No space left on device")),
+        Failing(RuntimeError("basic_ios::clear")),
         Failing(KeyboardInterrupt()),
     ],
-    ids=["shuffled", "no probabilities", "fails", "full disk", "Ctrl-C"],
+    ids=["shuffled", "no probabilities", "fails", "full disk", "a converter's own error", "Ctrl-C"],
 )
 @pytest.mark.parametrize("earlier", [False, True], ids=["nothing there", "an earlier one there"])
 def test_what_is_broken_leaves_nothing(broken: Plain, earlier: bool, source: Source, tmp_path: Path):
@@ -104,6 +106,18 @@ def test_what_is_broken_leaves_nothing(broken: Plain, earlier: bool, source: Sou
     if before is not None:
         assert {path.name: path.read_bytes() for path in target.iterdir()} == before
     assert [path.name for path in target.parent.iterdir()] == (["plain"] if earlier else [])
+
+
+def test_a_converters_own_error_is_one_sentence(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """With a guess where there is no room for as much as the model."""
+    failing = Failing(RuntimeError("basic_ios::clear: iostream error\nat 0x0"))
+    with pytest.raises(
+        ExportError, match=r"^The export as plain cannot be written \(basic_ios::clear: iostream error\)\.$"
+    ):
+        write_package(failing, source, original(source), tmp_path / "x", 0)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: SimpleNamespace(free=100))
+    with pytest.raises(ExportError, match=r"error\): is the disk full\?$"):
+        write_package(failing, source, original(source), tmp_path / "x", 0)
 
 
 def test_an_earlier_export_goes_as_a_whole(source: Source, tmp_path: Path):
