@@ -130,7 +130,7 @@ def test_an_outline_is_filled_where_training_pictures_are(script: Script):
 @pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 20, 3)])
 def test_pictures_are_resized_as_pillow_does(script: Script, resize: str, shape: tuple[int, int, int]):
-    """To one level in 255, larger and much smaller: Pillow 13 takes rows or columns first by the sizes."""
+    """To one level in 255 with any Pillow (13 and later: to none), larger and much smaller, reduced first or not."""
     generator = np.random.default_rng(1)
     height, width, channels = shape
     for rows, columns in [(28, 28), (8, 8), (31, 47), (130, 61), (200, 333), (20, 19)]:

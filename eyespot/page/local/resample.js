@@ -1,6 +1,5 @@
 // Pictures in other sizes, as Pillow makes them: its 8-bit arithmetic is followed step by step (Resample.c, Reduce.c and
-// ImageOps.fit of github.com/python-pillow/Pillow). Always rows first, as before Pillow 13, which takes columns first by
-// the sizes: that moves levels by one. A picture here is {height, width, channels, data}, as in strokes.js.
+// ImageOps.fit of github.com/python-pillow/Pillow). A picture here is {height, width, channels, data}, as in strokes.js.
 
 const BITS = 22; // of a weight's fraction
 const LOBES = 3; // of Lanczos's filter
@@ -103,13 +102,18 @@ function blocks({ height, width, channels, data }, down, across) {
   return { height: rows, width: columns, channels, data: small };
 }
 
-/** Lanczos over a part of a picture, along rows and then along columns, with 8 bits between. */
+/** Lanczos over a part of a picture, along rows and along columns, with 8 bits between. */
 function resampled(picture, height, width, { top, bottom, left, right }) {
-  const whole = (from, to, side, wanted) => from === 0 && to === side && side === wanted;
-  const along = whole(left, right, picture.width, width) ? picture : passed(picture, width, left, right);
-  if (whole(top, bottom, picture.height, height)) return along;
-  return transposed(passed(transposed(along), height, top, bottom));
+  const down = (given) => (whole(top, bottom, given.height, height) ? given : passedDown(given, height, top, bottom));
+  const along = (given) => (whole(left, right, given.width, width) ? given : passed(given, width, left, right));
+  // As Pillow 13 does, found by trying it; earlier versions always begin along rows, and differ by a level.
+  const high = picture.height > height && picture.height - height > 2 * (picture.width - width);
+  return high ? along(down(picture)) : down(along(picture));
 }
+
+const whole = (from, to, side, wanted) => from === 0 && to === side && side === wanted;
+
+const passedDown = (picture, rows, from, to) => transposed(passed(transposed(picture), rows, from, to));
 
 function transposed({ height, width, channels, data }) {
   const turned = new Uint8Array(data.length);
