@@ -26,7 +26,9 @@ test-slow: .venv/installed-slow .venv-mlflow/installed
 test-serving: .venv-serving/installed
 	.venv-serving/bin/python -m pytest tests/serving -m "not slow"
 
+# The web export is looked at too where ONNX Runtime Web is on this machine, or can be fetched (14 MB).
 test-pages: .venv/installed-pages
+	-$(BIN)/python -c 'from eyespot.exporting.web_runtime import runtime_files; runtime_files()'
 	$(BIN)/pytest -k in_browser
 
 lessons: .venv/installed-lessons

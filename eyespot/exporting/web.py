@@ -106,7 +106,7 @@ def _chosen(split: Split) -> Int64[np.ndarray, " rows"]:
     labels = split.labels[order]
     turn = np.arange(len(labels)) - np.searchsorted(labels, labels)
     chosen = np.lexsort((labels, turn))[:EXAMPLES]
-    return order[np.sort(chosen)].astype(np.int64)
+    return order[chosen].astype(np.int64)
 
 
 def _png(image: UInt8[np.ndarray, "height width channels"]) -> str:
