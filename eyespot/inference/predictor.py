@@ -1,7 +1,9 @@
 """Predictor: a `model.onnx`, its class names and its preprocessing, ready to read pictures."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +25,8 @@ METADATA_KEY = "eyespot"
 CARD_KEY = "eyespot.card"
 APPEARANCE_KEY, RESIZE_KEY = "appearance", "resize"
 BATCH = 64  # pictures; what a layer makes of them stays in a processor's own memory, which of 256 it did not
+BULK = 4 * BATCH  # pictures from which on several batches are answered at once, each by its own threads
+AT_ONCE = 4  # batches; more would only take more memory
 FATAL = 4  # ONNX Runtime's highest level of logging
 
 
@@ -84,6 +88,7 @@ class Predictor:
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
         if not path.is_file():
             raise ModelError(f"There is no model file {path}.")
+        self._threads, self._stamp = threads, _stamp(path)
         try:
             self._session = _session(path, threads)
             written = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
@@ -232,14 +237,37 @@ class Predictor:
         """What the graph gives under these names, a batch at a time."""
         if images.shape[1:] != self.input_shape:
             raise ModelError(f"The model takes pictures of {self.input_shape}; these are {images.shape[1:]}.")
-        parts = [self._run(images[start : start + BATCH], outputs) for start in range(0, len(images), BATCH)]
+        starts = range(0, len(images), BATCH)
+        several = self._several if len(images) >= BULK else None
+        if several is None:
+            parts = [self._run(self._session, images[start : start + BATCH], outputs) for start in starts]
+        else:
+            with ThreadPoolExecutor(min(AT_ONCE, _cores())) as pool:
+                parts = list(pool.map(lambda start: self._run(several, images[start : start + BATCH], outputs), starts))
         return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
+    @cached_property
+    def _several(self) -> onnxruntime.InferenceSession | None:
+        """The model once more, with few threads an answer: several at once wait less for one another than one layer's.
+
+        None where threads are given, where there is one core, or where the file is no longer what was opened.
+        """
+        if self._threads is not None or _cores() == 1:
+            return None
+        try:
+            session = _session(self._path, max(1, _cores() // AT_ONCE))
+            return session if self._stamp == _stamp(self._path) else None
+        except Exception:  # noqa: BLE001 - whatever is wrong with the file now, one model is open
+            return None
+
     def _run(
-        self, images: UInt8[np.ndarray, "n height width channels"], outputs: tuple[str, ...]
+        self,
+        session: onnxruntime.InferenceSession,
+        images: UInt8[np.ndarray, "n height width channels"],
+        outputs: tuple[str, ...],
     ) -> list[Float32[np.ndarray, "n classes"]]:
         try:
-            answers = self._session.run(outputs, {self._input: images})
+            answers = session.run(outputs, {self._input: images})
         except Exception as error:  # noqa: BLE001 - as above: the graph is no good
             raise ModelError(f"{self._path} cannot be run: {_reason(error)}.") from None
         shape = (len(images), len(self.class_names))
@@ -265,6 +293,16 @@ def _session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent.resolve()))
     # Without a fallback, which is to the same provider, and announced on standard output.
     return onnxruntime.InferenceSession(read_onnx(path), options, providers=["CPUExecutionProvider"], enable_fallback=0)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes when a file is replaced."""
+    told = path.stat()
+    return told.st_ino, told.st_size, told.st_mtime_ns
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from importlib.metadata import distribution
@@ -12,6 +13,7 @@ from PIL import Image
 
 from eyespot.data.dataset import Dataset
 from eyespot.errors import ModelError, PictureError
+from eyespot.exporting.metadata import set_temperature
 from eyespot.inference import predictor
 from eyespot.inference.predictor import Predictor
 from eyespot.run import Run
@@ -35,6 +37,25 @@ def test_more_pictures_than_a_batch(run: Run, bars: Dataset, monkeypatch: pytest
     whole = run.predictor().probabilities(bars.train.images)
     monkeypatch.setattr(predictor, "BATCH", 7)
     assert run.predictor().probabilities(bars.train.images) == pytest.approx(whole, abs=1e-6)
+
+
+def test_batches_that_are_answered_at_once_keep_their_order(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """In bulk, each picture has the answer that it has alone; also where the file has been replaced meanwhile, by the
+    model that was opened."""
+    images = np.random.default_rng(0).integers(0, 256, (900, 8, 8, 1)).astype(np.uint8)
+    expected = Predictor(run.file("model.onnx"), threads=1).probabilities(images)
+    monkeypatch.setattr(predictor, "_cores", lambda: 3)
+    bulk = run.predictor()
+    assert bulk.probabilities(images) == pytest.approx(expected, abs=1e-6)
+    assert bulk._several is not None
+    path = tmp_path / "model.onnx"
+    shutil.copyfile(run.file("model.onnx"), path)
+    for change in (lambda: set_temperature(path, 9.0), path.unlink):
+        opened = Predictor(path)
+        before = opened.probabilities(images[:1])
+        change()
+        assert opened._several is None
+        assert opened.probabilities(images)[:1] == pytest.approx(before, abs=1e-6)
 
 
 def test_one_bad_picture_does_not_spoil_the_others(run: Run, tmp_path: Path):
