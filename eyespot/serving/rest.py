@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -9,7 +10,6 @@ from fastapi.responses import Response
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
-from eyespot import __version__
 from eyespot.serving import addresses
 from eyespot.serving.asgi import Answer, ClientGone
 from eyespot.serving.described import OPERATIONS, complete
@@ -33,7 +33,7 @@ Refusals are problem details (RFC 9457); `detail` is a sentence, and where a lim
 def rest(service: Service) -> FastAPI:
     """Makes the application."""
     app = FastAPI(
-        title="eyespot", version=__version__, description=ABOUT, docs_url=None, redoc_url=None, redirect_slashes=False,
+        title="eyespot", version=version("eyespot"), description=ABOUT, docs_url=None, redoc_url=None, redirect_slashes=False,
         openapi_url=addresses.OPENAPI, telemetry=SILENT,
     )  # fmt: skip
     for operation in OPERATIONS:
