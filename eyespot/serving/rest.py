@@ -33,8 +33,8 @@ Refusals are problem details (RFC 9457); `detail` is a sentence, and where a lim
 def rest(service: Service) -> FastAPI:
     """Makes the application."""
     app = FastAPI(
-        title="eyespot", version=version("eyespot"), description=ABOUT, docs_url=None, redoc_url=None, redirect_slashes=False,
-        openapi_url=addresses.OPENAPI, telemetry=SILENT,
+        title="eyespot", version=version("eyespot"), description=ABOUT, docs_url=None, redoc_url=None,
+        redirect_slashes=False, openapi_url=addresses.OPENAPI, telemetry=SILENT,
     )  # fmt: skip
     for operation in OPERATIONS:
         app.add_api_route(
