@@ -97,7 +97,7 @@ class Explainer:
         explained = top[0][0] if label is None else label
         looks = self._predictor.appearance
         methods = [method for method in self._methods if method in MAP_METHODS]
-        level = looks.background if looks and looks.plain else None
+        level = 255 * looks.background if looks and looks.plain else None
         labels = np.array([names.index(explained)], np.int64)
         found = explain_images(self._network, image[None], labels, methods, level)
         self.notes |= dict.fromkeys(found.notes)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eyespot.data.dataset import Dataset
+from eyespot.data.dataset import Dataset, Split
 from eyespot.recipe import Recipe
 from eyespot.run import Run
 from eyespot.workflow._explain import explain
@@ -57,6 +57,24 @@ def test_nothing_is_overwritten(eyespot: Command, run: Run, pictures: list[Path]
     assert sorted(path.name for path in (own / "explanations").iterdir()) == ["one", "one-2"]
     assert "copy/explanations/one-2/explanation.png" in answer.out
     assert [path.name for path in (own / "explanations" / "one").iterdir()] == ["explanation.png"]
+
+
+def test_what_is_taken_out_of_dark_objects_is_paper(tmp_path: Path):
+    """Of pictures on a plain light background, covers show that background, and not black."""
+    images = np.full((60, 12, 12, 1), 255, np.uint8)
+    labels = np.arange(60) % 2
+    for image, label in zip(images, labels, strict=True):
+        image[3:9, 5:7] = 0
+        image[3:5, 5 : 7 + 2 * label] = 0
+    split = Split(images, labels.astype(np.int64))
+    recipe = Recipe.parse({"model": {"name": "mlp"}, "training": {"epochs": 1}})
+    trained = train(Dataset("ink", ("bar", "flag"), split, test=split), recipe, tmp_path / "run").run
+    looks = trained.predictor().appearance
+    assert looks is not None
+    assert (looks.plain, looks.background) == (True, 1.0)
+    Image.fromarray(images[0, ..., 0]).save(tmp_path / "one.png")
+    (one,) = explain(trained, tmp_path / "one.png", methods=["occlusion"], output=tmp_path / "out").pictures
+    assert one.found.background.tolist() == [255.0]
 
 
 def test_arrays_are_the_maps(run: Run, bars: Dataset, pictures: list[Path]):
