@@ -22,7 +22,7 @@ class Option:
 
     Attributes:
         read: its value from text; raises ValueError with what is expected.
-        default: where it is not there, or empty.
+        default: where it is not there; of a text, also where it is empty.
         schema: of its value, as OpenAPI has it.
         told: what it does.
         example: of a value.
@@ -79,7 +79,7 @@ def options_of(scope: Scope, known: Mapping[str, Option]) -> dict[str, Any]:
         if name in given:
             raise _refused(f"The option {name} is there twice: give it once.")
         given[name] = value
-    return {name: _value(name, option, given.get(name, "")) for name, option in known.items()}
+    return {name: _value(name, option, given.get(name)) for name, option in known.items()}
 
 
 def _pairs(query: bytes) -> list[tuple[str, str]]:
@@ -93,8 +93,8 @@ def _pairs(query: bytes) -> list[tuple[str, str]]:
         ) from None
 
 
-def _value(name: str, option: Option, given: str) -> Any:
-    if not given:
+def _value(name: str, option: Option, given: str | None) -> Any:
+    if given is None or (not given and option.read is str):
         if option.required:
             raise _refused(f"The option {name} is missing: {option.told}")
         return option.default

@@ -113,7 +113,7 @@ def _who_waits(taken: socket.socket) -> list[socket.socket]:
 
 def serve_until_stopped(service: Service, taken: socket.socket, on_ready: Callable[[], None]) -> None:
     """Serves until SIGTERM or Ctrl-C; where it has to give up, it ends the process, since no thread can be stopped."""
-    for name in ("uvicorn", "asyncio"):
+    for name in ("uvicorn", "asyncio", "python_multipart"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [Events(service.log)], False
 

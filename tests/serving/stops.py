@@ -145,7 +145,7 @@ def campaign(folder: Path, count: int, number: signal.Signals = signal.SIGTERM, 
         codes[code] += 1
         longest = max(longest, seconds)
     return {
-        "stops": count, "outcomes": dict(sorted(outcomes.items())), "codes": dict(codes),
+        "stops": count, "lost": outcomes["lost"], "outcomes": dict(sorted(outcomes.items())), "codes": dict(codes),
         "longest_seconds": longest,
     }  # fmt: skip
 

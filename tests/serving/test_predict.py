@@ -135,9 +135,11 @@ def test_options_that_cannot_be_are_told(shared: Running, query: str, said: str)
     assert said in answer.json()["detail"]
 
 
-def test_empty_options_are_not_there(shared: Running):
-    """A form of a page may send every option, also those without a value."""
-    assert shared.client.post(f"{PREDICT}?top=&reject=&reject_rate=", content=SEVEN).status_code == 200
+def test_an_empty_label_is_none(shared: Running):
+    """A form of a page may send it; of other options, an empty value is none that they can have."""
+    assert shared.client.post(f"{OCCLUSION}?label=", content=SEVEN).status_code == 200
+    for option in ("top", "reject", "reject_rate"):
+        assert shared.client.post(f"{PREDICT}?{option}=", content=SEVEN).status_code == 422
 
 
 def test_the_picture_that_cannot_be_read_is_named(shared: Running):
