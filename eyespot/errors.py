@@ -9,6 +9,7 @@ EyespotError            exit code 1
 ├── RunError            a run directory that is missing, half there, or in the way
 │   └── CheckpointError a checkpoint that is missing, damaged, or cannot be written
 ├── ExportError         a format that is unknown, cannot be written here, or answers otherwise than its run
+├── ServingError        an address that cannot be listened on, or a server that is not installed
 ├── TrackingError       an MLflow server or store that cannot be reached
 ├── DivergedError       exit code 3: the loss stopped being a number; what was good is kept
 └── InterruptedRun      exit code 130 or 143: stopped by Ctrl-C or by SIGTERM; what was done is kept
@@ -56,6 +57,10 @@ class CheckpointError(RunError):
 
 class ExportError(EyespotError):
     """A format is unknown, cannot be written here, or answers otherwise than its run."""
+
+
+class ServingError(EyespotError):
+    """The server cannot be started as it is asked to."""
 
 
 class TrackingError(EyespotError):

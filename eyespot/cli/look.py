@@ -8,7 +8,6 @@ import typer
 import eyespot
 from eyespot.cli import pictures
 from eyespot.cli.show import AsJson, console, emit, print_table, table
-from eyespot.recipe import Recipe
 
 
 def look(
@@ -58,7 +57,7 @@ def look(
         "max_bytes": max_bytes,
         "max_pixels": max_pixels,
     }
-    wanted = Recipe().with_options(options).pictures
+    wanted = eyespot.Recipe().with_options(options).pictures
     out = console(as_json)
     found = eyespot.look(source, output, pictures=wanted, labels=labels, augment=augment, console=out)
     if as_json:

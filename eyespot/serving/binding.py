@@ -2,11 +2,7 @@
 
 import socket
 
-from eyespot.errors import EyespotError
-
-
-class ServingError(EyespotError):
-    """The server cannot be started as it is asked to."""
+from eyespot.errors import ServingError
 
 
 def bind(host: str, port: int) -> socket.socket:

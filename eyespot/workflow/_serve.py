@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eyespot.errors import EyespotError
+from eyespot.errors import EyespotError, ServingError
 from eyespot.run import Run
 
 if TYPE_CHECKING:
@@ -78,8 +78,6 @@ def serve(  # noqa: PLR0913 - each is one option of the command
 
 
 def _check_installed() -> None:
-    from eyespot.serving.binding import ServingError
-
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise ServingError(

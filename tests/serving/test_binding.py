@@ -4,7 +4,8 @@ import socket
 
 import pytest
 
-from eyespot.serving.binding import ServingError, address_of, bind
+from eyespot.errors import ServingError
+from eyespot.serving.binding import address_of, bind
 from tests.serving.conftest import Running
 
 
