@@ -1,7 +1,7 @@
 """Serving: cold start, single-picture requests and bulk prediction, beside what users would write with Keras.
 
     eyespot export RUN --format onnx-int8
-    KERAS_BACKEND=tensorflow EYESPOT_DATA=… python benchmarks/serving.py RUN    # with the extras `serve` and `bench`
+    EYESPOT_DATA=… python benchmarks/serving.py RUN    # with the extras `serve` and `bench`
 
 Every figure comes from processes that alternate, A B C, C B A, …, in one run; all must give the same label, and of the
 bulk predictions the labels are compared one by one.
@@ -56,13 +56,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4, help="of requests a turn")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--backend", default="tensorflow", help="of Keras")
     parser.add_argument("--save", action="store_true", help="also write benchmarks/results/<date>-serving.json")
     arguments = parser.parse_args()
     run = eyespot.open_run(arguments.run)
-    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    QUIET["KERAS_BACKEND"] = backend
+    QUIET["KERAS_BACKEND"] = arguments.backend  # eyespot has set its own
     record: dict[str, Any] = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(), "versions": versions()}
-    record |= {"run": run.recipe.name or run.recipe.model.name, "backend": backend, "rounds": arguments.rounds}
+    record |= {"model": run.recipe.name or run.recipe.model.name, "backend": arguments.backend}
+    record |= {"rounds": arguments.rounds, "seconds": arguments.seconds}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         label = write_pictures(run, folder)
