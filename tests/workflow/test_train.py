@@ -23,7 +23,7 @@ from eyespot.workflow._evaluate import evaluate
 from tests.conftest import make_split
 
 FILES = {
-    "recipe.yaml", "environment.json", "history.csv", "model.keras", "model.onnx", "weights.weights.h5",
+    "recipe.yaml", "environment.json", "history.csv", "model.keras", "model.onnx", "model-card.md", "weights.weights.h5",
     "metrics.json", "predictions.parquet", "log", "figures", "checkpoints", "tensorboard",
 }  # fmt: skip
 
