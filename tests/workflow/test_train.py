@@ -23,8 +23,8 @@ from eyespot.workflow._evaluate import evaluate
 from tests.conftest import make_split
 
 FILES = {
-    "recipe.yaml", "environment.json", "history.csv", "model.keras", "model.onnx", "model-card.md", "weights.weights.h5",
-    "metrics.json", "predictions.parquet", "log", "figures", "checkpoints", "tensorboard",
+    "recipe.yaml", "environment.json", "history.csv", "model.keras", "model.onnx", "model-card.md",
+    "weights.weights.h5", "metrics.json", "predictions.parquet", "log", "figures", "checkpoints", "tensorboard",
 }  # fmt: skip
 
 OWN_LAYER = """
