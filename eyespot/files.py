@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+Stamp = tuple[int, int, int]  # of a file: what differs when it has been replaced
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -28,3 +30,13 @@ def write_text(path: Path, text: str) -> None:
     """Writes a whole text file, or nothing."""
     with replacing(path) as sibling:
         sibling.write_text(text, encoding="utf-8")
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Which file lies there now.
+
+    Raises:
+        OSError: none does.
+    """
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -16,6 +16,7 @@ from eyespot.data.photograph.appearance import Appearance
 from eyespot.data.picture import Resize
 from eyespot.data.rows import Rows
 from eyespot.errors import ModelError, PictureError
+from eyespot.files import stamp_of
 from eyespot.inference.onnx_file import read_onnx
 from eyespot.inference.pictures import PictureReader, ReadPicture, Steps
 from eyespot.inference.rejection import DEFAULT_RATE, NONE_OF_THESE, REJECTION_KEY, Rejection
@@ -88,7 +89,7 @@ class Predictor:
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
         if not path.is_file():
             raise ModelError(f"There is no model file {path}.")
-        self._threads, self._stamp = threads, _stamp(path)
+        self._threads, self._stamp = threads, stamp_of(path)
         try:
             self._session = _session(path, threads)
             written = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
@@ -242,7 +243,7 @@ class Predictor:
         if several is None:
             parts = [self._run(self._session, images[start : start + BATCH], outputs) for start in starts]
         else:
-            with ThreadPoolExecutor(min(AT_ONCE, _cores())) as pool:
+            with ThreadPoolExecutor(min(AT_ONCE, cores())) as pool:
                 parts = list(pool.map(lambda start: self._run(several, images[start : start + BATCH], outputs), starts))
         return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
@@ -252,11 +253,11 @@ class Predictor:
 
         None where threads are given, where there is one core, or where the file is no longer what was opened.
         """
-        if self._threads is not None or _cores() == 1:
+        if self._threads is not None or cores() == 1:
             return None
         try:
-            session = _session(self._path, max(1, _cores() // AT_ONCE))
-            return session if self._stamp == _stamp(self._path) else None
+            session = _session(self._path, max(1, cores() // AT_ONCE))
+            return session if self._stamp == stamp_of(self._path) else None
         except Exception:  # noqa: BLE001 - whatever is wrong with the file now, one model is open
             return None
 
@@ -295,13 +296,8 @@ def _session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(read_onnx(path), options, providers=["CPUExecutionProvider"], enable_fallback=0)
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
-    """What changes when a file is replaced."""
-    told = path.stat()
-    return told.st_ino, told.st_size, told.st_mtime_ns
-
-
-def _cores() -> int:
+def cores() -> int:
+    """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

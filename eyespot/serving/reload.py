@@ -4,7 +4,8 @@ import asyncio
 from dataclasses import dataclass
 
 from eyespot.errors import EyespotError
-from eyespot.serving.served import Loaded, Served, Stamp, stamp_of
+from eyespot.files import Stamp, stamp_of
+from eyespot.serving.served import Loaded, Served
 from eyespot.serving.service import Service
 
 EVERY = 0.5  # seconds between two looks

@@ -12,12 +12,12 @@ import numpy as np
 
 from eyespot.data.rows import Rows
 from eyespot.errors import ModelError, RunError
+from eyespot.files import Stamp, stamp_of
 from eyespot.inference.predictor import Predictor
 from eyespot.serving.corrections import Corrections
 from eyespot.shapes import Int64, UInt8
 
 MODEL, CARD = "model.onnx", "model-card.md"
-Stamp = tuple[int, int, int]  # of a file: what differs when it has been replaced
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,16 +105,6 @@ class Served:
             "card": self.card() is not None,
             "loaded": self.now.since.isoformat(timespec="seconds").replace("+00:00", "Z"),
         }
-
-
-def stamp_of(path: Path) -> Stamp:
-    """Which file lies there now.
-
-    Raises:
-        OSError: none does.
-    """
-    status = path.stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def load(offer: Offer, most_corrections: int) -> Served:

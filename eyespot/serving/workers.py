@@ -1,24 +1,19 @@
 """Work on pictures, in threads beside the event loop."""
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import TypeVar
 
+from eyespot.inference.predictor import cores
 from eyespot.serving.limits import ServerLimits
 from eyespot.serving.problems import Refusal, over_limit
 from eyespot.serving.reading import Deadline
 
 Result = TypeVar("Result")
 RETRY = {"retry-after": "1"}  # seconds
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Workers:

@@ -44,7 +44,7 @@ def test_batches_that_are_answered_at_once_keep_their_order(run: Run, tmp_path: 
     model that was opened."""
     images = np.random.default_rng(0).integers(0, 256, (900, 8, 8, 1)).astype(np.uint8)
     expected = Predictor(run.file("model.onnx"), threads=1).probabilities(images)
-    monkeypatch.setattr(predictor, "_cores", lambda: 3)
+    monkeypatch.setattr(predictor, "cores", lambda: 3)
     bulk = run.predictor()
     assert bulk.probabilities(images) == pytest.approx(expected, abs=1e-6)
     assert bulk._several is not None
