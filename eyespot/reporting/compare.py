@@ -15,6 +15,7 @@ from eyespot.reporting.page import Language, render, translator
 from eyespot.reporting.thumbnails import data_uri
 from eyespot.shapes import Float32, Int64
 from eyespot.training.history import History
+from eyespot.training.verdict import Verdict
 
 SHOWN = 16  # pictures on which only one of two is right
 
@@ -48,6 +49,11 @@ class Compared:
         return found
 
     @property
+    def verdict(self) -> Verdict:
+        """The verdict on its fit."""
+        return Verdict.from_dict(self.metrics["verdict"])
+
+    @property
     def seconds(self) -> float | None:
         """Of an epoch of its training, the median."""
         taken = sorted(self.history.column("seconds"))
@@ -65,7 +71,7 @@ class Compared:
             "loss": figures["loss"],
             "ece": figures["calibration"]["ece"],
             "nll": figures["calibration"]["nll"],
-            "verdict": self.metrics["verdict"]["fit"],
+            "verdict": self.verdict.of_kept_model,
             "parameters": self.metrics["parameters"],
             "bytes": self.size,
             "pictures_per_second": self.speed,
@@ -202,7 +208,7 @@ def _shown(
 
 
 def _curves(compared: Sequence[Compared], words: Callable[..., str]) -> list[Any]:
-    trainings = {each.name: (each.history, each.metrics["verdict"]["fit"]) for each in compared}
+    trainings = {each.name: (each.history, each.verdict.of_kept_model) for each in compared}
     return list(curves_as_svg(lambda metric: curves_together(trainings, metric), words))
 
 

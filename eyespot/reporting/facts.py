@@ -10,8 +10,8 @@ from eyespot.models.cost import LayerCost
 from eyespot.reporting.card import CardFacts
 from eyespot.reporting.map_pictures import ExplainedMistakes
 from eyespot.shapes import Float32
-from eyespot.training.diagnose import Verdict
 from eyespot.training.history import History
+from eyespot.training.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ReportFacts(CardFacts):
     @property
     def verdict(self) -> Verdict:
         """What the curves say."""
-        return Verdict(**self.metrics["verdict"])
+        return Verdict.from_dict(self.metrics["verdict"])
 
     @property
     def split(self) -> Split | None:

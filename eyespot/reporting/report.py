@@ -18,7 +18,7 @@ from eyespot.reporting.reliability import reliability_diagram
 from eyespot.reporting.results import wrong_rows
 from eyespot.reporting.svg import svg
 from eyespot.reporting.thumbnails import data_uri
-from eyespot.training.diagnose import Verdict
+from eyespot.training.verdict import Verdict
 
 STRIP = 8  # pictures of a class
 MOST_STRIPS = 60  # classes that are shown with pictures
@@ -61,6 +61,8 @@ def told_verdict(verdict: Verdict, language: Language) -> str:
         return f"{verdict.sentence} {verdict.advice}"
     words = translator(language)
     told = [words(f"advice: {verdict.fit}")]
+    if verdict.images_needed:
+        told.append(words("About {n} validation pictures would tell.", n=f"{verdict.images_needed:,}"))
     if verdict.best_epoch:
         told.insert(0, words("Validation loss was lowest in epoch {best}.", best=verdict.best_epoch))
     if verdict.from_epoch:

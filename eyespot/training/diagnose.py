@@ -1,120 +1,300 @@
-"""The verdict: what the learning curves say about the fit, in words, with the numbers they rest on.
+"""The verdict: what a training's course says about the fit, in words, with the numbers they rest on.
 
-The thresholds are this project's own, set so that curves published with a verdict (the Fashion-MNIST CNN with and
-without dropout) get the same one here; each is a constant below.
+Each word is a claim, and is made only where it is beyond chance (`SIGNIFICANT`) and large enough to matter (`RISE`,
+`FALL`, `NOTICEABLE`). What chance does is in `validation_curve`; `tests/slow/test_verdict.py` measures how often the
+verdict errs, over hundreds of trainings. How large a change matters is this project's own choice.
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
 
+import numpy as np
+from scipy.stats import norm, sem, ttest_ind
+
+from eyespot.training.evidence import Evidence
 from eyespot.training.history import History
+from eyespot.training.validation_curve import Estimate, ValidationCurve
+from eyespot.training.verdict import TOO_FEW, Fit, Verdict
 
+SIGNIFICANT = 0.05  # probability of claiming what is not so
+POWER = 0.80  # probability of finding a change that matters, with as many images as the verdict asks for
 CLOSE_TO_LOWEST = 1.02  # stop at the first epoch whose validation loss is within 2 % of the lowest
-RISE = 1.10  # overfitting: validation loss ends 10 % above its lowest, and training loss has not risen with it
-ACCURACY_GAP = 0.05  # overfitting: training accuracy ends 5 points above validation accuracy
-STILL_FALLING = 0.90  # underfitting: the last quarter of the epochs lowered the validation loss by 10 % or more
-NOTICEABLE = 0.01  # either change is at least a hundredth of guessing's loss: 10 % of next to nothing is noise
+RISE = 0.10  # overfitting: validation loss has risen by a tenth of its lowest
+FALL = 0.10  # underfitting: the last quarter of the epochs lowered validation loss by a tenth
+NOTICEABLE = 0.01  # either change is at least a hundredth of guessing's loss: a tenth of next to nothing is nothing
+ACCURACY_GAP = 0.05  # no good fit: training accuracy ends 5 points above validation accuracy
+MOST_MORE = 100  # times as many images as there are: more than that is no advice
 HIGH_LOSS = 0.25  # underfitting: the losses end above a quarter of what guessing gives, ln(classes)
 
-Fit = Literal["underfitting", "good fit", "overfitting", "diverged", "not judged"]
 
-
-@dataclass(frozen=True)
-class Verdict:
-    """A judgement of one training's curves.
-
-    Attributes:
-        fit: the judgement in one or two words.
-        sentence: it in full, with its numbers.
-        advice: what to try next.
-        stop_epoch: the epoch to stop at (from 1): the first with a validation loss within 2 % of the lowest.
-        best_epoch: the epoch of the lowest validation loss.
-        from_epoch: where overfitting starts: from this epoch on, validation loss stays more than 2 % above its lowest
-            (or training accuracy 5 points above validation accuracy).
-        loss_gap: validation loss minus training loss, at the end.
-        accuracy_gap: training accuracy minus validation accuracy, at the end, as a fraction.
-    """
-
-    fit: Fit
-    sentence: str
-    advice: str
-    stop_epoch: int | None = None
-    best_epoch: int | None = None
-    from_epoch: int | None = None
-    loss_gap: float | None = None
-    accuracy_gap: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
-
-
-def diagnose(history: History, classes: int, *, diverged: bool = False) -> Verdict:
-    """Judges the curves.
+def diagnose(  # noqa: PLR0913 - what is known of a training
+    history: History,
+    classes: int,
+    *,
+    diverged: bool = False,
+    evidence: Evidence | None = None,
+    validation_images: int | None = None,
+    kept_epoch: int | None = None,
+) -> Verdict:
+    """Judges a training.
 
     Args:
         history: at least `loss` and `accuracy` an epoch; without `val_loss`, or with less than two epochs, only
             divergence can be told.
         classes: how many there are; ln(classes) is the loss of guessing.
         diverged: the loss stopped being a number.
+        evidence: losses of single images; None: the verdict rests on the curves, and assumes how losses spread.
+        validation_images: how many the curves are means of, where there is no evidence; None: unknown, and chance is
+            then the jumping of epochs alone.
+        kept_epoch: the epoch whose weights the model has.
     """
     train = history.column("loss")
     if not train and not diverged:
-        told = "The training was stopped within its first epoch: there is no curve yet to judge the fit by."
-        return Verdict("not judged", told, "Train for more epochs.")
+        sentence = "The training was stopped within its first epoch: there is no curve yet to judge the fit by."
+        return Verdict("not judged", sentence, "Train for more epochs.", kept_epoch=kept_epoch)
     if diverged or _worse_than_guessing(train, classes):
-        return _diverged(train, classes)
-    validation = history.column("val_loss")
-    if not validation:
+        return _diverged(train, classes, kept_epoch)
+    if not history.column("val_loss"):
         course = f"went from {train[0]:.4f} to {train[-1]:.4f}" if len(train) > 1 else f"was {train[0]:.4f}"
-        told = f"Without validation data the fit cannot be judged; training loss {course}."
-        return Verdict("not judged", told, "Set validation data aside (split method 'fraction').")
-    return _judge(history, train, validation, classes)
+        sentence = f"Without validation data the fit cannot be judged; training loss {course}."
+        advice = "Set validation data aside (split method 'fraction')."
+        return Verdict("not judged", sentence, advice, kept_epoch=kept_epoch)
+    return _Course(history, classes, evidence, validation_images, kept_epoch).verdict()
 
 
-def _judge(history: History, train: list[float], validation: list[float], classes: int) -> Verdict:
-    lowest, guessing = min(validation), math.log(classes)
-    best = validation.index(lowest) + 1
-    stop = next(epoch for epoch, loss in enumerate(validation, start=1) if loss <= lowest * CLOSE_TO_LOWEST)
-    gaps = [fit - held for fit, held in zip(history.column("accuracy"), history.column("val_accuracy"), strict=False)]
+class _Course:
+    """A training's course, and what can be claimed of it; arguments as of `diagnose`."""
 
-    def verdict(fit: Fit, told: str, advice: str, from_epoch: int | None = None) -> Verdict:
-        sentence = f"{told}: validation loss was lowest, {lowest:.4f}, in epoch {best}{_ended(history)}."
-        loss_gap, accuracy_gap = validation[-1] - train[-1], gaps[-1] if gaps else None
-        return Verdict(fit, sentence, advice, stop, best, from_epoch, loss_gap, accuracy_gap)
+    def __init__(
+        self,
+        history: History,
+        classes: int,
+        evidence: Evidence | None,
+        validation_images: int | None,
+        kept_epoch: int | None,
+    ) -> None:
+        self.history, self.evidence, self.kept_epoch = history, evidence, kept_epoch
+        self.train, self.losses = history.column("loss"), history.column("val_loss")
+        by_image = None if evidence is None else evidence.validation_losses
+        self.curve = curve = ValidationCurve(self.losses, by_image, validation_images)
+        self.guessing = math.log(classes)
+        self.rise = curve.change(curve.lowest, curve.last)
+        self.earlier = curve.before(max(curve.width, len(self.losses) // 4)) or slice(0, curve.width)
+        self.fall = curve.change(curve.last, self.earlier)
 
-    if len(validation) == 1:
-        return verdict("not judged", "One epoch is too short a curve to judge the fit by", "Train for more epochs.")
+    def verdict(self) -> Verdict:
+        """The first word that is true beyond chance."""
+        if len(self.losses) == 1:
+            sentence = f"One epoch is too short a course to judge the fit by: {self._end()}."
+            return self._verdict("not judged", sentence, "Train for more epochs.")
+        if self._has_risen and self._training_loss_has_risen:
+            sentence = f"Not judged, the training is unstable: {self._changed()}, and training loss rose too."
+            return self._verdict("not judged", sentence, "Lower the learning rate; what was best is kept.")
+        if self._has_risen and self._lies_above_training:
+            return self._overfitting()
+        if self._has_fallen:
+            sentence = f"Underfitting, the training was still getting better: {self._fell()}; {self._end()}."
+            return self._verdict("underfitting", sentence, "Train for more epochs, or with a higher learning rate.")
+        if self._ending.bound(1 - SIGNIFICANT) > HIGH_LOSS * self.guessing:
+            sentence = (
+                f"Underfitting, the network does not fit its training pictures (guessing gives a loss of "
+                f"{self.guessing:.2f}): {self._end()}."
+            )
+            advice = "Use a larger network or less dropout; check that pixels are rescaled and that labels are right."
+            return self._verdict("underfitting", sentence, advice)
+        doubt = next((claim for claim in self._claims() if claim.figure.bound(SIGNIFICANT) >= claim.limit), None)
+        return self._good_fit() if doubt is None else self._in_doubt(doubt)
 
-    rise = validation[-1] - lowest
-    has_risen = validation[-1] > lowest * RISE and rise > NOTICEABLE * guessing
-    if has_risen and train[-1] > train[best - 1] * RISE:
-        told = "Not judged, the training is unstable and both losses have risen"
-        return verdict("not judged", told, "Lower the learning rate; what was best is kept.")
-    if has_risen:
-        start = 1 + _last(loss <= lowest * CLOSE_TO_LOWEST for loss in validation)
-    elif gaps and gaps[-1] > ACCURACY_GAP:
-        start = 1 + _last(gap <= ACCURACY_GAP for gap in gaps)
-    else:
-        start = None
-    if start is not None:
-        advice = f"Stop at epoch {stop} (early stopping does), or add dropout, augmentation or more pictures."
-        return verdict("overfitting", f"Overfitting from epoch {start}", advice, start)
+    @property
+    def _has_risen(self) -> bool:
+        """Whether validation loss rose from its lowest by what matters, beyond chance."""
+        rise = self.rise
+        return rise.value >= self._matters(self.curve.lowest, RISE) and rise.p_value(self.curve.choices) < SIGNIFICANT
 
-    quarter = max(1, len(validation) // 4)
-    earlier = validation[:-quarter]
-    if earlier and lowest < min(min(earlier) * STILL_FALLING, min(earlier) - NOTICEABLE * guessing):
-        fall = f"{1 - lowest / min(earlier):.0%}"
-        told = f"Underfitting, the last {_epochs(quarter)} still lowered validation loss by {fall}"
-        return verdict("underfitting", told, "Train for more epochs, or with a higher learning rate.")
-    if min(train[-1], validation[-1]) > HIGH_LOSS * guessing:
-        told = f"Underfitting, the network does not fit what it was shown (guessing gives a loss of {guessing:.2f})"
-        advice = "Use a larger network or less dropout; check that pixels are rescaled and that labels are right."
-        return verdict("underfitting", told, advice)
-    shorter = f"Epoch {stop} is within 2 % of the lowest: a shorter training would do."
-    return verdict("good fit", "Good fit", shorter if stop < len(validation) else "More epochs may gain a little.")
+    @property
+    def _training_loss_has_risen(self) -> bool:
+        train, curve = np.array(self.train), self.curve
+        return bool(train[curve.last].mean() > (1 + RISE) * train[curve.lowest].mean())
+
+    @property
+    def _lies_above_training(self) -> bool:
+        """Whether validation loss ends above training loss; beyond chance where single images are known."""
+        if self.evidence is None:
+            return self.losses[-1] > self.train[-1]
+        validation, train = self.evidence.validation.losses, self.evidence.train.losses
+        return bool(ttest_ind(validation, train, equal_var=False, alternative="greater").pvalue < SIGNIFICANT)
+
+    @property
+    def _has_fallen(self) -> bool:
+        """Whether the last quarter of the epochs lowered validation loss by what matters, beyond chance."""
+        return self.fall.value >= self._matters(self.earlier, FALL) and self.fall.p_value() < SIGNIFICANT
+
+    @property
+    def _ending(self) -> Estimate:
+        """The lower one of training and validation loss at the end."""
+        if self.evidence is None:
+            return Estimate(min(self.train[-1], self.losses[-1]))
+        ends = (self.evidence.train.losses, self.evidence.validation.losses)
+        return min((Estimate(float(end.mean()), float(sem(end))) for end in ends), key=lambda end: end.value)
+
+    @property
+    def _gap(self) -> Estimate:
+        """Training accuracy minus validation accuracy at the end (Agresti and Caffo 2000, Am. Statistician 54:280)."""
+        if self.evidence is None:
+            pairs = zip(self.history.column("accuracy"), self.history.column("val_accuracy"), strict=False)
+            return Estimate(next((fit - held for fit, held in reversed(list(pairs))), 0.0))
+        train, validation = self.evidence.train, self.evidence.validation
+        variance = 0.0
+        for right in (train.right, validation.right):
+            share = (right.sum() + 1) / (len(right) + 2)
+            variance += share * (1 - share) / (len(right) + 2)
+        return Estimate(train.accuracy - validation.accuracy, math.sqrt(variance))
+
+    def _matters(self, window: slice, share: float) -> float:
+        """The smallest change of validation loss from a window's that matters, in nats."""
+        return max(share * self.curve.mean(window), NOTICEABLE * self.guessing)
+
+    def _claims(self) -> list["_Claim"]:
+        """What a good fit is: no rise, no fall, no wide gap and no high loss."""
+        gap, ending, choices = self._gap, self._ending, self.curve.choices
+        return [
+            _Claim("overfitting", self._changed(), self.rise, self._matters(self.curve.lowest, RISE), choices),
+            _Claim("underfitting", self._fell(), self.fall, self._matters(self.earlier, FALL)),
+            _Claim("overfitting", f"training accuracy ended {gap.value:.4f} above validation's", gap, ACCURACY_GAP),
+            _Claim("underfitting", f"the loss ended at {ending.value:.4f}", ending, HIGH_LOSS * self.guessing),
+        ]
+
+    def _verdict(self, fit: Fit, sentence: str, advice: str, **more: int | None) -> Verdict:
+        curve, lowest = self.curve, min(self.losses)
+        train, validation = self._ends
+        kept = None if self.evidence is None else self.evidence.kept
+        return Verdict(
+            fit,
+            sentence,
+            advice,
+            stop_epoch=next(e for e, loss in enumerate(self.losses, start=1) if loss <= lowest * CLOSE_TO_LOWEST),
+            best_epoch=self.losses.index(lowest) + 1,
+            kept_epoch=self.kept_epoch,
+            loss_gap=validation - train,
+            accuracy_gap=self._gap.value,
+            rise=self.rise.value,
+            rise_error=self.rise.error if math.isfinite(self.rise.error) else None,
+            rise_p_value=self.rise.p_value(self.curve.choices),
+            images=curve.images,
+            kept_loss_gap=kept[1].loss - kept[0].loss if kept else None,
+            kept_accuracy_gap=kept[0].accuracy - kept[1].accuracy if kept else None,
+            **more,
+        )
+
+    def _overfitting(self) -> Verdict:
+        curve, lowest = self.curve, min(self.losses)
+        close = [
+            e for e, loss in enumerate(self.losses[: curve.last.start], start=1) if loss <= lowest * CLOSE_TO_LOWEST
+        ]
+        start = max(close, default=0) + 1
+        sentence = (
+            f"Overfitting from epoch {start}: validation loss rose from {curve.mean(curve.lowest):.4f} "
+            f"({_epochs(curve.lowest)}) to {curve.mean(curve.last):.4f} ({_epochs(curve.last)}), which chance does not "
+            f"explain ({_p(self.rise.p_value(self.curve.choices))}{self._of_images(', ')}); {self._end()}."
+        )
+        verdict = self._verdict("overfitting", sentence, "", from_epoch=start)
+        advice = (
+            f"Stop at epoch {verdict.stop_epoch} (early stopping does), or add dropout, augmentation or more pictures."
+        )
+        return replace(verdict, advice=advice)
+
+    def _good_fit(self) -> Verdict:
+        sentence = f"Good fit: {self._changed()}, and it no longer falls; {self._end()}."
+        verdict = self._verdict("good fit", sentence, "More epochs may gain a little.")
+        if verdict.stop_epoch is None or verdict.stop_epoch == len(self.losses):
+            return verdict
+        shorter = (
+            f"Epoch {verdict.stop_epoch} is within 2 % of the lowest validation loss: a shorter training would do."
+        )
+        return replace(verdict, advice=shorter)
+
+    def _in_doubt(self, claim: "_Claim") -> Verdict:
+        """What keeps a claim from being made: few epochs, their jumping, few images, or a figure at its limit."""
+        if not math.isfinite(self.rise.epoch_error):
+            sentence = f"{len(self.losses)} epochs are too few to tell how much training jumps: {self._end()}."
+            return self._verdict("not judged", f"Not judged, {sentence}", "Train for more epochs.")
+        if claim.figure == self._gap and claim.figure.bound(1 - SIGNIFICANT) > ACCURACY_GAP:
+            sentence = f"Not judged, {claim.text}, though validation loss has not risen: {self._end()}."
+            advice = "Add pictures, augmentation or dropout: the network knows its training pictures by heart."
+            return self._verdict("not judged", sentence, advice)
+        beyond = f"{claim.text}, and {claim.limit:.4f} would matter"
+        images, needed = self.curve.images, claim.images_needed(self.curve.images or 0)
+        if not math.isfinite(needed):
+            sentence = f"Not judged, validation loss jumps too much from epoch to epoch: {beyond}; {self._end()}."
+            return self._verdict("not judged", sentence, "Lower the learning rate, or average the weights.")
+        if images is None or not images < needed < MOST_MORE * images:
+            sentence = f"Not judged, it is too close to call: {beyond}; {self._end()}."
+            return self._verdict("not judged", sentence, "Repeat the training with other seeds (eyespot study).")
+        many = _rounded_up(needed)
+        sentence = f"Not enough validation pictures to tell {claim.fault} from a good fit: {beyond}; {self._end()}."
+        return self._verdict(TOO_FEW, sentence, f"About {many:,} validation pictures would tell.", images_needed=many)
+
+    @property
+    def _ends(self) -> tuple[float, float]:
+        """Training and validation loss at the end."""
+        if self.evidence is None:
+            return self.train[-1], self.losses[-1]
+        return self.evidence.train.loss, self.evidence.validation.loss
+
+    def _changed(self) -> str:
+        """How validation loss went on from its lowest."""
+        if self.curve.lowest == self.curve.last:
+            return f"validation loss is lowest at the end ({_epochs(self.curve.last)})"
+        windows = f"from {_epochs(self.curve.lowest)} to {_epochs(self.curve.last)}"
+        return f"{windows} validation loss changed by {self.rise.value:+.4f} {self._with_error(self.rise)}"
+
+    def _fell(self) -> str:
+        """How validation loss fell in the last quarter of the epochs."""
+        windows = f"from {_epochs(self.earlier)} to {_epochs(self.curve.last)}"
+        return f"{windows} validation loss changed by {-self.fall.value:+.4f} {self._with_error(self.fall)}"
+
+    def _with_error(self, estimate: Estimate) -> str:
+        return f"(standard error {estimate.error:.4f}{self._of_images(', ')})"
+
+    def _end(self) -> str:
+        """The last epoch's figures, training beside validation."""
+        losses = "training loss ended at {:.4f} and validation loss at {:.4f}".format(*self._ends)
+        if self.evidence is not None:
+            train, validation = self.evidence.train.accuracy, self.evidence.validation.accuracy
+            return f"measured as in prediction, {losses}, training accuracy at {train:.2%} against {validation:.2%}"
+        last = self.history.rows[-1]
+        if "accuracy" not in last or "val_accuracy" not in last:
+            return losses
+        return f"{losses}, training accuracy at {last['accuracy']:.2%} against {last['val_accuracy']:.2%}"
+
+    def _of_images(self, before: str) -> str:
+        return "" if self.curve.images is None else f"{before}{self.curve.images:,} pictures"
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """That a figure lies below its limit, which is what would matter.
+
+    Attributes:
+        fault: what the training has where it does not.
+        text: the figure in words.
+        choices: figures of which it is the highest.
+    """
+
+    fault: str
+    text: str
+    figure: Estimate
+    limit: float
+    choices: int = 1
+
+    def images_needed(self, images: int) -> float:
+        """Number of images that would show a figure as high as the limit or as this one; infinite if none would."""
+        value, limit = self.figure.value, self.limit
+        error = max(value, limit) / float(norm.isf(SIGNIFICANT / self.choices) + norm.ppf(POWER))
+        if value < limit:  # and that this figure is below it
+            error = min(error, (limit - value) / float(norm.isf(SIGNIFICANT)))
+        left = error**2 - self.figure.epoch_error**2
+        return images * self.figure.image_error**2 / left if left > 0 else math.inf
 
 
 def _worse_than_guessing(train: list[float], classes: int) -> bool:
@@ -123,29 +303,27 @@ def _worse_than_guessing(train: list[float], classes: int) -> bool:
     return train[-1] > max(guessing, 2 * min(train)) or (len(train) > 1 and train[-1] > 2 * guessing)
 
 
-def _diverged(train: list[float], classes: int) -> Verdict:
+def _diverged(train: list[float], classes: int, kept_epoch: int | None) -> Verdict:
     if train:
-        told = (
+        course = (
             f"training loss went from {train[0]:.4f} to {train[-1]:.4f}, where guessing gives {math.log(classes):.4f}"
         )
     else:
-        told = "the loss stopped being a number in the first epoch"
-    return Verdict("diverged", f"Diverged: {told}.", "Lower the learning rate, and check that pixels are rescaled.")
+        course = "the loss stopped being a number in the first epoch"
+    advice = "Lower the learning rate, and check that pixels are rescaled."
+    return Verdict("diverged", f"Diverged: {course}.", advice, kept_epoch=kept_epoch)
 
 
-def _ended(history: History) -> str:
-    """The last epoch's figures, training beside validation."""
-    last = history.rows[-1]
-    text = f"; at the end training loss was {last['loss']:.4f} against {last['val_loss']:.4f} in validation"
-    if "accuracy" in last and "val_accuracy" in last:
-        text += f", training accuracy {last['accuracy']:.2%} against {last['val_accuracy']:.2%}"
-    return text
+def _epochs(window: slice) -> str:
+    """The epochs of a window, from 1."""
+    return f"epoch {window.stop}" if window.stop - window.start == 1 else f"epochs {window.start + 1}-{window.stop}"
 
 
-def _last(flags: Iterable[bool]) -> int:
-    """The last epoch (from 1) of which it is true; 0 for none."""
-    return max((epoch for epoch, flag in enumerate(flags, start=1) if flag), default=0)
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"  # noqa: PLR2004 - as it is printed
 
 
-def _epochs(count: int) -> str:
-    return "epoch" if count == 1 else f"{count} epochs"
+def _rounded_up(number: float) -> int:
+    """To two digits."""
+    unit = int(10 ** max(0, math.floor(math.log10(max(number, 1))) - 1))
+    return math.ceil(number / unit) * unit

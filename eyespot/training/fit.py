@@ -13,11 +13,14 @@ from eyespot.engine.steps import Epoch, Mean
 from eyespot.errors import CheckpointError
 from eyespot.recipe_parts import TrainingRecipe
 from eyespot.seeds import seed_for
-from eyespot.shapes import Int64
+from eyespot.shapes import Float32, Int64
 from eyespot.training.classes import balanced_order
+from eyespot.training.evidence import Evidence
 from eyespot.training.history import History, Row
 from eyespot.training.program import Program
 from eyespot.training.state import Position, TrainingState, Weights
+
+SAMPLE = 1_000  # training images that are evaluated at the end, or as many as there are validation images
 
 Ending = Literal["completed", "early stopping", "interrupted", "diverged"]
 
@@ -55,12 +58,15 @@ class Outcome:
         kept_epoch: the epoch after which the model had the weights it now has; 0 for the initial ones. After an
             interruption these may be the weights of the step reached, in the epoch after `kept_epoch`.
         steps_done: updates made in the epoch that was cut short (interrupted, diverged), else 0.
+        evidence: losses of single images, for the verdict; None without validation data, without a whole epoch, or
+            where an earlier version of eyespot began the training.
     """
 
     history: History
     ending: Ending
     kept_epoch: int
     steps_done: int = 0
+    evidence: Evidence | None = None
 
 
 @runtime_checkable
@@ -133,6 +139,7 @@ class _Loop:
         self.cut_short_at = 0
         self.mean, self.seconds, self.steps_done = Mean(), 0.0, 0
         self.best: _Kept | None = None
+        self.validation_losses: list[Float32[np.ndarray, " images"]] = []
         if start is None:
             self.history = History()
             self.last = _Kept(program.weights())
@@ -153,7 +160,20 @@ class _Loop:
         # After an interruption the weights of the step reached are the last ones; their average has not been judged.
         if best or self.ending != "interrupted" or self.recipe.average:
             self.program.set_weights(kept.weights)
-        return Outcome(self.history, self.ending, kept.epoch, self.cut_short_at)
+        return Outcome(self.history, self.ending, kept.epoch, self.cut_short_at, self._evidence())
+
+    def _evidence(self) -> Evidence | None:
+        """Results on single images, with the weights that are kept and with those after the last epoch."""
+        validation = self.dataset.validation
+        if validation is None or not self.history.rows or len(self.validation_losses) != len(self.history):
+            return None
+        train = sample_of(self.dataset.train, max(SAMPLE, len(validation)), self.recipe.seed)
+        kept_weights = self.program.weights()
+        kept = self.program.evaluate(train), self.program.evaluate(validation)
+        self.program.set_weights(self.last.weights)
+        last = self.program.evaluate(train), self.program.evaluate(validation)
+        self.program.set_weights(kept_weights)
+        return Evidence(np.stack(self.validation_losses), *last, *kept)
 
     def _is_stale(self) -> bool:
         """Whether validation loss has not fallen for too long."""
@@ -166,11 +186,12 @@ class _Loop:
         self._steps(epoch, started)
         if self.cut_short_at:
             return
-        mean, trained = self.mean, time.perf_counter() - started
+        mean, trained, validation = self.mean, time.perf_counter() - started, None
         row: Row = {"epoch": epoch, "loss": mean.loss, "accuracy": mean.accuracy}
         with self.program.averaged():
             if self.dataset.validation is not None:
-                row["val_loss"], row["val_accuracy"] = self.program.evaluate(self.dataset.validation)
+                validation = self.program.evaluate(self.dataset.validation)
+                row["val_loss"], row["val_accuracy"] = validation.loss, validation.accuracy
             weights = self.program.weights()
         row |= {
             "learning_rate": self.program.learning_rate,
@@ -181,6 +202,8 @@ class _Loop:
             self.ending, self.cut_short_at = "diverged", self.steps_an_epoch
             return
         self.history.rows.append(row)
+        if validation is not None:
+            self.validation_losses.append(validation.losses)
         self.last = _Kept(weights, epoch, row.get("val_loss", math.inf))
         if self.last.loss < (self.best.loss if self.best else math.inf):
             self.best = self.last
@@ -246,7 +269,8 @@ class _Loop:
             best_loss=self.best.loss if self.best else None,
         )
         best = self.best.weights if self.best and self.recipe.keep == "best" else None
-        return TrainingState(position, self.program.weights(), self.program.optimizer_state(), self.last.weights, best)
+        weights, optimizer = self.program.weights(), self.program.optimizer_state()
+        return TrainingState(position, weights, optimizer, self.last.weights, best, list(self.validation_losses))
 
     def _continue_from(self, state: TrainingState) -> None:
         """Puts program and loop where they were."""
@@ -261,12 +285,20 @@ class _Loop:
                 raise CheckpointError("The checkpoint is of another model: its arrays have other shapes.")
         self.program.set_weights(state.weights)
         self.program.set_optimizer_state(state.optimizer)
-        self.history = state.history
+        self.history, self.validation_losses = state.history, list(state.validation_losses)
         self.mean, self.seconds, self.steps_done = position.mean, position.seconds, position.steps_done
         last_loss = self.history.rows[-1].get("val_loss", math.inf) if self.history.rows else math.inf
         self.last = _Kept(state.last, position.epochs_done, last_loss)
         if position.best_epoch is not None and position.best_loss is not None:
             self.best = _Kept(state.best or state.last, position.best_epoch, position.best_loss)
+
+
+def sample_of(split: Split, images: int, seed: int) -> Split:
+    """So many images of a split, drawn at random without replacement; all of them where there are no more."""
+    if len(split) <= images:
+        return split
+    generator = np.random.Generator(np.random.Philox(seed_for(seed, "train sample")))
+    return split.take(np.sort(generator.choice(len(split), images, replace=False)))
 
 
 def order_of(split: Split, recipe: TrainingRecipe, epoch: int) -> Int64[np.ndarray, " rows"]:

@@ -1,5 +1,6 @@
 """What executes the model during training: one step, one evaluation."""
 
+import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, runtime_checkable
@@ -11,12 +12,13 @@ from eyespot.backend import keras
 from eyespot.data.augment.changes import Changes
 from eyespot.data.dataset import Split
 from eyespot.engine.feed import NOTHING, Feed
-from eyespot.engine.loss import Targets
+from eyespot.engine.loss import SMALLEST, Targets
 from eyespot.engine.program import LoweredProgram
 from eyespot.engine.steps import EVALUATION_BATCH, Epoch, Mean, steps_for
 from eyespot.recipe_parts import TrainingRecipe
 from eyespot.seeds import seed_for
-from eyespot.shapes import Float32
+from eyespot.shapes import Float32, Int64
+from eyespot.training.evidence import ImageResults
 from eyespot.training.schedule import learning_rate_for
 
 
@@ -45,8 +47,8 @@ class Program(Protocol):
     def mean(self) -> Mean:
         """Loss and accuracy over the batches since the epoch began, each measured before its update."""
 
-    def evaluate(self, split: Split) -> tuple[float, float]:
-        """Mean loss and accuracy over a split, without dropout and without updates."""
+    def evaluate(self, split: Split) -> ImageResults:
+        """Loss and answer of each image of a split, without dropout and without updates."""
 
     def weights(self) -> list[Any]:
         """A copy of every weight."""
@@ -169,17 +171,20 @@ class EngineProgram(_OfKerasModel):
         """Loss and accuracy over the batches since the epoch began."""
         return self._steps.mean()
 
-    def evaluate(self, split: Split) -> tuple[float, float]:
-        """Mean loss and accuracy over a split, without dropout and without updates."""
-        mean = self._steps.evaluate(split)
-        return mean.loss, mean.accuracy
+    def evaluate(self, split: Split) -> ImageResults:
+        """Loss and answer of each image of a split, without dropout and without updates."""
+        return image_results(self._log_probabilities(split), split.labels)
 
     def probabilities(self, split: Split) -> Float32[np.ndarray, "n classes"]:
         """Of the classes, for each picture of a split, in inference form."""
+        rows: Float32[np.ndarray, "n classes"] = self._log_probabilities(split).exp().numpy()
+        return rows
+
+    def _log_probabilities(self, split: Split) -> torch.Tensor:
+        """Float32 [n, classes]."""
         starts = range(0, len(split), EVALUATION_BATCH)
         parts = [self.lowered.logits(split.images[start : start + EVALUATION_BATCH]) for start in starts]
-        rows: Float32[np.ndarray, "n classes"] = torch.cat(parts).float().softmax(dim=1).cpu().numpy()
-        return rows
+        return torch.cat(parts).float().log_softmax(dim=1).cpu()
 
 
 class KerasProgram(_OfKerasModel):
@@ -223,19 +228,34 @@ class KerasProgram(_OfKerasModel):
         """Loss and accuracy over the batches since the epoch began."""
         return self._mean
 
-    def evaluate(self, split: Split) -> tuple[float, float]:
-        """Mean loss and accuracy over a split, without dropout and without updates."""
-        mean = Mean()
-        for start in range(0, len(split), EVALUATION_BATCH):
-            rows = slice(start, start + EVALUATION_BATCH)
-            images, labels = split.images[rows], split.labels[rows]
-            targets = self._as_compiled(Targets(torch.from_numpy(labels)))
-            mean.add(*_figures(self.model.test_on_batch(images, targets, return_dict=True)), len(labels))
-        return mean.loss, mean.accuracy
+    def evaluate(self, split: Split) -> ImageResults:
+        """Loss and answer of each image of a split, without dropout and without updates."""
+        parts, penalties = [], 0.0
+        with torch.no_grad():
+            for start in range(0, len(split), EVALUATION_BATCH):
+                images = split.images[start : start + EVALUATION_BATCH]
+                parts.append(self.model(images, training=False))
+                penalties += len(images) * float(sum(self.model.losses))
+        return image_results(torch.cat(parts).float().log().cpu(), split.labels, penalties / len(split))
 
     def _as_compiled(self, targets: Targets) -> Any:
         """Class numbers, or distributions where some are of two classes."""
         return (targets.distributions(self.classes) if self.feed.changes.mixes else targets.labels).numpy()
+
+
+def image_results(
+    log_probabilities: torch.Tensor, labels: Int64[np.ndarray, " n"], penalty: float = 0.0
+) -> ImageResults:
+    """Loss and answer of each image, as Keras computes them: it clips probabilities.
+
+    Args:
+        log_probabilities: float32 [n, classes], on the processor.
+        labels: class numbers.
+        penalty: the model's regularisation losses.
+    """
+    of_labels = log_probabilities.gather(1, torch.tensor(labels)[:, None])[:, 0]
+    losses = -of_labels.clamp(math.log(SMALLEST), math.log1p(-SMALLEST))
+    return ImageResults(losses.numpy(), log_probabilities.argmax(dim=1).numpy() == labels, penalty)
 
 
 def _figures(logs: dict[str, Any]) -> tuple[float, float]:

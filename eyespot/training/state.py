@@ -1,7 +1,7 @@
 """Where a training is: everything that the next step depends on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from eyespot.training.history import History
 
 Weights = list[np.ndarray]
 
-CURRENT, OPTIMIZER, LAST, BEST = "weights", "optimizer", "last", "best"
+CURRENT, OPTIMIZER, LAST, BEST, LOSSES = "weights", "optimizer", "last", "best", "validation_losses"
 
 
 class Position(BaseModel):
@@ -63,6 +63,7 @@ class TrainingState:
         optimizer: its variables: the step count, the learning rate, slots, averages of the weights.
         last: the weights to keep after `epochs_done` epochs: averaged, where the recipe averages.
         best: those of `best_epoch`, where the recipe keeps the best.
+        validation_losses: loss of each validation image, an array an epoch; none in checkpoints of eyespot 0.1.
     """
 
     position: Position
@@ -70,6 +71,7 @@ class TrainingState:
     optimizer: Weights
     last: Weights
     best: Weights | None = None
+    validation_losses: Weights = field(default_factory=list)
 
     @property
     def steps(self) -> int:
@@ -89,7 +91,7 @@ class TrainingState:
 
     def parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Plain values and arrays by name; what is equal to another set of weights is not stored again."""
-        stored = {CURRENT: self.weights, OPTIMIZER: self.optimizer}
+        stored = {CURRENT: self.weights, OPTIMIZER: self.optimizer, LOSSES: self.validation_losses}
         same: dict[str, str] = {}
         for name, weights, like in ((LAST, self.last, CURRENT), (BEST, self.best, LAST)):
             if weights is None:
@@ -112,7 +114,7 @@ class TrainingState:
         Raises:
             CheckpointError: something is missing or not what it should be.
         """
-        sets: dict[str, dict[int, np.ndarray]] = {CURRENT: {}, OPTIMIZER: {}}
+        sets: dict[str, dict[int, np.ndarray]] = {CURRENT: {}, OPTIMIZER: {}, LOSSES: {}}
         try:
             for name, array in arrays.items():
                 part, _, place = name.partition("/")
@@ -120,7 +122,9 @@ class TrainingState:
             ordered = {name: [numbered[place] for place in range(len(numbered))] for name, numbered in sets.items()}
             ordered |= {name: ordered[source] for name, source in dict(values["same"]).items()}
             position = Position.model_validate(values["position"])
-            return cls(position, ordered[CURRENT], ordered[OPTIMIZER], ordered[LAST], ordered.get(BEST))
+            return cls(
+                position, ordered[CURRENT], ordered[OPTIMIZER], ordered[LAST], ordered.get(BEST), ordered[LOSSES]
+            )
         except (KeyError, ValueError, TypeError, ValidationError) as error:
             raise CheckpointError(f"The checkpoint {where} is damaged: {error}.") from None
 

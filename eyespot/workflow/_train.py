@@ -19,7 +19,7 @@ from eyespot.reporting.style import save
 from eyespot.run import Run, create_run
 from eyespot.training.checkpoint import Checkpoints, latest_state
 from eyespot.training.determinism import deterministic_kernels
-from eyespot.training.diagnose import Verdict, diagnose
+from eyespot.training.diagnose import diagnose
 from eyespot.training.events import EventFiles
 from eyespot.training.fit import Observer, Outcome, fit
 from eyespot.training.history import History, HistoryFile
@@ -27,6 +27,7 @@ from eyespot.training.interrupt import Interrupt
 from eyespot.training.program import compile_classifier
 from eyespot.training.progress import ProgressDisplay
 from eyespot.training.state import TrainingState
+from eyespot.training.verdict import Verdict
 from eyespot.workflow._card import write_card
 from eyespot.workflow._deliver import deliver
 from eyespot.workflow._judge import judge
@@ -223,7 +224,14 @@ def _conclude(  # noqa: PLR0913 - all that is known in the end
 ) -> Training:
     """The verdict, the figures on validation data and, last and once, on test data; all written into the run."""
     dataset = prepared.dataset
-    verdict = diagnose(outcome.history, dataset.classes, diverged=outcome.ending == "diverged")
+    verdict = diagnose(
+        outcome.history,
+        dataset.classes,
+        diverged=outcome.ending == "diverged",
+        evidence=outcome.evidence,
+        validation_images=None if dataset.validation is None else len(dataset.validation),
+        kept_epoch=outcome.kept_epoch or None,
+    )
     if outcome.history.rows:
         save(learning_curves(outcome.history, verdict, run.name), run.path / "figures" / "curves.png")
     judged = {"validation": dataset.validation, "test": dataset.test}
@@ -248,6 +256,7 @@ def _tell(training: Training, out: Output) -> None:
     """The verdict and the figures, below the epochs."""
     run, validation, test = training.run.path, training.validation, training.test
     out.say()
+    out.say(training.verdict.headline)
     out.say(training.verdict.sentence)
     out.say(training.verdict.advice)
     if validation:

@@ -77,7 +77,7 @@ def test_curves_show_the_verdict(tmp_path: Path):
     history = History(rows)
     figure = learning_curves(history, diagnose(history, 10), "my run")
     assert [line.get_label() for line in figure.axes[0].lines] == ["training", "validation", "epoch to stop at: 3"]
-    assert "overfitting" in figure.get_suptitle()
+    assert figure.get_suptitle() == "my run: Overfitting"
     assert ink(save(figure, tmp_path / "c.png")) > 0.01
     alone = History([{"epoch": 1.0, "loss": 0.3, "accuracy": 0.9}])
     assert len(learning_curves(alone, diagnose(alone, 10), "r").axes[0].lines) == 1

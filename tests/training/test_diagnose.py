@@ -1,11 +1,16 @@
+import json
 import math
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from eyespot.training.diagnose import diagnose
+from eyespot.training.evidence import Evidence, ImageResults
 from eyespot.training.history import History
+from eyespot.training.verdict import Verdict
 
 PUBLISHED = yaml.safe_load((Path(__file__).parent / "published_curves.yaml").read_text())
 
@@ -36,18 +41,19 @@ def test_the_small_tutorial_network_is_best_at_6():
     assert diagnose(history(**PUBLISHED["mnist-cnn-small"]), classes=10).stop_epoch == 6
 
 
-def test_a_wide_gap_is_overfitting_though_validation_loss_is_flat():
-    """Training accuracy far above validation accuracy is overfitting from where the gap opened for good."""
+def test_a_wide_gap_over_a_flat_validation_loss_is_neither():
+    """Training accuracy far above validation accuracy is no good fit, and without a rise no overfitting."""
     verdict = diagnose(
         history(
-            loss=[1.0, 0.5, 0.2, 0.05],
-            val_loss=[1.0, 0.8, 0.78, 0.79],
-            accuracy=[0.5, 0.8, 0.95, 0.99],
-            val_accuracy=[0.5, 0.77, 0.78, 0.78],
+            loss=[1.0, 0.5, 0.2, 0.1, 0.07, 0.06, 0.05, 0.05],
+            val_loss=[1.0, 0.82, 0.79, 0.78, 0.79, 0.78, 0.79, 0.78],
+            accuracy=[0.5, 0.8, 0.95, 0.97, 0.98, 0.98, 0.99, 0.99],
+            val_accuracy=[0.5, 0.77, 0.78, 0.78, 0.78, 0.78, 0.78, 0.78],
         ),
         classes=10,
     )
-    assert (verdict.fit, verdict.from_epoch) == ("overfitting", 3)
+    assert verdict.fit == "not judged"
+    assert "0.2100 above validation's" in verdict.sentence
 
 
 def test_curves_that_still_fall_underfit():
@@ -67,7 +73,8 @@ def test_a_high_plateau_underfits():
 def test_small_numbers_are_not_read_into():
     """On easy data a tenth of next to nothing, up or down, is noise."""
     for last in (0.010, 0.014):
-        assert diagnose(history(loss=[0.5, 0.02, 0.01], val_loss=[0.5, 0.012, last]), classes=10).fit == "good fit"
+        validation = [0.5, 0.1, 0.02, 0.012, 0.012, 0.013, 0.012, last]
+        assert diagnose(history(loss=validation, val_loss=validation), classes=10).fit == "good fit"
 
 
 @pytest.mark.parametrize("losses", [[2.2, 1.0, 9.0], [14.5, 14.6, 14.5]])
@@ -92,15 +99,94 @@ def test_without_validation_nothing_is_judged():
 
 def test_a_rise_over_a_flat_training_loss_is_overfitting():
     """Validation loss that more than doubles is no good fit, though dropout keeps the training loss from falling."""
-    verdict = diagnose(history(loss=[0.5, 0.4, 0.41, 0.405], val_loss=[0.3, 0.25, 0.4, 0.6]), classes=10)
+    verdict = diagnose(
+        history(
+            loss=[0.5, 0.4, 0.41, 0.405, 0.4, 0.4, 0.41, 0.4],
+            val_loss=[0.3, 0.25, 0.3, 0.36, 0.41, 0.47, 0.54, 0.6],
+        ),
+        classes=10,
+    )
     assert (verdict.fit, verdict.from_epoch) == ("overfitting", 3)
 
 
 def test_both_losses_rising_is_not_overfitting():
     """Where training loss rises too, the training is unstable: a lower learning rate is advised."""
-    verdict = diagnose(history(loss=[0.5, 0.3, 0.6], val_loss=[0.4, 0.25, 0.6]), classes=10)
+    rising = [0.5, 0.3, 0.31, 0.36, 0.41, 0.47, 0.54, 0.6]
+    verdict = diagnose(history(loss=rising, val_loss=[loss + 0.05 for loss in rising]), classes=10)
     assert verdict.fit == "not judged"
     assert "learning rate" in verdict.advice
+
+
+def test_two_epochs_are_too_few():
+    """From two epochs nobody can tell how much a training jumps, and the sentence says so."""
+    verdict = diagnose(history(loss=[0.5, 0.3], val_loss=[0.4, 0.5]), classes=10)
+    assert verdict.fit == "not judged"
+    assert "2 epochs are too few" in verdict.sentence
+
+
+FALLING = np.geomspace(1.0, 0.1, 10)
+RISING = np.concatenate([np.geomspace(0.5, 0.2, 5), np.linspace(0.2, 0.6, 15)])
+LEVEL = np.concatenate([np.geomspace(0.5, 0.2, 5), np.full(15, 0.2)])
+
+
+def judged(means: np.ndarray, images: int, train: float = 0.02, **more: Any) -> Verdict:
+    """The verdict on made-up losses of images, which spread as losses do: a few images have most of the loss."""
+    generator = np.random.default_rng(0)
+    lowest = means.min()
+    falls, rises = generator.gamma(0.2, 5.0, (2, images))
+    own = generator.gamma(4.0, 0.25, (len(means), images))
+    losses = ((lowest * falls + (means[:, None] - lowest) * rises) * own).astype(np.float32)
+    right = np.full(images, True)
+    validation = ImageResults(losses[-1], right)
+    of_train = ImageResults((train * generator.gamma(0.2, 5.0, 1_000)).astype(np.float32), np.full(1_000, True))
+    evidence = Evidence(losses, of_train, validation, of_train, validation)
+    columns = history(loss=[0.5] * len(means), val_loss=losses.mean(axis=1).tolist())
+    return diagnose(columns, classes=10, evidence=evidence, **more)
+
+
+def test_the_same_rise_is_overfitting_on_many_pictures_and_unknown_on_few():
+    """What 15 pictures cannot tell, 4,000 can; the verdict says how many would do."""
+    few, many = judged(RISING, 15), judged(RISING, 4_000)
+    assert few.fit == "not enough validation pictures to tell"
+    assert few.images_needed is not None
+    assert few.images_needed > 15
+    assert f"About {few.images_needed:,} validation pictures" in few.advice
+    assert (many.fit, many.from_epoch) == ("overfitting", pytest.approx(6, abs=1))
+    assert many.rise_p_value is not None
+    assert many.rise_p_value < 0.001
+
+
+def test_a_good_fit_is_claimed_only_where_a_rise_is_ruled_out():
+    """A level curve is a good fit on many pictures; on few, a rise may hide in it."""
+    assert judged(LEVEL, 20_000, train=0.19).fit == "good fit"
+    assert judged(LEVEL, 40, train=0.19).fit == "not enough validation pictures to tell"
+
+
+def test_a_validation_loss_below_the_training_loss_is_not_overfitting():
+    """The gap must have the right sign, measured as in prediction."""
+    assert judged(RISING, 4_000, train=2.0).fit != "overfitting"
+
+
+def test_underfitting_is_beyond_chance_too():
+    """A fall is underfitting on many pictures, and unknown on a handful."""
+    assert judged(FALLING, 4_000, train=0.1).fit == "underfitting"
+    assert judged(FALLING, 6, train=0.1).fit != "underfitting"
+
+
+def test_the_headline_is_about_the_model_that_is_kept():
+    """A model kept from before overfitting is not called overfitted; one kept from after it is."""
+    before, after = judged(RISING, 4_000, kept_epoch=5), judged(RISING, 4_000, kept_epoch=20)
+    assert before.fit == after.fit == "overfitting"
+    assert before.headline == "Kept from before overfitting (epoch 5 is kept)."
+    assert after.headline == "Overfitting (epoch 20 is kept)."
+
+
+def test_a_verdict_survives_json():
+    """What is written into a run is read again, also with keys of another version."""
+    verdict = judged(RISING, 4_000, kept_epoch=5)
+    assert Verdict.from_dict(json.loads(json.dumps(verdict.to_dict())) | {"newer": 1}) == verdict
+    old = {"fit": "good fit", "sentence": "Good fit.", "advice": "", "stop_epoch": 1}
+    assert Verdict.from_dict(old).headline == "Good fit."
 
 
 def test_stopped_in_the_first_epoch_is_not_divergence():

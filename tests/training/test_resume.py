@@ -181,7 +181,7 @@ def test_what_is_judged_is_the_average(bars: Dataset):
     program = program_for(dataset, recipe, "float32")
     outcome = fit(program, dataset, recipe.training)
     assert dataset.validation is not None
-    assert program.evaluate(dataset.validation)[0] == outcome.history.rows[-1]["val_loss"]
+    assert program.evaluate(dataset.validation).loss == outcome.history.rows[-1]["val_loss"]
     plain = recipe.model_copy(update={"training": recipe.training.model_copy(update={"average": None})})
     other = program_for(dataset, plain, "float32")
     fit(other, dataset, plain.training)

@@ -1,0 +1,161 @@
+"""Validation loss by epoch, and whether a change in it is more than chance.
+
+Chance has two sources. Other validation images would give another change: its standard error is that of a paired
+comparison, image by image. And training jumps from epoch to epoch: the variance of a jump is estimated from second
+differences of the curve, which a straight trend does not enter (Gasser, Sroka and Jennen-Steinmetz 1986, Biometrika
+73:625-633); what the choice of images adds to it is taken off, since the first source holds it. Changes are measured
+between means over a fifth of the epochs, not between single epochs.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.stats import t
+
+from eyespot.shapes import Float32, Float64
+
+WINDOW = 3  # fewest epochs whose mean is compared, in courses of at least twice as many; in shorter ones, single epochs
+SHARE = 5  # a window is a fifth of the course
+FEWEST_JUMPS = 3  # second differences that the size of a jump is estimated from, where the course has as many
+# Standard deviation of the change of one image's loss, in units of the loss: assumed where only the curve is known.
+# `tests/slow/test_verdict.py` prints what trainings have.
+SPREAD = 3.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with what chance does to it.
+
+    Attributes:
+        value: the figure.
+        image_error: standard error of `value` due to the choice of images.
+        epoch_error: standard error of `value` due to the jumping of epochs; infinite where it cannot be estimated.
+        freedom: degrees of freedom of both errors together (Welch 1947, Biometrika 34:28-35).
+    """
+
+    value: float
+    image_error: float = 0.0
+    epoch_error: float = 0.0
+    freedom: float = math.inf
+
+    @property
+    def error(self) -> float:
+        """Standard error of `value`."""
+        return math.hypot(self.image_error, self.epoch_error)
+
+    def p_value(self, choices: int = 1) -> float:
+        """Probability of a figure this high where the true one is 0.
+
+        Args:
+            choices: figures of which the highest was chosen (Bonferroni's correction).
+        """
+        if self.error == 0:
+            return float(self.value <= 0)
+        return min(1.0, choices * float(t.sf(self.value / self.error, self.freedom)))
+
+    def bound(self, significance: float) -> float:
+        """Upper confidence bound; a lower one for a significance above 0.5."""
+        if self.error == 0:
+            return self.value
+        return self.value + self.error * float(t.isf(significance, self.freedom))
+
+
+class ValidationCurve:
+    """The validation loss of each epoch, with the losses of single images where they are known.
+
+    Args:
+        means: the curve, in nats.
+        by_image: loss of each image after each epoch; None: only the curve is known.
+        images: number of validation images; None: unknown, and what their choice adds to chance is left out.
+    """
+
+    def __init__(
+        self,
+        means: Sequence[float],
+        by_image: Float32[np.ndarray, "epochs images"] | None = None,
+        images: int | None = None,
+    ) -> None:
+        self.by_image = by_image
+        self.means = np.array(means) if by_image is None else by_image.mean(axis=1, dtype=np.float64)
+        self.images = images if by_image is None else by_image.shape[1]
+        self.width = max(WINDOW, len(self.means) // SHARE) if len(self.means) >= 2 * WINDOW else 1
+
+    @cached_property
+    def smooth(self) -> Float64[np.ndarray, " windows"]:
+        """Mean of every window of `width` epochs."""
+        return np.convolve(self.means, np.full(self.width, 1 / self.width), "valid")
+
+    @cached_property
+    def lowest(self) -> slice:
+        """Epochs (from 0) of the window with the lowest mean."""
+        first = int(self.smooth.argmin())
+        return slice(first, first + self.width)
+
+    @property
+    def choices(self) -> int:
+        """Windows of which the lowest is chosen, counted without overlap: simulations show no more false alarms."""
+        return math.ceil(len(self.means) / self.width)
+
+    @property
+    def last(self) -> slice:
+        """Epochs (from 0) of the last window."""
+        return slice(len(self.means) - self.width, len(self.means))
+
+    def before(self, epochs: int) -> slice | None:
+        """The window that lies so many epochs before the last one; None where the course is shorter."""
+        first = self.last.start - epochs
+        return slice(first, first + self.width) if first >= 0 else None
+
+    def mean(self, window: slice) -> float:
+        """Mean loss over a window, in nats."""
+        return float(self.means[window].mean())
+
+    def change(self, earlier: slice, later: slice) -> Estimate:
+        """The later window's mean minus the earlier one's, in nats."""
+        value = self.mean(later) - self.mean(earlier)
+        apart = min(self.width, abs(later.start - earlier.start))  # epochs of each window that the other has not
+        variance, jumps = self._jump_variance
+        epoch_error = math.sqrt(2 * apart * variance) / self.width if apart else 0.0
+        image_error = self._image_error(earlier, later)
+        error = math.hypot(image_error, epoch_error)
+        of_images = image_error**4 / max(1, (self.images or 2) - 1)
+        freedom = error**4 / (of_images + epoch_error**4 / jumps) if 0 < error < math.inf else 1.0
+        return Estimate(value, image_error, epoch_error, max(1.0, freedom))
+
+    def _image_error(self, earlier: slice, later: slice) -> float:
+        if self.by_image is not None:
+            changes = self.by_image[later].mean(axis=0) - self.by_image[earlier].mean(axis=0)
+            return float(changes.std(ddof=1)) / math.sqrt(len(changes)) if len(changes) > 1 else math.inf
+        if self.images is None or earlier == later:
+            return 0.0
+        return SPREAD * (self.mean(earlier) + self.mean(later)) / 2 / math.sqrt(self.images)
+
+    @cached_property
+    def _jump_variance(self) -> tuple[float, float]:
+        """Variance of an epoch's loss about the trend, and its degrees of freedom; from the lowest loss on."""
+        first = max(0, min(self.lowest.start - 1, len(self.means) - FEWEST_JUMPS - 2))
+        if len(self.means) - first < 3:  # noqa: PLR2004 - a second difference takes three
+            return math.inf, 1.0
+        squares = _second_differences(self.means[first:]) ** 2
+        if self.by_image is not None and len(self.by_image[0]) > 1:
+            by_image = _second_differences(self.by_image[first:])
+            squares = squares - by_image.var(axis=1, ddof=1) / by_image.shape[1]
+        return max(0.0, float(np.mean(squares))) * 2 / 3, _freedom(len(squares))
+
+
+def _second_differences(values: np.ndarray) -> np.ndarray:
+    """What each epoch is off the mean of its neighbours."""
+    differences: np.ndarray = values[1:-1] - (values[:-2] + values[2:]) / 2
+    return differences
+
+
+def _freedom(differences: int) -> float:
+    """Degrees of freedom of a variance from overlapping second differences (Satterthwaite 1946, Biometrics 2:110-114).
+
+    A difference has the variance 3/2 of an epoch's, its covariance with the next is -1, with the one after that 1/4.
+    """
+    squares = differences * 1.5**2 + 2 * (differences - 1) + 2 * max(0, differences - 2) * 0.25**2
+    return (differences * 1.5) ** 2 / squares
