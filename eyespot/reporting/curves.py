@@ -51,7 +51,7 @@ def _draw(axes: Axes, history: History, verdict: Verdict, metric: str) -> None:
         _draw_training_as_in_prediction(axes, validation, verdict, metric)
     if verdict.kept_epoch and validation:
         axes.axvline(verdict.kept_epoch, color=INK, linewidth=0.8, label=f"epoch kept: {verdict.kept_epoch}")
-    if verdict.stop_epoch:
+    if verdict.stop_epoch and verdict.stop_epoch != verdict.kept_epoch:
         told = f"epoch to stop at: {verdict.stop_epoch}"
         axes.axvline(verdict.stop_epoch, color=INK, linewidth=0.8, linestyle=":", label=told)
     if verdict.from_epoch and len(epochs) > 1:
@@ -70,7 +70,8 @@ def _draw_training_as_in_prediction(axes: Axes, validation: list[float], verdict
         return
     places = [verdict.kept_epoch, len(validation)]
     values = [validation[place - 1] + above * gap for place, gap in zip(places, (kept, last), strict=True)]
+    # At the edge of the plot too, a circle is drawn whole.
     axes.plot(
         places, values, color=TRAIN, linestyle="none", marker="o", markersize=7, markerfacecolor="none",
-        label="training, as in prediction",
+        label="training, as in prediction", clip_on=False,
     )  # fmt: skip

@@ -85,20 +85,20 @@ class _Course:
     def verdict(self) -> Verdict:
         """The first word that is true beyond chance."""
         if len(self.losses) == 1:
-            sentence = f"One epoch is too short a course to judge the fit by: {self._end()}."
+            sentence = f"One epoch is too short a course to judge the fit by. {self._end()}."
             return self._verdict("not judged", sentence, "Train for more epochs.")
         if self._has_risen and self._training_loss_has_risen:
-            sentence = f"Not judged, the training is unstable: {self._changed()}, and training loss rose too."
+            sentence = f"Not judged, the training is unstable. {self._changed()}, and training loss rose too."
             return self._verdict("not judged", sentence, "Lower the learning rate; what was best is kept.")
         if self._has_risen and self._lies_above_training:
             return self._overfitting()
         if self._has_fallen:
-            sentence = f"Underfitting, the training was still getting better: {self._fell()}; {self._end()}."
+            sentence = f"Underfitting, the training was still getting better. {self._fell()}. {self._end()}."
             return self._verdict("underfitting", sentence, "Train for more epochs, or with a higher learning rate.")
         if self._ending.bound(1 - SIGNIFICANT) > HIGH_LOSS * self.guessing:
             sentence = (
                 f"Underfitting, the network does not fit its training pictures (guessing gives a loss of "
-                f"{self.guessing:.2f}): {self._end()}."
+                f"{self.guessing:.2f}). {self._end()}."
             )
             advice = "Use a larger network or less dropout; check that pixels are rescaled and that labels are right."
             return self._verdict("underfitting", sentence, advice)
@@ -160,8 +160,10 @@ class _Course:
         return [
             _Claim("overfitting", self._changed(), self.rise, self._matters(self.curve.lowest, RISE), choices),
             _Claim("underfitting", self._fell(), self.fall, self._matters(self.earlier, FALL)),
-            _Claim("overfitting", f"training accuracy ended {gap.value:.4f} above validation's", gap, ACCURACY_GAP),
-            _Claim("underfitting", f"the loss ended at {ending.value:.4f}", ending, HIGH_LOSS * self.guessing),
+            _Claim(
+                "overfitting", f"Training accuracy ended {gap.value:.4f} above validation accuracy", gap, ACCURACY_GAP
+            ),
+            _Claim("underfitting", f"The loss ended at {ending.value:.4f}", ending, HIGH_LOSS * self.guessing),
         ]
 
     def _verdict(self, fit: Fit, sentence: str, advice: str, **more: int | None) -> Verdict:
@@ -195,7 +197,7 @@ class _Course:
         sentence = (
             f"Overfitting from epoch {start}: validation loss rose from {curve.mean(curve.lowest):.4f} "
             f"({_epochs(curve.lowest)}) to {curve.mean(curve.last):.4f} ({_epochs(curve.last)}), which chance does not "
-            f"explain ({_p(self.rise.p_value(self.curve.choices))}{self._of_images(', ')}); {self._end()}."
+            f"explain ({_p(self.rise.p_value(self.curve.choices))}{self._of_images(', ')}). {self._end()}."
         )
         verdict = self._verdict("overfitting", sentence, "", from_epoch=start)
         advice = (
@@ -204,7 +206,7 @@ class _Course:
         return replace(verdict, advice=advice)
 
     def _good_fit(self) -> Verdict:
-        sentence = f"Good fit: {self._changed()}, and it no longer falls; {self._end()}."
+        sentence = f"Good fit. {self._changed()}, and it no longer falls. {self._end()}."
         verdict = self._verdict("good fit", sentence, "More epochs may gain a little.")
         if verdict.stop_epoch is None or verdict.stop_epoch == len(self.losses):
             return verdict
@@ -216,22 +218,24 @@ class _Course:
     def _in_doubt(self, claim: "_Claim") -> Verdict:
         """What keeps a claim from being made: few epochs, their jumping, few images, or a figure at its limit."""
         if not math.isfinite(self.rise.epoch_error):
-            sentence = f"{len(self.losses)} epochs are too few to tell how much training jumps: {self._end()}."
-            return self._verdict("not judged", f"Not judged, {sentence}", "Train for more epochs.")
+            sentence = (
+                f"Not judged, {len(self.losses)} epochs are too few to tell how much training jumps. {self._end()}."
+            )
+            return self._verdict("not judged", sentence, "Train for more epochs.")
         if claim.figure == self._gap and claim.figure.bound(1 - SIGNIFICANT) > ACCURACY_GAP:
-            sentence = f"Not judged, {claim.text}, though validation loss has not risen: {self._end()}."
+            sentence = f"Not judged. {claim.text}, though validation loss has not risen. {self._end()}."
             advice = "Add pictures, augmentation or dropout: the network knows its training pictures by heart."
             return self._verdict("not judged", sentence, advice)
-        beyond = f"{claim.text}, and {claim.limit:.4f} would matter"
+        beyond = f"{claim.text}, where {claim.limit:.4f} would matter"
         images, needed = self.curve.images, claim.images_needed(self.curve.images or 0)
         if not math.isfinite(needed):
-            sentence = f"Not judged, validation loss jumps too much from epoch to epoch: {beyond}; {self._end()}."
+            sentence = f"Not judged, validation loss jumps too much from epoch to epoch. {beyond}. {self._end()}."
             return self._verdict("not judged", sentence, "Lower the learning rate, or average the weights.")
         if images is None or not images < needed < MOST_MORE * images:
-            sentence = f"Not judged, it is too close to call: {beyond}; {self._end()}."
+            sentence = f"Not judged, it is too close to call. {beyond}. {self._end()}."
             return self._verdict("not judged", sentence, "Repeat the training with other seeds (eyespot study).")
         many = _rounded_up(needed)
-        sentence = f"Not enough validation pictures to tell {claim.fault} from a good fit: {beyond}; {self._end()}."
+        sentence = f"Not enough validation pictures to tell {claim.fault} from a good fit. {beyond}. {self._end()}."
         return self._verdict(TOO_FEW, sentence, f"About {many:,} validation pictures would tell.", images_needed=many)
 
     @property
@@ -244,13 +248,13 @@ class _Course:
     def _changed(self) -> str:
         """How validation loss went on from its lowest."""
         if self.curve.lowest == self.curve.last:
-            return f"validation loss is lowest at the end ({_epochs(self.curve.last)})"
-        windows = f"from {_epochs(self.curve.lowest)} to {_epochs(self.curve.last)}"
+            return f"Validation loss is lowest at the end ({_epochs(self.curve.last)})"
+        windows = f"From {_epochs(self.curve.lowest)} to {_epochs(self.curve.last)}"
         return f"{windows} validation loss changed by {self.rise.value:+.4f} {self._with_error(self.rise)}"
 
     def _fell(self) -> str:
         """How validation loss fell in the last quarter of the epochs."""
-        windows = f"from {_epochs(self.earlier)} to {_epochs(self.curve.last)}"
+        windows = f"From {_epochs(self.earlier)} to {_epochs(self.curve.last)}"
         return f"{windows} validation loss changed by {-self.fall.value:+.4f} {self._with_error(self.fall)}"
 
     def _with_error(self, estimate: Estimate) -> str:
@@ -258,14 +262,16 @@ class _Course:
 
     def _end(self) -> str:
         """The last epoch's figures, training beside validation."""
-        losses = "training loss ended at {:.4f} and validation loss at {:.4f}".format(*self._ends)
+        subject = "Training" if self.evidence is None else "Measured as in prediction, training"
+        text = "{} loss ended at {:.4f} and validation loss at {:.4f}".format(subject, *self._ends)
         if self.evidence is not None:
-            train, validation = self.evidence.train.accuracy, self.evidence.validation.accuracy
-            return f"measured as in prediction, {losses}, training accuracy at {train:.2%} against {validation:.2%}"
-        last = self.history.rows[-1]
-        if "accuracy" not in last or "val_accuracy" not in last:
-            return losses
-        return f"{losses}, training accuracy at {last['accuracy']:.2%} against {last['val_accuracy']:.2%}"
+            accuracies = [self.evidence.train.accuracy, self.evidence.validation.accuracy]
+        else:
+            last = self.history.rows[-1]
+            accuracies = [last[name] for name in ("accuracy", "val_accuracy") if name in last]
+        if len(accuracies) < 2:  # noqa: PLR2004 - a history may have none
+            return text
+        return "{}, training accuracy at {:.2%} against {:.2%}".format(text, *accuracies)
 
     def _of_images(self, before: str) -> str:
         return "" if self.curve.images is None else f"{before}{self.curve.images:,} pictures"

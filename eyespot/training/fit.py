@@ -167,12 +167,12 @@ class _Loop:
         validation = self.dataset.validation
         if validation is None or not self.history.rows or len(self.validation_losses) != len(self.history):
             return None
-        train = sample_of(self.dataset.train, max(SAMPLE, len(validation)), self.recipe.seed)
+        splits = sample_of(self.dataset.train, max(SAMPLE, len(validation)), self.recipe.seed), validation
         kept_weights = self.program.weights()
-        kept = self.program.evaluate(train), self.program.evaluate(validation)
         self.program.set_weights(self.last.weights)
-        last = self.program.evaluate(train), self.program.evaluate(validation)
+        last = [self.program.evaluate(split) for split in splits]
         self.program.set_weights(kept_weights)
+        kept = [self.program.evaluate(split) for split in splits]
         return Evidence(np.stack(self.validation_losses), *last, *kept)
 
     def _is_stale(self) -> bool:

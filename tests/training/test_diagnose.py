@@ -53,7 +53,7 @@ def test_a_wide_gap_over_a_flat_validation_loss_is_neither():
         classes=10,
     )
     assert verdict.fit == "not judged"
-    assert "0.2100 above validation's" in verdict.sentence
+    assert "0.2100 above validation accuracy" in verdict.sentence
 
 
 def test_curves_that_still_fall_underfit():

@@ -78,9 +78,10 @@ def program_for(dataset: Dataset, recipe: Recipe, engine: str) -> Program:
 
 
 def digest(program: Program, outcome: Outcome) -> str:
-    """Of weights, optimizer, history and how it ended; times differ."""
+    """Of weights, optimizer, history, losses of validation images and how it ended; times differ."""
     bits = hashlib.sha256()
-    for array in (*program.weights(), *program.optimizer_state()):
+    losses = [] if outcome.evidence is None else [outcome.evidence.validation_losses]
+    for array in (*program.weights(), *program.optimizer_state(), *losses):
         bits.update(np.ascontiguousarray(array).tobytes())
     timeless = [
         {k: v for k, v in row.items() if k not in {"seconds", "images_per_second"}} for row in outcome.history.rows
