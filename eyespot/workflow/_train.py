@@ -256,7 +256,8 @@ def _tell(training: Training, out: Output) -> None:
     """The verdict and the figures, below the epochs."""
     run, validation, test = training.run.path, training.validation, training.test
     out.say()
-    out.say(training.verdict.headline)
+    if training.verdict.of_kept_model != training.verdict.fit:
+        out.say(training.verdict.headline)
     out.say(training.verdict.sentence)
     out.say(training.verdict.advice)
     if validation:
