@@ -11,6 +11,7 @@ import numpy as np
 
 from eyespot.data.dataset import Dataset
 from eyespot.evaluation.intervals import wilson
+from eyespot.training.verdict import Verdict
 
 Words = Callable[..., str]
 Section = tuple[str, list[str]]
@@ -148,6 +149,10 @@ def _figures(facts: CardFacts, words: Words) -> list[str]:
             "Its probabilities are off by {after} on average ({before} before calibration, temperature {temperature}).",
             after=f"{figures['calibration']['ece']:.2%}", before=f"{figures['before_calibration']['ece']:.2%}",
             temperature=f"{facts.metrics.get('temperature', 1.0):.2f}",
+        ),
+        words(
+            "Fit, judged on training and validation pictures: {verdict}.",
+            verdict=words(Verdict.from_dict(facts.metrics["verdict"]).of_kept_model),
         ),
     ]  # fmt: skip
 
