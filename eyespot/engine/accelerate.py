@@ -2,7 +2,10 @@
 
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from dataclasses import replace
+from functools import wraps
+from threading import RLock
 from typing import Any, cast, get_args
 
 import torch
@@ -13,8 +16,9 @@ from eyespot.engine.intake import Intake, weights_of_rows
 from eyespot.engine.loss import CrossEntropy, Weighed, fused_loss
 from eyespot.engine.precision import Precision, dtype_for
 from eyespot.engine.program import LoweredProgram
-from eyespot.engine.stage import Step
+from eyespot.engine.stage import Pass, Step
 from eyespot.engine.tally import Tally
+from eyespot.engine.turns import Turns
 from eyespot.errors import EyespotError, ModelError, unknown
 
 Logs = dict[str, Any]
@@ -69,6 +73,8 @@ class _Accelerated:
         self.reason = ""
         self.seed = self.number = 0
         self.tally: Tally | None = None
+        self.turns = Turns()
+        self.measuring = RLock()  # metrics are one set a model: an evaluation has them to itself
         self._lower()
 
     def install(self) -> None:
@@ -77,22 +83,27 @@ class _Accelerated:
             _set(self.model, f"make_{kind}_function", self._maker(kind, step))
             _set(self.model, f"{kind}_function", None)
         _set(self.model, "_symbolic_build", self._symbolic_build)
+        _set(self.model, "evaluate", self._evaluate())
 
     def train_step(self, batches: Any) -> Logs:
         """One update by the one batch in a list, as Keras passes it."""
+        with self.measuring, self.turns.changing():
+            return self._learn(batches)
+
+    def _learn(self, batches: Any) -> Logs:
         x, y, weight = keras.utils.unpack_x_y_sample_weight(batches[0])
         if [variable.trainable for variable in self.variables] != self.trains:
             self._lower()
         images = self.intake.images(x) if self.program else None
         if self.program is None or images is None or not hasattr(y, "shape"):
             return self.model.train_step(batches[0])  # type: ignore[no-any-return]
-        step = Step(training=True, seed=self.seed, number=self.number)
+        passing = Pass(Step(training=True, seed=self.seed, number=self.number))
         self.number += 1
         with torch.no_grad():
-            weighed, labels = self._weigh(self.program.forward(images, step), (x, y, weight), training=True)
+            weighed, labels = self._weigh(self.program.forward(images, passing), (x, y, weight), passing)
             if self.program.parameters and weighed.gradient is not None:
-                self.program.backward(weighed.gradient)
-                self.program.apply()
+                self.program.backward(weighed.gradient, passing)
+                self.program.apply(passing)
             else:
                 warnings.warn("The model does not have any trainable weights.", stacklevel=2)  # as Keras says it
             return self._logs((x, y, weight), weighed, labels)
@@ -100,26 +111,34 @@ class _Accelerated:
     def test_step(self, batches: Any) -> Logs:
         """Loss and metrics of one batch in inference form."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(batches[0])
-        images = self.intake.images(x) if self.program else None
-        with torch.no_grad():
+        passing = Pass(Step(training=False))
+        with torch.no_grad(), self.measuring, self.turns.reading():
+            images = self.intake.images(x) if self.program else None
             if self.program is None or images is None or not hasattr(y, "shape"):
                 return self.model.test_step(batches[0])  # type: ignore[no-any-return]
-            output = self.program.forward(images, Step(training=False))
-            weighed, labels = self._weigh(output, (x, y, weight), training=False)
+            weighed, labels = self._weigh(self.program.forward(images, passing), (x, y, weight), passing)
             return self._logs((x, y, weight), weighed, labels)
 
     def predict_step(self, batches: Any) -> Tensor:
         """The model's output for one batch, float32."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(batches[0])
-        images = self.intake.images(x) if self.program else None
-        with torch.no_grad():
+        with torch.no_grad(), self.turns.reading():
+            images = self.intake.images(x) if self.program else None
             if self.program is None or images is None:
                 return self.model.predict_step(batches[0])
-            output = self.program.forward(images, Step(training=False)).to(torch.float32, copy=True)
+            output = self.program.forward(images, Pass(Step(training=False))).to(torch.float32, copy=True)
             return torch.softmax(output, 1) if self.program.ends_in_softmax else output
 
-    def _weigh(self, output: Tensor, batch: tuple[Any, Any, Any], *, training: bool) -> tuple[Weighed, Tensor | None]:
+    def _weigh(self, output: Tensor, batch: tuple[Any, Any, Any], passing: Pass) -> tuple[Weighed, Tensor | None]:
         """The loss, and the labels in the form that the fused loss takes; None where Keras computed it."""
+        weighed, labels = self._of_output(output, batch, training=passing.step.training)
+        if passing.losses:
+            weighed = replace(weighed, loss=weighed.loss + sum(passing.losses))
+        return weighed, labels
+
+    def _of_output(
+        self, output: Tensor, batch: tuple[Any, Any, Any], *, training: bool
+    ) -> tuple[Weighed, Tensor | None]:
         weights = None if batch[2] is None else weights_of_rows(batch[2])
         if self.loss is None or (weights is None and batch[2] is not None):
             return self._weigh_by_keras(output, batch, training=training), None
@@ -154,8 +173,11 @@ class _Accelerated:
         keras_makes = getattr(type(self.model), f"make_{kind}_function")
 
         def make(force: bool = False) -> Any:
-            if self._has_changed():
-                self._lower()
+            with self.turns.reading():
+                has_changed = self._has_changed()
+            with self.turns.changing() if has_changed else nullcontext():
+                if has_changed and self._has_changed():
+                    self._lower()
             if self.program is None or self.model.steps_per_execution > 1:
                 return keras_makes(self.model, force or getattr(self.model, f"{kind}_function") is step)
             self.intake.looks = self.intake.scales
@@ -170,6 +192,16 @@ class _Accelerated:
             return step
 
         return make
+
+    def _evaluate(self) -> Callable[..., Any]:
+        """Keras's, one at a time."""
+
+        @wraps(type(self.model).evaluate)
+        def evaluate(*args: Any, **kwargs: Any) -> Any:
+            with self.measuring:
+                return type(self.model).evaluate(self.model, *args, **kwargs)
+
+        return evaluate
 
     def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Keras's, which meets the data first; what it says of data that do not fit is no sentence."""
@@ -212,7 +244,9 @@ class _Accelerated:
             plain = model._compile_loss is not None and model._compile_loss._user_loss_weights is None
             self.loss = fused_loss(model.loss, of_probabilities=program.ends_in_softmax) if plain else None
             if self.loss is None and not program.ends_in_softmax:
-                program = LoweredProgram(model, torch.float32, any_end=True)  # bfloat16 is too coarse for probabilities
+                # bfloat16 is too coarse for probabilities
+                program = LoweredProgram(model, torch.float32, any_end=True)
+            program.turns = self.turns  # which outlasts it
             self.program, self.intake, self.reason = program, Intake(model), ""
             lowering = program.lowering
         except ModelError as error:

@@ -1,7 +1,7 @@
 """Keras's optimizers as fused updates, with Keras's own rules, defaults and slot variables."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -11,7 +11,8 @@ from eyespot.engine.kernels import Kernels
 from eyespot.engine.stage import Parameter
 from eyespot.engine.state import State
 
-Update = Callable[[], None]
+Update = Callable[[Mapping[Parameter, Tensor]], None]
+Step = Callable[[], None]
 
 
 def update_for(
@@ -60,15 +61,16 @@ def _is_usual(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -
 
 
 def _by_keras(optimizer: keras.optimizers.Optimizer, parameters: Sequence[Parameter]) -> Update:
-    def update() -> None:
-        gradients = [parameter.gradient for parameter in parameters]
+    def update(gradients: Mapping[Parameter, Tensor]) -> None:
         with torch.no_grad():
-            optimizer.apply(gradients, [parameter.variable for parameter in parameters])
+            optimizer.apply(
+                [gradients.get(parameter) for parameter in parameters], [parameter.variable for parameter in parameters]
+            )
 
     return update
 
 
-Rule = Callable[[keras.optimizers.Optimizer, State, Kernels | None], Update]
+Rule = Callable[[keras.optimizers.Optimizer, State, Kernels | None], Step]
 
 
 def _fused(
@@ -77,9 +79,14 @@ def _fused(
     state = State(optimizer, parameters)
     step = rule(optimizer, state, kernels)
     average = state.slots(optimizer._model_variables_moving_average) if optimizer.use_ema else None
+    by_keras, every = _by_keras(optimizer, parameters), set(parameters)
 
-    def update() -> None:
-        state.gather()
+    def update(gradients: Mapping[Parameter, Tensor]) -> None:
+        if not every <= gradients.keys():
+            # What nothing flows back to stays as it is, with its slots and undecayed, as Keras has it.
+            by_keras(gradients)
+            return
+        state.gather(gradients)
         step()
         if average is not None:
             # The first average is the weights themselves: a momentum of 0.
@@ -90,7 +97,7 @@ def _fused(
     return update
 
 
-def _adam(optimizer: keras.optimizers.Optimizer, state: State, kernels: Kernels | None) -> Update:
+def _adam(optimizer: keras.optimizers.Optimizer, state: State, kernels: Kernels | None) -> Step:
     """Adam and AdamW: Kingma and Ba 2014 (arXiv:1412.6980), Loshchilov and Hutter 2017 (arXiv:1711.05101)."""
     first, second = state.slots(optimizer._momentums), state.slots(optimizer._velocities)
     decay, beta_1, beta_2 = float(optimizer.weight_decay or 0), optimizer.beta_1, optimizer.beta_2
@@ -114,7 +121,7 @@ def _adam(optimizer: keras.optimizers.Optimizer, state: State, kernels: Kernels 
     return step
 
 
-def _sgd(optimizer: keras.optimizers.Optimizer, state: State, _kernels: Kernels | None) -> Update:
+def _sgd(optimizer: keras.optimizers.Optimizer, state: State, _kernels: Kernels | None) -> Step:
     """Gradient descent, with momentum, plain or Nesterov's."""
     momentum = optimizer.momentum
     velocity = state.slots(optimizer.momentums) if momentum else torch.empty(0)
@@ -135,7 +142,7 @@ def _sgd(optimizer: keras.optimizers.Optimizer, state: State, _kernels: Kernels 
     return step
 
 
-def _rmsprop(optimizer: keras.optimizers.Optimizer, state: State, kernels: Kernels | None) -> Update:
+def _rmsprop(optimizer: keras.optimizers.Optimizer, state: State, kernels: Kernels | None) -> Step:
     """RMSprop: Tieleman and Hinton 2012, with Keras's epsilon under the root."""
     squares = state.slots(optimizer._velocities)
     momentum = state.slots(optimizer._momentums) if optimizer.momentum else None

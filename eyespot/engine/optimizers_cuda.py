@@ -8,11 +8,11 @@ from triton import cdiv
 from eyespot.backend import keras
 from eyespot.engine.kernels import Kernels
 from eyespot.engine.kernels.cuda import updates
-from eyespot.engine.optimizers import Rule, Update
+from eyespot.engine.optimizers import Rule, Step
 from eyespot.engine.state import State
 
 
-def _adam(optimizer: keras.optimizers.Optimizer, state: State, _kernels: Kernels | None) -> Update:
+def _adam(optimizer: keras.optimizers.Optimizer, state: State, _kernels: Kernels | None) -> Step:
     slots = state.slots(optimizer._momentums), state.slots(optimizer._velocities)
     logarithms = {"LOG_BETA_1": math.log(optimizer.beta_1), "LOG_BETA_2": math.log(optimizer.beta_2)}
 
@@ -26,7 +26,7 @@ def _adam(optimizer: keras.optimizers.Optimizer, state: State, _kernels: Kernels
     return step
 
 
-def _sgd(optimizer: keras.optimizers.Optimizer, state: State, _kernels: Kernels | None) -> Update:
+def _sgd(optimizer: keras.optimizers.Optimizer, state: State, _kernels: Kernels | None) -> Step:
     momentum = float(optimizer.momentum or 0)
     velocities = state.slots(optimizer.momentums) if momentum else state.gradient  # not read
 
@@ -40,7 +40,7 @@ def _sgd(optimizer: keras.optimizers.Optimizer, state: State, _kernels: Kernels 
     return step
 
 
-def _rmsprop(optimizer: keras.optimizers.Optimizer, state: State, _kernels: Kernels | None) -> Update:
+def _rmsprop(optimizer: keras.optimizers.Optimizer, state: State, _kernels: Kernels | None) -> Step:
     squares, momentum = state.slots(optimizer._velocities), float(optimizer.momentum or 0)
     velocities = state.slots(optimizer._momentums) if momentum else state.gradient  # not read
 

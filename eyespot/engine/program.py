@@ -1,5 +1,6 @@
 """The lowered program: steps of training and inference over the stages."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from eyespot.engine.loss import Judged, Targets, cross_entropy
 from eyespot.engine.lowering import lower
 from eyespot.engine.memory import keep_freed_memory
 from eyespot.engine.optimizers import update_for
-from eyespot.engine.stage import Parameters, Step
+from eyespot.engine.stage import Parameters, Pass, Step
+from eyespot.engine.turns import Turns
 from eyespot.errors import ModelError
 from eyespot.models.graph import FUNCTIONAL, all_layers, trace
 from eyespot.seeds import seed_for
@@ -27,6 +29,8 @@ FUNCTIONS = ("make_train_function", "make_test_function", "make_predict_function
 class LoweredProgram:
     """A classifier's stages, ready to run; the Keras model's variables are its memory.
 
+    Several threads may use it at once: a pass's values are its own, and a training step has the weights to itself.
+
     Args:
         model: compiled; `train_step` and `evaluate` take its loss to be sparse categorical cross-entropy.
         dtype: of activations and products, float32 or bfloat16; master weights and statistics stay float32.
@@ -35,6 +39,7 @@ class LoweredProgram:
         kernels: which to use; by default those of the device that the model's variables lie on.
 
     Attributes:
+        turns: whose it is to use the weights.
         device: where the model's variables lie, and everything is computed.
         lowering: of each stage, the layer and what runs it.
         optimizer_how: what runs the optimizer's update.
@@ -55,6 +60,7 @@ class LoweredProgram:
         any_end: bool = False,
         kernels: Kernels | None = None,
     ) -> None:
+        self.turns = Turns()
         self.device = _check(model)
         keep_freed_memory()
         self.model, self.seed = model, seed
@@ -92,46 +98,46 @@ class LoweredProgram:
 
     def learn(self, images: Tensor, labels: Tensor | Targets, step: Step) -> Judged:
         """One update, from tensors that lie where the variables do; layers that Keras runs draw as they do there."""
-        with torch.no_grad():
-            judged = self.gradients(images, labels, step)
-            self.apply()
+        passing = Pass(step)
+        with torch.no_grad(), self.turns.changing():
+            judged = self.gradients(images, labels, passing)
+            self.apply(passing)
         return judged
 
-    def gradients(self, images: Tensor, labels: Tensor | Targets, step: Step) -> Judged:
-        """Runs forward and backward; each parameter then has its gradient."""
-        judged = cross_entropy(self.forward(images, step), labels, self.kernels)
-        self.backward(judged.gradient)
+    def gradients(self, images: Tensor, labels: Tensor | Targets, passing: Pass) -> Judged:
+        """Runs forward and backward; the pass then has the gradients."""
+        judged = self._judged(images, labels, passing)
+        self.backward(judged.gradient, passing)
         return judged
 
-    def forward(self, images: Tensor, step: Step) -> Tensor:
+    def forward(self, images: Tensor, passing: Pass) -> Tensor:
         """[n, height, width, channels] to the output: logits [n, classes] where the model ends in softmax."""
         values = [images if images.dtype == self.input_dtype else images.to(self.input_dtype)]
         for lowered in self.stages:
-            values.append(lowered.stage.forward([values[place] for place in lowered.inputs], step))
+            values.append(lowered.stage.forward([values[place] for place in lowered.inputs], passing))
         return values[-1]
 
-    def backward(self, gradient: Tensor) -> None:
-        """From the gradient of the last output of `forward` to that of each parameter."""
-        for parameter in self.every_parameter:
-            parameter.gradient = None
+    def backward(self, gradient: Tensor, passing: Pass) -> None:
+        """From the gradient of the pass's output to that of each parameter."""
         waiting: dict[int, Tensor] = {len(self.stages): gradient}
         for place in range(len(self.stages), 0, -1):
-            lowered, arrived = self.stages[place - 1], waiting.pop(place, None)
+            lowered = self.stages[place - 1]
+            arrived = waiting.pop(place, passing.charged.get(lowered.stage))
             if arrived is None or not lowered.learns:
                 continue
-            upstream = lowered.stage.backward(arrived, wanted=lowered.wanted)
+            upstream = lowered.stage.backward(arrived, passing, wanted=lowered.wanted)
             for source, arriving in zip(lowered.inputs, upstream, strict=True):
                 if arriving is not None and source:
                     waiting[source] = waiting[source] + arriving if source in waiting else arriving
 
-    def apply(self) -> None:
-        """The optimizer's update, by the gradients of the last `backward`."""
-        self.update()
+    def apply(self, passing: Pass) -> None:
+        """The optimizer's update, by the gradients of a pass."""
+        self.update(passing.gradients)
 
     def logits(self, images: UInt8[np.ndarray, "n height width channels"]) -> Tensor:
         """Inference: [n, classes]."""
-        with torch.no_grad():
-            return self.forward(torch.tensor(images, device=self.device), Step(training=False))
+        with torch.no_grad(), self.turns.reading():
+            return self.forward(torch.tensor(images, device=self.device), Pass(Step(training=False)))
 
     def evaluate(self, images: UInt8[np.ndarray, "n height width channels"], labels: Int64[np.ndarray, " n"]) -> Judged:
         """Loss and accuracy in inference form."""
@@ -139,8 +145,12 @@ class LoweredProgram:
 
     def judge(self, images: Tensor, labels: Tensor) -> Judged:
         """The same of tensors that lie where the variables do."""
-        with torch.no_grad():
-            return cross_entropy(self.forward(images, Step(training=False)), labels, self.kernels)
+        with torch.no_grad(), self.turns.reading():
+            return self._judged(images, labels, Pass(Step(training=False)))
+
+    def _judged(self, images: Tensor, labels: Tensor | Targets, passing: Pass) -> Judged:
+        judged = cross_entropy(self.forward(images, passing), labels, self.kernels)
+        return replace(judged, loss=judged.loss + sum(passing.losses)) if passing.losses else judged
 
     def renew(self) -> None:
         """Brings the copies to compute with up to date, where somebody else has changed weights."""

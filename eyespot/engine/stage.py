@@ -4,10 +4,13 @@ Values flow as Keras has them, `[n, height, width, channels]` or `[n, features]`
 written by hand rather than recorded: on small networks autograd's bookkeeping costs as much as the arithmetic.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from threading import Lock
+from types import SimpleNamespace
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -17,16 +20,14 @@ from eyespot.engine.drawing import keys_of_stage, keys_of_step
 
 
 class Parameter:
-    """A Keras variable as a tensor that shares its memory, with the gradient of the step under way.
+    """A Keras variable as a tensor that shares its memory.
 
     Attributes:
         master: the variable's own values, float32.
-        gradient: None until a backward pass reaches it; the sum where several stages use the variable.
     """
 
     def __init__(self, variable: keras.Variable, dtype: torch.dtype) -> None:
-        self.variable, self.dtype = variable, dtype
-        self.gradient: Tensor | None = None
+        self.variable, self.dtype, self._renewing = variable, dtype, Lock()
         self.moved(None)
 
     def moved(self, copy: Tensor | None) -> None:
@@ -43,16 +44,14 @@ class Parameter:
         """
         if self.dtype == self.master.dtype:
             return self.master
-        if self._copy is None:
-            self._copy = torch.empty_like(self.master, dtype=self.dtype)
-        if self._version != self.master._version:
-            self._copy.copy_(self.master)
-            self._version = self.master._version
-        return self._copy
-
-    def add(self, gradient: Tensor) -> None:
-        """Takes in a gradient."""
-        self.gradient = gradient if self.gradient is None else self.gradient + gradient
+        with self._renewing:  # of two passes that begin at once, none is to get half a copy
+            if self._copy is None:
+                self._copy = torch.empty_like(self.master, dtype=self.dtype)
+            version = self.master._version
+            if self._version != version:
+                self._copy.copy_(self.master)
+                self._version = version
+            return self._copy
 
 
 class Parameters:
@@ -105,9 +104,41 @@ class Step:
         return keys_of_step(self.seed, self.number)
 
 
+class Pass:
+    """One batch's way through a program, which no other batch has a part in: several may be under way at once.
+
+    Attributes:
+        step: what the stages need to know.
+        gradients: of each parameter that the backward pass has reached; the sum where several stages use it.
+        losses: what layers have added to the loss, a number each.
+        charged: of the stages of these layers, a gradient of zeros: what arrives there where nothing else does.
+    """
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+        self.gradients: dict[Parameter, Tensor] = {}
+        self.losses: list[Tensor] = []
+        self.charged: dict[Stage, Tensor] = {}
+        self._kept: defaultdict[Stage, SimpleNamespace] = defaultdict(SimpleNamespace)
+
+    def of(self, stage: "Stage") -> Any:
+        """What a stage's backward pass needs of its forward pass, under names of its own."""
+        return self._kept[stage]
+
+    def charge(self, stage: "Stage", loss: Tensor, output: Tensor) -> None:
+        """Takes in what a layer has added to the loss, whose gradient is the stage's own to add."""
+        self.losses.append(loss.detach())
+        self.charged[stage] = torch.zeros_like(output)
+
+    def add(self, parameter: Parameter, gradient: Tensor) -> None:
+        """Takes in a parameter's gradient."""
+        known = self.gradients.get(parameter)
+        self.gradients[parameter] = gradient if known is None else known + gradient
+
+
 @runtime_checkable
 class Stage(Protocol):
-    """One piece of the program; what its backward pass needs, it keeps from its forward pass.
+    """One piece of the program. It keeps nothing of a batch: what its backward pass needs belongs to the pass.
 
     Attributes:
         how: what runs it, for people.
@@ -117,8 +148,8 @@ class Stage(Protocol):
     how: str
     parameters: list[Parameter]
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """The output."""
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
-        """The gradients of the inputs (None for each unless `wanted`); those of the parameters are added to them."""
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+        """The gradients of the inputs (None for each unless `wanted`); the pass takes in those of the parameters."""

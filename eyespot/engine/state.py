@@ -1,6 +1,6 @@
 """What an optimizer's update goes over."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -34,10 +34,6 @@ class State:
         """The optimizer may have been built for other variables too, which are frozen now."""
         return end_to_end([slots[self.optimizer._get_variable_index(variable)] for variable in self.variables])
 
-    def gather(self) -> None:
-        """Every parameter's gradient into the vector; zeros where there is none."""
-        gradients = [parameter.gradient for parameter in self.parameters]
-        arrived = [(place, g) for place, g in zip(self._gradients, gradients, strict=True) if g is not None]
-        if len(arrived) < len(gradients):
-            self.gradient.zero_()
-        torch._foreach_copy_([place for place, _ in arrived], [gradient for _, gradient in arrived])
+    def gather(self, gradients: Mapping[Parameter, Tensor]) -> None:
+        """Every parameter's gradient into the vector."""
+        torch._foreach_copy_(self._gradients, [gradients[parameter] for parameter in self.parameters])

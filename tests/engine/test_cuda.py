@@ -11,7 +11,7 @@ from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
 from eyespot.engine.loss import CrossEntropy, cross_entropy
 from eyespot.engine.program import LoweredProgram
-from eyespot.engine.stage import Step
+from eyespot.engine.stage import Pass, Step
 from eyespot.engine.steps import Epoch, HostSteps, Mean
 from eyespot.engine.steps_cuda import DeviceSteps
 from eyespot.engine.tail import Tail, Window
@@ -43,13 +43,13 @@ def test_a_tail_is_the_processors(name: str, dtype: torch.dtype):
     draw = torch.Generator().manual_seed(1)
     values = torch.randn((3, 9, 7, 5), generator=draw).to(dtype)
     values[0, 2, 2, 1] = torch.nan
-    step = Step(training=True, seed=3, number=11)
+    passing = Pass(Step(training=True, seed=3, number=11))
     ours, theirs = CudaEpilogueStage(TAILS[name], None), EpilogueStage(TAILS[name], None)
-    output, expected = ours.forward([values], step), theirs.forward([values], step)
+    output, expected = ours.forward([values], passing), theirs.forward([values], passing)
     tolerance = 1e-6 if dtype == torch.float32 else 2**-7
     torch.testing.assert_close(output, expected, rtol=tolerance, atol=0, equal_nan=True)
     arriving = torch.randn(output.shape, generator=draw).to(dtype)
-    found, wanted = (stage.backward(arriving, wanted=True)[0] for stage in (ours, theirs))
+    found, wanted = (stage.backward(arriving, passing, wanted=True)[0] for stage in (ours, theirs))
     torch.testing.assert_close(found, wanted, rtol=tolerance, atol=0)
 
 
@@ -92,10 +92,10 @@ def test_updates_are_keras_own(place: int, bars: Dataset):
     for seed in range(5):
         draw = torch.Generator().manual_seed(seed)
         gradients = [torch.randn(p.master.shape, generator=draw) for p in program.parameters]
-        for parameter, gradient in zip(program.parameters, gradients, strict=True):
-            parameter.gradient = gradient
+        passing = Pass(Step(training=True))
+        passing.gradients = dict(zip(program.parameters, gradients, strict=True))
         with torch.no_grad():
-            program.apply()
+            program.apply(passing)
             theirs.optimizer.apply(gradients, theirs.trainable_variables)
     assert int(ours.optimizer.iterations) == 5
     for mine, its in zip(ours.get_weights(), theirs.get_weights(), strict=True):

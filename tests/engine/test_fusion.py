@@ -9,7 +9,7 @@ import torch
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
 from eyespot.engine.program import LoweredProgram
-from eyespot.engine.stage import Parameters, Step
+from eyespot.engine.stage import Parameters, Pass, Step
 from eyespot.engine.stages.normalization import BatchNormalizationStage
 from eyespot.engine.stages.pointwise import DropoutStage
 from eyespot.engine.tail import Tail, Window
@@ -104,9 +104,10 @@ def test_in_bfloat16_fused_is_as_near_as_unfused(tail: str, bars9: Dataset, monk
     for name, dtype, kernels in kinds:
         monkeypatch.setattr("eyespot.engine.program.kernels_for", lambda _, kernels=kernels: kernels)
         program = LoweredProgram(compiled(network(TAILS[tail][0])), dtype)
+        passing = Pass(Step(training=True))
         with torch.no_grad():
-            program.gradients(*(torch.tensor(v) for v in (bars9.train.images, bars9.train.labels)), Step(training=True))
-        found[name] = [parameter.gradient.float() for parameter in program.parameters]
+            program.gradients(*(torch.tensor(v) for v in (bars9.train.images, bars9.train.labels)), passing)
+        found[name] = [passing.gradients[parameter].float() for parameter in program.parameters]
     for exact, fused, unfused in zip(found["exact"], found["fused"], found["unfused"], strict=True):
         allowed = 1.5 * (unfused - exact).norm() + 0.02 * exact.norm() + 1e-4
         assert (fused - exact).norm() <= allowed
@@ -119,7 +120,7 @@ def stage_of(kind: str, rate: float, index: int = 0) -> Any:
 
 
 def drop(stage: Any, number: int, seed: int = 0) -> torch.Tensor:
-    ones = stage.forward([torch.ones(200, 500)], Step(training=True, seed=seed, number=number))
+    ones = stage.forward([torch.ones(200, 500)], Pass(Step(training=True, seed=seed, number=number)))
     return ones > 0
 
 
@@ -131,10 +132,11 @@ def test_dropout_keeps_the_share_it_should(kind: str, rate: float):
     kept = np.array([drop(stage, number).float().mean() for number in range(20)])
     error = np.sqrt(rate * (1 - rate) / 2_000_000)
     assert abs(kept.mean() - (1 - rate)) < 5 * error
-    values = stage.forward([torch.ones(10, 10)], Step(training=True))
+    passing = Pass(Step(training=True))
+    values = stage.forward([torch.ones(10, 10)], passing)
     assert values.unique().tolist() == pytest.approx([0, 1 / (1 - rate)])
-    assert torch.equal(stage.backward(torch.ones(10, 10), wanted=True)[0], values)
-    assert torch.equal(stage.forward([torch.ones(3, 3)], Step(training=False)), torch.ones(3, 3))
+    assert torch.equal(stage.backward(torch.ones(10, 10), passing, wanted=True)[0], values)
+    assert torch.equal(stage.forward([torch.ones(3, 3)], Pass(Step(training=False))), torch.ones(3, 3))
 
 
 @pytest.mark.parametrize("kind", ["fused", "unfused"])
@@ -161,7 +163,7 @@ def test_nan_is_not_lost_in_a_pool():
     values = torch.zeros(1, 4, 4, 2)
     values[0, 1, 1, 1] = torch.nan
     output = EpilogueStage(Tail(window=Window(2, 2, 0, 0), output_sides=(2, 2), slope=0.0), None).forward(
-        [values], Step(training=True)
+        [values], Pass(Step(training=True))
     )
     assert torch.isnan(output).nonzero().tolist() == [[0, 0, 0, 1]]
 
@@ -182,9 +184,10 @@ def test_batch_normalisation_keeps_its_digits(kind: str):
     variance, mean = torch.var_mean(exact, (0, 1, 2), correction=0)
     expected = (exact - mean) / (variance + layer.epsilon).sqrt() * gamma + beta
     expected.backward(arriving.double())
+    passing = Pass(Step(training=True))
     with torch.no_grad():
-        found = [stage.forward([values], Step(training=True)), stage.backward(arriving, wanted=True)[0]]
-        found += [parameter.gradient for parameter in stage.parameters]
+        found = [stage.forward([values], passing), stage.backward(arriving, passing, wanted=True)[0]]
+        found += [passing.gradients[parameter] for parameter in stage.parameters]
     for ours, theirs in zip(found, (expected, exact.grad, gamma.grad, beta.grad), strict=True):
         assert theirs is not None
         assert float((ours - theirs.detach()).norm() / theirs.detach().norm()) < 1e-5

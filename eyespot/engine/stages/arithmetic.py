@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from eyespot.engine.stage import Parameter, Step
+from eyespot.engine.stage import Parameter, Pass
 
 
 class MultiplyStage:
@@ -16,20 +16,20 @@ class MultiplyStage:
     def __init__(self) -> None:
         self.parameters: list[Parameter] = []
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """Any number of inputs; shapes are broadcast as NumPy does."""
-        self.inputs = inputs
+        passing.of(self).inputs = inputs
         return math.prod(inputs[1:], start=inputs[0])
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """To each input the product of the others, summed where it was broadcast."""
+        inputs: list[Tensor] = passing.of(self).inputs
         if not wanted:
-            return [None] * len(self.inputs)
-        return [self._share(gradient, place) for place in range(len(self.inputs))]
-
-    def _share(self, gradient: Tensor, place: int) -> Tensor:
-        others = self.inputs[:place] + self.inputs[place + 1 :]
-        return math.prod(others, start=gradient).sum_to_size(self.inputs[place].shape)
+            return [None] * len(inputs)
+        others = [inputs[:place] + inputs[place + 1 :] for place in range(len(inputs))]
+        return [
+            math.prod(rest, start=gradient).sum_to_size(one.shape) for one, rest in zip(inputs, others, strict=True)
+        ]
 
 
 class ScaleStage:
@@ -41,12 +41,12 @@ class ScaleStage:
         self.parameters: list[Parameter] = []
         self.scale, self.offset = scale, offset
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """Any shape."""
         scaled = inputs[0] * self.scale if self.scale != 1 else inputs[0]
         return scaled + self.offset if self.offset else scaled
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """A scale."""
         return [(gradient * self.scale if self.scale != 1 else gradient) if wanted else None]
 
@@ -60,10 +60,10 @@ class CastStage:
         self.parameters: list[Parameter] = []
         self.dtype = dtype
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """Any shape."""
         return inputs[0].to(self.dtype)
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """The gradient as it is."""
         return [gradient if wanted else None]

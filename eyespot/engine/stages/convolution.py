@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from eyespot.backend import keras
-from eyespot.engine.stage import Parameters, Step
+from eyespot.engine.stage import Parameters, Pass
 from eyespot.models.padding import same_padding
 
 aten = torch.ops.aten
@@ -28,25 +28,25 @@ class ConvolutionStage:
         self.padding = [top, left] if self.even else [0, 0]
         self.around = [left, right, top, bottom]
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """[n, height, width, channels] to [n, height', width', filters]."""
         picture = inputs[0].permute(0, 3, 1, 2)
-        self.picture = picture if self.even else torch.constant_pad_nd(picture, self.around)
+        passing.of(self).picture = picture = picture if self.even else torch.constant_pad_nd(picture, self.around)
         bias = self.bias.value if self.bias else None
-        output = aten.convolution(self.picture, self._weight(), bias, *self._settings())
+        output = aten.convolution(picture, self._weight(), bias, *self._settings())
         return output.permute(0, 2, 3, 1).contiguous()
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """PyTorch's own gradients of a convolution."""
-        picture, weight = self.picture, self._weight()
+        picture, weight = passing.of(self).picture, self._weight()
         sizes = [weight.shape[0]] if self.bias else None
         masks = [wanted, True, self.bias is not None and self.sums_bias]
         upstream, of_weight, of_bias = aten.convolution_backward(
             gradient.permute(0, 3, 1, 2), picture, weight, sizes, *self._settings(), masks
         )
-        self.kernel.add(self._as_keras(of_weight))
+        passing.add(self.kernel, self._as_keras(of_weight))
         if self.bias and self.sums_bias:
-            self.bias.add(of_bias)
+            passing.add(self.bias, of_bias)
         if not wanted:
             return [None]
         if not self.even:

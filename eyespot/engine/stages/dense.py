@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from eyespot.backend import keras
-from eyespot.engine.stage import Parameters, Step
+from eyespot.engine.stage import Parameters, Pass
 
 
 class DenseStage:
@@ -18,20 +18,22 @@ class DenseStage:
         self.parameters = [parameter for parameter in (self.kernel, self.bias) if parameter]
         self.sums_bias = True  # unless a fused stage behind it does
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """[..., features] to [..., units]."""
-        self.rows = inputs[0].reshape(-1, inputs[0].shape[-1])
-        self.shape = inputs[0].shape
+        kept = passing.of(self)
+        kept.rows = rows = inputs[0].reshape(-1, inputs[0].shape[-1])
+        kept.shape = inputs[0].shape
         if self.bias is None:
-            output = self.rows @ self.kernel.value
+            output = rows @ self.kernel.value
         else:
-            output = torch.addmm(self.bias.value, self.rows, self.kernel.value)
-        return output.view(*self.shape[:-1], -1)
+            output = torch.addmm(self.bias.value, rows, self.kernel.value)
+        return output.view(*kept.shape[:-1], -1)
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """Two matrix products and a sum."""
-        rows = gradient.reshape(len(self.rows), -1)
-        self.kernel.add(self.rows.t() @ rows)
+        kept = passing.of(self)
+        rows = gradient.reshape(len(kept.rows), -1)
+        passing.add(self.kernel, kept.rows.t() @ rows)
         if self.bias and self.sums_bias:
-            self.bias.add(rows.sum(0))
-        return [(rows @ self.kernel.value.t()).view(self.shape) if wanted else None]
+            passing.add(self.bias, rows.sum(0))
+        return [(rows @ self.kernel.value.t()).view(kept.shape) if wanted else None]

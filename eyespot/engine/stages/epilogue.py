@@ -8,7 +8,7 @@ from eyespot.backend import keras
 from eyespot.engine.kernels.cpu.epilogue import Affine, Arriving, Dropout, affine_sums, backward, forward
 from eyespot.engine.kernels.cpu.moments import moments
 from eyespot.engine.kernels.cpu.numbers import bits, f32, u32
-from eyespot.engine.stage import Parameter, Parameters, Step
+from eyespot.engine.stage import Parameter, Parameters, Pass, Step
 from eyespot.engine.tail import Tail, as_pictures
 
 CHUNKS = 16  # partial sums: more than threads, so that these stay busy; few, so that adding them up costs nothing
@@ -47,25 +47,25 @@ class EpilogueStage:
         self.parameters = [bias] if bias else []
         self.how = " + ".join([*(["bias"] if bias else []), *tail.names]) + ", fused"
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """[n, height, width, channels] to [n, height', width', channels]; any other shape keeps it."""
-        self.shape = inputs[0].shape
-        values = inputs[0].reshape(as_pictures(inputs[0].shape))
-        dropout = draw(self.tail, step)
-        self.growth = dropout.growth
-        output, self.code = run(self.tail, values, None, dropout)
-        self.picture_shape = values.shape
-        return output if len(self.shape) == len(values.shape) else output.view(self.shape)
+        kept, shape = passing.of(self), inputs[0].shape
+        values = inputs[0].reshape(as_pictures(shape))
+        dropout = draw(self.tail, passing.step)
+        output, kept.code = run(self.tail, values, None, dropout)
+        kept.shape, kept.picture_shape, kept.growth = shape, values.shape, dropout.growth
+        return output if len(shape) == len(values.shape) else output.view(shape)
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """The gradients of the values and, summed over them, of the bias."""
-        arriving = begin_backward(self.tail, gradient, self.code, self.growth)
-        upstream = torch.empty(self.picture_shape, dtype=gradient.dtype)
-        sums = np.empty((CHUNKS, self.picture_shape[-1]))
+        kept = passing.of(self)
+        arriving = begin_backward(self.tail, gradient, kept.code, kept.growth)
+        upstream = torch.empty(kept.picture_shape, dtype=gradient.dtype)
+        sums = np.empty((CHUNKS, kept.picture_shape[-1]))
         backward(arriving, self.tail.window, None, None, None, None, bits(upstream), sums)
         if self.bias:
-            self.bias.add(torch.from_numpy(sums.sum(0).astype(np.float32)))
-        return [upstream.view(self.shape)]
+            passing.add(self.bias, torch.from_numpy(sums.sum(0).astype(np.float32)))
+        return [upstream.view(kept.shape)]
 
 
 class NormalizedEpilogueStage:
@@ -82,44 +82,45 @@ class NormalizedEpilogueStage:
         self.epsilon, self.momentum = f32(layer.epsilon), f32(layer.momentum)
         self.how = " + ".join(["batch normalisation", *tail.names]) + ", fused"
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """[n, height, width, channels] to [n, height', width', channels]; any other shape keeps it."""
-        self.shape = inputs[0].shape
-        self.values = inputs[0].reshape(as_pictures(inputs[0].shape))
-        self.by_batch = step.training and self.layer.trainable
+        kept, shape = passing.of(self), inputs[0].shape
+        kept.shape, kept.values = shape, inputs[0].reshape(as_pictures(shape))
+        kept.by_batch = passing.step.training and self.layer.trainable
         moving_mean, moving_variance = (
             variable.value.detach().numpy() for variable in (self.layer.moving_mean, self.layer.moving_variance)
         )
-        self.mean, variance = moving_mean, moving_variance
-        if self.by_batch:
-            self.mean, variance = moments(bits(self.values).reshape(-1, self.shape[-1]), CHUNKS)
-            moving_mean += (self.mean - moving_mean) * (1 - self.momentum)
+        kept.mean, variance = moving_mean, moving_variance
+        if kept.by_batch:
+            kept.mean, variance = moments(bits(kept.values).reshape(-1, shape[-1]), CHUNKS)
+            moving_mean += (kept.mean - moving_mean) * (1 - self.momentum)
             moving_variance += (variance - moving_variance) * (1 - self.momentum)
-        self.deviation = np.sqrt(variance + self.epsilon)
-        self.scale = (self.gamma.master.numpy() if self.gamma else f32(1)) / self.deviation
-        shift = (self.beta.master.numpy() if self.beta else f32(0)) - self.mean * self.scale
-        dropout = draw(self.tail, step)
-        self.growth = dropout.growth
-        output, self.code = run(self.tail, self.values, Affine(scale=self.scale, shift=shift), dropout)
-        return output if len(self.shape) == len(self.values.shape) else output.view(self.shape)
+        kept.deviation = np.sqrt(variance + self.epsilon)
+        kept.scale = (self.gamma.master.numpy() if self.gamma else f32(1)) / kept.deviation
+        shift = (self.beta.master.numpy() if self.beta else f32(0)) - kept.mean * kept.scale
+        dropout = draw(self.tail, passing.step)
+        kept.growth = dropout.growth
+        output, kept.code = run(self.tail, kept.values, Affine(scale=kept.scale, shift=shift), dropout)
+        return output if len(shape) == len(kept.values.shape) else output.view(shape)
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """Equations of the paper's section 3; of frozen statistics, a scale."""
-        channels, window = self.shape[-1], self.tail.window
-        arriving, values = begin_backward(self.tail, gradient, self.code, self.growth), bits(self.values)
+        kept, window = passing.of(self), self.tail.window
+        channels = kept.shape[-1]
+        arriving, values = begin_backward(self.tail, gradient, kept.code, kept.growth), bits(kept.values)
         sums, products = np.empty((2, CHUNKS, channels))
-        affine_sums(arriving, window, values, self.mean, sums, products)
+        affine_sums(arriving, window, values, kept.mean, sums, products)
         of_shift, of_distance = sums.sum(0).astype(np.float32), products.sum(0).astype(np.float32)
         if self.gamma:
-            self.gamma.add(torch.from_numpy(of_distance / self.deviation))
+            passing.add(self.gamma, torch.from_numpy(of_distance / kept.deviation))
         if self.beta:
-            self.beta.add(torch.from_numpy(of_shift))
+            passing.add(self.beta, torch.from_numpy(of_shift))
         if not wanted:
             return [None]
-        count = f32(values.size // channels if self.by_batch else np.inf)
-        linear = -self.scale * of_distance / self.deviation**2 / count
-        shift = -self.scale * of_shift / count
-        upstream = torch.empty_like(self.values)
-        affine = Affine(scale=self.scale, shift=shift)
-        backward(arriving, window, affine, linear, self.mean, values, bits(upstream), sums)
-        return [upstream.view(self.shape)]
+        count = f32(values.size // channels if kept.by_batch else np.inf)
+        linear = -kept.scale * of_distance / kept.deviation**2 / count
+        shift = -kept.scale * of_shift / count
+        upstream = torch.empty_like(kept.values)
+        affine = Affine(scale=kept.scale, shift=shift)
+        backward(arriving, window, affine, linear, kept.mean, values, bits(upstream), sums)
+        return [upstream.view(kept.shape)]

@@ -7,7 +7,7 @@ from torch import Tensor
 from triton import cdiv
 
 from eyespot.engine.kernels.cuda.epilogue import BLOCK, backward, forward
-from eyespot.engine.stage import Parameter, Step
+from eyespot.engine.stage import Parameter, Pass
 from eyespot.engine.tail import Tail, as_pictures
 
 
@@ -23,42 +23,44 @@ class CudaEpilogueStage:
         self.parameters = [bias] if bias else []
         self.how = " + ".join([*(["bias"] if bias else []), *tail.names]) + ", fused"
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """[n, height, width, channels] to [n, height', width', channels]; any other shape keeps it."""
-        tail, self.shape = self.tail, inputs[0].shape
-        values = inputs[0].contiguous().view(as_pictures(self.shape))
-        self.picture_shape = values.shape
+        tail, kept, shape = self.tail, passing.of(self), inputs[0].shape
+        values = inputs[0].contiguous().view(as_pictures(shape))
+        kept.shape, kept.picture_shape = shape, values.shape
         output = torch.empty(tail.output_shape(values.shape), dtype=values.dtype, device=values.device)
-        self.code = torch.empty_like(output, dtype=torch.uint8)
-        drops = step.training and tail.rate > 0
-        self.growth = tail.growth if drops else 1.0
-        keys = step.keys_on(values.device) if drops else self.code  # not read
+        kept.code = torch.empty_like(output, dtype=torch.uint8)
+        drops = passing.step.training and tail.rate > 0
+        kept.growth = tail.growth if drops else 1.0
+        keys = passing.step.keys_on(values.device) if drops else kept.code  # not read
         forward[cdiv(output.numel(), BLOCK),](
-            values, output, self.code, keys, output.numel(), *self._sides(), tail.slope, self.growth,
-            **self._window(), DROPS=drops, STAGE=tail.index, THRESHOLD=tail.threshold, BLOCK=BLOCK,
+            values, output, kept.code, keys, output.numel(), *_sides(kept), tail.slope, kept.growth,
+            **self._window(kept), DROPS=drops, STAGE=tail.index, THRESHOLD=tail.threshold, BLOCK=BLOCK,
         )  # fmt: skip
-        return output if len(self.shape) == len(values.shape) else output.view(self.shape)
+        return output if len(shape) == len(values.shape) else output.view(shape)
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """The gradients of the values and, summed over them, of the bias."""
-        upstream = torch.empty(self.picture_shape, dtype=gradient.dtype, device=gradient.device)
+        kept = passing.of(self)
+        upstream = torch.empty(kept.picture_shape, dtype=gradient.dtype, device=gradient.device)
         backward[cdiv(upstream.numel(), BLOCK),](
-            gradient.contiguous(), self.code, upstream, upstream.numel(), *self._sides(), self.tail.slope, self.growth,
-            **self._window(), BLOCK=BLOCK,
+            gradient.contiguous(), kept.code, upstream, upstream.numel(), *_sides(kept), self.tail.slope, kept.growth,
+            **self._window(kept), BLOCK=BLOCK,
         )  # fmt: skip
         if self.bias:
-            self.bias.add(upstream.sum((0, 1, 2), dtype=torch.float32))
-        return [upstream.view(self.shape)]
+            passing.add(self.bias, upstream.sum((0, 1, 2), dtype=torch.float32))
+        return [upstream.view(kept.shape)]
 
-    def _sides(self) -> tuple[int, int, int, int]:
-        """Height and width before and after."""
-        _, height, width, _ = self.picture_shape
-        return height, width, self.code.shape[1], self.code.shape[2]
-
-    def _window(self) -> dict[str, Any]:
+    def _window(self, kept: Any) -> dict[str, Any]:
         """What the kernels are compiled for."""
         height, width, top, left = self.tail.window
         return {
-            "CHANNELS": self.picture_shape[-1], "WINDOW_HEIGHT": height, "WINDOW_WIDTH": width,
+            "CHANNELS": kept.picture_shape[-1], "WINDOW_HEIGHT": height, "WINDOW_WIDTH": width,
             "TOP": top, "LEFT": left,
         }  # fmt: skip
+
+
+def _sides(kept: Any) -> tuple[int, int, int, int]:
+    """Height and width before and after."""
+    _, height, width, _ = kept.picture_shape
+    return height, width, kept.code.shape[1], kept.code.shape[2]

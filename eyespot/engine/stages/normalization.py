@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from eyespot.backend import keras
-from eyespot.engine.stage import Parameters, Step
+from eyespot.engine.stage import Parameters, Pass
 
 
 class BatchNormalizationStage:
@@ -22,34 +22,36 @@ class BatchNormalizationStage:
         self.parameters = [parameter for parameter in (self.gamma, self.beta) if parameter]
         self.layer, self.epsilon, self.momentum = layer, float(layer.epsilon), float(layer.momentum)
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """Any shape; each feature of the last axis is brought to mean beta and deviation gamma."""
         rows = inputs[0].reshape(-1, inputs[0].shape[-1]).float()
-        self.by_batch = step.training and self.layer.trainable
+        kept = passing.of(self)
+        kept.by_batch = passing.step.training and self.layer.trainable
         mean, variance = (v.value.detach() for v in (self.layer.moving_mean, self.layer.moving_variance))
-        if self.by_batch:
+        if kept.by_batch:
             # Keras keeps the batch's own (biased) variance in its moving average, PyTorch the unbiased one.
             batch_variance, batch_mean = torch.var_mean(rows, 0, correction=0)
             mean.lerp_(batch_mean, 1 - self.momentum)
             variance.lerp_(batch_variance, 1 - self.momentum)
             mean, variance = batch_mean, batch_variance
-        self.inverse = (variance + self.epsilon).rsqrt()
-        self.normalized = (rows - mean) * self.inverse
-        output = self.normalized * self.gamma.value if self.gamma else self.normalized
+        kept.inverse = (variance + self.epsilon).rsqrt()
+        kept.normalized = (rows - mean) * kept.inverse
+        output = kept.normalized * self.gamma.value if self.gamma else kept.normalized
         output = output + self.beta.value if self.beta else output
         return output.to(inputs[0].dtype).view(inputs[0].shape)
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """Equations of the paper's section 3; of frozen statistics, a scale."""
-        rows = gradient.reshape(self.normalized.shape).float()
-        of_beta, of_gamma = rows.sum(0), (rows * self.normalized).sum(0)
+        kept = passing.of(self)
+        rows = gradient.reshape(kept.normalized.shape).float()
+        of_beta, of_gamma = rows.sum(0), (rows * kept.normalized).sum(0)
         if self.gamma:
-            self.gamma.add(of_gamma)
+            passing.add(self.gamma, of_gamma)
         if self.beta:
-            self.beta.add(of_beta)
+            passing.add(self.beta, of_beta)
         if not wanted:
             return [None]
-        if self.by_batch:
-            rows = rows - (of_beta + self.normalized * of_gamma) / len(rows)
-        scale = self.inverse * self.gamma.value if self.gamma else self.inverse
+        if kept.by_batch:
+            rows = rows - (of_beta + kept.normalized * of_gamma) / len(rows)
+        scale = kept.inverse * self.gamma.value if self.gamma else kept.inverse
         return [(rows * scale).to(gradient.dtype).view(gradient.shape)]

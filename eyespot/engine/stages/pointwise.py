@@ -1,14 +1,14 @@
 """Stages that treat every value by itself: rescaling, normalization, activations, dropout."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from eyespot.backend import keras
 from eyespot.engine.drawing import drawn
-from eyespot.engine.stage import Parameter, Parameters, Step
+from eyespot.engine.stage import Parameter, Parameters, Pass
 
 aten = torch.ops.aten
 
@@ -24,13 +24,13 @@ class RescalingStage:
         self.scale, self.offset = (torch.tensor(one, device=parameters.device) for one in (layer.scale, layer.offset))
         self.is_plain = isinstance(layer.scale, float) and layer.offset == 0
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """Any shape; computed in float32."""
         if self.is_plain and inputs[0].dtype == torch.uint8:  # whole numbers up to 255 are exact in bfloat16 too
             return inputs[0].to(self.dtype).mul_(self.scale)
         return (inputs[0].float() * self.scale + self.offset).to(self.dtype)
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """A scale."""
         return [(gradient * self.scale).to(gradient.dtype) if wanted else None]
 
@@ -47,13 +47,13 @@ class NormalizationStage:
         variance = keras.ops.convert_to_tensor(layer.variance).detach()
         self.deviation: Tensor = variance.sqrt().clamp(min=keras.config.epsilon())
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """Any shape; computed in float32."""
         values = inputs[0].float()
         values = values * self.deviation + self.mean if self.inverted else (values - self.mean) / self.deviation
         return values.to(self.dtype)
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """A scale."""
         if not wanted:
             return [None]
@@ -69,18 +69,20 @@ class LeakyReluStage:
         self.parameters: list[Parameter] = []
         self.slope = slope
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """Any shape."""
-        self.values = aten.leaky_relu(inputs[0], self.slope) if self.slope else torch.relu(inputs[0])
-        return self.values
+        values: Tensor = aten.leaky_relu(inputs[0], self.slope) if self.slope else torch.relu(inputs[0])
+        passing.of(self).values = values
+        return values
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """By the sign of the output, which is that of the input."""
         if not wanted:
             return [None]
+        values = passing.of(self).values
         if self.slope:
-            return [aten.leaky_relu_backward(gradient, self.values, self.slope, True)]
-        return [aten.threshold_backward(gradient, self.values, 0)]
+            return [aten.leaky_relu_backward(gradient, values, self.slope, True)]
+        return [aten.threshold_backward(gradient, values, 0)]
 
 
 class ActivationStage:
@@ -92,16 +94,18 @@ class ActivationStage:
         self.parameters: list[Parameter] = []
         self.function = function
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """Any shape."""
-        self.input = inputs[0].detach().requires_grad_(step.training)
-        with torch.set_grad_enabled(step.training):
-            self.output = self.function(self.input)
-        return self.output.detach()
+        kept, training = passing.of(self), passing.step.training
+        kept.input = inputs[0].detach().requires_grad_(training)
+        with torch.set_grad_enabled(training):
+            kept.output = self.function(kept.input)
+        return cast("Tensor", kept.output.detach())
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """PyTorch's."""
-        return [torch.autograd.grad(self.output, self.input, gradient)[0] if wanted else None]
+        kept = passing.of(self)
+        return [torch.autograd.grad(kept.output, kept.input, gradient)[0] if wanted else None]
 
 
 class DropoutStage:
@@ -114,21 +118,23 @@ class DropoutStage:
         self.rate, self.index = float(layer.rate), index
         self.threshold = round(self.rate * 2**32)
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """Any shape; outside training the values as they are."""
-        self.mask: Tensor | None = None
-        if not step.training or not self.rate:
+        kept = passing.of(self)
+        kept.mask = None
+        if not passing.step.training or not self.rate:
             return inputs[0]
         values = inputs[0]
-        keys = step.keys_on(values.device)
+        keys = passing.step.keys_on(values.device)
         own = torch.arange(2 * self.index, 2 * self.index + 2, device=values.device)
         first, second = drawn(own, keys[0], keys[1])
         bits = drawn(torch.arange(values.numel(), device=values.device), first, second)
-        self.mask = bits.ge(self.threshold).to(values.dtype).mul_(1 / (1 - self.rate)).view(values.shape)
-        return values * self.mask
+        kept.mask = bits.ge(self.threshold).to(values.dtype).mul_(1 / (1 - self.rate)).view(values.shape)
+        return values * kept.mask
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """The same mask."""
         if not wanted:
             return [None]
-        return [gradient if self.mask is None else gradient * self.mask]
+        mask = passing.of(self).mask
+        return [gradient if mask is None else gradient * mask]

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from eyespot.backend import keras
-from eyespot.engine.stage import Parameter, Step
+from eyespot.engine.stage import Parameter, Pass
 from eyespot.models.padding import same_padding
 
 aten = torch.ops.aten
@@ -26,19 +26,21 @@ class MaxPoolStage:
             (width - self.window[1]) // self.stride[1] + 1,
         )
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """[n, height, width, channels] to [n, height', width', channels]."""
         picture = inputs[0].permute(0, 3, 1, 2)
-        self.picture = torch.constant_pad_nd(picture, self.around, -torch.inf) if any(self.around) else picture
-        output, self.places = aten.max_pool2d_with_indices(self.picture, self.window, self.stride)
+        kept = passing.of(self)
+        kept.picture = torch.constant_pad_nd(picture, self.around, -torch.inf) if any(self.around) else picture
+        output, kept.places = aten.max_pool2d_with_indices(kept.picture, self.window, self.stride)
         return output.permute(0, 2, 3, 1).contiguous()
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """To the place the maximum came from."""
         if not wanted:
             return [None]
+        kept = passing.of(self)
         upstream = aten.max_pool2d_with_indices_backward(
-            gradient.permute(0, 3, 1, 2), self.picture, self.window, self.stride, [0, 0], [1, 1], False, self.places
+            gradient.permute(0, 3, 1, 2), kept.picture, self.window, self.stride, [0, 0], [1, 1], False, kept.places
         )
         left, right, top, bottom = self.around
         upstream = upstream[:, :, top : upstream.shape[2] - bottom, left : upstream.shape[3] - right]
@@ -62,19 +64,21 @@ class AveragePoolStage:
         # Neither sides rounded up, nor padding counted, nor another divisor.
         self.settings = list(layer.pool_size), list(layer.strides), padding, False, False, None
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """[n, height, width, channels] to [n, height', width', channels]."""
-        self.before = inputs[0].permute(0, 3, 1, 2)
-        self.picture = self.before if self.even else aten.replication_pad2d(self.before, self.around)
-        return aten.avg_pool2d(self.picture, *self.settings).permute(0, 2, 3, 1).contiguous()
+        kept = passing.of(self)
+        kept.before = inputs[0].permute(0, 3, 1, 2)
+        kept.picture = kept.before if self.even else aten.replication_pad2d(kept.before, self.around)
+        return aten.avg_pool2d(kept.picture, *self.settings).permute(0, 2, 3, 1).contiguous()
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """An equal share to every pixel of the window."""
         if not wanted:
             return [None]
-        upstream = aten.avg_pool2d_backward(gradient.permute(0, 3, 1, 2), self.picture, *self.settings)
+        kept = passing.of(self)
+        upstream = aten.avg_pool2d_backward(gradient.permute(0, 3, 1, 2), kept.picture, *self.settings)
         if not self.even:
-            upstream = aten.replication_pad2d_backward(upstream, self.before, self.around)
+            upstream = aten.replication_pad2d_backward(upstream, kept.before, self.around)
         return [upstream.permute(0, 2, 3, 1).contiguous()]
 
 
@@ -87,18 +91,20 @@ class GlobalMaxStage:
         self.parameters: list[Parameter] = []
         self.keepdims = layer.keepdims
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """[n, height, width, channels] to [n, channels], or [n, 1, 1, channels]."""
-        self.picture = inputs[0]
-        self.highest = inputs[0].amax((1, 2), keepdim=True)
-        return self.highest if self.keepdims else self.highest[:, 0, 0]
+        kept = passing.of(self)
+        kept.picture = inputs[0]
+        kept.highest = highest = inputs[0].amax((1, 2), keepdim=True)
+        return highest if self.keepdims else highest[:, 0, 0]
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """To the pixels that have the maximum, in equal shares."""
         if not wanted:
             return [None]
-        chosen = self.picture.eq(self.highest)
-        share = gradient.view(self.highest.shape) / chosen.sum((1, 2), keepdim=True)
+        kept = passing.of(self)
+        chosen = kept.picture.eq(kept.highest)
+        share = gradient.view(kept.highest.shape) / chosen.sum((1, 2), keepdim=True)
         return [chosen * share.to(gradient.dtype)]
 
 
@@ -111,15 +117,16 @@ class GlobalAverageStage:
         self.parameters: list[Parameter] = []
         self.keepdims = layer.keepdims
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """[n, height, width, channels] to [n, channels], or [n, 1, 1, channels]."""
-        self.shape = inputs[0].shape
+        passing.of(self).shape = inputs[0].shape
         return inputs[0].mean((1, 2), keepdim=self.keepdims)
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """An equal share to every pixel."""
         if not wanted:
             return [None]
-        count, height, width, channels = self.shape
+        shape = passing.of(self).shape
+        count, height, width, channels = shape
         share = gradient.reshape(count, 1, 1, channels) / (height * width)
-        return [share.expand(self.shape).contiguous()]
+        return [share.expand(shape).contiguous()]

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from eyespot.backend import keras
-from eyespot.engine.stage import Parameter, Step
+from eyespot.engine.stage import Parameter, Pass
 
 
 class ReshapeStage:
@@ -16,14 +16,14 @@ class ReshapeStage:
         self.parameters: list[Parameter] = []
         self.shape = shape
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """[n, ...] to [n, *shape]."""
-        self.before = inputs[0].shape
+        passing.of(self).before = inputs[0].shape
         return inputs[0].reshape(len(inputs[0]), *self.shape)
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """The shape it had."""
-        return [gradient.reshape(self.before) if wanted else None]
+        return [gradient.reshape(passing.of(self).before) if wanted else None]
 
 
 class ZeroPaddingStage:
@@ -35,11 +35,11 @@ class ZeroPaddingStage:
         self.parameters: list[Parameter] = []
         self.rows, self.columns = layer.padding
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """[n, height, width, channels]: zeros around each picture."""
         return torch.constant_pad_nd(inputs[0], [0, 0, *self.columns, *self.rows])
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """The gradient without the border."""
         (top, bottom), (left, right) = self.rows, self.columns
         height, width = gradient.shape[1:3]
@@ -54,17 +54,17 @@ class AddStage:
     def __init__(self) -> None:
         self.parameters: list[Parameter] = []
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """Any number of inputs; shapes are broadcast as NumPy does."""
-        self.shapes = [value.shape for value in inputs]
+        passing.of(self).shapes = [value.shape for value in inputs]
         total = inputs[0]
         for value in inputs[1:]:
             total = total + value
         return total
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """To each input, summed where it was broadcast."""
-        return [gradient.sum_to_size(shape) if wanted else None for shape in self.shapes]
+        return [gradient.sum_to_size(shape) if wanted else None for shape in passing.of(self).shapes]
 
 
 class ConcatenateStage:
@@ -76,13 +76,14 @@ class ConcatenateStage:
         self.parameters: list[Parameter] = []
         self.axis = axis
 
-    def forward(self, inputs: list[Tensor], step: Step) -> Tensor:
+    def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """Any number of inputs."""
-        self.sizes = [value.shape[self.axis] for value in inputs]
+        passing.of(self).sizes = [value.shape[self.axis] for value in inputs]
         return torch.cat(inputs, self.axis)
 
-    def backward(self, gradient: Tensor, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """To each input its part."""
+        sizes = passing.of(self).sizes
         if not wanted:
-            return [None] * len(self.sizes)
-        return [part.contiguous() for part in gradient.split(self.sizes, self.axis)]
+            return [None] * len(sizes)
+        return [part.contiguous() for part in gradient.split(sizes, self.axis)]

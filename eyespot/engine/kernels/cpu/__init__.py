@@ -1,10 +1,12 @@
 """Loops for the processor, compiled by Numba (extra `fast`)."""
 
 from pathlib import Path
+from typing import Any
 
 
 def are_compiled() -> bool:
     """Whether an earlier process has left compiled loops on the disk, where Numba keeps them."""
     from eyespot.engine.kernels.cpu.epilogue import forward
 
-    return any(Path(forward._cache.cache_path).glob("epilogue.forward-*.nbi"))
+    loop: Any = forward.__wrapped__  # type: ignore[attr-defined]
+    return any(Path(loop._cache.cache_path).glob("epilogue.forward-*.nbi"))

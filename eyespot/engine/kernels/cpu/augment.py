@@ -15,7 +15,7 @@ from eyespot.data.augment.changes import Changes
 from eyespot.data.augment.draws import Column
 from eyespot.data.augment.erase import AREA, SLIMMEST
 from eyespot.data.augment.warp import ENOUGH
-from eyespot.engine.kernels.cpu.numbers import COMPILED, f32
+from eyespot.engine.kernels.cpu.numbers import compiled, f32
 
 # Numba takes plain numbers.
 DOWN, RIGHT, ANGLE, SIZE = int(Column.DOWN), int(Column.RIGHT), int(Column.ANGLE), int(Column.SIZE)
@@ -52,7 +52,7 @@ def numbers_of(changes: Changes) -> np.ndarray:
     return np.array([*amounts, *mixes, float(c.moves), float(c.fill == "edge")], np.float32)
 
 
-@njit(**COMPILED)
+@compiled
 def augment(images: Any, draws: Any, partners: Any, numbers: Any, out: Any, shares: Any) -> None:
     """Writes the changed pictures, and how much of each is its own.
 

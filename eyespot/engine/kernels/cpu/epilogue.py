@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit, prange
 
-from eyespot.engine.kernels.cpu.numbers import COMPILED, drawn, f32, read, u32, write
+from eyespot.engine.kernels.cpu.numbers import compiled, drawn, f32, read, u32, write
 from eyespot.engine.tail import Window
 
 PLACE, NEGATIVE, DROPPED = np.uint8(63), np.uint8(64), np.uint8(128)
@@ -47,7 +47,7 @@ class Arriving(NamedTuple):
     growth: Any
 
 
-@njit(**COMPILED)
+@compiled
 def forward(
     values: Any, affine: Affine | None, window: Window, slope: Any, dropout: Dropout, output: Any, code: Any
 ) -> None:
@@ -96,7 +96,7 @@ def _before_activation(arriving: Arriving, n: Any, i: Any, j: Any, gradient: Any
         partial[c] += value
 
 
-@njit(**COMPILED)
+@compiled
 def backward(
     arriving: Arriving, window: Window, affine: Affine | None, linear: Any, centre: Any, values: Any, upstream: Any,
     sums: Any,
@@ -145,7 +145,7 @@ def backward(
                     total[c] += partial[c]
 
 
-@njit(**COMPILED)
+@compiled
 def affine_sums(arriving: Arriving, window: Window, values: Any, centre: Any, sums: Any, products: Any) -> None:
     """Per chunk of the images, float64 [chunks, channels]: sums of g, and of g * (value - centre) at the maximum."""
     count, rows, columns, channels = arriving.gradient.shape

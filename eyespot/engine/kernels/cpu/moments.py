@@ -3,14 +3,14 @@
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
-from eyespot.engine.kernels.cpu.numbers import COMPILED, f32, read
+from eyespot.engine.kernels.cpu.numbers import compiled, f32, read
 
 BLOCK = 64  # rows that are summed in float32 before they join a sum in float64
 
 
-@njit(**COMPILED)
+@compiled
 def centred_sums(rows: Any, centre: Any, power: Any, sums: Any) -> None:
     """Sums over the rows [n, channels] of (value - centre), or of its square where `power` is 2.
 

@@ -4,8 +4,13 @@ NumPy has no bfloat16, so tensors of it come in as `int16` views of their bits; 
 Numba widens `uint32 + uint32` to 64 bits, hence the casts around every step of the hash.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache, wraps
+from threading import Lock
 from typing import Any
 
+import numba
 import numpy as np
 import torch
 from llvmlite import ir
@@ -16,7 +21,27 @@ from numba.extending import intrinsic, overload
 COMPILED: dict[str, Any] = {
     "parallel": True, "cache": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"},
 }  # fmt: skip
+SAFE_LAYERS = ("omp", "tbb")
 u16, u32, f32 = np.uint16, np.uint32, np.float32
+
+
+def compiled(function: Callable[..., None]) -> Callable[..., None]:
+    """A loop that is shared out among threads, and may be called from several at once."""
+    loop = njit(**COMPILED)(function)
+
+    @wraps(loop)
+    def call(*arguments: Any) -> None:
+        with _turn():
+            loop(*arguments)
+
+    return call
+
+
+@cache
+def _turn() -> AbstractContextManager[Any]:
+    """What a loop waits for. Numba's own threads, used where OpenMP is missing, end the process at a second loop."""
+    numba.get_num_threads()  # which starts them
+    return nullcontext() if numba.threading_layer() in SAFE_LAYERS else Lock()
 
 
 def bits(tensor: torch.Tensor) -> np.ndarray:

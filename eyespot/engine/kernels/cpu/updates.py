@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
-from eyespot.engine.kernels.cpu.numbers import COMPILED, f32, write
+from eyespot.engine.kernels.cpu.numbers import compiled, f32, write
 
 SLICE = 64
 
@@ -22,7 +22,7 @@ def _copied(weight: Any, copy: Any, here: Any) -> None:
             copied[i] = write(weight[i], copy)
 
 
-@njit(**COMPILED)
+@compiled
 def adam(
     weights: Any, gradient: Any, first: Any, second: Any, copy: Any,
     rate: Any, decay: Any, beta_1: Any, beta_2: Any, epsilon: Any,
@@ -43,7 +43,7 @@ def adam(
         _copied(weight, copy, here)
 
 
-@njit(**COMPILED)
+@compiled
 def rmsprop(
     weights: Any, gradient: Any, squares: Any, copy: Any, rate: Any, decay: Any, rho: Any, epsilon: Any
 ) -> None:
