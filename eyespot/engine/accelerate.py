@@ -241,7 +241,8 @@ class _Accelerated:
         self.loss: CrossEntropy | None = None
         try:
             program = LoweredProgram(model, self.dtype, any_end=True)
-            plain = model._compile_loss is not None and model._compile_loss._user_loss_weights is None
+            compiled, rank = model._compile_loss, len(model.outputs[0].shape)
+            plain = compiled is not None and compiled._user_loss_weights is None and rank == 2  # noqa: PLR2004
             self.loss = fused_loss(model.loss, of_probabilities=program.ends_in_softmax) if plain else None
             if self.loss is None and not program.ends_in_softmax:
                 # bfloat16 is too coarse for probabilities

@@ -101,7 +101,9 @@ class Intake:
 
 
 def weights_of_rows(weight: Any) -> Tensor | None:
-    """Sample weights [n] or [n, 1] as float32 [n]; None where they have any other shape."""
+    """Sample weights [n] or [n, 1] as float32 [n]; None where they have any other shape, or are not one array."""
+    if not hasattr(weight, "shape"):
+        return None
     weights: Tensor = keras.ops.convert_to_tensor(weight)
     if weights.dim() == 2 and weights.shape[1] == 1:  # noqa: PLR2004
         weights = weights[:, 0]

@@ -108,7 +108,8 @@ def _stages(site: Site, *, is_last: bool) -> list[Stage]:
     if ends and type(layer) in (layers.Softmax, layers.Activation):
         return []
     maker = MAKERS.get(type(layer))  # the exact type: a subclass may compute something else
-    made = maker(site) if maker and _is_usual(layer) else None
+    plain = site.call.is_plain or not isinstance(layer, keras.Layer)  # an operation's arguments are its maker's to read
+    made = maker(site) if maker and plain and _is_usual(layer) else None
     follows = activation_stages(activation) if type(layer) in WITH_ACTIVATION and not ends else []
     if made is not None and follows is not None and _in_float32(site, made):
         return [*made, *follows]
@@ -118,12 +119,12 @@ def _stages(site: Site, *, is_last: bool) -> list[Stage]:
 
 
 def _is_usual(layer: keras.Operation) -> bool:
-    """Whether it computes in float32 on channels that come last, with weights that are used as they are."""
+    """Whether it computes as its class does, in float32, on channels that come last, with weights as they are."""
     plain = getattr(layer, "data_format", "channels_last") == "channels_last"
     float32 = getattr(layer, "compute_dtype", "float32") in {"float32", "uint8"}
     regularized = getattr(layer, "activity_regularizer", None) is not None
     adapted = getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None)
-    return plain and float32 and not regularized and not adapted
+    return plain and float32 and not regularized and not adapted and "call" not in vars(layer)
 
 
 def _in_float32(site: Site, made: list[Stage]) -> bool:

@@ -66,8 +66,11 @@ class LoweredProgram:
         self.model, self.seed = model, seed
         self.kernels = kernels or kernels_for(self.device)
         self.every_parameter = Parameters(dtype, self.device)
-        self.ends_in_softmax = not any_end or _ends_in_softmax(model)
-        lowered = lower(model if self.ends_in_softmax else _with_softmax(model), self.every_parameter)
+        self.ends_in_softmax = _ends_in_softmax(model)
+        ends = self.ends_in_softmax or not any_end
+        lowered = lower(model if ends else _with_softmax(model), self.every_parameter)
+        if ends and not self.ends_in_softmax:
+            raise ModelError(f"{model.name} must end in a softmax over its classes.")
         self.stages = fuse(lowered, self.every_parameter, self.kernels)
         self.lowering = [(lowered.name, lowered.stage.how) for lowered in self.stages]
         self.input_dtype = getattr(torch, model.inputs[0].dtype)
@@ -175,7 +178,9 @@ def _check(model: keras.Model) -> torch.device:
             raise ModelError(f"{layer.name} masks values.")
     if None in model.inputs[0].shape[1:]:
         raise ModelError(f"{model.name} takes pictures of any size; the engine runs models for one.")
-    model(keras.ops.zeros((1, *model.inputs[0].shape[1:]), model.inputs[0].dtype), training=False)
+    output = model(keras.ops.zeros((1, *model.inputs[0].shape[1:]), model.inputs[0].dtype), training=False)
+    if getattr(output, "_keras_mask", None) is not None:
+        raise ModelError(f"{model.name} masks values.")
     if model.losses:
         raise ModelError(f"{model.name} adds losses of its own (regularizers).")
     optimizer = model.optimizer
@@ -191,7 +196,7 @@ def _check_kind(model: keras.Model) -> None:
     """Raises a ModelError unless it is a Sequential or Functional model that trains as Keras's own do."""
     kind = type(model)
     own = any(getattr(kind, name) is not getattr(keras.Model, name) for name in (*STEPS, *FUNCTIONS))
-    if own or any(name in vars(model) for name in STEPS):
+    if own or any(name in vars(model) for name in (*STEPS, "call")):
         raise ModelError(f"{model.name} has a training step of its own.")
     if len(getattr(model, "inputs", None) or ()) != 1 or len(model.outputs) != 1:
         raise ModelError(f"{model.name} must be a built Sequential or Functional model with one input and one output.")
@@ -202,9 +207,10 @@ def _check_kind(model: keras.Model) -> None:
 def _ends_in_softmax(model: keras.Model) -> bool:
     """Whether its output is a softmax over [n, classes] that `lower` leaves to the loss."""
     graph = trace(model)
-    layer: Any = next((call.layer for call in graph.calls if call.output is graph.output), None)
-    if len(graph.output.shape) != 2:  # noqa: PLR2004
+    last = next((call for call in graph.calls if call.output is graph.output), None)
+    if last is None or not last.is_plain or len(graph.output.shape) != 2:  # noqa: PLR2004
         return False
+    layer: Any = last.layer
     if type(layer) is keras.layers.Softmax:
         return layer.axis in (-1, 1)
     known = type(layer) in (keras.layers.Dense, keras.layers.Activation)

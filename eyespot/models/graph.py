@@ -25,6 +25,13 @@ class Call:
     output: keras.KerasTensor
     node: Any
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing goes in but the first argument: no mask, for example."""
+        arguments = self.node.arguments
+        named = [value for name, value in arguments.kwargs.items() if name != "training"]
+        return all(value is None for value in (*arguments.args[1:], *named))
+
     def run(self, values: list[Any], *, training: bool) -> Any:
         """The output for actual `values` of the inputs, as Keras computes it."""
         by_tensor = {id(tensor): value for tensor, value in zip(self.node.input_tensors, values, strict=True)}
