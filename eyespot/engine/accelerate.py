@@ -34,6 +34,10 @@ def accelerate(model: Any, precision: str = "auto") -> Any:
     model may be compiled again, which is also how it learns of changed settings of a layer; changes of `trainable` it
     notices by itself. `jit_compile` has no effect. Dropout draws other masks than Keras's, from the same seed.
 
+    Any number of threads may predict with the model at once, also while one trains it: an answer is that of the weights
+    before or after a step. Calls of `evaluate` wait for one another, and steps of a training for both. A model has one
+    set of metrics, as in Keras: what `fit` reports of an epoch starts anew where another thread evaluates meanwhile.
+
     Args:
         model: a built and compiled `keras.Model`; it is changed in place.
         precision: of activations and products: `float32`, `bfloat16`, or `auto` for bfloat16 where the processor

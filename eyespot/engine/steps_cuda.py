@@ -60,6 +60,10 @@ class DeviceSteps:
 
     def run(self, index: int) -> None:
         """One update; it may still be under way afterwards."""
+        with self.program.turns.changing():  # a replayed step, too, changes the weights, and reads its buffers
+            self._run(index)
+
+    def _run(self, index: int) -> None:
         self._keys.copy_(self._keys_of_steps[index])
         self.program.seed_layers_of_keras(self._epoch.first + index)
         images, labels = self._batch(index)
@@ -73,7 +77,8 @@ class DeviceSteps:
         self._draws.copy_(draws)
         if self.captures and self._graph is None and self._warmed == WARM_UP:
             self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph):
+            # Another thread's calls, which the capture would forbid by default, are no part of it.
+            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
                 self._learn(self._images, self._labels, self._draws)
         if self._graph is None:
             self._learn(self._images, self._labels, self._draws)

@@ -6,9 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from eyespot.backend import keras
 from eyespot.engine.accelerate import accelerate
+from eyespot.engine.program import LoweredProgram
+from eyespot.errors import ModelError
+from tests.engine.compare import compiled
 
 layers, losses, ops, optimizers = keras.layers, keras.losses, keras.ops, keras.optimizers
 Model = keras.Model
@@ -359,3 +363,37 @@ def test_training_is_that_of_keras(name: str):
     assert list(found[0]) == list(expected[0])
     for mine, theirs in zip(keras.tree.flatten(found[:4]), keras.tree.flatten(expected[:4]), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=2e-4, atol=2e-5)
+
+
+def test_eyespots_own_training_has_what_layers_add_to_the_loss():
+    """A step of a lowered program, as `train` makes it, reports and follows what layers add, as Keras does."""
+    models = []
+    for _ in range(2):
+        keras.utils.set_random_seed(1)
+        start = keras.Input(PICTURE)
+        models.append(compiled(Model(start, before(Penalty)(start)), optimizer="sgd", learning_rate=0.1))
+    ours, theirs = models
+    generator = np.random.default_rng(0)
+    images, labels = generator.normal(size=(8, *PICTURE)).astype("float32"), generator.integers(0, 4, 8)
+    program = LoweredProgram(ours)
+    for number in range(3):
+        loss = float(program.learn_as(number, torch.from_numpy(images), torch.from_numpy(labels)).loss)
+        theirs.reset_metrics()
+        assert loss == pytest.approx(float(theirs.train_on_batch(images, labels)[0]), rel=1e-4)
+    for mine, reference in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, reference, rtol=2e-4, atol=2e-5)
+
+
+ENDS: dict[str, Callable[[Any], Any]] = {
+    "pixels": lambda x: layers.Softmax()(everywhere(x)),
+    "another axis": lambda x: layers.Softmax(axis=0)(flat(x, None)),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ENDS)
+def test_a_classifier_ends_in_a_softmax_over_its_classes(name: str):
+    """eyespot's own training, whose loss is of [n, classes], refuses any other softmax with a sentence."""
+    start = keras.Input(PICTURE)
+    with pytest.raises(ModelError, match="must end in a softmax over its classes"):
+        LoweredProgram(compiled(Model(start, ENDS[name](start))))

@@ -15,6 +15,7 @@ from eyespot.backend import keras
 from eyespot.engine.accelerate import accelerate
 from eyespot.engine.program import LoweredProgram
 from eyespot.engine.stage import Pass, Step
+from eyespot.engine.turns import Turns
 from tests.engine.compare import compiled
 
 layers = keras.layers
@@ -174,7 +175,7 @@ def test_predictions_beside_a_training_are_those_of_some_step(precision: str):
 
 def test_models_may_be_trained_at_once():
     """Models that are trained in threads of their own end where they end alone."""
-    names, data = [*BODIES] * 2, batches(32)
+    names, data = [*BODIES] * 2, [(x / 9, y) for x, y in batches(32)]
 
     def trained(i: int) -> list[np.ndarray]:
         model = models[i]
@@ -187,7 +188,8 @@ def test_models_may_be_trained_at_once():
         found = [network(BODIES[name], 0.01) for name in names]
         for model in found:
             for layer in model.layers:
-                layer.rate = 0 if hasattr(layer, "rate") else None  # masks would be drawn from one generator
+                if isinstance(layer, layers.Dropout):
+                    layer.rate = 0  # every training would draw its masks' seed from one generator
         return [accelerate(model, "float32") for model in found]
 
     models = made()
@@ -239,3 +241,21 @@ def test_compiled_loops_run_at_once_where_openmp_is_missing(monkeypatch: pytest.
     monkeypatch.setenv("NUMBA_THREADING_LAYER", "workqueue")
     done = subprocess.run([sys.executable, "-c", LOOPS], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "workqueue"), done.stderr
+
+
+def test_a_thread_may_take_a_turn_within_its_turn():
+    """Who reads may read again although another waits to change, and who changes may read: nobody waits for himself."""
+    turns, order = Turns(), []
+
+    def change() -> None:
+        with turns.changing(), turns.reading(), turns.changing():
+            order.append("changed")
+
+    with turns.reading():
+        waiting = threading.Thread(target=change, daemon=True)
+        waiting.start()
+        waiting.join(0.2)
+        with turns.reading():
+            order.append("read")
+    waiting.join(10)
+    assert order == ["read", "changed"]

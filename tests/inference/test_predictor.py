@@ -1,10 +1,14 @@
+import io
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -157,3 +161,28 @@ def test_predicting_works_where_neither_is_installed(run: Run, bars: Dataset, tm
     done = subprocess.run([*isolated, code], capture_output=True, text=True, check=False, env=settings)
     assert done.returncode == 0, done.stderr
     assert f'"file": "{path}"' in done.stdout
+
+
+def test_threads_share_a_predictor(run: Run, bars: Dataset):
+    """Of 1,600 answers to 8 threads, each asking for pictures of its own, none is another picture's."""
+    assert bars.test is not None
+    shared, pictures = run.predictor(), bars.test.images[:8]
+    files = []
+    for picture in pictures:
+        file = io.BytesIO()
+        Image.fromarray(picture[..., 0]).save(file, "PNG")
+        files.append(("picture", file.getvalue()))
+    ways: tuple[Callable[[int], Any], ...] = (
+        lambda i: shared.probabilities(pictures[i : i + 1]).tolist(),
+        lambda i: [rows.tolist() for rows in shared.logits_and_probabilities(pictures[i : i + 1])],
+        lambda i: shared.features(pictures[i : i + 1]).tolist(),
+        lambda i: [one.to_dict() for one in shared.predict([files[i]], reject=True)],
+    )
+    work = [(way, i) for _ in range(50) for way in ways for i in range(len(pictures))]
+    expected = [way(i) for way, i in work[: len(ways) * len(pictures)]] * 50
+    fresh = run.predictor()  # whose rejection is read by the threads
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda one: one[0](one[1]), work))
+        rejecting = list(pool.map(lambda i: float(fresh.strangeness(pictures[i % 8 : i % 8 + 1])[0]), range(80)))
+    assert sum(answer != alone for answer, alone in zip(found, expected, strict=True)) == 0
+    assert rejecting == [float(shared.strangeness(pictures[i % 8 : i % 8 + 1])[0]) for i in range(80)]

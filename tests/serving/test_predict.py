@@ -3,9 +3,11 @@
 import base64
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -237,3 +239,27 @@ def test_class_names_may_be_any_text(start: Start, tmp_path: Path):
     told = json.loads(answer.content)
     assert {one["label"] for one in told["predictions"][0]["top"]} == set(names)
     assert tuple(json.loads(running.client.get("/v1/models").content)["models"][0]["classes"]) == names
+
+
+def test_clients_that_ask_at_once_have_each_its_own_answer(start: Start, predictor: Predictor):
+    """Whichever way 8 clients ask at once, raw, as JSON and in a form of two, each answer is that of its picture."""
+    running, own = start(), [digit(label) for label in range(8)]
+    expected = [as_predicted(predictor, content, top=3)[0] for content in own]
+
+    def answers(client: int) -> list[bool]:
+        content, other = own[client], (client + 1) % len(own)
+        right = []
+        with httpx.Client(base_url=running.address, timeout=30) as asking:
+            for _ in range(25):
+                raw = asking.post(PREDICT, content=content, headers=PNG).json()["predictions"]
+                told = asking.post(PREDICT, json={"picture": base64_of(content)}).json()["predictions"]
+                files = [("x", ("0", content)), ("x", ("0", own[other]))]
+                both = asking.post(PREDICT, files=files).json()["predictions"]
+                right += [raw == told == [expected[client]], both == [expected[client], expected[other]]]
+                scores = asking.post(OCCLUSION, content=content, headers=PNG).json()
+                right.append(scores["label"] == expected[client]["label"])
+        return right
+
+    with ThreadPoolExecutor(len(own)) as pool:
+        found = [one for client in pool.map(answers, range(len(own))) for one in client]
+    assert found.count(False) == 0
