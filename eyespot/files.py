@@ -1,12 +1,30 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and what may be written over.
 
+Three ways to write, by what may be at the path:
+
+    replacing   a file of a run or of the cache, which its command is documented to write again
+    rewriting   a page or a table in a folder that people work in: only over what eyespot wrote there, unchanged
+    creating    a file of its own, such as a correction: over nothing; `numbered` gives names until one is free
+
+A temporary sibling is created exclusively; no name that is in use is taken. A link is replaced, never followed.
+"""
+
+import hashlib
+import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
+from eyespot.errors import RunError
+
 Stamp = tuple[int, int, int]  # of a file: what differs when it has been replaced
+
+TEMPORARY = ".tmp-"  # what the name of a temporary sibling begins with
+RECORD = ".eyespot.json"  # in a folder: the SHA-256 of each file there that `rewriting` wrote, by its name
 
 
 @contextmanager
@@ -16,20 +34,119 @@ def replacing(path: Path) -> Iterator[Path]:
     Readers see the old file or the new one, never a mixture, also after a power cut: the file is synced before it is
     renamed. The sibling's name ends as the file's does, since Keras and Matplotlib choose the format by it.
     """
-    sibling = path.with_name(f".tmp-{uuid.uuid4().hex}-{path.name}")
+    with _written_beside(path) as sibling:
+        yield sibling
+        _sync(sibling)
+        sibling.replace(path)
+
+
+@contextmanager
+def creating(path: Path) -> Iterator[Path]:
+    """As `replacing`, for a file that is not there yet.
+
+    Raises:
+        FileExistsError: something is at `path`; it is left as it is.
+    """
+    with _written_beside(path) as sibling:
+        yield sibling
+        _sync(sibling)
+        move_to_free(sibling, path)
+
+
+@contextmanager
+def rewriting(path: Path) -> Iterator[Path]:
+    """As `replacing`, for a file that only eyespot's own earlier one may give way to.
+
+    Raises:
+        RunError: as of `check_own`.
+    """
+    check_own(path)
+    with replacing(path) as sibling:
+        yield sibling
+        digest = sha256_of(sibling)
+    _record(path, digest)
+
+
+def check_own(*paths: Path) -> None:
+    """Checks, before any work, that what is at these paths may be written over.
+
+    Raises:
+        RunError: a file is not by eyespot, or has been changed since eyespot wrote it.
+    """
+    for path in paths:
+        if os.path.lexists(path) and not is_own(path):
+            raise RunError(
+                f"{path} is not by eyespot, or has been changed since, and is left alone: move it away, or choose "
+                "another --output."
+            )
+
+
+def record(path: Path) -> None:
+    """Notes that a file may be written over as it is now."""
+    _record(path, sha256_of(path))
+
+
+def is_own(path: Path) -> bool:
+    """Whether `rewriting` wrote this file, and nobody has changed it since.
+
+    Raises:
+        RunError: the folder's record is damaged.
+    """
+    known = _recorded(path.parent).get(path.name)
+    return known is not None and path.is_file() and not path.is_symlink() and sha256_of(path) == known
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """The path itself, then with -2, -3, … before its ending."""
+    yield path
+    for number in count(2):
+        yield path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
+def move_to_free(source: Path, path: Path) -> None:
+    """Renames a file to a path that is free.
+
+    Raises:
+        FileExistsError: something is at `path`; both are left as they are.
+    """
+    try:
+        os.link(source, path, follow_symlinks=False)  # os.rename would replace
+    except FileExistsError:
+        raise
+    except (OSError, NotImplementedError):  # no hard links here: the name is claimed first
+        path.open("xb").close()
+        source.replace(path)
+    else:
+        source.unlink()
+
+
+@contextmanager
+def new_sibling(folder: Path) -> Iterator[Path]:
+    """Gives a new folder beside `folder`, to fill and to rename; what is left of it is removed in the end."""
+    sibling = _beside(folder)
+    sibling.mkdir()
     try:
         yield sibling
-        with sibling.open("rb+") as file:
-            os.fsync(file.fileno())
-        sibling.replace(path)
     finally:
-        sibling.unlink(missing_ok=True)
+        shutil.rmtree(sibling, ignore_errors=True)  # which follows no links
 
 
 def write_text(path: Path, text: str) -> None:
     """Writes a whole text file, or nothing."""
     with replacing(path) as sibling:
         sibling.write_text(text, encoding="utf-8")
+
+
+def rewrite_text(path: Path, text: str) -> None:
+    """Writes a whole text file, or nothing, as `rewriting` does."""
+    with rewriting(path) as sibling:
+        sibling.write_text(text, encoding="utf-8")
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def stamp_of(path: Path) -> Stamp:
@@ -40,3 +157,39 @@ def stamp_of(path: Path) -> Stamp:
     """
     status = path.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}-{path.name}")
+
+
+@contextmanager
+def _written_beside(path: Path) -> Iterator[Path]:
+    sibling = _beside(path)
+    sibling.open("xb").close()
+    try:
+        yield sibling
+    finally:
+        sibling.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _record(path: Path, digest: str) -> None:
+    written = _recorded(path.parent) | {path.name: digest}
+    write_text(path.parent / RECORD, json.dumps({"written": written}, indent=1, ensure_ascii=False) + "\n")
+
+
+def _recorded(folder: Path) -> dict[str, str]:
+    try:
+        written = json.loads((folder / RECORD).read_bytes())["written"]
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, KeyError):
+        written = None
+    if not isinstance(written, dict):
+        raise RunError(f"{folder / RECORD} is damaged: move it away.")
+    return written

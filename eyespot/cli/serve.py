@@ -21,7 +21,10 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 is every one.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
     corrections: Annotated[
-        Path | None, typer.Option(help="Where corrected pictures are kept; by default corrections/ in each run.")
+        Path | None,
+        typer.Option(
+            help="Where corrected pictures are kept. Default: corrections/ in a run; beside an export, EXPORT-corrections/."
+        ),
     ] = None,
     no_corrections: Annotated[bool, typer.Option("--no-corrections", help="Take no corrected pictures.")] = False,
     token_file: Annotated[

@@ -1,10 +1,14 @@
-"""Fetching one file: resumable, verified, atomic, from the first mirror that serves it."""
+"""Fetching one file: resumable, verified, atomic, from the first mirror that serves it.
+
+Written over and removed is `<name>.part` alone, in the cache; a file that has the name already is never touched.
+"""
 
 import hashlib
 import os
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
@@ -16,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from eyespot.errors import DownloadError
+from eyespot.files import move_to_free
 
 BLOCK = 1 << 16
 STALL_SECONDS = 20.0
@@ -56,13 +61,16 @@ def download(file: RemoteFile, folder: Path, *, stall_seconds: float = STALL_SEC
         if target.exists():  # another process was faster
             return target
         part = folder / f"{file.name}.part"
+        if part.is_symlink():
+            raise DownloadError(f"{part} is a link, through which nothing is written: move it away.")
         failures = []
         for mirror in file.mirrors:
             failure = _try(file, mirror, part, stall_seconds)
             if failure is None:
                 with part.open("rb+") as written:
                     os.fsync(written.fileno())  # the name stands for all the bytes, also after a power cut
-                part.replace(target)
+                with suppress(FileExistsError):  # the user has put it there meanwhile
+                    move_to_free(part, target)
                 return target
             failures.append(failure)
     raise DownloadError(

@@ -67,6 +67,17 @@ class Shelf:
         fetched = self._fetch(name)
         return self._member(fetched, name) if self.subfolder else (read_plain(fetched), str(fetched))
 
+    def fetch(self, file: RemoteFile) -> Path:
+        """Downloads a file into the cache; where that lies below EYESPOT_DATA, a part that is there is the user's.
+
+        Raises:
+            DownloadError: as of `download`, or such a part is there.
+        """
+        folder, own = self.folders[-1], data_directory()
+        if own and folder.resolve().is_relative_to(own.resolve()) and (part := folder / f"{file.name}.part").exists():
+            raise DownloadError(f"{part} lies below EYESPOT_DATA, where nothing is written over: move it away.")
+        return download(file, folder)
+
     def _spellings(self, folder: Path, name: str) -> list[Path]:
         """Plain or gzipped, `-idx3` or `.idx3` (both are about), loose or in the archive's subfolder."""
         spellings = [name, name.replace("-idx", ".idx")]
@@ -76,10 +87,9 @@ class Shelf:
     def _fetch(self, name: str) -> Path:
         remote = self.files[0] if self.subfolder else next(f for f in self.files if f.name in (name, name + ".gz"))
         try:
-            return download(remote, self.folders[-1])
+            return self.fetch(remote)
         except DownloadError as error:
-            looked = " and ".join(str(folder) for folder in self.folders)
-            own = data_directory()
+            looked, own = " and ".join(str(folder) for folder in self.folders), data_directory()
             where = (
                 f" Or at {own / self.name}." if own else f" Or set EYESPOT_DATA to a folder that holds {self.name}/."
             )

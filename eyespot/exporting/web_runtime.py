@@ -6,7 +6,7 @@ Version, sizes and SHA-256 are those of the npm package onnxruntime-web, which t
 import hashlib
 from pathlib import Path
 
-from eyespot.data.download import RemoteFile, download
+from eyespot.data.download import RemoteFile
 from eyespot.data.shelf import Shelf
 from eyespot.errors import DownloadError, ExportError
 
@@ -53,7 +53,7 @@ def _found(shelf: Shelf, name: str) -> Path | None:
 
 def _fetched(shelf: Shelf, file: RemoteFile) -> Path:
     try:
-        return download(file, shelf.folders[-1])
+        return shelf.fetch(file)
     except DownloadError as error:
         names, folders = (" and ".join(map(str, each)) for each in ([one.name for one in shelf.files], shelf.folders))
         raise ExportError(

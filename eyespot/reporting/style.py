@@ -1,5 +1,7 @@
 """How all figures look, and how they are saved."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +32,15 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
-def save(figure: Figure, path: Path) -> Path:
-    """Writes a PNG, whole or not at all, and returns its path."""
+def save(figure: Figure, path: Path, write: Callable[[Path], AbstractContextManager[Path]] = replacing) -> Path:
+    """Writes a PNG, whole or not at all, and returns its path.
+
+    Args:
+        write: what may be written over, as in `eyespot.files`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     installed = [name for name in WIDE_FONTS if name in font_manager.get_font_names()]
-    with replacing(path) as temporary, rc_context({"font.family": ["DejaVu Sans", *installed]}):
+    with write(path) as temporary, rc_context({"font.family": ["DejaVu Sans", *installed]}):
         figure.savefig(temporary, dpi=DPI, format="png")
     return path
 

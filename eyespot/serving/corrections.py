@@ -1,9 +1,13 @@
-"""Pictures saved with their right labels, in a folder that `eyespot train` takes."""
+"""Pictures saved with their right labels, in a folder that `eyespot train` takes.
+
+Nothing in it is ever written over or removed, also where several servers or a person write to it.
+"""
 
 import errno
 import hashlib
 import io
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -11,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from eyespot.files import replacing, write_text
+from eyespot.files import creating, numbered
 from eyespot.serving.folder_names import CLASS_NAMES, folder_name, names_file
 from eyespot.serving.problems import Refusal, over_limit
 from eyespot.shapes import UInt8
@@ -43,20 +47,31 @@ class Corrections:
         file = io.BytesIO()
         Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(file, "PNG")
         content = file.getvalue()
-        time = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
-        place = Path(name) / f"{time}-{hashlib.sha256(content).hexdigest()[:DIGITS]}.png"
         with self._lock:
             self._check_room()
             try:
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
-                with replacing(self.folder / place) as sibling:
-                    sibling.write_bytes(content)
-                if name != label and not (self.folder / CLASS_NAMES).exists():
-                    write_text(self.folder / CLASS_NAMES, names_file(class_names))
+                place = self._write(name, content)
+                if name != label:
+                    self._write_names(class_names)
             except OSError as error:
                 raise self._unsaved(error) from None
             self._count = (self._count or 0) + 1
         return place
+
+    def _write(self, name: str, content: bytes) -> Path:
+        """Under a name that is free: another server may save the same picture in the same microsecond."""
+        stem = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{hashlib.sha256(content).hexdigest()[:DIGITS]}"
+        for path in numbered(self.folder / name / f"{stem}.png"):
+            with suppress(FileExistsError), creating(path) as sibling:
+                sibling.write_bytes(content)
+                return path.relative_to(self.folder)
+        raise AssertionError("numbers do not end")
+
+    def _write_names(self, class_names: tuple[str, ...]) -> None:
+        """Unless they are there: somebody may have changed them."""
+        with suppress(FileExistsError), creating(self.folder / CLASS_NAMES) as sibling:
+            sibling.write_text(names_file(class_names), encoding="utf-8")
 
     def _check_room(self) -> None:
         if self._count is None:

@@ -1,14 +1,14 @@
 """Checkpoints of a training: when they are written, which are kept, and which one it continues from."""
 
-import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from eyespot.errors import CheckpointError
 from eyespot.recipe_parts import CheckpointRecipe
 from eyespot.training.state import TrainingState
-from eyespot.training.store import read_checkpoint, remove_unfinished, write_checkpoint
+from eyespot.training.store import read_checkpoint, remove_checkpoint, remove_unfinished, write_checkpoint
 
 SHARE = 0.01  # of the time that checkpoints may cost, where the recipe does not say when to write them
 FIRST_COST = 0.05  # seconds; what a first one is taken to cost
@@ -52,7 +52,7 @@ class Checkpoints:
         else:
             self._written = state.steps
             for path in _newest_first(self.folder)[self.recipe.keep :]:
-                shutil.rmtree(path, ignore_errors=True)
+                _remove(path)
         self._written_at = time.monotonic()
         self._cost = self._written_at - started
 
@@ -69,6 +69,11 @@ def latest_state(folder: Path, say: Callable[[str], None]) -> TrainingState | No
         except CheckpointError as error:
             say(f"Note: {error} The one before it is taken.")
     return None
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # it may be removed with the next one
+        remove_checkpoint(path)
 
 
 def _newest_first(folder: Path) -> list[Path]:

@@ -1,6 +1,7 @@
 """A checkpoint on the disk: a directory that is whole or not there, and that tells every damage to it.
 
-`docs/formats.md` describes the format. Nothing in it is pickled; reading it executes nothing.
+`docs/formats.md` describes the format. Nothing in it is pickled; reading it executes nothing. Of a checkpoint that is
+removed or replaced, the four files below go, and the directory if nothing else is in it.
 """
 
 import hashlib
@@ -8,22 +9,23 @@ import io
 import json
 import math
 import os
-import shutil
+import re
 import tokenize
-import uuid
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from eyespot.errors import CheckpointError
+from eyespot.files import TEMPORARY, new_sibling
 
 FORMAT = 1
 STATE, ARRAYS, MANIFEST, SEAL = "state.json", "arrays.npz", "manifest.json", "manifest.sha256"
 PLAIN = "biuf"  # NumPy's kinds of numbers: no objects, no text
-TEMPORARY = ".tmp-"
+OURS = re.compile(re.escape(TEMPORARY) + "[0-9a-f]{32}-.+")  # a temporary sibling's name
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -34,7 +36,7 @@ def write_checkpoint(path: Path, state: Mapping[str, Any], arrays: Arrays) -> No
     The files are written to a sibling directory and synced, which is then renamed.
 
     Args:
-        path: the directory; one that is there is replaced.
+        path: the directory; a checkpoint that is there is replaced.
         state: plain values.
         arrays: of numbers, by name.
 
@@ -45,20 +47,26 @@ def write_checkpoint(path: Path, state: Mapping[str, Any], arrays: Arrays) -> No
     listed = {name: {"bytes": len(data), "sha256": _sha256(data)} for name, data in files.items()}
     files[MANIFEST] = _json({"format": FORMAT, "files": listed})
     files[SEAL] = f"{_sha256(files[MANIFEST])}  {MANIFEST}\n".encode()  # as sha256sum writes and checks it
-    sibling = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}-{path.name}")
     try:
-        sibling.mkdir()
-        for name, data in files.items():
-            _write(sibling / name, data)
-        _sync_folder(sibling)
-        if path.exists():  # a damaged one, which training came past again
-            shutil.rmtree(path)
-        os.rename(sibling, path)  # noqa: PTH104 - as the other calls of the system here, which tests make fail
-        _sync_folder(path.parent)
+        with new_sibling(path) as sibling:
+            for name, data in files.items():
+                _write(sibling / name, data)
+            _sync_folder(sibling)
+            remove_checkpoint(path)  # a damaged one, which training came past again
+            os.rename(sibling, path)  # noqa: PTH104 - as the other calls of the system here, which tests make fail
+            _sync_folder(path.parent)
     except OSError as error:
         raise CheckpointError(f"The checkpoint {path} cannot be written: {error.strerror or error}.") from error
-    finally:
-        shutil.rmtree(sibling, ignore_errors=True)
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Removes a checkpoint, if one is there; what else lies in its directory stays, and so does a link."""
+    if path.is_symlink() or not path.is_dir():
+        return
+    for name in (SEAL, MANIFEST, STATE, ARRAYS):
+        (path / name).unlink(missing_ok=True)
+    with suppress(OSError):  # it holds something else
+        path.rmdir()
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -81,9 +89,18 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Removes what a process that was killed while it wrote has left."""
+    """Removes what a process that was killed while it wrote has left: temporary siblings, by their names."""
     for path in folder.glob(f"{TEMPORARY}*"):
-        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        if path.is_symlink() or not (OURS.fullmatch(path.name) or _holds_nothing(path)):
+            continue
+        if path.is_dir():
+            remove_checkpoint(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _holds_nothing(path: Path) -> bool:
+    return all(file.is_file() and not file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
 
 
 def _manifest(path: Path) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """The model card of a run: `model-card.md`, and the same text inside `model.onnx`."""
 
+from pathlib import Path
 from typing import Any
 
 from eyespot.data.dataset import Dataset
 from eyespot.errors import DataError, RunError
 from eyespot.exporting.metadata import add_metadata
-from eyespot.files import write_text
+from eyespot.files import check_own, record, rewrite_text
 from eyespot.inference.predictor import CARD_KEY
 from eyespot.reporting.card import CardFacts, card_markdown, model_card
 from eyespot.reporting.page import Language, translator
@@ -23,8 +24,21 @@ def write_card(run: Run, dataset: Dataset) -> None:
         dataset: what it was trained on.
     """
     card = card_text(card_facts(run, dataset, dataset.class_names))
-    write_text(run.path / CARD, card)
     add_metadata(run.file("model.onnx"), CARD_KEY, card)
+    rewrite_text(run.path / CARD, card)
+
+
+def check_card(path: Path, run: Run) -> None:
+    """Checks, before any work, that a card may be written here.
+
+    Raises:
+        RunError: what is there is not by eyespot, or was changed.
+    """
+    if path.is_file() and not path.is_symlink() and (run.path / "model.onnx").exists():
+        inside = run.predictor().card
+        if inside is not None and path.read_bytes() == inside.encode():
+            record(path)  # an earlier eyespot wrote it, and kept no record
+    check_own(path)
 
 
 def card_of(run: Run) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from eyespot.data.dataset import Split
 from eyespot.errors import DataError, RunError
 from eyespot.evaluation.significance import holm, mcnemar
-from eyespot.files import write_text
+from eyespot.files import check_own, rewrite_text
 from eyespot.inference.predictor import Predictor
 from eyespot.reporting.compare import Compared, Pair, comparison_page
 from eyespot.reporting.page import check_language
@@ -66,12 +66,15 @@ def compare(runs: Sequence[str | Path | Run], output: str | Path | None = None, 
 
     Raises:
         EyespotError: there is no such language.
-        RunError: there are fewer than two; or one is missing, half there, or was measured on other pictures.
+        RunError: there are fewer than two; or one is missing, half there, or was measured on other pictures; or what is
+            at `output` is not by eyespot, or was changed.
     """
     spoken = check_language(language)
     opened = [run if isinstance(run, Run) else open_run(run) for run in runs]
     if len({run.path.resolve() for run in opened}) < max(TWO, len(opened)):
         raise RunError("Two runs or more are compared, each of them once.")
+    page = Path(output) if output else opened[0].path / "compare.html"
+    check_own(page)
     predictors = [run.predictor() for run in opened]
     judged, names = _common_ground(opened, predictors)
     answers = [read_answers(run, judged, names) for run in opened]
@@ -95,9 +98,8 @@ def compare(runs: Sequence[str | Path | Run], output: str | Path | None = None, 
         for name, run, speed, answer in zip(_titles(opened), opened, speeds, answers, strict=True)
     )
     pairs = _pairs(opened, compared, answers)
-    page = Path(output) if output else opened[0].path / "compare.html"
     page.parent.mkdir(parents=True, exist_ok=True)
-    write_text(page, comparison_page(compared, pairs, answers[0].labels, names, split, spoken))
+    rewrite_text(page, comparison_page(compared, pairs, answers[0].labels, names, split, spoken))
     return Comparison(judged, compared, pairs, page)
 
 

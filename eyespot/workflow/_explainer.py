@@ -1,7 +1,9 @@
 """Explainer: one run's model, and all that is found, drawn and written of each picture."""
 
+import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from eyespot.explanation.filters import first_filters
 from eyespot.explanation.maps import MAP_METHODS, PictureMaps, explain_images
 from eyespot.explanation.network import Network
 from eyespot.explanation.similar import nearest
-from eyespot.files import replacing
+from eyespot.files import is_own, numbered, replacing, rewriting
 from eyespot.inference.pictures import ReadPicture
 from eyespot.inference.predictor import Predictor
 from eyespot.reporting.explanation import Neighbour, PictureDrawn, explanation_figure
@@ -81,10 +83,13 @@ class Explainer:
         if "filters" not in self._methods:
             return None
         try:
-            return save_figure(filters_figure(first_filters(self._network)), self._folder / "filters.png")
+            figure = filters_figure(first_filters(self._network))
         except ModelError as error:
             self.notes[f"Filters are left out: {error}"] = None
             return None
+        # The same for every picture: an earlier one is written again, anybody else's file is not.
+        free = (path for path in numbered(self._folder / "filters.png") if not os.path.lexists(path) or is_own(path))
+        return save_figure(figure, next(free), rewriting)
 
     def explain(
         self, given: Given, label: str | None, near: list[tuple[NearPicture, Neighbour]], *, save: bool
@@ -126,13 +131,12 @@ class Explainer:
         return told, Neighbour(np.asarray(train.images[int(row)]), label, told.similarity)
 
     def _free_folder(self, name: str) -> Path:
-        stem = Path(name).stem if name != "-" else "standard-input"
-        folder, number = self._folder / stem, 1
-        while folder.exists():
-            number += 1
-            folder = self._folder / f"{stem}-{number}"
-        folder.mkdir(parents=True)
-        return folder
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for folder in numbered(self._folder / (Path(name).stem if name != "-" else "standard-input")):
+            with suppress(FileExistsError):
+                folder.mkdir()
+                return folder
+        raise AssertionError("numbers do not end")
 
 
 def _write_arrays(  # noqa: PLR0913, PLR0917 - all that was found

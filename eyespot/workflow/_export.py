@@ -7,9 +7,10 @@ from typing import Any
 
 from eyespot.data.dataset import Dataset, Split
 from eyespot.errors import DataError, ExportError
+from eyespot.exporting.folder import check_target
 from eyespot.exporting.formats import Source, format_named
 from eyespot.exporting.metadata import read_metadata, temperature_of
-from eyespot.exporting.package import check_target, write_package
+from eyespot.exporting.package import write_package
 from eyespot.exporting.verify import Verified
 from eyespot.inference.predictor import METADATA_KEY
 from eyespot.run import Run, open_run
@@ -74,7 +75,8 @@ def export(
     Args:
         run: a run, or its directory.
         format: one of `eyespot.exporting.formats.FORMATS`.
-        output: the folder; None: `exports/<format>` in the run. An earlier export in it is replaced as a whole.
+        output: the folder; None: `exports/<format>` in the run. An earlier export in it is replaced as a
+            whole, unless something in it is not as it was written.
         on: what to compare on, where the run's own pictures are gone: another source with the same classes. None: the
             run's validation pictures.
         tolerance: how much accuracy may be lost, a share.

@@ -1,11 +1,14 @@
 """predict: what pictures show."""
 
+import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eyespot.data.picture import find_pictures
 from eyespot.errors import PictureError
+from eyespot.files import creating, numbered
 from eyespot.run import Run, open_run
 
 if TYPE_CHECKING:
@@ -73,11 +76,10 @@ def _drawing(run: Run, show: Callable[[Path], None]) -> "Callable[[str, Steps], 
 
     def draw(name: str, steps: "Steps") -> None:
         stem = Path(name).stem if name != "-" else "standard-input"
-        folder = run.path / STEPS_FOLDER
-        path, number = folder / f"{stem}-steps.png", 1
-        while path.exists():
-            number += 1
-            path = folder / f"{stem}-steps-{number}.png"
-        show(save(steps_figure(name, steps), path))
+        for path in numbered(run.path / STEPS_FOLDER / f"{stem}-steps.png"):
+            if not os.path.lexists(path):
+                with suppress(FileExistsError):  # another process has just taken it
+                    show(save(steps_figure(name, steps), path, creating))
+                    return
 
     return draw

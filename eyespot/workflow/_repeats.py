@@ -1,7 +1,10 @@
-"""Trainings of a study, each in a place of its own: finished ones are kept, one that was left half done goes on."""
+"""Trainings of a study, each in a place of its own: finished ones are kept, one that was left half done goes on.
 
+Nothing is removed but a place that is empty: what lies there and cannot go on is refused.
+"""
+
+import os
 import platform
-import shutil
 import signal
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -18,9 +21,11 @@ from eyespot.recipe import Recipe
 from eyespot.recipe_files import with_settings
 from eyespot.run import Run
 from eyespot.studies.progress import ObservedTraining
-from eyespot.workflow._resume import differences_in_recipe, ending_of, is_under_way
+from eyespot.workflow._resume import differences_in_environment, differences_in_recipe, ending_of, is_under_way
 from eyespot.workflow._train import Training, train
 
+RECIPE = "recipe.yaml"
+LEFT_AT_ONCE = {"checkpoints", ".lock"}  # in a run's directory before its recipe
 STEP_COST = 2e7  # multiply-adds that take as long as what a step costs besides
 
 
@@ -36,17 +41,21 @@ def check_made_so(run: Run, wanted: Recipe, dataset: Dataset) -> None:
         wanted: the recipe to be trained there, with its dataset, split and model named.
 
     Raises:
-        RunError: a finished run is there, made by another recipe or on other pictures.
+        RunError: a run is there that was made by another recipe or on other pictures, or that is half done and would
+            not go on as it began here; or something that is no run.
     """
-    if ending_of(run) is None:
+    if not (run.path / RECIPE).exists():
+        _check_free(run)
         return
     differences = differences_in_recipe(run.recipe, wanted)
+    if ending_of(run) is None:
+        differences += differences_in_environment(run.environment)
     if run.environment.get("dataset_sha256") != dataset.fingerprint:
         differences.append(f"the pictures or labels of {dataset.name} have changed")
     if differences:
         raise RunError(
             f"{run.path} was made otherwise than is asked for now: {'; '.join(differences)}. Choose another --output, "
-            "or remove it."
+            "or move it away."
         )
 
 
@@ -78,14 +87,32 @@ def trained(run: Run, recipe: Recipe, dataset: Dataset, observer: ObservedTraini
 
 def _train(run: Run, recipe: Recipe, dataset: Dataset, observer: ObservedTraining) -> Training:
     quiet = Console(quiet=True, force_terminal=False)
-    if run.path.exists():
+    if (run.path / RECIPE).exists():
         if is_under_way(run):
             raise RunError(f"{run.path} is being trained by another process: wait for it, or stop it.")
-        try:
-            return train(dataset, recipe, resume=run.path, console=quiet, observers=(observer,))
-        except RunError:  # its recipe, versions or machine differ, or it is no run: it is done again
-            shutil.rmtree(run.path)
+        return train(dataset, recipe, resume=run.path, console=quiet, observers=(observer,))
+    _check_free(run)
+    _make_way(run.path)
     return train(dataset, recipe, run.path, console=quiet, observers=(observer,))
+
+
+def _check_free(run: Run) -> None:
+    """Raises a RunError where something lies at a place; what a training that was killed at once has left does not."""
+    place = run.path
+    if not os.path.lexists(place):
+        return
+    if place.is_symlink() or not place.is_dir() or {path.name for path in place.rglob("*")} - LEFT_AT_ONCE:
+        raise RunError(f"{place} is no run, and is left alone: move it away, or choose another --output.")
+    if any(place.iterdir()) and is_under_way(run):
+        raise RunError(f"{place} is being trained by another process: wait for it, or stop it.")
+
+
+def _make_way(place: Path) -> None:
+    """Removes the empty directory of a training that was killed before it wrote anything."""
+    (place / "checkpoints" / ".lock").unlink(missing_ok=True)
+    for folder in (place / "checkpoints", place):
+        if folder.exists():
+            folder.rmdir()  # which removes no file
 
 
 def circumstances() -> str:

@@ -10,7 +10,7 @@ from eyespot.backend import keras
 from eyespot.data.dataset import Dataset, Split
 from eyespot.errors import DataError, ModelError, RunError
 from eyespot.explanation.maps import explain_images
-from eyespot.files import write_text
+from eyespot.files import check_own, rewrite_text
 from eyespot.models.cost import layer_costs
 from eyespot.reporting.facts import ReportFacts
 from eyespot.reporting.map_pictures import ExplainedMistakes
@@ -19,7 +19,7 @@ from eyespot.reporting.report import report_page
 from eyespot.reporting.results import wrong_rows
 from eyespot.run import Run, open_run
 from eyespot.shapes import Float32
-from eyespot.workflow._card import CARD, card_facts, card_text, judged_split
+from eyespot.workflow._card import CARD, card_facts, card_text, check_card, judged_split
 from eyespot.workflow._evaluate import evaluate
 from eyespot.workflow._pictures import pictures_of
 from eyespot.workflow._predictions import read_answers
@@ -53,8 +53,8 @@ class Reported:
 def report(run: str | Path | Run, output: str | Path | None = None, language: str = "en") -> Reported:
     """Writes a run's report: one HTML file that opens from disk and asks nothing of any network.
 
-    Beside it goes `model-card.md`. Nothing is measured that the run has measured already; a run of an earlier eyespot
-    is evaluated anew.
+    Beside it goes `model-card.md`. The next call writes both again, unless somebody has changed them. Nothing is measured
+    that the run has measured already; a run of an earlier eyespot is evaluated anew.
 
     Args:
         run: a run, or its directory.
@@ -63,16 +63,19 @@ def report(run: str | Path | Run, output: str | Path | None = None, language: st
 
     Raises:
         RunError: the run is missing or half there, or has neither test nor validation data.
+        RunError: what is at the page's or the card's place is not by eyespot, or was changed.
         EyespotError: there is no such language.
     """
     spoken = check_language(language)
     opened = run if isinstance(run, Run) else open_run(run)
-    facts = facts_of(opened)
     page = Path(output) if output else opened.path / "report.html"
-    page.parent.mkdir(parents=True, exist_ok=True)
-    write_text(page, report_page(facts, spoken))
     card = page.with_name(CARD)
-    write_text(card, card_text(facts, spoken))
+    check_own(page)
+    check_card(card, opened)
+    facts = facts_of(opened)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    rewrite_text(page, report_page(facts, spoken))
+    rewrite_text(card, card_text(facts, spoken))
     return Reported(opened, page, card, list(facts.notes))
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from eyespot.data.dataset import Dataset
 from eyespot.data.source import load
 from eyespot.errors import DivergedError
-from eyespot.files import write_text
+from eyespot.files import check_own, rewrite_text, rewriting
 from eyespot.models.architectures import build_recipe
 from eyespot.recipe import Published, Recipe
 from eyespot.recipe_files import read_recipe, recipe_names, with_settings
@@ -26,6 +26,7 @@ from eyespot.studies.progress import ObservedTraining, StudyProgress
 from eyespot.workflow._repeats import check_made_so, circumstances, cost_of, repeat, trained
 
 ROOT = Path("studies") / "reproduce"
+PAGE, PICTURE = "README.md", "dropout.png"
 WITH_AND_WITHOUT = ("fashion-cnn", "fashion-cnn-dropout")
 FIRST = 25  # test pictures shown with what is predicted
 
@@ -95,7 +96,8 @@ def reproduce(
     Raises:
         RecipeError: there is no such recipe or key.
         DataError: a dataset is missing; nothing was trained.
-        RunError: the directory holds repeats of other settings.
+        RunError: the directory holds repeats of other settings, or a file that would be written over and is not by
+            eyespot or was changed; nothing was trained.
         InterruptedRun: the user stopped it; the same call goes on.
     """
     folder = Path(output) if output else ROOT
@@ -104,6 +106,8 @@ def reproduce(
     asked = {str(recipe.name): [repeat(recipe, number) for number in range(repeats)] for recipe in recipes}
     for one in (one for repeated in asked.values() for one in repeated):
         check_made_so(_place(folder, one), one.settled(one.dataset, validation_given=False), datasets[one.dataset])
+    written = [folder / PAGE, folder / PICTURE, *(folder / name / PAGE for name in asked)]
+    check_own(*written)
     costs = {recipe.name: _cost(recipe, datasets[recipe.dataset]) for recipe in recipes}
     experiments = []
     with StudyProgress(console or Console(), sum(costs.values()) * repeats) as progress:
@@ -196,11 +200,11 @@ def _write(done: Reproduction, datasets: Mapping[str, Dataset]) -> None:
         model = build_recipe(recipe, dataset.input_shape, dataset.classes)
         model.summary(print_fn=lines.append, line_length=80)
         told = "\n".join(lines), run.metrics["test"], dataset.class_names, run.path.name
-        write_text(done.path / experiment.name / "README.md", experiment_page(recipe, experiment.figures, *told))
+        rewrite_text(done.path / experiment.name / PAGE, experiment_page(recipe, experiment.figures, *told))
     runs = {one.name: one.runs[0] for one in done.experiments if one.name in WITH_AND_WITHOUT}
     if len(runs) == len(WITH_AND_WITHOUT):
         pair = {name: (run.history, run.metrics["verdict"]["fit"]) for name, run in runs.items()}
-        save(curves_side_by_side(pair, "Fashion-MNIST, with and without dropout"), done.path / "dropout.png")
+        save(curves_side_by_side(pair, "Fashion-MNIST, with and without dropout"), done.path / PICTURE, rewriting)
     both = [(experiment.recipe, experiment.figures) for experiment in done.experiments]
     page = study_page(both, circumstances(), compares=len(runs) == len(WITH_AND_WITHOUT))
-    write_text(done.path / "README.md", page)
+    rewrite_text(done.path / PAGE, page)

@@ -27,13 +27,18 @@ def open_earlier(resume: str | Path | Run | None) -> Run | None:
 
 
 def record(run: Run, prepared: Prepared, *, resumed: bool) -> None:
-    """Writes what a training follows and where it happens, before it begins; what is resumed keeps its beginning."""
+    """Writes what a training follows and where it happens, before it begins; what is resumed keeps its beginning.
+
+    A recipe that says the same already is left as it is, with the comments that a person may have added.
+    """
     now = describe_environment() | {"dataset_sha256": prepared.fingerprint}
     if resumed:
         remove_unfinished(run.path)
         before = run.environment
         now = before | {"resumed": [*before.get("resumed", []), now]}
-    write_text(run.path / "recipe.yaml", prepared.recipe.dump())
+    recipe = prepared.recipe.dump()
+    if not resumed or run.recipe.dump() != recipe:
+        write_text(run.path / "recipe.yaml", recipe)
     run.write_json("environment.json", now)
 
 
@@ -69,12 +74,11 @@ def check_is_the_same(run: Run, prepared: Prepared, *, accept_changes: bool) -> 
     Raises:
         RunError: something differs and is not accepted, or the run is finished and nothing differs.
     """
-    before, now = run.environment, describe_environment()
+    before = run.environment
     differences = differences_in_recipe(run.recipe, prepared.recipe)
     if before.get("dataset_sha256") != prepared.fingerprint:
         differences.append(f"the pictures or labels of {prepared.dataset.name} have changed")
-    differences += _differences(before.get("packages") or {}, now["packages"], PACKAGES)
-    differences += _differences(before, now, MACHINE)
+    differences += differences_in_environment(before)
     ending = ending_of(run)
     if differences and not accept_changes:
         raise RunError(
@@ -93,6 +97,13 @@ def differences_in_recipe(before: Recipe, now: Recipe) -> list[str]:
     """What a training depends on and is not the same in both, a few words each."""
     old, new = before.settings(), now.settings()
     return _differences(old, new, sorted({*old, *new}))
+
+
+def differences_in_environment(before: Mapping[str, Any]) -> list[str]:
+    """Versions and what of the machine a training depends on, where they are not as a run's environment has them."""
+    now = describe_environment()
+    versions = _differences(before.get("packages") or {}, now["packages"], PACKAGES)
+    return versions + _differences(before, now, MACHINE)
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], names: Iterable[str]) -> list[str]:

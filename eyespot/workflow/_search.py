@@ -1,8 +1,9 @@
 """A search's memory: Optuna's study in an SQLite file, from which the same search goes on."""
 
 import json
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,13 +40,18 @@ def open_search(folder: Path, space: Space, seed: int, warmup: int, about: Mappi
         about: plain values; what is searched, and on what.
 
     Raises:
-        RunError: the folder holds a search for something else, its file is damaged, or another process is at it.
+        RunError: the folder holds a search for something else, its file is damaged or not eyespot's, or another process
+            is at it.
     """
     import optuna
     from filelock import FileLock, Timeout
     from sqlalchemy.exc import DatabaseError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if (folder / FILE).exists() and not _is_search(folder / FILE):
+        raise RunError(
+            f"{folder / FILE} is no search by eyespot, and is left alone: move it away, or choose another --output."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     path = (folder / FILE).resolve()
     try:
@@ -63,6 +69,19 @@ def open_search(folder: Path, space: Space, seed: int, warmup: int, about: Mappi
                 storage.engine.dispose()
     except Timeout:
         raise RunError(f"{folder} is being searched by another process: wait for it, or stop it.") from None
+
+
+def _is_search(path: Path) -> bool:
+    """Whether a database holds a search, or nothing yet; that one is damaged is told when it is opened."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            named = {name for (name,) in database.execute("SELECT study_name FROM studies")} if tables else {NAME}
+            return NAME in named or not named
+    except sqlite3.OperationalError as error:
+        return "no such" not in str(error)  # no such table or column: it is a database of something else
+    except sqlite3.DatabaseError:
+        return True
 
 
 class Search:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eyespot.errors import EyespotError, ServingError
+from eyespot.exporting.folder import is_export
 from eyespot.run import Run
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def serve(  # noqa: PLR0913 - each is one option of the command
         allow_origins: other sites whose pages may ask, as https://example.org.
         allow_hosts: names that the server goes by besides localhost, where it listens on loopback only.
         corrections: where corrected pictures are kept, in a folder for each model where there are several; None:
-            `corrections` in each run.
+            `corrections` in each run, and `<folder>-corrections` beside an export, which a later export replaces.
         take_corrections: False: none are taken.
         limits: what is taken on.
         quiet: do not log requests.
@@ -90,9 +91,10 @@ def _name(folder: Path) -> str:
 
 
 def _place(folder: Path, corrections: str | Path | None, *, alone: bool) -> Path:
-    """Where a model's corrections are kept."""
+    """Where a model's corrections are kept: in a run, but beside an export, whose folder a later one replaces."""
     if corrections is None:
-        return folder / CORRECTIONS
+        named = folder if folder.name not in {"", ".."} else folder.resolve()
+        return named.with_name(f"{named.name}-{CORRECTIONS}") if is_export(folder) else folder / CORRECTIONS
     return Path(corrections) if alone else Path(corrections) / _name(folder)
 
 

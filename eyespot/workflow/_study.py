@@ -12,7 +12,7 @@ from rich.console import Console
 from eyespot.data.dataset import Dataset
 from eyespot.data.source import load
 from eyespot.errors import EyespotError, RecipeError
-from eyespot.files import write_text
+from eyespot.files import check_own, rewrite_text, rewriting
 from eyespot.recipe import Recipe
 from eyespot.recipe_files import with_settings
 from eyespot.reporting.dots import Dots, dots_with_intervals
@@ -28,6 +28,7 @@ from eyespot.workflow._repeats import check_made_so, circumstances, cost_of, rep
 from eyespot.workflow._resume import differences_in_recipe
 
 ROOT = Path("studies")
+PICTURE, TABLE, PAGE = "accuracy.png", "study.json", "README.md"
 ON_TEST_DATA = "Note: this recipe validates on the test pictures, so that its test figures are no test."
 
 
@@ -100,7 +101,8 @@ def study(  # noqa: PLR0913 - all that a study can be told
 
     Raises:
         EyespotError: something asked for is missing, unknown or does not fit; nothing was trained.
-        RunError: the directory holds runs of other settings; nothing was trained.
+        RunError: the directory holds runs of other settings, or a file that would be written over and is not by eyespot
+            or was changed; nothing was trained.
         InterruptedRun: the user stopped it; the same call goes on.
     """
     plan = read_plan(source) if isinstance(source, str) and names_study(source) else StudyPlan()
@@ -112,6 +114,7 @@ def study(  # noqa: PLR0913 - all that a study can be told
     checked, notes = _distinct(list(_check(data, recipe, variants, out, path_first=own_first(base))))
     title = Path(source).stem if isinstance(source, str) and plan.base else recipe.name or checked[0].dataset.name
     folder, count = Path(output) if output else ROOT / title, repeats or plan.repeats
+    check_own(*(folder / name for name in (PICTURE, TABLE, PAGE)))
     for number in range(count):
         for one in checked:
             check_made_so(_place(folder, one, number), repeat(one.recipe, number), one.dataset)
@@ -211,7 +214,7 @@ def _write(done: Study, title: str) -> None:
         interval = (spread.low, spread.high) if spread and spread.low is not None and spread.high is not None else None
         ends = (difference.mean, difference.low, difference.high) if difference else None
         drawn.append(Dots(row.name, row.measured.values("val_accuracy"), interval, ends))
-    save(dots_with_intervals(drawn, title), done.path / "accuracy.png")
+    save(dots_with_intervals(drawn, title), done.path / PICTURE, rewriting)
     text = json.dumps(done.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(done.path / "study.json", text + "\n")
-    write_text(done.path / "README.md", page(title, circumstances(), done.rows, done.told, done.notes))
+    rewrite_text(done.path / TABLE, text + "\n")
+    rewrite_text(done.path / PAGE, page(title, circumstances(), done.rows, done.told, done.notes))

@@ -28,7 +28,7 @@ from eyespot.training.program import compile_classifier
 from eyespot.training.progress import ProgressDisplay
 from eyespot.training.state import TrainingState
 from eyespot.training.verdict import Verdict
-from eyespot.workflow._card import write_card
+from eyespot.workflow._card import CARD, check_card, write_card
 from eyespot.workflow._deliver import deliver
 from eyespot.workflow._judge import judge
 from eyespot.workflow._prepare import Prepared, prepare
@@ -119,8 +119,8 @@ def train(  # noqa: PLR0913 - all that a training can be told
     Raises:
         EyespotError: something asked for is missing, unknown or does not fit; nothing was trained.
         DivergedError: the loss stopped being a number in the first epoch; there is nothing to keep.
-        RunError: `output` exists; or the run to resume is missing, finished, under way in another process, or would not
-            go on as it began.
+        RunError: `output` exists; or the run to resume is missing, finished, under way in another process, would not
+            go on as it began, or has a model card that somebody has changed.
         CheckpointError: the run's checkpoint is of another model.
         TrackingError: `mlflow` cannot be reached; nothing was trained.
     """
@@ -134,6 +134,8 @@ def train(  # noqa: PLR0913 - all that a training can be told
     if resume == AUTO:
         earlier = unfinished_run(prepared.recipe)
     changes = check_is_the_same(earlier, prepared, accept_changes=accept_changes) if earlier else []
+    if earlier:
+        check_card(earlier.path / CARD, earlier)
     name = f"{prepared.dataset.name}-{model_stem(prepared.recipe)}"
     run = earlier or create_run(Path(output) if output else None, name)
     with run.locked(), Output(shown) as out:

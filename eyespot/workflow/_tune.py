@@ -12,7 +12,7 @@ from rich.console import Console
 
 from eyespot.data.dataset import Dataset
 from eyespot.data.source import load
-from eyespot.files import write_text
+from eyespot.files import check_own, rewrite_text
 from eyespot.recipe import Recipe
 from eyespot.recipe_files import with_settings
 from eyespot.seeds import seed_for
@@ -36,6 +36,7 @@ from eyespot.workflow._search import check_optuna, open_search
 from eyespot.workflow._trial import without_test
 
 ROOT = Path("studies")
+PAGE, TABLE, BEST = "README.md", "tuning.json", "best.yaml"
 USUAL_SECONDS = 120.0
 
 
@@ -73,7 +74,7 @@ class Tuning:
         """Plain values, for JSON."""
         return {
             "study": str(self.path),
-            "recipe": str(self.path / "best.yaml"),
+            "recipe": str(self.path / BEST),
             "found_better": self.found_better,
             "candidates": [one.to_dict() for one in self.candidates],
             "trials": self.trials,
@@ -112,7 +113,8 @@ def tune(  # noqa: PLR0913 - all that a search can be told
     Raises:
         EyespotError: something asked for is missing, unknown or does not fit, Optuna is not installed, or the time was
             not enough for one training of the recipe itself.
-        RunError: the directory holds a search for something else.
+        RunError: the directory holds a search for something else, or a file that would be written over and is not by
+            eyespot or was changed.
         InterruptedRun: the user stopped it; the same call goes on.
     """
     started = time.perf_counter()
@@ -127,6 +129,7 @@ def tune(  # noqa: PLR0913 - all that a search can be told
     base = base_values(recipe, prepared.dataset)
     searched = _space(space, recipe, base, prepared.dataset)
     folder = Path(output) if output else ROOT / f"tune-{recipe.name or whole.name}"
+    check_own(*(folder / name for name in (PAGE, TABLE, BEST)))
     about = {
         "recipe": prepared.recipe.model_dump(mode="json", by_alias=True, exclude={"checkpoints", "published"}),
         "dataset": dataset.fingerprint,
@@ -180,12 +183,12 @@ def _write(done: Tuning, recipe: Recipe, space: Space) -> None:
     keys = "\n".join(f"- {key}: {_range_text(one)}" for key, one in space.items())
     searched = f"{done.trials} trials, {done.pruned} of them cut short, in {done.seconds:.0f} s, of:\n\n{keys}"
     title = f"A search for {recipe.name or recipe.dataset}"
-    write_text(done.path / "README.md", page(title, circumstances(), done.told, done.candidates, searched))
+    rewrite_text(done.path / PAGE, page(title, circumstances(), done.told, done.candidates, searched))
     text = json.dumps(done.to_dict() | {"space": _told(space)}, indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(done.path / "tuning.json", text + "\n")
+    rewrite_text(done.path / TABLE, text + "\n")
     lines = [f"Written by eyespot tune, {circumstances()}.", done.told, *searched.splitlines()]
     comment = "\n".join(f"# {line}".rstrip() for text in lines for line in textwrap.wrap(text, 108) or [""])
-    write_text(done.path / "best.yaml", f"{comment}\n{done.recipe.dump()}")
+    rewrite_text(done.path / BEST, f"{comment}\n{done.recipe.dump()}")
 
 
 def _range_text(one: list[Any] | Range) -> str:

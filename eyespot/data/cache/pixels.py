@@ -6,7 +6,8 @@
 
 The folder's name is a hash of everything that the pixels depend on: paths, sizes and times of the files, and how they
 were read. So a changed file makes another cache, and an unchanged one is not opened again. Decoding that was
-interrupted goes on where it was.
+interrupted goes on where it was. Of all that lies below EYESPOT_CACHE, only these files of this folder are written, and
+the journal alone is removed.
 """
 
 import hashlib
