@@ -1,6 +1,7 @@
 """Run: the directory one training leaves behind, which a person can read without eyespot."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -140,6 +141,16 @@ def open_run(path: str | Path) -> Run:
     return run
 
 
+def check_new(output: str | Path | None) -> None:
+    """Checks, before any work, that a run can be made here.
+
+    Raises:
+        RunError: `output` exists; a run is never overwritten.
+    """
+    if output is not None and os.path.lexists(output):
+        raise _exists(output)
+
+
 def create_run(output: Path | None, name: str) -> Run:
     """Makes a new, empty run directory.
 
@@ -153,9 +164,7 @@ def create_run(output: Path | None, name: str) -> Run:
         try:
             output.mkdir(parents=True)
         except FileExistsError:
-            raise RunError(
-                f"{output} exists already, and a run is never overwritten: choose another --output."
-            ) from None
+            raise _exists(output) from None
         return Run(output)
     number = 1
     while True:
@@ -166,6 +175,10 @@ def create_run(output: Path | None, name: str) -> Run:
             number += 1
         else:
             return Run(path)
+
+
+def _exists(output: str | Path) -> RunError:
+    return RunError(f"{output} exists already, and a run is never overwritten: choose another --output.")
 
 
 def _latest() -> Path | None:

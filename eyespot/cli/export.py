@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 import eyespot
+from eyespot.cli.pictures import Examples
 from eyespot.cli.show import AsJson, console, emit, print_table, table
 
 
@@ -21,6 +22,7 @@ def export(
     tolerance: Annotated[
         float, typer.Option(help="Refuse an export that loses more accuracy than this, a share.")
     ] = 0.005,
+    examples: Examples = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a run's model in a format that other programs open, and check that it answers as the run does.
@@ -30,7 +32,7 @@ def export(
     The folder holds the model, metadata.json (class names, what pictures it takes, calibration) and model-card.md.
     Before it is there, the export and the run's own model have answered the validation pictures.
     """
-    done = eyespot.export(run, form, output, on=on, tolerance=tolerance)
+    done = eyespot.export(run, form, output, on=on, tolerance=tolerance, examples=examples)
     if as_json:
         emit(done.to_dict())
         return

@@ -1,4 +1,4 @@
-"""Options that say how a user's own pictures are read, the same wherever a source is named."""
+"""Options about a user's own pictures, the same wherever they are named: how they are read, and who may see them."""
 
 from typing import Annotated
 
@@ -38,5 +38,13 @@ DropLeaks = Annotated[
         "--drop-leaks",
         help="Leave out training pictures that are validation or test pictures too.",
         rich_help_panel=PANEL,
+    ),
+]
+Examples = Annotated[
+    bool | None,
+    typer.Option(
+        "--examples/--no-examples",
+        help="Publish test pictures with their labels: everybody who can open the page sees them. Default: those of a "
+        "public dataset; never your own.",
     ),
 ]

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import eyespot
+from eyespot.cli.pictures import Examples
 from eyespot.cli.show import AsJson, console, emit
 from eyespot.errors import RecipeError
 from eyespot.serving.access import is_loopback
@@ -23,10 +24,11 @@ def serve(
     corrections: Annotated[
         Path | None,
         typer.Option(
-            help="Where corrected pictures are kept. Default: corrections/ in a run; beside an export, EXPORT-corrections/."
+            help="Where corrected pictures are kept. Default: RUN/corrections/; for an export, EXPORT-corrections/."
         ),
     ] = None,
     no_corrections: Annotated[bool, typer.Option("--no-corrections", help="Take no corrected pictures.")] = False,
+    examples: Examples = None,
     token_file: Annotated[
         Path | None,
         typer.Option(
@@ -99,6 +101,7 @@ def serve(
         allow_hosts=allow_host or (),
         corrections=corrections,
         take_corrections=not no_corrections,
+        examples=examples,
         limits=ServerLimits(
             max_body_bytes, max_pixels, max_pictures, max_concurrent, body_seconds, work_seconds, stop_seconds,
             max_corrections,

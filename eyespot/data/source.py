@@ -45,6 +45,11 @@ def load(
     return CATALOG[source].read()
 
 
+def is_public(source: object, *, own_first: bool) -> bool:
+    """Whether `load` reads it from the public catalog: whatever else there is are somebody's own pictures."""
+    return isinstance(source, str) and source in CATALOG and not (own_first and is_path(source))
+
+
 def is_path(source: str | Path) -> bool:
     """Whether it is something that exists: own pictures go before datasets of the same name."""
     return Path(source).exists()

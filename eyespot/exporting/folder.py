@@ -59,9 +59,9 @@ def replacing_folder(target: Path) -> Iterator[Path]:
 def _take_its_place(folder: Path, target: Path) -> None:
     """Renames a folder to `target`; what is there goes only once the other has come."""
     aside = target.with_name(f".old-{uuid.uuid4().hex}-{target.name}")
-    if target.exists():
-        target.rename(aside)
     try:
+        if target.exists():
+            target.rename(aside)
         _check(aside, target)  # it was there, for anybody to write to, while the export was made
         folder.rename(target)
     except BaseException:

@@ -50,7 +50,7 @@ class Source:
         metadata: what `model.onnx` carries under `eyespot`: class_names, input, resize, appearance.
         card: the model card, as Markdown.
         validation: pictures to quantise by, and to verify on.
-        examples: test pictures, for formats that show some; None where there are none.
+        examples: test pictures to publish, for formats that show some; None: none.
     """
 
     name: str

@@ -5,6 +5,7 @@ Its sections follow Mitchell et al. 2019, "Model Cards for Model Reporting", arX
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def _model(facts: CardFacts, words: Words) -> list[str]:
     told = [
         words(
             "{name}, a Keras model with {parameters} parameters, made by eyespot {version} on {date}.",
-            name=settings.get("name") or settings.get("from") or facts.name,
+            name=_without_folder(settings.get("name") or settings.get("from") or facts.name),
             parameters=f"{facts.metrics['parameters']:,}",
             version=packages.get("eyespot", "?"),
             date=str(facts.environment.get("started", "?"))[:10],
@@ -95,6 +96,11 @@ def _model(facts: CardFacts, words: Words) -> list[str]:
     return told
 
 
+def _without_folder(name: str) -> str:
+    """A file's or folder's name without where it lies, which a card that is passed on does not tell."""
+    return Path(name).name or name
+
+
 def _names(facts: CardFacts) -> str:
     names = ", ".join(facts.class_names[:NAMED])
     return names + ", …" if len(facts.class_names) > NAMED else names
@@ -104,7 +110,7 @@ def _use(facts: CardFacts, words: Words) -> list[str]:
     return [
         words(
             "For pictures like those of {data}, each of which shows one of the classes.",
-            data=facts.dataset.name if facts.dataset else facts.settings["dataset"],
+            data=facts.dataset.name if facts.dataset else _without_folder(facts.settings["dataset"]),
         ),
         words(
             "Not for decisions about people, or where a wrong answer does harm, without a check of its own. Whatever "

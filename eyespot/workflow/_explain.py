@@ -1,5 +1,6 @@
 """explain: what a run's model looks at in pictures."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from rich.progress import Progress
 
 from eyespot.data.dataset import Dataset
 from eyespot.data.picture import find_pictures, open_picture
-from eyespot.errors import PictureError, RecipeError, unknown
+from eyespot.errors import PictureError, RecipeError, RunError, unknown
 from eyespot.explanation.network import Network
 from eyespot.inference.pictures import PictureReader, ReadPicture
 from eyespot.inference.predictor import Predictor
@@ -48,14 +49,15 @@ def explain(  # noqa: PLR0913 - each is one option of the command
         on: where the nearest pictures are looked for: another source, whose training split is taken; None: the run's.
         as_is: only resize pictures, as training did.
         save: write the maps as arrays too, into `arrays.npz`.
-        output: the folder that each picture gets one in; None: `explanations` in the run.
+        output: the folder in which each picture gets a new one; None: `explanations` in the run. No file of anybody
+            else's is written over.
         on_error: told of each picture that cannot be read, which is then left out; None: the first one raises.
         trust: allow classes of layers that are not Keras's own, as `load_model` does.
         console: where progress is shown; None: nowhere.
 
     Raises:
         RecipeError: there is no such class or method.
-        RunError: the run is missing or half there.
+        RunError: the run is missing or half there, or `output` is a file.
         PictureError: a picture cannot be read, or a folder holds none.
         ModelError: the model cannot be opened, or is not built of layers.
     """
@@ -67,10 +69,13 @@ def explain(  # noqa: PLR0913 - each is one option of the command
     predictor = opened.predictor()
     if label is not None and label not in predictor.class_names:
         raise RecipeError(unknown("class", label, predictor.class_names))
+    folder = Path(output or opened.path / FOLDER)
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise RunError(f"{folder} is a file, and is left alone: --output names a folder.")
     given = _read(predictor, pictures, on_error, as_is=as_is)
     if not given:
         return Explanations(opened, [], None, [])
-    network, folder = Network(opened.model(trust=trust)), Path(output or opened.path / FOLDER)
+    network = Network(opened.model(trust=trust))
     job = Explainer(opened, predictor, network, wanted, folder)
     with Progress(console=console or Console(quiet=True), transient=True) as progress:
         near = job.neighbours(np.stack([one.read.image for one in given]), on, progress)

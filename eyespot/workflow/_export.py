@@ -15,10 +15,11 @@ from eyespot.exporting.verify import Verified
 from eyespot.inference.predictor import METADATA_KEY
 from eyespot.run import Run, open_run
 from eyespot.workflow._card import card_of
-from eyespot.workflow._pictures import pictures_of
+from eyespot.workflow._pictures import are_public, pictures_of
 
 TOLERANCE = 0.005
 FOLDER = "exports"
+WITH_EXAMPLES = "web"  # the format that shows pictures
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,14 @@ class Exported:
         }
 
 
-def export(
+def export(  # noqa: PLR0913 - each is one option of the command
     run: str | Path | Run,
     format: str = "onnx",  # noqa: A002 - as the option of the command
     output: str | Path | None = None,
     *,
     on: str | Path | Dataset | None = None,
     tolerance: float = TOLERANCE,
+    examples: bool | None = None,
 ) -> Exported:
     """Writes a run's model in another format, and proves that it answers as the run does.
 
@@ -80,22 +82,30 @@ def export(
         on: what to compare on, where the run's own pictures are gone: another source with the same classes. None: the
             run's validation pictures.
         tolerance: how much accuracy may be lost, a share.
+        examples: whether the format `web` holds some test pictures, for all who open the page; None: those of a public
+            dataset, never own ones.
 
     Raises:
         RunError: the run is missing or half there.
         DataError: there are no pictures to compare on.
-        ExportError: the format is unknown or its converter not installed, the model cannot be expressed in it, the
-            export is too much worse than the run, or something else is at `output`. Nothing is left behind.
+        ExportError: the format is unknown, holds no examples, or its converter is not installed; the model cannot be
+            expressed in it; the export is too much worse than the run; or what is at `output` is not an export, or was
+            changed. Nothing is left behind.
         OSError: the folder cannot be written.
     """
     if not 0 <= tolerance <= 1:
         raise ExportError(f"The tolerance is a share of the pictures, from 0 to 1; received {tolerance:g}.")
     form = format_named(format)
+    if examples and form.name != WITH_EXAMPLES:
+        raise ExportError(f"The format {form.name} holds no examples (--examples): only {WITH_EXAMPLES} does.")
     opened = run if isinstance(run, Run) else open_run(run)
     folder = Path(output) if output else opened.path / FOLDER / form.name
     check_target(folder)
     dataset, notes = _pictures(opened, on)
     name, split, more = _to_compare_on(dataset, own=on is None)
+    shown = are_public(opened, on) if examples is None else examples
+    if form.name == WITH_EXAMPLES and examples is None and dataset.test is not None and not shown:
+        more.append("Test pictures are left out, since they are no public dataset's: --examples publishes some.")
     predictor = opened.predictor()
     model = opened.file("model.onnx")
     source = Source(
@@ -108,7 +118,7 @@ def export(
         metadata=json.loads(read_metadata(model)[METADATA_KEY]),
         card=card_of(opened),
         validation=split,
-        examples=dataset.test,
+        examples=dataset.test if shown else None,
     )
     verified = write_package(form, source, predictor.probabilities, folder, tolerance)
     files = {str(path.relative_to(folder)): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -15,7 +15,7 @@ from eyespot.recipe_parts import AugmentationRecipe, PicturesRecipe
 from eyespot.reporting.audit import oddity_gallery, pair_gallery, suspect_gallery
 from eyespot.reporting.look import draw_look
 from eyespot.reporting.style import save
-from eyespot.run import create_run
+from eyespot.run import check_new, create_run
 from eyespot.workflow._audit import Audit, audit
 
 
@@ -62,6 +62,7 @@ def look(  # noqa: PLR0913 - all that it can be told
         DataError: the dataset is missing or malformed.
         RunError: `output` exists.
     """
+    check_new(output)
     shown = console or Console(quiet=True)
     policy = Recipe().with_options({"augment": augment}).augmentation
     dataset = load(source, pictures, shown)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from eyespot.data.catalog import CATALOG
 from eyespot.data.dataset import Dataset, with_classes
-from eyespot.data.source import load
+from eyespot.data.source import is_public, load
 from eyespot.data.split import split
 from eyespot.errors import DataError
 from eyespot.run import Run
@@ -38,12 +38,21 @@ def pictures_of(run: Run, on: str | Path | Dataset | None = None) -> tuple[Datas
     return split(dataset, recipe.split, recipe.training.seed), notes
 
 
+def are_public(run: Run, on: str | Path | Dataset | None = None) -> bool:
+    """Whether `pictures_of` gives those of a public dataset, which may be shown to anybody without being asked to."""
+    return is_public(run.recipe.dataset if on is None else on, own_first=on is not None)
+
+
+def are_kept(run: Run) -> bool:
+    """Whether a run's pictures lie anywhere: arrays do not."""
+    return Path(run.recipe.dataset).is_absolute() or run.recipe.dataset in CATALOG
+
+
 def _check_they_are_there(run: Run) -> None:
     source = run.recipe.dataset
-    if Path(source).is_absolute():
-        if not Path(source).exists():
-            raise DataError(
-                f"The pictures of {run.path} are no longer at {source}: put them back, or name others with --on."
-            )
-    elif source not in CATALOG:
+    if not are_kept(run):
         raise DataError(f"{run.path} was trained on arrays ({source}), which are not kept: name others with `on`.")
+    if Path(source).is_absolute() and not Path(source).exists():
+        raise DataError(
+            f"The pictures of {run.path} are no longer at {source}: put them back, or name others with --on."
+        )

@@ -53,8 +53,8 @@ class Reported:
 def report(run: str | Path | Run, output: str | Path | None = None, language: str = "en") -> Reported:
     """Writes a run's report: one HTML file that opens from disk and asks nothing of any network.
 
-    Beside it goes `model-card.md`. The next call writes both again, unless somebody has changed them. Nothing is measured
-    that the run has measured already; a run of an earlier eyespot is evaluated anew.
+    Beside it goes `model-card.md`. The next call writes both again, unless somebody has changed them. Nothing is
+    measured that the run has measured already; a run of an earlier eyespot is evaluated anew.
 
     Args:
         run: a run, or its directory.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PORT = 8000
 CORRECTIONS = "corrections"  # in a run
+NOT_SHOWN = "This server shows no test pictures (--examples)."
 NEEDED = ("uvicorn", "httptools", "fastapi", "prometheus_client", "python_multipart")
 
 
@@ -29,6 +30,7 @@ def serve(  # noqa: PLR0913 - each is one option of the command
     allow_hosts: Sequence[str] = (),
     corrections: str | Path | None = None,
     take_corrections: bool = True,
+    examples: bool | None = None,
     limits: "ServerLimits | None" = None,
     quiet: bool = False,
     on_ready: Callable[[str, list[str]], None] | None = None,
@@ -45,6 +47,7 @@ def serve(  # noqa: PLR0913 - each is one option of the command
         corrections: where corrected pictures are kept, in a folder for each model where there are several; None:
             `corrections` in each run, and `<folder>-corrections` beside an export, which a later export replaces.
         take_corrections: False: none are taken.
+        examples: whether test pictures are shown to all who may ask; None: those of public datasets, never own ones.
         limits: what is taken on.
         quiet: do not log requests.
         on_ready: told of the address and the models' names once requests are answered.
@@ -67,7 +70,7 @@ def serve(  # noqa: PLR0913 - each is one option of the command
         from eyespot.serving.server import serve_until_stopped
         from eyespot.serving.service import open_service
 
-        offers = [_offer(folder, place) for folder, place in zip(folders, places, strict=True)]
+        offers = [_offer(folder, place, examples) for folder, place in zip(folders, places, strict=True)]
         access = Access(token, hosts_for(host, tuple(allow_hosts)), tuple(allow_origins))
         service = open_service(offers, limits or ServerLimits(), access, Log(quiet=quiet))
 
@@ -98,25 +101,30 @@ def _place(folder: Path, corrections: str | Path | None, *, alone: bool) -> Path
     return Path(corrections) if alone else Path(corrections) / _name(folder)
 
 
-def _offer(folder: Path, corrections: Path | None) -> "Offer":
+def _offer(folder: Path, corrections: Path | None, examples: bool | None) -> "Offer":
     from eyespot.serving.served import Offer
 
     is_run = (folder / "recipe.yaml").is_file()
-    return Offer(_name(folder), folder, corrections, partial(_test_pictures, folder) if is_run else None)
+    return Offer(_name(folder), folder, corrections, partial(_test_pictures, folder, examples) if is_run else None)
 
 
-def _test_pictures(folder: Path) -> "Examples":
-    """A run's test pictures, or why they cannot be had."""
+def _test_pictures(folder: Path, shown: bool | None) -> "Examples":
+    """A run's test pictures, or why they are not shown; whoever asks is not told where anything lies."""
     from eyespot.serving.examples import none_of
     from eyespot.serving.served import Examples
 
     run = Run(folder)
+    shape = run.predictor().input_shape
     try:
-        from eyespot.workflow._pictures import pictures_of
+        from eyespot.workflow._pictures import are_kept, are_public, pictures_of
 
+        if not are_kept(run):
+            return none_of(shape, "The run was trained on arrays, which are not kept.")
+        if not (are_public(run) if shown is None else shown):
+            return none_of(shape, NOT_SHOWN)
         dataset, notes = pictures_of(run)
-    except (EyespotError, ImportError, OSError) as error:
-        return none_of(run.predictor().input_shape, f"The test pictures cannot be read: {error}")
+    except (EyespotError, ImportError, OSError):
+        return none_of(shape, "The test pictures cannot be read.")
     if dataset.test is None:
-        return none_of(run.predictor().input_shape, "The run has no test pictures.")
+        return none_of(shape, "The run has no test pictures.")
     return Examples(dataset.test.images, dataset.test.labels, " ".join(notes) or None)

@@ -11,6 +11,7 @@ from eyespot.output import Output
 from eyespot.recipe import Recipe
 from eyespot.run import Run
 from eyespot.training.tracking import Tracker, connect, is_refusal, patience, said, without_password
+from eyespot.workflow._pictures import are_public
 from eyespot.workflow._prepare import Prepared
 
 RECORD = "mlflow.json"
@@ -137,8 +138,10 @@ def _log_end(tracker: Tracker, run: Run) -> None:
     for name in FILES:
         if (run.path / name).exists():
             tracker.log_file(run.path / name)
-    if (run.path / "figures").is_dir():
-        tracker.log_file(run.path / "figures")
+    # Of a person's own pictures, only figures that show none of them leave this machine.
+    shown = ("*.png",) if are_public(run) else ("curves.png", "confusion-*.png")
+    for path in sorted(path for pattern in shown for path in (run.path / "figures").glob(pattern)):
+        tracker.log_file(path, "figures")
     tracker.finish(STATUS[ending])
 
 

@@ -16,7 +16,7 @@ from eyespot.output import Output
 from eyespot.recipe import Recipe
 from eyespot.reporting.curves import learning_curves
 from eyespot.reporting.style import save
-from eyespot.run import Run, create_run
+from eyespot.run import Run, check_new, create_run
 from eyespot.training.checkpoint import Checkpoints, latest_state
 from eyespot.training.determinism import deterministic_kernels
 from eyespot.training.diagnose import diagnose
@@ -128,6 +128,8 @@ def train(  # noqa: PLR0913 - all that a training can be told
     earlier = open_earlier(resume)
     if earlier and recipe is None and not names_recipe(source):
         recipe = earlier.recipe
+    if resume is None:
+        check_new(output)
     shown = console or Console()
     tracking = Tracking(mlflow) if mlflow else None
     prepared = prepare(source, recipe, settings or {}, options, shown, trust=trust)
