@@ -120,15 +120,6 @@ def test_a_converters_own_error_is_one_sentence(source: Source, tmp_path: Path, 
         write_package(failing, source, original(source), tmp_path / "x", 0)
 
 
-def test_an_earlier_export_goes_as_a_whole(source: Source, tmp_path: Path):
-    """Nothing of what was there before is left among the new files."""
-    target = tmp_path / "plain"
-    write_package(Plain(), source, original(source), target, 0)
-    (target / "left-over").write_text("x")
-    write_package(Plain(), source, original(source), target, 0)
-    assert sorted(path.name for path in target.iterdir()) == ["metadata.json", "model-card.md", "model.bin"]
-
-
 def test_an_earlier_export_stays_where_the_new_one_cannot_come(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
