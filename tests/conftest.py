@@ -28,6 +28,7 @@ install_import_hook("eyespot", "tests.typechecker.check")
 
 import numpy as np  # noqa: E402 - the hook comes before anything that might import eyespot
 import pytest  # noqa: E402
+from PIL import Image  # noqa: E402
 
 from eyespot.cli.main import main  # noqa: E402
 from eyespot.data.dataset import Dataset, Split  # noqa: E402
@@ -54,6 +55,16 @@ def make_split(per_class: int, seed: int, size: tuple[int, int, int] = (8, 8, 1)
             labels.append(label)
     order = generator.permutation(len(labels))
     return Split(np.stack(images)[order], np.array(labels, np.int64)[order])
+
+
+def write_pictures(folder: Path) -> None:
+    """A person's own pictures: bars as PNG files, in a folder a class, below `train` and `test`."""
+    for split, per_class in (("train", 20), ("test", 5)):
+        made = make_split(per_class, seed=per_class)
+        for row, (image, label) in enumerate(zip(made.images, made.labels, strict=True)):
+            place = folder / split / ("lying", "standing", "slanting")[label]
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.asarray(image)[..., 0]).save(place / f"private-{row}.png")
 
 
 @pytest.fixture(scope="session")

@@ -193,3 +193,32 @@ def test_a_layer_of_ones_own_is_refused_unless_trusted(eyespot: Command, picture
     assert "'Twice'" in answer.err
     assert "--trust" in answer.err
     assert eyespot("explain", "r", pictures[0], "--method", "occlusion", "--trust").code == 0
+
+
+def test_explanations_are_written_over_no_other_file(eyespot: Command, run: Run, pictures: list[Path], here: Path):
+    """A person's filters.png stays beside eyespot's, which is written again; a picture named as folder is refused."""
+    (here / "out").mkdir()
+    (here / "out" / "filters.png").write_text("mine")
+    for _ in range(2):
+        answer = eyespot("explain", run.path, pictures[0], "--method", "filters", "--output", "out", "--json")
+        assert json.loads(answer.out)["filters"] == "out/filters-2.png"
+    assert (here / "out" / "filters.png").read_text() == "mine"
+    before = pictures[0].read_bytes()
+    answer = eyespot("explain", run.path, pictures[0], "--output", pictures[0])
+    assert (answer.code, answer.err) == (
+        1,
+        f"eyespot: {pictures[0]} is a file, and is left alone: --output names a folder.\n",
+    )
+    assert pictures[0].read_bytes() == before
+
+
+def test_drawn_steps_are_written_over_no_other_file(eyespot: Command, run: Run, pictures: list[Path]):
+    """A link that leads nowhere, at the name of the drawing, is somebody's too."""
+    own = Path("copy")
+    shutil.copytree(run.path, own)
+    (own / "predictions").mkdir()
+    (own / "predictions" / "one-steps.png").symlink_to("nowhere")
+    answer = eyespot("predict", own, pictures[0], "--show")
+    assert answer.code == 0, answer.err
+    assert (own / "predictions" / "one-steps.png").is_symlink()
+    assert (own / "predictions" / "one-steps-2.png").is_file()

@@ -1,6 +1,8 @@
 """`eyespot serve`: what it says, and what becomes of its corrections."""
 
 import json
+import re
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable
@@ -13,8 +15,9 @@ import pytest
 from eyespot.run import Run
 from eyespot.serving.binding import bind
 from eyespot.workflow import _serve
-from tests.conftest import Answer
+from tests.conftest import Answer, write_pictures
 from tests.serving import raw
+from tests.serving.conftest import digit
 from tests.serving.models import write_model
 from tests.serving.processes import command, served
 
@@ -181,3 +184,84 @@ def test_corrections_can_be_trained_on(eyespot: Callable[..., Answer], run: Run,
     found = json.loads((here / "r" / "metrics.json").read_text())
     assert (here / "r" / "model.onnx").is_file()
     assert set(found["validation"]["report"]["classes"]) == set(names)
+
+
+@needs_keras
+def test_corrections_of_an_export_survive_the_next_one(eyespot: Callable[..., Answer], here: Path):
+    """They are kept beside the folder that the next export replaces; the export is served all the same."""
+    assert eyespot("train", "digits", "--model", "mlp", "--epochs", 1, "--output", "r").code == 0
+    assert eyespot("export", "r").code == 0
+    with served(here / "r" / "exports" / "onnx", here / "log") as server:
+        url = f"http://127.0.0.1:{server.port}/v1/models/onnx/corrections?label=7"
+        answer = httpx.post(url, content=digit(7)).json()
+    saved = Path(answer["folder"], answer["saved"])
+    assert saved.parent == here / "r" / "exports" / "onnx-corrections" / "7"
+    before = saved.read_bytes()
+    assert eyespot("export", "r").code == 0
+    assert saved.read_bytes() == before
+
+
+def test_corrections_lie_beside_an_export(tmp_path: Path):
+    """Wherever it is named from; those of a run and of any other folder with a model lie in it."""
+    export = tmp_path / "onnx"
+    (export / "page").mkdir(parents=True)
+    (export / "metadata.json").write_text('{"eyespot": 1, "format": "onnx"}')
+    (tmp_path / "other").mkdir()
+    assert _serve._place(export, None, alone=True) == tmp_path / "onnx-corrections"
+    assert _serve._place(export / "page" / "..", None, alone=True) == tmp_path / "onnx-corrections"
+    assert _serve._place(tmp_path / "other", None, alone=True) == tmp_path / "other" / "corrections"
+
+
+@needs_keras
+@pytest.mark.parametrize(
+    ("source", "options", "shown"),
+    [
+        ("mine", (), False), ("mine", ("--examples",), True), ("mine", ("--no-examples",), False),
+        ("digits", (), True), ("digits", ("--no-examples",), False),
+    ],
+)  # fmt: skip
+def test_own_test_pictures_are_shown_only_where_asked(
+    source: str, options: tuple[str, ...], shown: bool, trained_on: Callable[[str], Path], tmp_path: Path
+):
+    """`/examples` shows those of a public dataset, and own ones with --examples; it never says where they lie."""
+    run = trained_on(source)
+    with served(run, tmp_path / "log", "--no-corrections", *options) as server:
+        url = f"http://127.0.0.1:{server.port}/v1/models/{run.name}/examples"
+        told = httpx.get(url, timeout=60).json()
+    assert bool(told["examples"]) == shown
+    assert shown or told["note"] == "This server shows no test pictures (--examples)."
+
+
+@needs_keras
+def test_pictures_that_are_gone_are_not_told_of_by_their_place(trained_on: Callable[[str], Path], tmp_path: Path):
+    """Whoever asks a server for examples learns nothing of its folders."""
+    run = tmp_path / "moved"
+    shutil.copytree(trained_on("mine"), run)
+    recipe = (run / "recipe.yaml").read_text(encoding="utf-8")
+    (run / "recipe.yaml").write_text(re.sub("dataset: .*", "dataset: /home/ann/cats", recipe), encoding="utf-8")
+    with served(run, tmp_path / "log", "--no-corrections", "--examples") as server:
+        told = httpx.get(f"http://127.0.0.1:{server.port}/v1/models/moved/examples", timeout=60).json()
+    assert told == {"examples": [], "note": "The test pictures cannot be read."}
+
+
+@pytest.fixture(scope="module")
+def trained_on(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Runs on the embedded digits, and on a folder of own pictures, each trained once."""
+    from rich.console import Console
+
+    import eyespot as api
+
+    root = tmp_path_factory.mktemp("sources")
+    made: dict[str, Path] = {}
+
+    def run(source: str) -> Path:
+        if source == "mine":
+            write_pictures(root / "mine")
+        if source not in made:
+            given = str(root / source) if source == "mine" else source
+            output = root / f"on-{source}"
+            api.train(given, output=output, model="mlp", epochs=1, console=Console(quiet=True))
+            made[source] = output
+        return made[source]
+
+    return run

@@ -181,3 +181,18 @@ def test_the_real_sets_are_read(name: str):
     assert dataset.train.images.shape == (60000, 28, 28, 1)
     first = {"mnist": [7, 2, 1, 0, 4, 1, 4, 9, 5, 9], "fashion-mnist": [9, 2, 1, 1, 6, 1, 4, 6, 5, 7]}
     assert dataset.test.labels[:10].tolist() == first[name]
+
+
+def test_nothing_below_the_data_folder_is_written_over(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """Also where the cache is the same folder, a half file there is the user's, and a wrong one is only told."""
+    monkeypatch.setenv("EYESPOT_CACHE", str(folder))
+    monkeypatch.setenv("EYESPOT_DATA", str(folder / "datasets"))
+    name = "train-images-idx3-ubyte.gz"
+    put(folder / "datasets" / "mnist", f"{name}.part", b"mine" * 3_000_000)
+    with pytest.raises(DownloadError, match="lies below EYESPOT_DATA, where nothing is written over: move it away"):
+        load("mnist")
+    assert (folder / "datasets" / "mnist" / f"{name}.part").stat().st_size == 12_000_000
+    put(folder / "datasets" / "mnist", name, b"not gzipped")
+    with pytest.raises(DataError, match="is not gzipped"):
+        load("mnist")
+    assert (folder / "datasets" / "mnist" / name).read_bytes() == b"not gzipped"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from eyespot.data import download as module
 from eyespot.data.download import RemoteFile, download
 from eyespot.errors import DownloadError
 
@@ -167,3 +168,24 @@ def test_a_poisoned_part_does_not_condemn_the_server(server: Server, tmp_path: P
     (tmp_path / f"{file.name}.part").write_bytes(b"<html>please log in</html>")
     assert download(file, tmp_path).read_bytes() == CONTENT
     assert server.ranges == ["bytes=26-", None]
+
+
+def test_a_part_that_is_a_link_is_left_alone(server: Server, tmp_path: Path):
+    """Nothing is written through it."""
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "data.bin.part").symlink_to(tmp_path / "mine")
+    with pytest.raises(DownloadError, match=r"data\.bin\.part is a link.*move it away"):
+        download(published(server.address), tmp_path)
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_a_file_that_is_put_there_meanwhile_stays(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """While a download runs, a person follows the advice of an earlier error: that file is taken as it is."""
+    fetch = module._continue
+
+    def slow(*arguments: object) -> None:
+        fetch(*arguments)
+        (tmp_path / "data.bin").write_text("mine")
+
+    monkeypatch.setattr(module, "_continue", slow)
+    assert download(published(server.address), tmp_path).read_text() == "mine"

@@ -105,7 +105,7 @@ def test_an_export_of_an_earlier_eyespot_stays(target: Path, source: Source):
         told.pop(name, None)
     (target / "metadata.json").write_text(json.dumps(told, indent=2), encoding="utf-8")
     before = contents(target)
-    with pytest.raises(ExportError, match="by an earlier eyespot.*move the folder away, or choose another --output"):
+    with pytest.raises(ExportError, match=r"by an earlier eyespot.*move the folder away, or choose another --output"):
         write_package(Plain(), source, original(source), target, 0)
     assert contents(target) == before
 

@@ -9,18 +9,24 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
+from eyespot.data.catalog import CATALOG
 from eyespot.data.dataset import Dataset
+from eyespot.errors import ExportError
 from eyespot.exporting import web
 from eyespot.run import Run
+from eyespot.workflow import _pictures
 from eyespot.workflow._export import Exported, export
+from eyespot.workflow._train import train
+from tests.conftest import write_pictures
 
 
 @pytest.fixture
 def exported(run: Run, bars: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Exported:
     """The bars' run, with a stand-in for ONNX Runtime Web."""
     monkeypatch.setattr(web, "runtime_files", lambda: {"ort.wasm.bundle.min.mjs": b"//", "ort.wasm": b"\0asm"})
-    return export(run, "web", tmp_path / "web", on=bars)
+    return export(run, "web", tmp_path / "web", on=bars, examples=True)
 
 
 def read(exported: Exported, name: str) -> Any:
@@ -71,6 +77,47 @@ def test_examples_are_test_pictures_of_every_class(exported: Exported, bars: Dat
     for example in examples:
         picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(example["picture"]))))
         assert (example["label"], picture.tobytes()) in known
+
+
+def test_own_pictures_are_published_only_where_asked(exported: Exported, run: Run, bars: Dataset, tmp_path: Path):
+    """Without being asked, the folder holds none, and a note says so."""
+    for examples in (None, False):
+        done = export(run, "web", tmp_path / str(examples), on=bars, examples=examples)
+        assert read(done, "examples.json") == {"examples": []}
+        assert sum("--examples publishes some" in note for note in done.notes) == (examples is None)
+
+
+def test_a_public_datasets_pictures_are_published(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Those of a dataset that goes by name are in the folder, unless they are refused; a folder of that name is own."""
+    monkeypatch.setattr(web, "runtime_files", lambda: {"ort.wasm": b"\0asm"})
+    monkeypatch.chdir(tmp_path)
+    train("digits", output=tmp_path / "r", model="mlp", epochs=1, console=Console(quiet=True))
+    assert len(read(export(tmp_path / "r", "web"), "examples.json")["examples"]) == 24
+    assert not read(export(tmp_path / "r", "web", examples=False), "examples.json")["examples"]
+    assert read(export(tmp_path / "r", "web", on="digits"), "examples.json")["examples"]
+    write_pictures(tmp_path / "digits")
+    monkeypatch.setattr(_pictures, "load", lambda *_, **__: CATALOG["digits"].read())
+    assert not read(export(tmp_path / "r", "web", on="digits"), "examples.json")["examples"]
+
+
+def test_other_formats_hold_no_examples(run: Run, bars: Dataset, tmp_path: Path):
+    """To ask them for some is a mistake."""
+    with pytest.raises(ExportError, match=r"onnx holds no examples \(--examples\): only web does"):
+        export(run, "onnx", tmp_path / "x", on=bars, examples=True)
+
+
+def test_nothing_says_where_own_pictures_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """No file of an export holds a folder's or a picture's name."""
+    monkeypatch.setattr(web, "runtime_files", lambda: {"ort.wasm": b"\0asm"})
+    write_pictures(tmp_path / "home-of-ann" / "bars")
+    source = str(tmp_path / "home-of-ann" / "bars")
+    made = train(source, output=tmp_path / "r", model="mlp", epochs=1, console=Console(quiet=True)).run
+    for form, examples in (("onnx", None), ("onnx-int8", None), ("keras", None), ("web", True)):
+        done = export(made, form, tmp_path / form, examples=examples, tolerance=1)
+        for name in done.files:
+            content = (done.folder / name).read_bytes()
+            assert b"home-of-ann" not in content
+            assert b"private-" not in content
 
 
 def test_without_a_test_set_there_are_no_examples(exported: Exported, run: Run, bars: Dataset, tmp_path: Path):

@@ -4,6 +4,7 @@ import errno
 import io
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +178,17 @@ def test_a_hundred_at_once(start: Start, tmp_path: Path):
     with ThreadPoolExecutor(8) as pool:
         places = list(pool.map(one, range(100)))
     assert len(set(places)) == len(list((tmp_path / "corrections" / "7").glob("*.png"))) == 100
+
+
+def test_two_servers_never_write_over_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The same picture in the same microsecond by two servers is two files, and both count."""
+
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime(2026, 1, 31, tzinfo=tz)
+
+    monkeypatch.setattr(corrections, "datetime", Stopped)
+    image = np.zeros((8, 8, 1), np.uint8)
+    places = [corrections.Corrections(tmp_path, 10).save(image, "7", NAMES) for _ in range(3)]
+    assert len(set(places)) == len(list((tmp_path / "7").iterdir())) == 3

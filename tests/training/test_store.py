@@ -285,3 +285,24 @@ def test_a_missing_one_is_told(tmp_path: Path):
     """So is one that lacks a file."""
     with pytest.raises(CheckpointError, match="cannot be read: No such file"):
         read_checkpoint(tmp_path / "one")
+
+
+def test_what_is_not_a_checkpoints_stays(tmp_path: Path):
+    """A person's notes among checkpoints and temporary files, and what links point to, are never removed."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "state.json").write_text("mine")
+    (tmp_path / ".tmp-notes").write_text("mine")
+    (tmp_path / ".tmp-folder").mkdir()
+    (tmp_path / ".tmp-folder" / "state.json").write_text("mine")
+    (tmp_path / f".tmp-{'0' * 32}-link").symlink_to(tmp_path / "mine")
+    (tmp_path / f".tmp-{'0' * 32}-one").mkdir()
+    (tmp_path / f".tmp-{'0' * 32}-one" / "notes").write_text("mine")
+    write_checkpoint(tmp_path / "one", *OLD)
+    (tmp_path / "one" / "notes").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    remove_unfinished(tmp_path)
+    for name in ("one", "link"):
+        with pytest.raises(CheckpointError, match="cannot be written"):
+            write_checkpoint(tmp_path / name, *NEW)
+    kept = ("mine/state.json", ".tmp-notes", ".tmp-folder/state.json", f".tmp-{'0' * 32}-one/notes", "one/notes")
+    assert [(tmp_path / name).read_text() for name in kept] == ["mine"] * 5

@@ -161,3 +161,19 @@ def test_errors_are_of_their_kind(digits: Run, tmp_path: Path):
         eyespot.export(tmp_path / "nowhere")
     with pytest.raises(ExportError):
         eyespot.export(digits, "tflite", tmp_path / "x")
+
+
+def test_an_export_is_written_over_unless_somebody_changed_it(
+    digits: Run, tmp_path: Path, eyespot: Callable[..., Answer]
+):
+    """By the command: again and again; not once a correction lies in the folder, which stays, with exit code 1."""
+    for _ in range(2):
+        assert eyespot("export", digits.path, "--output", tmp_path / "x").code == 0
+    kept = tmp_path / "x" / "corrections" / "7" / "seven.png"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("mine")
+    answer = eyespot("export", digits.path, "--output", tmp_path / "x")
+    assert answer.code == 1
+    assert "would be lost: move it away, or choose another --output" in answer.err
+    assert answer.err.count("\n") == 1
+    assert kept.read_text() == "mine"

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -198,3 +199,59 @@ def test_recipes_differ_in_words():
     assert "model.layers: without Dropout(rate=0.25)" in differences_in_words(more, plain)
     wider = Recipe.parse({"model": {"layers": [dense | {"units": 64}, dense]}})
     assert differences_in_words(plain, wider) == ["model.layers: Dense(units=64) in the place of Dense(units=32)"]
+
+
+PLACES = ("report.html", "model-card.md", "model.keras", "recipe.yaml")
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_report_is_written_over_no_other_file(name: str, run: Run, tmp_path: Path):
+    """A page or a card that a person wrote or changed, a run's model: one sentence, and it is as it was."""
+    own = Run(shutil.copytree(run.path, tmp_path / "run"))
+    eyespot.report(own)
+    eyespot.report(own, language="zh")  # eyespot's own pages are written again
+    if name in {"report.html", "model-card.md"}:
+        (own.path / name).write_text("changed", encoding="utf-8")
+    before = (own.path / name).read_bytes()
+    output = None if name == "model-card.md" else own.path / name
+    with pytest.raises(RunError, match=f"{name} is not by eyespot, or has been changed.*choose another --output"):
+        eyespot.report(own, output)
+    assert (own.path / name).read_bytes() == before
+
+
+def test_a_report_elsewhere_leaves_the_card_that_is_there(run: Run, tmp_path: Path):
+    """The card that goes beside the page does not replace one of another model."""
+    (tmp_path / "model-card.md").write_text("mine")
+    with pytest.raises(RunError, match=r"model-card\.md is not by eyespot"):
+        eyespot.report(run, tmp_path / "report.html")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("model-card.md", "mine")]
+
+
+def test_the_card_of_an_earlier_eyespot_is_written_again(run: Run, tmp_path: Path):
+    """Without a record, one that says what model.onnx says is eyespot's own: nothing is lost with it."""
+    own = Run(shutil.copytree(run.path, tmp_path / "run"))
+    (own.path / ".eyespot.json").unlink(missing_ok=True)
+    eyespot.report(own, language="zh")
+    assert "模型" in (own.path / "model-card.md").read_text(encoding="utf-8")
+
+
+def test_a_comparison_is_written_over_no_other_file(pair: tuple[Run, Run], tmp_path: Path):
+    """Its own page is written again; a person's stays."""
+    for _ in range(2):
+        eyespot.compare(pair, tmp_path / "compare.html")
+    (tmp_path / "compare.html").write_text("changed")
+    with pytest.raises(RunError, match=r"compare\.html is not by eyespot, or has been changed"):
+        eyespot.compare(pair, tmp_path / "compare.html")
+    assert (tmp_path / "compare.html").read_text() == "changed"
+
+
+def test_a_card_does_not_say_where_pictures_lie(run: Run):
+    """Where they are gone, their folder's name alone is in it; so is a model's file."""
+    from eyespot.workflow._card import card_facts, card_text
+
+    facts = card_facts(run, None, run.predictor().class_names)
+    model = facts.settings["model"] | {"name": "/home/ann/net.py:build"}
+    card = card_text(replace(facts, settings=facts.settings | {"dataset": "/home/ann/cats", "model": model}))
+    assert "cats" in card
+    assert "net.py:build" in card
+    assert "ann" not in card

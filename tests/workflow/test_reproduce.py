@@ -108,3 +108,16 @@ def test_a_name_that_is_none_is_told(tmp_path: Path):
     with pytest.raises(EyespotError, match="Did you mean 'mnist-mlp-sgd'"):
         run(tmp_path, ["mnist-mlp-sdg"])
     assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("name", ["README.md", "mnist-mlp/README.md", "mnist-mlp/mnist-mlp-seed-0/photo.jpg"])
+def test_a_persons_files_are_left_alone(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A page of theirs, or a folder in a repeat's place, is refused before anything is trained."""
+    path = tmp_path / "study" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    monkeypatch.setattr(_train, "fit", None)
+    with pytest.raises(RunError, match="left alone: move it away, or choose another --output"):
+        run(tmp_path, ["mnist-mlp"])
+    assert path.read_text() == "mine"

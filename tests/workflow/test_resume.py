@@ -190,3 +190,21 @@ def test_the_command_that_continues(here: Path, number: int, code: int):
     assert resumed.returncode == 0, resumed.stderr
     assert same_weights(here / "r", here / "whole")
     assert not list((here / "r").rglob(".tmp-*"))
+
+
+def test_what_a_person_wrote_into_a_run_stays(bars: Dataset, tmp_path: Path):
+    """A recipe's comments are left as they are; a model card that was changed stops the call before it begins."""
+    options = {"model": "mlp", "precision": "float32", "early_stopping": False, "console": QUIET}
+    run = train(bars, output=tmp_path / "r", epochs=1, **options).run
+    text = "# mine\n" + (run.path / "recipe.yaml").read_text(encoding="utf-8")
+    (run.path / "recipe.yaml").write_text(text, encoding="utf-8")
+    run.write_json("metrics.json", run.metrics | {"ending": "interrupted"})
+    train(bars, resume=run.path, console=QUIET)
+    assert (run.path / "recipe.yaml").read_text(encoding="utf-8") == text
+    (run.path / "model-card.md").write_text("mine")
+    run.write_json("metrics.json", run.metrics | {"ending": "interrupted"})
+    before = (run.path / "model.keras").read_bytes()
+    with pytest.raises(RunError, match=r"model-card\.md is not by eyespot, or has been changed"):
+        train(bars, resume=run.path, console=QUIET)
+    assert (run.path / "model-card.md").read_text() == "mine"
+    assert (run.path / "model.keras").read_bytes() == before

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from eyespot import study
+from eyespot import study, train
 from eyespot.data.dataset import Dataset
 from eyespot.errors import EyespotError, InterruptedRun, RecipeError, RunError
 from eyespot.reporting import results
@@ -159,3 +159,54 @@ def test_validation_on_test_pictures_is_told(bars: Dataset, tmp_path: Path):
     assert "validates on the test pictures" in done.notes[0]
     with pytest.raises(RecipeError, match="nothing to compare"):
         run(bars, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["README.md", "study.json", "accuracy.png"])
+def test_a_persons_files_are_not_written_over(name: str, bars: Dataset, tmp_path: Path, trained: list[str]):
+    """A page that lies in the study's folder is refused before anything is trained; eyespot's own is written again."""
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / name).write_text("mine")
+    with pytest.raises(RunError, match=f"{name} is not by eyespot.*move it away, or choose another --output"):
+        run(bars, tmp_path, changes=DROPOUT, repeats=1)
+    assert not trained
+    assert [(path.name, path.read_text()) for path in (tmp_path / "s").iterdir()] == [(name, "mine")]
+    (tmp_path / "s" / name).unlink()
+    run(bars, tmp_path, changes=DROPOUT, repeats=1)
+    run(bars, tmp_path, changes=DROPOUT, repeats=1)
+    (tmp_path / "s" / name).write_text("changed")
+    with pytest.raises(RunError, match="or has been changed since"):
+        run(bars, tmp_path, changes=DROPOUT, repeats=2)
+    assert (tmp_path / "s" / name).read_text() == "changed"
+    assert len(trained) == 2
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a file", "a link", "half done by other settings", "by another version"])
+def test_what_lies_at_a_repeats_place_is_never_removed(
+    kind: str, bars: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Somebody's files, or a training that would not go on as it began: refused before anything is trained."""
+    place = tmp_path / "s" / "base" / "base-seed-0"
+    place.parent.mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "photo.jpg").write_text("mine")
+    if kind == "a folder":
+        (tmp_path / "mine").rename(place)
+    elif kind == "a file":
+        (tmp_path / "mine" / "photo.jpg").rename(place)
+    elif kind == "a link":
+        place.symlink_to(tmp_path / "mine")
+    else:
+        made = train(bars, settings=QUICK, output=place, console=Console(quiet=True)).run
+        made.write_json("metrics.json", made.metrics | {"ending": "interrupted"})
+        if kind == "by another version":
+            packages = made.environment["packages"] | {"torch": "1.0"}
+            made.write_json("environment.json", made.environment | {"packages": packages})
+    started: list[Any] = []
+    monkeypatch.setattr(_train, "fit", lambda *_: started.append(1))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"}
+    asked = {"training.epochs": 2} if kind == "half done by other settings" else {}
+    with pytest.raises(RunError, match="another --output"):
+        run(bars, tmp_path, changes=DROPOUT, repeats=1, settings=asked)
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"}
+    assert after == before
+    assert not started

@@ -1,5 +1,7 @@
 import json
 import signal
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -186,3 +188,21 @@ def test_without_optuna_one_sentence_says_how_to_get_it(bars: Dataset, tmp_path:
     with pytest.raises(EyespotError, match=r"pip install 'eyespot\[tune\]'"):
         search(bars, tmp_path)
     assert _campaign.SEEDS == 3
+
+
+@pytest.mark.parametrize("name", ["README.md", "tuning.json", "best.yaml", "search.sqlite3"])
+def test_a_persons_files_are_not_written_over(name: str, bars: Dataset, tmp_path: Path):
+    """Pages, a recipe, a database of another program: refused before anything is tried."""
+    (tmp_path / "t").mkdir()
+    path = tmp_path / "t" / name
+    if name == "search.sqlite3":
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("CREATE TABLE mine (x)")
+            database.commit()
+    else:
+        path.write_text("mine")
+    before = path.read_bytes()
+    with pytest.raises(RunError, match=r"left alone: move it away, or choose another --output"):
+        search(bars, tmp_path)
+    assert path.read_bytes() == before
+    assert [one.name for one in (tmp_path / "t").iterdir()] == [name]
