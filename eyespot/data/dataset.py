@@ -94,6 +94,7 @@ class Dataset:
         name: what runs made from it are called; it becomes part of a folder's name.
         class_names: one a class, no two the same; labels are indices into them.
         origin: of pictures that lie on the user's disk; None for arrays and for datasets that go by name.
+        public: whether anybody may see the pictures, as those of the catalog; own ones are published only where asked.
 
     Raises:
         DataError: a label has no class name, two classes have the same, the splits' pictures differ in size, or the
@@ -106,6 +107,7 @@ class Dataset:
     validation: Split | None = None
     test: Split | None = None
     origin: Origin | None = None
+    public: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\w[\w .+-]*", self.name):
@@ -185,6 +187,7 @@ def with_classes(dataset: Dataset, class_names: tuple[str, ...], of: str) -> Dat
         relabelled.get("validation"),
         relabelled.get("test"),
         dataset.origin,
+        dataset.public,
     )
 
 

@@ -1,5 +1,6 @@
 """From a source, as the user names it, to a dataset."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -35,19 +36,18 @@ def load(
     if isinstance(source, Dataset):
         return source
     if not own_first and source in CATALOG:
-        return CATALOG[str(source)].read()
+        return _public(str(source))
     if is_path(source):
         return read_own(Path(source), pictures or PicturesRecipe(), console or Console(quiet=True))
     if isinstance(source, Path) or looks_like_path(source):
         raise DataError(f"There is no file or folder {source}.")
     if source not in CATALOG:
         raise DataError(unknown("dataset", source, CATALOG))
-    return CATALOG[source].read()
+    return _public(source)
 
 
-def is_public(source: object, *, own_first: bool) -> bool:
-    """Whether `load` reads it from the public catalog: whatever else there is are somebody's own pictures."""
-    return isinstance(source, str) and source in CATALOG and not (own_first and is_path(source))
+def _public(name: str) -> Dataset:
+    return replace(CATALOG[name].read(), public=True)
 
 
 def is_path(source: str | Path) -> bool:

@@ -15,7 +15,7 @@ from eyespot.exporting.verify import Verified
 from eyespot.inference.predictor import METADATA_KEY
 from eyespot.run import Run, open_run
 from eyespot.workflow._card import card_of
-from eyespot.workflow._pictures import are_public, pictures_of
+from eyespot.workflow._pictures import pictures_of
 
 TOLERANCE = 0.005
 FOLDER = "exports"
@@ -103,7 +103,7 @@ def export(  # noqa: PLR0913 - each is one option of the command
     check_target(folder)
     dataset, notes = _pictures(opened, on)
     name, split, more = _to_compare_on(dataset, own=on is None)
-    shown = are_public(opened, on) if examples is None else examples
+    shown = dataset.public and not notes if examples is None else examples
     if form.name == WITH_EXAMPLES and examples is None and dataset.test is not None and not shown:
         more.append("Test pictures are left out, since they are no public dataset's: --examples publishes some.")
     predictor = opened.predictor()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from eyespot.data.catalog import CATALOG
 from eyespot.data.dataset import Dataset, with_classes
-from eyespot.data.source import is_public, load
+from eyespot.data.source import load
 from eyespot.data.split import split
 from eyespot.errors import DataError
 from eyespot.run import Run
@@ -36,11 +36,6 @@ def pictures_of(run: Run, on: str | Path | Dataset | None = None) -> tuple[Datas
     if dataset.fingerprint != run.environment.get("dataset_sha256"):
         notes.append(f"{dataset.name} has changed since the run was trained: these are not the same pictures.")
     return split(dataset, recipe.split, recipe.training.seed), notes
-
-
-def are_public(run: Run, on: str | Path | Dataset | None = None) -> bool:
-    """Whether `pictures_of` gives those of a public dataset, which may be shown to anybody without being asked to."""
-    return is_public(run.recipe.dataset if on is None else on, own_first=on is not None)
 
 
 def are_kept(run: Run) -> bool:

@@ -116,13 +116,16 @@ def _test_pictures(folder: Path, shown: bool | None) -> "Examples":
     run = Run(folder)
     shape = run.predictor().input_shape
     try:
-        from eyespot.workflow._pictures import are_kept, are_public, pictures_of
+        from eyespot.data.catalog import CATALOG
+        from eyespot.workflow._pictures import are_kept, pictures_of
 
         if not are_kept(run):
             return none_of(shape, "The run was trained on arrays, which are not kept.")
-        if not (are_public(run) if shown is None else shown):
+        if shown is False or (shown is None and run.recipe.dataset not in CATALOG):
             return none_of(shape, NOT_SHOWN)
         dataset, notes = pictures_of(run)
+        if shown is None and (notes or not dataset.public):  # not the public pictures that it was trained on
+            return none_of(shape, NOT_SHOWN)
     except (EyespotError, ImportError, OSError):
         return none_of(shape, "The test pictures cannot be read.")
     if dataset.test is None:

@@ -11,7 +11,6 @@ from eyespot.output import Output
 from eyespot.recipe import Recipe
 from eyespot.run import Run
 from eyespot.training.tracking import Tracker, connect, is_refusal, patience, said, without_password
-from eyespot.workflow._pictures import are_public
 from eyespot.workflow._prepare import Prepared
 
 RECORD = "mlflow.json"
@@ -46,12 +45,12 @@ class Tracking:
         try:
             yield (tracker,)
         except DivergedError:
-            _log_end(tracker, run)
+            _log_end(tracker, run, public=prepared.dataset.public)
             raise
         except BaseException:
             tracker.finish("FAILED")
             raise
-        _log_end(tracker, run)
+        _log_end(tracker, run, public=prepared.dataset.public)
 
     def _begin(self, run: Run, prepared: Prepared, out: Output) -> Tracker:
         """Goes on with the MLflow run that this run has there, or makes one."""
@@ -127,8 +126,12 @@ def _tags(run: Run, prepared: Prepared) -> dict[str, str]:
     return {"eyespot": version, "dataset_sha256": prepared.fingerprint, "run_path": str(run.path.resolve())}
 
 
-def _log_end(tracker: Tracker, run: Run) -> None:
-    """The verdict, the figures on validation and test data, and files."""
+def _log_end(tracker: Tracker, run: Run, *, public: bool) -> None:
+    """The verdict, the figures on validation and test data, and files.
+
+    Args:
+        public: whether anybody may see the pictures that it was trained on.
+    """
     metrics = run.metrics
     epochs = len(Run(run.path).history)
     for split in ("validation", "test"):
@@ -139,7 +142,7 @@ def _log_end(tracker: Tracker, run: Run) -> None:
         if (run.path / name).exists():
             tracker.log_file(run.path / name)
     # Of a person's own pictures, only figures that show none of them leave this machine.
-    shown = ("*.png",) if are_public(run) else ("curves.png", "confusion-*.png")
+    shown = ("*.png",) if public else ("curves.png", "confusion-*.png")
     for path in sorted(path for pattern in shown for path in (run.path / "figures").glob(pattern)):
         tracker.log_file(path, "figures")
     tracker.finish(STATUS[ending])

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from eyespot.data.dataset import Dataset
 from eyespot.errors import ExportError
 from eyespot.exporting import web
 from eyespot.run import Run
-from eyespot.workflow import _pictures
+from eyespot.workflow import _serve
 from eyespot.workflow._export import Exported, export
+from eyespot.workflow._serve import NOT_SHOWN
 from eyespot.workflow._train import train
 from tests.conftest import write_pictures
 
@@ -95,9 +97,24 @@ def test_a_public_datasets_pictures_are_published(run: Run, tmp_path: Path, monk
     assert len(read(export(tmp_path / "r", "web"), "examples.json")["examples"]) == 24
     assert not read(export(tmp_path / "r", "web", examples=False), "examples.json")["examples"]
     assert read(export(tmp_path / "r", "web", on="digits"), "examples.json")["examples"]
-    write_pictures(tmp_path / "digits")
-    monkeypatch.setattr(_pictures, "load", lambda *_, **__: CATALOG["digits"].read())
+    own = CATALOG["digits"].read()  # as a user may call arrays of their own
+    assert not read(export(tmp_path / "r", "web", on=own), "examples.json")["examples"]
+    for row, label in enumerate(own.train.labels[:60].tolist()):
+        for split in ("train", "test"):
+            (tmp_path / "digits" / split / str(label)).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(own.train.images[row, ..., 0]).save(tmp_path / "digits" / split / str(label) / f"{row}.png")
     assert not read(export(tmp_path / "r", "web", on="digits"), "examples.json")["examples"]
+
+
+def test_pictures_that_a_run_was_not_trained_on_are_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A run on arrays that its user calls as a public dataset counts as own: exports and the server show nothing."""
+    monkeypatch.setattr(web, "runtime_files", lambda: {"ort.wasm": b"\0asm"})
+    named = replace(CATALOG["digits"].read(), name="digits")
+    arrays = replace(named, train=named.train.take(np.arange(600)))
+    made = train(arrays, output=tmp_path / "r", model="mlp", epochs=1, console=Console(quiet=True)).run
+    assert read(export(made, "web"), "examples.json") == {"examples": []}
+    assert _serve._test_pictures(made.path, None).note == NOT_SHOWN
+    assert len(_serve._test_pictures(made.path, True).images) == 360
 
 
 def test_other_formats_hold_no_examples(run: Run, bars: Dataset, tmp_path: Path):
