@@ -77,7 +77,9 @@ def _from_arrays(path: Path, wanted: PicturesRecipe) -> Dataset:
         splits[name] = Split(images_here, classed)
     first = splits["train"].images.shape
     settled = wanted.model_copy(update={"size": tuple(first[1:3]), "color": first[3] == 3})  # noqa: PLR2004
-    return Dataset(_name(path), names, **splits, origin=Origin(str(path.resolve()), settled, tuple(skipped)))
+    return Dataset(
+        _name(path), names, **splits, origin=Origin(str(path.resolve()), settled, tuple(skipped)), public=False
+    )
 
 
 def _from_listing(path: Path, listing: Listing, wanted: PicturesRecipe, console: Console) -> Dataset:
@@ -99,7 +101,7 @@ def _from_listing(path: Path, listing: Listing, wanted: PicturesRecipe, console:
     splits = _splits(listing, cached, numbers)
     if "train" not in splits:
         raise DataError(f"{path}: none of its training pictures can be read: {skipped[0].file}: {skipped[0].reason}.")
-    return Dataset(_name(path), names, **splits, origin=origin)
+    return Dataset(_name(path), names, **splits, origin=origin, public=False)
 
 
 def _splits(listing: Listing, cached: Cached, numbers: Mapping[str, int]) -> dict[str, Split]:

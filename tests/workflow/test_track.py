@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 
 from eyespot.run import Run
+from eyespot.training.tracking import Tracker
 from eyespot.workflow._track import _log_end
 
 
-class Tracker:
+class Files(Tracker):
     """Takes down which files are logged."""
 
     def __init__(self) -> None:
+        super().__init__(None, "id", "nowhere", print)
         self.files: set[str] = set()
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
@@ -33,7 +35,7 @@ class Tracker:
 @pytest.mark.parametrize("public", [True, False])
 def test_own_pictures_are_not_logged(public: bool, run: Run):
     """Of a public dataset all figures are; of own pictures those that show none of them."""
-    tracker: Any = Tracker()
+    tracker = Files()
     _log_end(tracker, run, public=public)
     shown = {f"figures/{kind}-{split}.png" for kind in ("right", "wrong") for split in ("validation", "test")}
     plain = {f"figures/confusion-{split}.png" for split in ("validation", "test")} | {"figures/curves.png"}
