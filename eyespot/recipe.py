@@ -152,6 +152,7 @@ OPTIONS = {
     "model": ("model", "name"),
     "start": ("model", "from"),  # `from` is a word of Python's own
     "freeze": ("model", "freeze"),
+    "input_range": ("model", "input_range"),
     "split": ("split", "method"),
     "fraction": ("split", "fraction"),
     "stratify": ("split", "stratify"),

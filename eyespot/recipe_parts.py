@@ -20,6 +20,8 @@ Optimizer = Literal["adam", "adamw", "sgd", "rmsprop", "nadam", "adamax", "adagr
 
 Schedule = Literal["constant", "cosine", "linear", "exponential"]
 
+InputRange = Literal["auto", "0-255", "0-1", "-1-1", "standardised"]
+
 
 def _size(value: object) -> object:
     """One side stands for both, and text for numbers, as the command line has it: `28`, `28x32`."""
@@ -121,6 +123,9 @@ class ModelRecipe(Part):
     )
     start: str | None = Field(default=None, alias="from", description="a run or a .keras file with trained weights")
     freeze: bool = Field(default=False, description="train only the head")
+    input_range: InputRange = Field(
+        default="auto", description="pixels that a model of your own expects; auto: found out, and named in the run"
+    )
 
     @model_validator(mode="after")
     def _one_origin(self) -> "ModelRecipe":

@@ -29,6 +29,13 @@ def train(
     ] = None,
     start: Annotated[str | None, typer.Option("--from", help="Start from a run's or a .keras file's weights.")] = None,
     freeze: Annotated[bool | None, typer.Option("--freeze", help="With --from: train only the head.")] = None,
+    input_range: Annotated[
+        str | None,
+        typer.Option(
+            help="Pixels that a model of your own expects: auto, 0-255, 0-1, -1-1 or standardised (by the training "
+            "images' mean and standard deviation). Default: auto."
+        ),
+    ] = None,
     split: Annotated[
         str | None, typer.Option(help="Validation data: fraction, last, given, none or test. Default: fraction.")
     ] = None,
@@ -130,6 +137,7 @@ def train(
         "model": model,
         "start": start,
         "freeze": freeze,
+        "input_range": input_range,
         "split": split,
         "fraction": fraction,
         "stratify": stratify,

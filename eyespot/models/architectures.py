@@ -73,7 +73,7 @@ def build_recipe(recipe: Recipe, input_shape: Shape, classes: int, *, trust: boo
         ModelError: as of `build`, or it does not end in probabilities for the classes.
         RecipeError: a layer, or an argument of one, is unknown or does not fit.
     """
-    wanted, seed, name = recipe.model, recipe.training.seed, recipe.name
+    wanted, seed, name, dtype = recipe.model, recipe.training.seed, recipe.name, "uint8"
     if wanted.layers is not None:
         layers, rescale = wanted.layers, wanted.rescale
     else:
@@ -81,9 +81,10 @@ def build_recipe(recipe: Recipe, input_shape: Shape, classes: int, *, trust: boo
         if wanted.width is None and wanted.dropout is None:
             return named
         (layers, rescale), name = layers_of(named), named.name
+        dtype = "uint8" if rescale else named.inputs[0].dtype
     try:
         changed = with_dropout(with_width(layers, wanted.width), wanted.dropout)
-        model = from_layers(changed, input_shape, classes, rescale=rescale, name=name)
+        model = from_layers(changed, input_shape, classes, rescale=rescale, name=name, dtype=dtype)
     except RecipeError as error:
         raise RecipeError(f"In {recipe.where}: {error}") from None
     check_fits(model, f"the model of {recipe.where}", input_shape, classes)

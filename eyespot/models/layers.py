@@ -20,18 +20,26 @@ KNOWN = {
 }
 
 
-def from_layers(
-    layers: Sequence[Mapping[str, Any]], input_shape: Shape, classes: int, *, rescale: bool, name: str | None
+def from_layers(  # noqa: PLR0913 - all that is known of a model beside its layers
+    layers: Sequence[Mapping[str, Any]],
+    input_shape: Shape,
+    classes: int,
+    *,
+    rescale: bool,
+    name: str | None,
+    dtype: str = "uint8",
 ) -> keras.Model:
     """A Sequential of raw pixels, rescaled to 0-1 where asked for, and the layers.
 
     Args:
         layers: `layer`, the name of a Keras layer, and its arguments; the value `classes` is the number of classes.
+        dtype: of the input; a model of a user's own may take other values than pixels.
 
     Raises:
         RecipeError: a layer or an argument is unknown, or a layer cannot take what the one before gives.
     """
-    model = keras.Sequential(pixel_input(input_shape) if rescale else pixel_input(input_shape)[:1], name=name)
+    begins = pixel_input(input_shape, dtype)
+    model = keras.Sequential(begins if rescale else begins[:1], name=name)
     shape = input_shape
     for place, settings in enumerate(layers):
         where = f"model.layers.{place}"

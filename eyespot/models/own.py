@@ -10,7 +10,8 @@ from types import ModuleType
 from eyespot.backend import keras
 from eyespot.errors import ModelError
 from eyespot.models.fresh import with_fresh_weights
-from eyespot.models.graph import all_layers
+from eyespot.models.graph import all_layers, trace
+from eyespot.models.input_range import before_weights, fits_reshaped
 from eyespot.models.opening import open_model, open_weights
 from eyespot.models.pixels import Shape
 
@@ -90,9 +91,10 @@ def check_fits(model: keras.Model, name: str, input_shape: Shape, classes: int) 
     """Raises a ModelError unless the model takes these pictures and gives probabilities for these classes."""
     check_built(model, name)
     takes, gives = tuple(model.inputs[0].shape[1:]), tuple(model.outputs[0].shape[1:])
-    if any(side not in (None, wanted) for side, wanted in zip(takes, input_shape, strict=False)) or len(takes) != len(
-        input_shape
-    ):
+    same = len(takes) == len(input_shape) and all(
+        side in (None, wanted) for side, wanted in zip(takes, input_shape, strict=True)
+    )
+    if not same and not fits_reshaped(takes, input_shape):
         raise ModelError(f"{name} takes pictures of {takes}; these are {input_shape} (height, width, channels).")
     if gives != (classes,):
         raise ModelError(f"{name} gives an output of {gives}; expected one probability a class: {(classes,)}.")
@@ -123,8 +125,9 @@ def ends_in_softmax(model: keras.Model) -> bool:
 
 
 def takes_raw_pixels(model: keras.Model) -> bool:
-    """Whether the model rescales 0-255 pixels itself."""
-    return any(isinstance(layer, RESCALERS) for layer in all_layers(model))
+    """Whether the model rescales 0-255 pixels itself, before its first layer that learns."""
+    before, first = before_weights(trace(model))
+    return any(isinstance(call.layer, RESCALERS) for call in [*before, *filter(None, [first])])
 
 
 def _drawn_anew(model: keras.Model, name: str, seed: int) -> keras.Model:

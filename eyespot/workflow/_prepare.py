@@ -78,14 +78,15 @@ def prepare(  # noqa: PLR0913 - as of `train`
         dataset = _without_leaks(dataset, found.leaks)
     batch_size = recipe.training.batch_size_for(len(dataset.train))
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch_size": batch_size})})
+    model, recipe, of_model = starting_model(recipe, dataset, built, trust=trust)
     return Prepared(
         dataset,
         whole.fingerprint,
         recipe,
-        starting_model(recipe, dataset, built, trust=trust),
+        model,
         changes_of(recipe.augmentation),
         _class_weights(recipe, dataset),
-        (*_notes(recipe, whole, dataset), *(found.sentences() if found else ())),
+        (*_notes(recipe, whole, dataset), *(found.sentences() if found else ()), *of_model),
     )
 
 

@@ -168,7 +168,7 @@ def _fit(
         f"{run.path}: {dataset.name}, {sizes} pictures of {shape_text(dataset.input_shape)}, {dataset.classes} classes"
     )
     model.summary(print_fn=out.say, line_length=80)
-    if not takes_raw_pixels(model):
+    if prepared.recipe.model.input_range == "auto" and not takes_raw_pixels(model):
         out.say(
             "Note: the model does not rescale pixels; it is given 0-255 as they are. Begin it with Rescaling(1/255)."
         )
