@@ -1,6 +1,6 @@
 """The range of pixels that a model from outside expects, and the layers that bring 0-255 to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from eyespot.shapes import UInt8
 layers = keras.layers
 RAW, USUAL = "0-255", "0-1"  # as pictures have them; as tutorials give them to a model
 SMALLEST = 1e-12  # variance
+SLACK, SMALL = 0.1, 0.1  # shares of the largest pixel: what resizing may add, and what pooling leaves at least
 Moments = tuple[Any, Any]  # mean and variance, of all values or of each channel
 
 
@@ -63,13 +64,14 @@ def told_by_first_layers(
     before, first = before_weights(graph)
 
     def values(tensor: keras.KerasTensor) -> dict[str, np.ndarray]:
-        return {name: _value(graph, tensor, as_input(model, scaling(images))) for name, scaling in known.items()}
+        return {name: value_at(graph, tensor, as_input(model, scaling(images))) for name, scaling in known.items()}
 
-    whole = {name: _moments(array) for name, array in values(before[-1].output if before else graph.input).items()}
+    entering = values(before[-1].output if before else graph.input)
+    whole = {name: _moments(array) for name, array in entering.items()}
     if first is not None and isinstance(first.layer, layers.Normalization):
         stored = _adapted(first.layer)
         return stored and min(whole, key=lambda name: _divergence(whole[name], stored))
-    if not _alike(whole[RAW], _moments(images)):
+    if _is_rescaled(entering[RAW], images):
         aims = [_moments(scaling(images)) for name, scaling in known.items() if name != RAW]
         return min(whole, key=lambda name: min(_divergence(whole[name], aim) for aim in aims))
     normalizing = next((call for call in graph.calls if _normalizes_channels(call)), None)
@@ -123,17 +125,7 @@ def before_weights(graph: Graph) -> tuple[list[Call], Call | None]:
     return before, None
 
 
-def _layer_by_layer(model: keras.Model, value: keras.KerasTensor) -> keras.KerasTensor:
-    """What the model makes of a symbolic value; `model(value)` would be one layer, whose own no command would see."""
-    if isinstance(model, keras.Sequential):
-        for layer in model.layers:
-            value = layer(value)
-        return value
-    # As Keras's own `clone_model` walks a graph; `model.call` would put a conversion of the input before it.
-    return keras.tree.flatten(model._run_through_graph([value], operation_fn=lambda operation: operation))[0]
-
-
-def _value(graph: Graph, tensor: keras.KerasTensor, images: np.ndarray) -> np.ndarray:
+def value_at(graph: Graph, tensor: keras.KerasTensor, images: np.ndarray) -> np.ndarray:
     """What flows where the symbolic tensor stands, as at inference."""
     known: dict[int, Any] = {id(graph.input): keras.ops.convert_to_tensor(images)}
     with torch.no_grad():
@@ -145,16 +137,26 @@ def _value(graph: Graph, tensor: keras.KerasTensor, images: np.ndarray) -> np.nd
     return found
 
 
+def _layer_by_layer(model: keras.Model, value: keras.KerasTensor) -> keras.KerasTensor:
+    """What the model makes of a symbolic value; `model(value)` would be one layer, whose own no command would see."""
+    if isinstance(model, keras.Sequential):
+        for layer in model.layers:
+            value = layer(value)
+        return value
+    # As Keras's own `clone_model` walks a graph; `model.call` would put a conversion of the input before it.
+    return keras.tree.flatten(model._run_through_graph([value], operation_fn=lambda operation: operation))[0]
+
+
 def _moments(values: np.ndarray, *, each: bool = False) -> Moments:
     """Mean and variance of all values, or of each channel's."""
     axes = tuple(range(values.ndim - 1)) if each else None
     return values.mean(axis=axes, dtype=np.float64), values.var(axis=axes, dtype=np.float64)
 
 
-def _alike(one: Moments, other: Moments) -> bool:
-    """Whether what lies between them may have pooled or resized images, but has not rescaled them."""
-    (mean, variance), (before, spread) = one, other
-    return bool(abs(mean - before) < spread**0.5 / 2 and spread / 4 <= variance <= spread * 4)
+def _is_rescaled(values: np.ndarray, images: UInt8[np.ndarray, "n height width channels"]) -> bool:
+    """Whether the layers between have left the range of pixels; pooling and resizing stay within it."""
+    low, high, top = float(values.min()), float(values.max()), float(images.max())
+    return low < -SLACK * top or not top * SMALL <= high <= top * (1 + SLACK)
 
 
 def _adapted(layer: keras.layers.Normalization) -> Moments | None:

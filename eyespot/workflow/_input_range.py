@@ -3,13 +3,22 @@
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 from sklearn.metrics import cohen_kappa_score
 
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset, Split
 from eyespot.evaluation.significance import SIGNIFICANT, mcnemar
-from eyespot.models.input_range import RAW, USUAL, Scaling, as_input, scalings, told_by_first_layers, with_scaling
+from eyespot.models.graph import trace
+from eyespot.models.input_range import (
+    RAW,
+    USUAL,
+    Scaling,
+    as_input,
+    scalings,
+    told_by_first_layers,
+    value_at,
+    with_scaling,
+)
 from eyespot.recipe import Recipe
 from eyespot.seeds import seed_for
 from eyespot.shapes import Bool, Int64
@@ -69,12 +78,9 @@ def _right_answers(
 
 
 def _answers(model: keras.Model, sample: Split, scaling: Scaling) -> Int64[np.ndarray, " n"]:
-    parts = []
-    with torch.no_grad():
-        for start in range(0, len(sample), AT_ONCE):
-            images = as_input(model, scaling(np.asarray(sample.images[start : start + AT_ONCE])))
-            parts.append(keras.ops.convert_to_numpy(model(images, training=False)).argmax(axis=1))
-    return np.concatenate(parts)
+    graph, starts = trace(model), range(0, len(sample), AT_ONCE)
+    batches = (as_input(model, scaling(np.asarray(sample.images[start : start + AT_ONCE]))) for start in starts)
+    return np.concatenate([value_at(graph, graph.output, images).argmax(axis=1) for images in batches])
 
 
 def _chosen(right: Mapping[str, Bool[np.ndarray, " n"]], told: str | None) -> tuple[str, list[str]]:
