@@ -48,7 +48,7 @@ def with_its_range(
     asked = recipe.model.input_range
     # Whole numbers are pixels as they are.
     if asked == AUTO and not model.inputs[0].dtype.startswith(("float", "bfloat")):
-        return model, AUTO, []
+        return with_scaling(model, Scaling(), dataset.input_shape), AUTO, []
     rows = np.random.default_rng(seed_for(recipe.training.seed, "input range")).permutation(len(dataset.train))[:MOST]
     sample, known = dataset.train.take(rows), scalings(dataset.train.images)
     told = told_by_first_layers(model, np.asarray(sample.images[:FEW]), known)
@@ -92,7 +92,11 @@ def _chosen(right: Mapping[str, Bool[np.ndarray, " n"]], told: str | None) -> tu
     if len(alike) == 1:
         return chosen, [f"The model expects pixels in {chosen}: it reads {figures}."]
     reason = (
-        "as its first layers do" if chosen == told else "as most tutorials do" if chosen == USUAL else "by a little"
+        "as its first layers do"
+        if chosen == told
+        else "as most tutorials do"
+        if chosen == USUAL
+        else "where its accuracy is highest"
     )
     rivals = " and ".join(name for name in alike if name != chosen)
     alike_too = f"the accuracy as {rivals} does not differ significantly"
