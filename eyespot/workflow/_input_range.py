@@ -1,6 +1,7 @@
 """The range of pixels that a user's own model expects: read off its first layers, measured, or assumed; and stated."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.metrics import cohen_kappa_score
@@ -26,12 +27,31 @@ from eyespot.shapes import Bool, Int64
 MOST, AT_ONCE = 1_000, 64  # images to measure on
 FEW = 64  # images that are enough to read the first layers
 CHANCE = 0.2  # Cohen's kappa up to which agreement is slight (Landis and Koch 1977, Biometrics 33:159-174)
+FAR = 1.0  # nats
 AUTO = "auto"
 INSIDE = "Rescaling is now part of the run's model."
 ASSUMED = (
     f"The model does not rescale pixels, and nothing shows which range it expects: {USUAL} is assumed, as in most "
     f"tutorials; --input-range {RAW}, -1-1 or standardised changes that."
 )
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """How a model reads training images in one range.
+
+    Attributes:
+        right: which of them.
+        loss: mean cross-entropy.
+    """
+
+    right: Bool[np.ndarray, " n"]
+    loss: float
+
+    @property
+    def accuracy(self) -> float:
+        """The share that is right."""
+        return float(self.right.mean())
 
 
 def with_its_range(
@@ -52,12 +72,12 @@ def with_its_range(
     rows = np.random.default_rng(seed_for(recipe.training.seed, "input range")).permutation(len(dataset.train))[:MOST]
     sample, known = dataset.train.take(rows), scalings(dataset.train.images)
     told = told_by_first_layers(model, np.asarray(sample.images[:FEW]), known)
-    right = _right_answers(model, sample, known) if trained else {}
+    readings = _readings(model, sample, known) if trained else {}
     chosen: str
     if asked != AUTO:
-        chosen, sentences = asked, _of_asked(asked, right, told)
-    elif right:
-        chosen, sentences = _chosen(right, told)
+        chosen, sentences = asked, _of_asked(asked, readings, told)
+    elif readings:
+        chosen, sentences = _chosen(readings, told)
     elif told:
         chosen, sentences = told, [f"The model's first layers expect pixels in {told}."]
     else:
@@ -68,61 +88,65 @@ def with_its_range(
     return ready, chosen, sentences
 
 
-def _right_answers(
-    model: keras.Model, sample: Split, known: Mapping[str, Scaling]
-) -> dict[str, Bool[np.ndarray, " n"]]:
-    """Which images the model reads right in each range; nothing where it reads them no better than chance in any."""
-    answers = {name: _answers(model, sample, scaling) for name, scaling in known.items()}
-    knows = any(cohen_kappa_score(sample.labels, answer) > CHANCE for answer in answers.values())
-    return {name: answer == sample.labels for name, answer in answers.items()} if knows else {}
-
-
-def _answers(model: keras.Model, sample: Split, scaling: Scaling) -> Int64[np.ndarray, " n"]:
+def _readings(model: keras.Model, sample: Split, known: Mapping[str, Scaling]) -> dict[str, Reading]:
+    """How the model reads images in each range; nothing where it is no better than chance in any."""
     graph, starts = trace(model), range(0, len(sample), AT_ONCE)
-    batches = (as_input(model, scaling(np.asarray(sample.images[start : start + AT_ONCE]))) for start in starts)
-    return np.concatenate([value_at(graph, graph.output, images).argmax(axis=1) for images in batches])
+    readings, knows = {}, False
+    for name, scaling in known.items():
+        batches = (as_input(model, scaling(np.asarray(sample.images[start : start + AT_ONCE]))) for start in starts)
+        rows = np.concatenate([value_at(graph, graph.output, images) for images in batches])
+        readings[name] = Reading(rows.argmax(axis=1) == sample.labels, _cross_entropy(rows, sample.labels))
+        knows |= cohen_kappa_score(sample.labels, rows.argmax(axis=1)) > CHANCE
+    return readings if knows else {}
 
 
-def _chosen(right: Mapping[str, Bool[np.ndarray, " n"]], told: str | None) -> tuple[str, list[str]]:
-    """The range with the highest accuracy; of several that do not differ significantly, what is likelier beforehand."""
-    best = _best(right)
-    alike = [name for name in right if not _is_worse(right[name], right[best])]
-    chosen = told if told in alike else USUAL if USUAL in alike else best
-    figures = _figures(right, [chosen, *sorted(right.keys() - {chosen}, key=lambda name: -right[name].mean())])
-    if len(alike) == 1:
+def _cross_entropy(rows: np.ndarray, labels: Int64[np.ndarray, " n"]) -> float:
+    """Mean cross-entropy, as Keras clips it."""
+    return float(-np.log(np.clip(rows[np.arange(len(labels)), labels], 1e-7, 1)).mean())
+
+
+def _chosen(readings: Mapping[str, Reading], told: str | None) -> tuple[str, list[str]]:
+    """The range that first layers or tutorials speak for, unless the model reads images clearly better in another."""
+    likely = told or USUAL
+    better = [name for name in readings if _is_better(readings[name], readings[likely])]
+    chosen = max(better, key=lambda name: (readings[name].accuracy, -readings[name].loss), default=likely)
+    others = sorted(readings.keys() - {chosen}, key=lambda name: -readings[name].accuracy)
+    figures = _figures(readings, [chosen, *others])
+    if all(_is_better(readings[chosen], readings[name]) for name in others):
         return chosen, [f"The model expects pixels in {chosen}: it reads {figures}."]
-    reason = (
-        "as its first layers do"
-        if chosen == told
-        else "as most tutorials do"
-        if chosen == USUAL
-        else "where its accuracy is highest"
-    )
-    rivals = " and ".join(name for name in alike if name != chosen)
-    alike_too = f"the accuracy as {rivals} does not differ significantly"
-    return chosen, [f"The model is taken to expect pixels in {chosen}, {reason}: it reads {figures}; {alike_too}."]
+    reason = "which fits best" if better else "as its first layers do" if told else "as most tutorials do"
+    return chosen, [f"The model is taken to expect pixels in {chosen}, {reason}: it reads {figures}."]
 
 
-def _of_asked(asked: str, right: Mapping[str, Bool[np.ndarray, " n"]], told: str | None) -> list[str]:
+def _is_better(one: Reading, other: Reading) -> bool:
+    """Whether accuracy is significantly higher, and loss lower; or accuracy alike, and loss lower by far.
+
+    Either alone misleads: pixels that are 255 times too large sharpen a network's answers, which lowers the loss where
+    all are right, and may turn out more accurate where a network has been trained for a short time.
+    """
+    tested = mcnemar(other.right, one.right)
+    if tested.p_value < SIGNIFICANT:
+        return tested.difference > 0 and one.loss <= other.loss
+    return one.loss + FAR < other.loss
+
+
+def _of_asked(asked: str, readings: Mapping[str, Reading], told: str | None) -> list[str]:
     """What was asked for, and what speaks against it."""
     sentences = [f"The model gets pixels in {asked}, as model.input_range says."]
-    if right and _is_worse(right[asked], right[best := _best(right)]):
-        sentences.append(f"Warning: it reads {_figures(right, [asked, best])}. --input-range {best} fits better.")
-    elif not right and told not in {None, asked}:
+    if readings:
+        best, _ = _chosen(readings, told)
+        if _is_better(readings[best], readings[asked]):
+            sentences.append(
+                f"Warning: it reads {_figures(readings, [asked, best])}. --input-range {best} fits better."
+            )
+    elif told not in {None, asked}:
         sentences.append(f"Warning: its first layers expect pixels in {told}. --input-range {told} fits better.")
     return sentences
 
 
-def _best(right: Mapping[str, Bool[np.ndarray, " n"]]) -> str:
-    return max(right, key=lambda name: right[name].mean())
-
-
-def _is_worse(one: Bool[np.ndarray, " n"], best: Bool[np.ndarray, " n"]) -> bool:
-    tested = mcnemar(one, best)
-    return tested.difference > 0 and tested.p_value < SIGNIFICANT
-
-
-def _figures(right: Mapping[str, Bool[np.ndarray, " n"]], order: list[str]) -> str:
-    first, *others = order
-    told = ", ".join(f"{right[name].mean():.1%} as {name}" for name in others)
-    return f"{right[first].mean():.1%} of {len(right[first]):,} training images so, {told}"
+def _figures(readings: Mapping[str, Reading], order: list[str]) -> str:
+    first, *others = (readings[name] for name in order)
+    rest = ", ".join(
+        f"{one.accuracy:.1%} as {name} (loss {one.loss:.2f})" for one, name in zip(others, order[1:], strict=True)
+    )
+    return f"{first.accuracy:.1%} of {len(first.right):,} training images so (loss {first.loss:.2f}), {rest}"

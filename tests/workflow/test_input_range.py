@@ -20,6 +20,7 @@ from eyespot.exporting.format_keras import FORMAT as KERAS
 from eyespot.models.input_range import Scaling, as_input, scalings
 from eyespot.recipe_files import parse_setting, read_recipe
 from eyespot.workflow._explain import explain
+from eyespot.workflow._input_range import Reading, _chosen
 from eyespot.workflow._prepare import Prepared, prepare
 from tests.conftest import Answer
 from tests.exporting.sources import source_of
@@ -131,6 +132,29 @@ def test_a_tutorials_model_is_trained_on(
     assert not [note for note in on.notes if "pixels" in note]
 
 
+def reading(right: int, loss: float) -> Reading:
+    return Reading(np.arange(1000) < right, loss)
+
+
+@pytest.mark.parametrize(
+    ("case", "measured", "told", "chosen"),
+    [
+        ("trained briefly for 0-1, raw pixels sharpen", {"0-1": (958, 0.135), "0-255": (967, 0.518)}, None, "0-1"),
+        ("trained for 0-1 until all are right", {"0-1": (1000, 0.005), "0-255": (1000, 0.0)}, None, "0-1"),
+        ("for 0-255, but any scale gives the same answers", {"0-1": (980, 2.1), "0-255": (981, 0.06)}, None, "0-255"),
+        ("for -1-1", {"0-1": (904, 0.3), "-1-1": (1000, 0.01), "standardised": (998, 0.02)}, None, "-1-1"),
+        ("the first layers have a word", {"0-1": (958, 0.135), "0-255": (960, 0.13)}, "0-1", "0-1"),
+        ("unless it is clearly wrong", {"0-1": (990, 0.05), "0-255": (400, 3.0)}, "0-255", "0-1"),
+    ],
+)
+def test_accuracy_and_loss_decide_together(
+    case: str, measured: dict[str, tuple[int, float]], told: str | None, chosen: str
+):
+    """Neither a sharper answer nor a few more right ones take a model from the range that it was trained in."""
+    worst = {name: reading(100, 9.0) for name in RANGES}
+    assert _chosen(worst | {name: reading(*one) for name, one in measured.items()}, told)[0] == chosen, case
+
+
 def test_the_user_decides(digits: Dataset, trained: dict[str, Any], tmp_path: Path):
     """A range that is asked for is used, and a warning says where the model reads another significantly better."""
     keras_model("-1-1", trained["-1-1"]).save(tmp_path / "theirs.keras")
@@ -141,7 +165,7 @@ def test_the_user_decides(digits: Dataset, trained: dict[str, Any], tmp_path: Pa
     first, second = against.notes
     assert first == "The model gets pixels in 0-255, as model.input_range says."
     assert second.startswith("Warning: it reads ")
-    assert second.endswith(" as -1-1. --input-range -1-1 fits better.")
+    assert second.endswith("). --input-range -1-1 fits better.")
     assert len(prepared(digits, start=path, input_range="-1-1").notes) == 1
 
 
