@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 import numpy as np
 import onnxruntime
@@ -17,9 +17,10 @@ from eyespot.data.picture import Resize
 from eyespot.data.rows import Rows
 from eyespot.errors import ModelError, PictureError
 from eyespot.files import stamp_of
-from eyespot.inference.onnx_file import read_onnx
+from eyespot.inference import runtime
 from eyespot.inference.pictures import PictureReader, ReadPicture, Steps
 from eyespot.inference.rejection import DEFAULT_RATE, NONE_OF_THESE, REJECTION_KEY, Rejection
+from eyespot.inference.runtime import Answers, OutOfRoom, are_probabilities, open_session, run_session
 from eyespot.shapes import Float32, Float64, UInt8
 
 METADATA_KEY = "eyespot"
@@ -28,7 +29,7 @@ APPEARANCE_KEY, RESIZE_KEY = "appearance", "resize"
 BATCH = 64  # pictures; what a layer makes of them stays in a processor's own memory, which of 256 it did not
 BULK = 4 * BATCH  # pictures from which on several batches are answered at once, each by its own threads
 AT_ONCE = 4  # batches; more would only take more memory
-FATAL = 4  # ONNX Runtime's highest level of logging
+TRIAL_SECONDS = 30.0  # that one picture may take when a file is opened
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Predictor:
             raise ModelError(f"There is no model file {path}.")
         self._threads, self._stamp = threads, stamp_of(path)
         try:
-            self._session = _session(path, threads)
+            self._session = open_session(path, threads)
             written = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
             inputs = [(taken.name, taken.type, taken.shape) for taken in self._session.get_inputs()]
         except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many types for one cause: the file is no good
@@ -110,6 +111,33 @@ class Predictor:
         self._path, self._input = path, inputs[0][0] if inputs else ""
         if [(kind, tuple(shape[1:])) for _, kind, shape in inputs] != [("tensor(uint8)", self.input_shape)]:
             raise ModelError(f"{path} is damaged: its graph takes other pictures than it says.")
+        self._batch = BATCH  # smaller once that many pictures have turned out to take too much memory
+        self._check_outputs()
+
+    def _check_outputs(self) -> None:
+        """By what the graph declares, and by the answer to one picture, which may take as long as an answer may."""
+        widths = {output.name: output.shape[-1] if output.shape else 0 for output in self._session.get_outputs()}
+        if "probabilities" not in widths:
+            raise ModelError(f"{self._path} is damaged: it has no output `probabilities`.")
+        width, names = widths["probabilities"], len(self.class_names)
+        if isinstance(width, int) and width != names:
+            raise ModelError(f"{self._path} is damaged: it names {names} classes, and gives {width} probabilities.")
+        self._run(self._session, np.zeros((1, *self.input_shape), np.uint8), ("probabilities",), TRIAL_SECONDS)
+
+    def try_out(self, seconds: float = TRIAL_SECONDS) -> None:
+        """Answers pictures of the model's own kind, with all that it can be asked for: black, grey, white, and noise.
+
+        Args:
+            seconds: that each answer may take.
+
+        Raises:
+            ModelError: it has no answer to one of them, or none in time.
+        """
+        images = runtime.kinds_of_pictures(self.input_shape)
+        for part in (images[:1], images):
+            self._run(self._session, part, ("logits", "probabilities"), seconds)
+        if REJECTION_KEY in self._session.get_modelmeta().custom_metadata_map:
+            self.strangeness(images)
 
     def probabilities(
         self, images: UInt8[np.ndarray, "n height width channels"] | Rows
@@ -211,13 +239,10 @@ class Predictor:
             ModelError: the model cannot be run on these pictures.
         """
         told = {output.name for output in self._session.get_outputs()}
-        try:
-            (rows,) = self._session.run(["features" if "features" in told else "logits"], {self._input: images})
-        except Exception as error:  # noqa: BLE001 - as below: the graph is no good, or the pictures do not fit
-            raise ModelError(f"{self._path} cannot be run: {_reason(error)}.") from None
+        (rows,) = self._rows(self._session, images, ("features" if "features" in told else "logits",))
         if rows.ndim != 2 or len(rows) != len(images) or rows.dtype != np.float32 or not np.isfinite(rows).all():  # noqa: PLR2004
             raise ModelError(f"{self._path} gives no features: it is damaged or has diverged.")
-        return cast("np.ndarray", rows)
+        return rows
 
     def _strangeness(self, images: UInt8[np.ndarray, "n height width channels"]) -> Float64[np.ndarray, " n"]:
         features = self.features(images)
@@ -256,7 +281,7 @@ class Predictor:
         if self._threads is not None or cores() == 1:
             return None
         try:
-            session = _session(self._path, max(1, cores() // AT_ONCE))
+            session = open_session(self._path, max(1, cores() // AT_ONCE))
             return session if self._stamp == stamp_of(self._path) else None
         except Exception:  # noqa: BLE001 - whatever is wrong with the file now, one model is open
             return None
@@ -266,34 +291,48 @@ class Predictor:
         session: onnxruntime.InferenceSession,
         images: UInt8[np.ndarray, "n height width channels"],
         outputs: tuple[str, ...],
-    ) -> list[Float32[np.ndarray, "n classes"]]:
-        try:
-            answers = session.run(outputs, {self._input: images})
-        except Exception as error:  # noqa: BLE001 - as above: the graph is no good
-            raise ModelError(f"{self._path} cannot be run: {_reason(error)}.") from None
+        seconds: float | None = None,
+    ) -> Answers:
+        """What the graph gives under these names: logits or probabilities."""
+        answers = self._rows(session, images, outputs, seconds)
         shape = (len(images), len(self.class_names))
-        if any(rows.shape != shape or rows.dtype != np.float32 or not np.isfinite(rows).all() for rows in answers):
+        if any(rows.shape != shape or rows.dtype != np.float32 or not np.isfinite(rows).all() for rows in answers) or (
+            outputs[-1] == "probabilities" and not are_probabilities(answers[-1])
+        ):
             raise ModelError(
                 f"{self._path} gives no probabilities of its {shape[1]} classes: it is damaged or has diverged."
             )
-        return cast("list[np.ndarray]", answers)
+        return answers
+
+    def _rows(
+        self,
+        session: onnxruntime.InferenceSession,
+        images: UInt8[np.ndarray, "n height width channels"],
+        outputs: tuple[str, ...],
+        seconds: float | None = None,
+    ) -> Answers:
+        """What the graph gives, whatever it is; fewer pictures at a time where a batch takes too much memory."""
+        batch = self._batch  # once: another thread may make it smaller meanwhile
+        if len(images) > batch:
+            starts = range(0, len(images), batch)
+            parts = [self._rows(session, images[start : start + batch], outputs, seconds) for start in starts]
+            return [np.concatenate(part) for part in zip(*parts, strict=True)]
+        inputs = {self._input: images}
+        try:
+            try:
+                return run_session(session, outputs, inputs, seconds)
+            except OutOfRoom:
+                if len(images) == 1:
+                    return run_session(session, outputs, inputs, seconds, alone=True)
+        except Exception as error:  # noqa: BLE001 - as above: the graph is no good
+            raise ModelError(f"{self._path} cannot be run: {_reason(error)}.") from None
+        self._batch = min(self._batch, len(images) // 2)
+        return self._rows(session, images, outputs, seconds)
 
     def _prediction(self, read: ReadPicture, row: Float32[np.ndarray, " classes"], top: int) -> Prediction:
         order = np.argsort(-row, kind="stable")[: max(1, top)]
         best = tuple((self.class_names[index], float(row[index])) for index in order)
         return Prediction(read.name, best[0][0], best[0][1], best, box=read.box, note=read.note)
-
-
-def _session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
-    """What has been looked through is what is opened: its bytes, and as nothing else than ONNX."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = FATAL  # what is wrong is said once, by us
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.load_model_format", "ONNX")
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent.resolve()))
-    # Without a fallback, which is to the same provider, and announced on standard output.
-    return onnxruntime.InferenceSession(read_onnx(path), options, providers=["CPUExecutionProvider"], enable_fallback=0)
 
 
 def cores() -> int:

@@ -3,6 +3,7 @@
 import time
 from http import HTTPStatus
 
+from eyespot.errors import ModelError
 from eyespot.serving.addresses import METRICS, pattern_of
 from eyespot.serving.asgi import App, ClientGone, Message, Receive, Scope, Send, header
 from eyespot.serving.body import swallow
@@ -93,6 +94,8 @@ class Admitted:
         except Refusal as refusal:
             record_of(scope).reason = refusal.reason
             await refusal.answer().send(send)
+        except ModelError as error:
+            await no_answer(self._service, scope, error).answer().send(send)
 
     async def _let_in(self, scope: Scope, receive: Receive) -> None:
         try:
@@ -120,3 +123,12 @@ class Admitted:
         self._service.access.check(scope)
         if path.startswith("/v1/") and self._service.counts.in_flight >= self._service.limits.concurrent:
             raise busy(self._service.limits)
+
+
+def no_answer(service: Service, scope: Scope, error: ModelError) -> Refusal:
+    """The refusal where a model has no answer; the log says why."""
+    record = record_of(scope)
+    service.log.event(str(error), "error", id=record.id)
+    detail = f"The model has no answer to this; the server's log says why, beside the X-Request-ID {record.id}."
+    record.reason = "no_answer"
+    return Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "no_answer", detail)

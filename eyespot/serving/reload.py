@@ -14,7 +14,7 @@ EVERY = 0.5  # seconds between two looks
 @dataclass
 class _Watched:
     served: Served
-    refused: Stamp | None = None  # what lies there and cannot be opened
+    refused: Stamp | None = None  # what lies there and cannot be opened, or cannot answer
     gone: bool = False
 
 
@@ -31,22 +31,32 @@ async def _look(service: Service, one: _Watched) -> None:
     served, name = one.served, one.served.offer.name
     try:
         stamp = await asyncio.to_thread(stamp_of, served.path)
-    except OSError:
+    except OSError as error:
         if not one.gone:
-            service.log.event(f"{name} is served on as it was loaded: {served.path} is gone.", "warning")
+            _refuse(service, served, f"{served.path} is gone ({error.strerror or error}).")
         one.gone = True
         return
-    one.gone = False
-    if stamp in {served.now.stamp, one.refused}:
+    if one.gone:
+        one.gone, one.refused, served.refused = False, None, None
+    if stamp == one.refused:
+        return
+    if stamp == served.now.stamp:
+        one.refused = served.refused = None
         return
     try:
-        loaded = await asyncio.to_thread(Loaded, served.path, stamp)
-    except EyespotError as error:
+        loaded = await asyncio.to_thread(Loaded, served.path, stamp, service.limits.work_seconds)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with the file, the watch goes on
         one.refused = stamp
         service.counts.loads[name, "failed"] += 1
-        service.log.event(f"{name} is served on as it was loaded: {error}", "warning")
+        _refuse(service, served, str(error) if isinstance(error, EyespotError) else repr(error))
         return
-    one.refused = None
+    one.refused = served.refused = None
     served.now, served.examples = loaded, None
     service.counts.loads[name, "loaded"] += 1
     service.log.event(f"{served.path} has been replaced, and is loaded again.")
+
+
+def _refuse(service: Service, served: Served, reason: str) -> None:
+    """Says why what lies there is not taken up, in the log and among what is known of the model."""
+    served.refused = reason
+    service.log.event(f"{served.offer.name} is served on as it was loaded: {reason}", "warning")

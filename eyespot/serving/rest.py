@@ -10,11 +10,12 @@ from fastapi.responses import Response
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
+from eyespot.errors import ModelError
 from eyespot.serving import addresses
 from eyespot.serving.asgi import Answer, ClientGone
 from eyespot.serving.described import OPERATIONS, complete
 from eyespot.serving.endpoints import Endpoint
-from eyespot.serving.front import FAULT, GONE
+from eyespot.serving.front import FAULT, GONE, no_answer
 from eyespot.serving.page_files import page
 from eyespot.serving.problems import Refusal
 from eyespot.serving.record import record_of
@@ -57,6 +58,8 @@ def _shell(service: Service, endpoint: Endpoint) -> Callable[[Request], Any]:
         except Refusal as refusal:
             record_of(request.scope).reason = refusal.reason
             answer = refusal.answer()
+        except ModelError as error:
+            answer = no_answer(service, request.scope, error).answer()
         except ClientGone:
             return Response(status_code=GONE)  # which nobody receives
         return _response(answer)

@@ -85,6 +85,9 @@ class Model(Strict):
     corrections: bool = Field(description="Whether corrections are taken.")
     card: bool = Field(description="Whether it has a model card.")
     loaded: str = Field(description="When, ISO 8601, UTC.", examples=["2026-01-31T12:00:00Z"])
+    refused: str | None = Field(
+        description="Why the file that lies there now is not served, and the model as it was loaded goes on."
+    )
 
 
 class Models(Strict):

@@ -15,6 +15,7 @@ from eyespot.errors import ModelError, RunError
 from eyespot.files import Stamp, stamp_of
 from eyespot.inference.predictor import Predictor
 from eyespot.serving.corrections import Corrections
+from eyespot.serving.limits import ServerLimits
 from eyespot.shapes import Int64, UInt8
 
 MODEL, CARD = "model.onnx", "model-card.md"
@@ -47,14 +48,18 @@ class Offer:
 
 
 class Loaded:
-    """A model as it was when it was opened.
+    """A model as it was when it was opened, which has answered pictures of its own kind.
+
+    Args:
+        seconds: that each of these answers may take.
 
     Raises:
-        ModelError: its file is missing, damaged, or not by eyespot.
+        ModelError: its file is missing, damaged, or not by eyespot, or it cannot answer.
     """
 
-    def __init__(self, path: Path, stamp: Stamp) -> None:
+    def __init__(self, path: Path, stamp: Stamp, seconds: float) -> None:
         self.predictor = Predictor(path, threads=1)  # requests share the cores
+        self.predictor.try_out(seconds)
         self.stamp = stamp
         self.since = datetime.now(UTC)
 
@@ -69,12 +74,17 @@ class Loaded:
 
 @dataclass(eq=False)
 class Served:
-    """An offer, with the model that is loaded now; requests keep the one they began with."""
+    """An offer, with the model that is loaded now; requests keep the one they began with.
+
+    Attributes:
+        refused: why the file that lies there now is not served; None where it is.
+    """
 
     offer: Offer
     now: Loaded
     corrections: Corrections | None = None
     examples: "asyncio.Task[Examples] | None" = None
+    refused: str | None = None
 
     @property
     def path(self) -> Path:
@@ -104,10 +114,11 @@ class Served:
             "corrections": self.corrections is not None,
             "card": self.card() is not None,
             "loaded": self.now.since.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "refused": self.refused,
         }
 
 
-def load(offer: Offer, most_corrections: int) -> Served:
+def load(offer: Offer, limits: ServerLimits) -> Served:
     """Opens what is offered.
 
     Raises:
@@ -123,5 +134,5 @@ def load(offer: Offer, most_corrections: int) -> Served:
         raise RunError(
             f"{offer.folder} has no {MODEL}: name a finished run, or an export of the format onnx."
         ) from None
-    kept = Corrections(offer.corrections, most_corrections) if offer.corrections else None
-    return Served(offer, Loaded(path, stamp), kept)
+    kept = Corrections(offer.corrections, limits.corrections) if offer.corrections else None
+    return Served(offer, Loaded(path, stamp, limits.work_seconds), kept)

@@ -52,7 +52,7 @@ def open_service(offers: Sequence[Offer], limits: ServerLimits, access: Access, 
 
     Raises:
         RunError: two have one name, or there is no model at one.
-        ModelError: a model cannot be opened.
+        ModelError: a model cannot be opened, or cannot answer.
     """
     models: dict[str, Served] = {}
     for offer in offers:
@@ -61,5 +61,5 @@ def open_service(offers: Sequence[Offer], limits: ServerLimits, access: Access, 
                 f"{models[offer.name].offer.folder} and {offer.folder} have one name, {offer.name!r}, which addresses "
                 "go by: rename one of them."
             )
-        models[offer.name] = load(offer, limits.corrections)
+        models[offer.name] = load(offer, limits)
     return Service(models, limits, access, log)
