@@ -59,8 +59,15 @@ def serve(
     max_corrections: Annotated[
         int, typer.Option(help="Corrections kept for each model.", rich_help_panel=LIMITS)
     ] = DEFAULT.corrections,
+    max_connections: Annotated[
+        int, typer.Option(help="Open at the same time.", rich_help_panel=LIMITS)
+    ] = DEFAULT.connections,
+    max_held_bytes: Annotated[
+        int, typer.Option(help="Of all bodies, and of answers not yet taken.", rich_help_panel=LIMITS)
+    ] = DEFAULT.held_bytes,
     body_seconds: Annotated[
-        float, typer.Option(help="Until a request has come.", rich_help_panel=LIMITS)
+        float,
+        typer.Option(help="Until a request has come, and until its answer is taken.", rich_help_panel=LIMITS),
     ] = DEFAULT.body_seconds,
     work_seconds: Annotated[
         float, typer.Option(help="That the work on a request may take.", rich_help_panel=LIMITS)
@@ -104,7 +111,7 @@ def serve(
         examples=examples,
         limits=ServerLimits(
             max_body_bytes, max_pixels, max_pictures, max_concurrent, body_seconds, work_seconds, stop_seconds,
-            max_corrections,
+            max_corrections, max_connections, max_held_bytes,
         ),
         quiet=quiet,
         on_ready=told,

@@ -6,20 +6,23 @@ from http import HTTPStatus
 from eyespot.serving.asgi import ClientGone, Receive, Scope, header
 from eyespot.serving.limits import ServerLimits
 from eyespot.serving.problems import CLOSE, Refusal, over_limit
+from eyespot.serving.record import CONNECTION
+from eyespot.serving.service import Service
 
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 64_000_000
 
 
-async def read_body(scope: Scope, receive: Receive, limits: ServerLimits) -> bytes:
+async def read_body(scope: Scope, receive: Receive, service: Service) -> bytes:
     """The whole body.
 
     What its head says of its length is believed only where that is too much; no more than the limit is ever kept.
 
     Raises:
-        Refusal: it is longer than the limit, or does not come in time.
+        Refusal: it is longer than the limit, does not come in time, or other requests hold all bytes that are held.
         ClientGone: the client has gone.
     """
+    limits, connection = service.limits, scope.get(CONNECTION)
     declared = header(scope, b"content-length")
     if declared is not None and declared.isdigit() and int(declared[:20]) > limits.body_bytes:
         await swallow(scope, receive)
@@ -39,6 +42,8 @@ async def read_body(scope: Scope, receive: Receive, limits: ServerLimits) -> byt
                     parts.clear()
                     break
                 parts.append(part)
+                if connection is not None:
+                    service.connections.hold(connection, len(part))
     except TimeoutError:
         sentence = f"The body had not come after {limits.body_seconds:g} seconds"
         raise over_limit(HTTPStatus.REQUEST_TIMEOUT, "body_seconds", limits.body_seconds, sentence, CLOSE) from None

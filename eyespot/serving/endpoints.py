@@ -48,7 +48,7 @@ async def predict(service: Service, scope: Scope, receive: Receive) -> Answer:
     rate = options["reject_rate"] or (DEFAULT_RATE if options["reject"] else None)
     if rate is not None:
         answers.threshold_of(predictor, rate)  # a model that cannot reject is told before anything is read
-    content_type, body = _type(scope), await read_body(scope, receive, service.limits)
+    content_type, body = _type(scope), await read_body(scope, receive, service)
 
     def work(deadline: Deadline) -> tuple[bytes, list[str], int]:
         found = uploads(content_type, body, service.limits)
@@ -69,7 +69,7 @@ async def occlusion(service: Service, scope: Scope, receive: Receive) -> Answer:
     predictor = served.now.predictor
     if options["label"] is not None:
         answers.class_index(predictor, options["label"])
-    content_type, body = _type(scope), await read_body(scope, receive, service.limits)
+    content_type, body = _type(scope), await read_body(scope, receive, service)
 
     def work(deadline: Deadline) -> bytes:
         found = _one(uploads(content_type, body, service.limits))
@@ -87,7 +87,7 @@ async def correct(service: Service, scope: Scope, receive: Receive) -> Answer:
     if kept is None:
         raise Refusal(HTTPStatus.FORBIDDEN, "corrections_off", "This server takes no corrections (--no-corrections).")
     answers.class_index(predictor, options["label"])
-    content_type, body = _type(scope), await read_body(scope, receive, service.limits)
+    content_type, body = _type(scope), await read_body(scope, receive, service)
 
     def work(deadline: Deadline) -> dict[str, Any]:
         found = _one(uploads(content_type, body, service.limits))

@@ -8,9 +8,8 @@ from eyespot.serving.addresses import METRICS, pattern_of
 from eyespot.serving.asgi import App, ClientGone, Message, Receive, Scope, Send, header
 from eyespot.serving.body import swallow
 from eyespot.serving.problems import CLOSE, Refusal
-from eyespot.serving.record import Record, begin, record_of
+from eyespot.serving.record import CONNECTION, KEY, Record, begin, record_of
 from eyespot.serving.service import Service
-from eyespot.serving.workers import busy
 
 METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT"})
 OTHER_METHOD = "(other)"
@@ -28,8 +27,8 @@ class Recorded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
-        record = begin(scope)
-        told = False
+        record = scope.get(KEY) or begin(scope)
+        told, connection = False, scope.get(CONNECTION)
 
         async def counted() -> Message:
             message = await receive()
@@ -45,6 +44,8 @@ class Recorded:
             elif not message.get("more_body", False):
                 told = True
                 self._tell(scope, record)  # before it is sent: whoever has the answer finds it counted
+                if connection is not None:
+                    connection.hold_answer(len(message.get("body", b"")))
             await send(message)
 
         try:
@@ -121,8 +122,6 @@ class Admitted:
             detail = "The server is stopping: ask again later, or another one."
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "stopping", detail, {**CLOSE, "retry-after": "1"})
         self._service.access.check(scope)
-        if path.startswith("/v1/") and self._service.counts.in_flight >= self._service.limits.concurrent:
-            raise busy(self._service.limits)
 
 
 def no_answer(service: Service, scope: Scope, error: ModelError) -> Refusal:

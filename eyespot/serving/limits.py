@@ -13,6 +13,8 @@ OPTIONS = {
     "work_seconds": "--work-seconds",
     "stop_seconds": "--stop-seconds",
     "corrections": "--max-corrections",
+    "connections": "--max-connections",
+    "held_bytes": "--max-held-bytes",
 }
 
 
@@ -24,11 +26,13 @@ class ServerLimits:
         body_bytes: of a request's body.
         pixels: of one picture, its width times its height.
         pictures: in one request.
-        concurrent: requests under /v1 that are worked on at the same time.
-        body_seconds: until a request's head, and until its body, has come.
+        concurrent: requests whose pictures are worked on, or wait for that, at the same time.
+        body_seconds: until a request's head, and until its body, has come, and until its answer has been taken.
         work_seconds: that the work on a request may take.
         stop_seconds: until the server has stopped, once it is told to.
         corrections: pictures kept for each model.
+        connections: that are open at the same time.
+        held_bytes: of all requests' bodies, and of answers that have not been taken.
 
     Raises:
         RecipeError: one of them is not above 0.
@@ -42,6 +46,8 @@ class ServerLimits:
     work_seconds: float = 30.0
     stop_seconds: float = 30.0
     corrections: int = 10_000
+    connections: int = 1_000
+    held_bytes: int = 200_000_000
 
     def __post_init__(self) -> None:
         for field in fields(self):

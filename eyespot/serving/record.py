@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from eyespot.serving.asgi import Scope, header
 
 KEY = "eyespot.record"  # in the request's scope
+CONNECTION = "eyespot.connection"  # likewise: what the request came on
 OWN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 

@@ -20,7 +20,8 @@ from eyespot.serving.service import Service
 KEEP_ALIVE = 60  # seconds that a connection may stay open without a request
 DRAIN = 1.0  # seconds in which new requests are refused with an answer, before nobody listens any more
 GRACE = 0.5  # seconds for those who had just connected then
-BACKLOG = 2048
+BACKLOG = 2048  # who may wait to be let in
+AT_ONCE = 128  # who is let in before the others are looked at: connections above their limit cannot be cut off earlier
 GAVE_UP = 128 + signal.SIGTERM
 
 
@@ -33,7 +34,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 self.application, http=protocol_for(service), ws="none", lifespan="off", loop="asyncio",
                 log_config=None, access_log=False, server_header=False, proxy_headers=False,
-                timeout_keep_alive=KEEP_ALIVE, backlog=BACKLOG,
+                timeout_keep_alive=KEEP_ALIVE, backlog=AT_ONCE,
             )
         )  # fmt: skip
         self._service = service
@@ -55,7 +56,7 @@ class Server(uvicorn.Server):
     async def live(self, taken: socket.socket, on_ready: Callable[[], None]) -> bool:
         """Serves until it is told to stop; whether all that was accepted has been answered."""
         loop = asyncio.get_running_loop()
-        beside = [loop.create_task(watch(self._service)), loop.create_task(self._begin(on_ready))]
+        beside = [loop.create_task(watch(self._service)), loop.create_task(self._begin(taken, on_ready))]
         try:
             await self.serve([taken])
         finally:
@@ -93,9 +94,10 @@ class Server(uvicorn.Server):
         await asyncio.sleep(drain)
         self.should_exit = True
 
-    async def _begin(self, on_ready: Callable[[], None]) -> None:
+    async def _begin(self, taken: socket.socket, on_ready: Callable[[], None]) -> None:
         while not self.started:
             await asyncio.sleep(0.001)
+        taken.listen(BACKLOG)
         on_ready()
         await self.application.prepare()
 

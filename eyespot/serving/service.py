@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from eyespot.errors import RunError, unknown
 from eyespot.serving.access import Access
+from eyespot.serving.connections import Connections
 from eyespot.serving.counts import Counts
 from eyespot.serving.limits import ServerLimits
 from eyespot.serving.log import Log
@@ -30,9 +31,11 @@ class Service:
     counts: Counts = field(default_factory=Counts)
     closing: bool = False
     workers: Workers = field(init=False)
+    connections: Connections = field(init=False)
 
     def __post_init__(self) -> None:
         self.workers = Workers(self.limits)
+        self.connections = Connections(self.limits)
         for name in self.models:
             self.counts.loads[name, "loaded"] += 1
 

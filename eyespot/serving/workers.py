@@ -60,7 +60,8 @@ class Workers:
             self._pending += number
 
 
-def busy(limits: ServerLimits) -> Refusal:
-    """The refusal of more requests at a time than are taken."""
-    status, sentence = HTTPStatus.SERVICE_UNAVAILABLE, "The server works on as many requests as it takes at a time"
-    return over_limit(status, "concurrent", limits.concurrent, sentence, RETRY)
+def busy(
+    limits: ServerLimits, name: str = "concurrent", sentence: str = "The server works on as many requests as it takes"
+) -> Refusal:
+    """The refusal of more at a time than is taken: which limit it is, and what exceeds it."""
+    return over_limit(HTTPStatus.SERVICE_UNAVAILABLE, name, getattr(limits, name), f"{sentence} at a time", RETRY)

@@ -105,7 +105,7 @@ def test_a_model_that_cannot_answer_is_not_opened(name: str, tmp_path: Path):
 
 
 def test_a_model_that_fails_on_some_pictures_is_found_out(tmp_path: Path):
-    """What answers black pictures alone fails its trial, in which grey ones, noise and several at a time are asked too."""
+    """What answers black pictures alone fails its trial: grey ones, noise and several at a time are asked too."""
     nodes = [node("Sub", ["flat", "flat"], ["zero"]), node("Div", ["zero", "flat"], ["over"]),
              node("IsNaN", ["over"], ["black"]), node("Cast", ["black"], ["counted"], to=1),
              node("Log", ["counted"], ["log"])]  # fmt: skip

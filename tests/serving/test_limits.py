@@ -127,25 +127,49 @@ def test_pictures(start: Start, way: str):
     refused(answer.json(), "pictures", 3)
 
 
-def test_concurrent_requests(start: Start):
-    """One more than are taken is refused, and told when to come again; once one is done, the next is taken."""
+def test_concurrent_requests(start: Start, monkeypatch: pytest.MonkeyPatch):
+    """One more than are worked on is refused, and told when to come again; once they are done, the next is taken."""
     running = start(concurrent=3)
+    go, predictor = threading.Event(), running.service.models["digits"].now.predictor
+    patient = predictor.probabilities
+
+    def slow(images: np.ndarray) -> np.ndarray:
+        go.wait(15)
+        return patient(images)
+
+    monkeypatch.setattr(predictor, "probabilities", slow)
     waiting = [raw.connect(running.port) for _ in range(3)]
     try:
-        for taken, connection in enumerate(waiting):
-            assert running.client.post(PREDICT, content=SEVEN).status_code == 200
-            connection.sendall(raw.head("POST", PREDICT, f"Content-Length: {len(SEVEN)}"))
-            _until(lambda taken=taken: running.service.counts.in_flight == taken + 1)
+        for connection in waiting:
+            connection.sendall(raw.post(PREDICT, SEVEN))
+        _until(lambda: running.service.workers._pending == 3)
         answer = running.client.post(PREDICT, content=SEVEN)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         refused(answer.json(), "concurrent", 3)
-        assert running.client.get("/health/ready").status_code == 200
+        assert running.client.get("/health/live").status_code == 200
         assert running.client.get("/metrics").status_code == 200
-        waiting[0].sendall(SEVEN)
+        go.set()
+        assert [got and got.status for got in map(raw.answer, waiting)] == [200, 200, 200]
+        assert running.client.post(PREDICT, content=SEVEN).status_code == 200
+    finally:
+        go.set()
+        for connection in waiting:
+            connection.close()
+
+
+def test_requests_that_have_not_come_take_no_place(start: Start):
+    """However many bodies are waited for, whole requests are answered."""
+    running = start(concurrent=3)
+    waiting = [raw.connect(running.port) for _ in range(12)]
+    try:
+        for connection in waiting:
+            connection.sendall(raw.head("POST", PREDICT, f"Content-Length: {len(SEVEN)}") + SEVEN[:1])
+        _until(lambda: running.service.counts.in_flight == len(waiting))
+        assert running.client.post(PREDICT, content=SEVEN).status_code == 200
+        waiting[0].sendall(SEVEN[1:])
         got = raw.answer(waiting[0])
         assert got is not None
         assert got.status == 200
-        assert running.client.post(PREDICT, content=SEVEN).status_code == 200
     finally:
         for connection in waiting:
             connection.close()
