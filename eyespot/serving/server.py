@@ -21,7 +21,7 @@ KEEP_ALIVE = 60  # seconds that a connection may stay open without a request
 DRAIN = 1.0  # seconds in which new requests are refused with an answer, before nobody listens any more
 GRACE = 0.5  # seconds for those who had just connected then
 BACKLOG = 2048  # who may wait to be let in
-AT_ONCE = 128  # who is let in before the others are looked at: connections above their limit cannot be cut off earlier
+AT_ONCE = 16  # who is let in before others are looked at: those above the limit are cut off some rounds later
 GAVE_UP = 128 + signal.SIGTERM
 
 
