@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from eyespot.serving import connections
+from eyespot.serving.limits import ServerLimits
 from eyespot.serving.protocol import MOST_WAITING
 from eyespot.serving.served import Offer
 from tests.serving import raw
@@ -240,6 +242,13 @@ def test_more_connections_than_are_taken(start: Start):
             assert got.status == 200
         assert running.service.counts.refused["connections"] >= 1
         assert len(running.service.connections._open) <= 5
+
+
+@pytest.mark.parametrize(("files", "most"), [(1 << 30, 1000), (1024, 832), (64, 16)])
+def test_fewer_connections_where_fewer_files_may_be_open(monkeypatch: pytest.MonkeyPatch, files: int, most: int):
+    """Connections leave files for the process itself, however few it may open."""
+    monkeypatch.setattr(connections, "open_files", lambda: files)
+    assert connections.Connections(ServerLimits()).most == most
 
 
 def test_bytes_that_are_held(start: Start):

@@ -1,14 +1,25 @@
 """A run that is trained again while it is served."""
 
 import shutil
+import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from eyespot.errors import ModelError
 from eyespot.files import replacing
+from eyespot.inference.predictor import METADATA_KEY, Predictor
+from eyespot.inference.rejection import REJECTION_KEY
 from eyespot.serving.served import Offer
 from tests.serving.conftest import Running, Start, digit
-from tests.serving.models import write_model
+from tests.serving.models import NAMES, write_model
+from tests.serving.processes import command
 
 PREDICT = "/v1/models/digits/predict"
 SEVEN = digit(7)
@@ -95,3 +106,160 @@ def test_a_model_of_other_classes_is_another_model(start: Start, tmp_path: Path)
     write_model(tmp_path / "digits", names)
     waited_for(running, "h")
     assert running.client.get("/v1/models/digits").json()["classes"] == list(names)
+
+
+Change = Callable[[onnx.ModelProto], None]
+
+
+def weights_of(model: onnx.ModelProto, value: float) -> None:
+    for tensor in model.graph.initializer:
+        if tensor.name == "weights":
+            tensor.CopyFrom(numpy_helper.from_array(np.full((64, 10), value, np.float32), "weights"))
+
+
+def metadata(key: str, old: str, new: str) -> Change:
+    def change(model: onnx.ModelProto) -> None:
+        told = {entry.key: entry.value for entry in model.metadata_props}
+        helper.set_model_props(model, told | {key: told.get(key, "").replace(old, new) if old else new})
+
+    return change
+
+
+def without_logits(model: onnx.ModelProto) -> None:
+    del model.graph.output[0]
+
+
+def large(model: onnx.ModelProto) -> None:
+    """A constant of 2.6 GB, from a few bytes."""
+    shape = numpy_helper.from_array(np.array([1, 650_000_000]), "shape")
+    nodes = [
+        helper.make_node("Constant", [], ["shape"], value=shape),
+        helper.make_node("ConstantOfShape", ["shape"], ["zeros"]),
+        helper.make_node("ReduceSum", ["zeros"], ["zero"], keepdims=0),
+        helper.make_node("Add", ["logits", "zero"], ["more"]),
+    ]
+    model.graph.node[-2].input[0] = "more"
+    for node in reversed(nodes):
+        model.graph.node.insert(len(model.graph.node) - 2, node)
+
+
+def nothing_for_grey(model: onnx.ModelProto) -> None:
+    """Black pictures have an answer, others none."""
+    model.graph.node.insert(2, helper.make_node("Sqrt", ["negative"], ["features"]))
+    model.graph.node[1].output[0] = "flattened"
+    model.graph.node.insert(2, helper.make_node("Neg", ["flattened"], ["negative"]))
+
+
+UNABLE: dict[str, tuple[Change, str]] = {
+    "no numbers": (lambda model: weights_of(model, np.nan), "gives no probabilities of its 10 classes"),
+    "infinite": (lambda model: weights_of(model, -np.inf), "gives no probabilities of its 10 classes"),
+    "9 names": (metadata(METADATA_KEY, '"8", "9"', '"8 9"'), "names 9 classes, and gives 10 probabilities"),
+    "11 names": (metadata(METADATA_KEY, '"9"]', '"9", "10"]'), "names 11 classes, and gives 10 probabilities"),
+    "other pictures": (metadata(METADATA_KEY, '"height": 8', '"height": 9'), "takes other pictures than it says"),
+    "a damaged rejection": (metadata(REJECTION_KEY, "", "{}"), "damaged metadata"),
+    "no logits": (without_logits, "cannot be run"),
+    "gigabytes": (large, "EYESPOT_MODEL_BYTES"),
+    "an answer to black pictures alone": (nothing_for_grey, "gives no probabilities of its 10 classes"),
+}
+
+
+def spoiled(folder: Path, change: Change) -> Path:
+    """A model in a folder, with a change that makes it useless."""
+    path = folder / "model.onnx"
+    if not path.exists():
+        write_model(folder)
+    model = onnx.load(path)
+    change(model)
+    with replacing(path) as sibling:
+        onnx.save(model, sibling)
+    return path
+
+
+@pytest.mark.parametrize("name", UNABLE)
+def test_a_model_that_cannot_answer_is_not_taken_up(start: Start, tmp_path: Path, name: str):
+    """The one that is served goes on; the log says why in one sentence, once, and so does the address of the model."""
+    running, (change, told) = own(start, tmp_path), UNABLE[name]
+    assert running.client.get("/v1/models/digits").json()["refused"] is None
+    spoiled(tmp_path / "digits", change)
+    end = time.monotonic() + 10
+    while (refused := running.client.get("/v1/models/digits").json()["refused"]) is None:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert told in refused
+    assert label(running) == "7"
+    assert [line["event"] for line in running.log() if "event" in line] == [
+        f"digits is served on as it was loaded: {refused}"
+    ]
+    write_model(tmp_path / "digits", swapped=True)
+    waited_for(running, "2")
+    assert running.client.get("/v1/models/digits").json()["refused"] is None
+
+
+@pytest.mark.parametrize("name", ["no numbers", "11 names", "an answer to black pictures alone"])
+def test_a_model_that_cannot_answer_is_not_served(tmp_path: Path, name: str):
+    """At the start it is one sentence, and the exit code 1."""
+    change, told = UNABLE[name]
+    spoiled(tmp_path / "digits", change)
+    done = subprocess.run(command(tmp_path / "digits", "--port", 0), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert told in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_a_model_in_parts(start: Start, tmp_path: Path):
+    """A file that is written in place, bit by bit, is taken up once it is whole, and no request fails meanwhile."""
+    running = own(start, tmp_path)
+    whole = write_model(tmp_path / "other", swapped=True).read_bytes()
+    with (tmp_path / "digits" / "model.onnx").open("wb") as file:
+        for start_of_part in range(0, len(whole), len(whole) // 3 + 1):
+            file.write(whole[start_of_part : start_of_part + len(whole) // 3 + 1])
+            file.flush()
+            time.sleep(0.6)
+            assert label(running) in {"7", "2"}
+    waited_for(running, "2")
+
+
+def test_a_folder_in_place_of_a_model(start: Start, tmp_path: Path):
+    """It is no model; the one that was loaded goes on."""
+    running, path = own(start, tmp_path), tmp_path / "digits" / "model.onnx"
+    path.unlink()
+    path.mkdir()
+    time.sleep(1.5)
+    assert label(running) == "7"
+    assert "no model file" in running.client.get("/v1/models/digits").json()["refused"]
+
+
+def test_the_watch_survives_any_fault(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whatever goes wrong as a model is opened, the next one is taken up."""
+    running = own(start, tmp_path)
+
+    def fault(*_: object) -> None:
+        raise IndexError("no such thing")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Predictor, "try_out", fault)
+        write_model(tmp_path / "digits", tuple("abcdefghij"))
+        time.sleep(1.5)
+        assert label(running) == "7"
+    write_model(tmp_path / "digits", swapped=True)
+    waited_for(running, "2")
+
+
+def test_an_answer_that_is_none(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Where a model has no answer to one picture, that is a problem with a sentence, and the log says more; the next
+    picture is answered."""
+    running = own(start, tmp_path)
+    predictor = running.service.models["digits"].now.predictor
+
+    def none(*_: object) -> np.ndarray:
+        raise ModelError("It gives no probabilities.")
+
+    for name, path in (("probabilities", PREDICT), ("logits_and_probabilities", "/v1/models/digits/occlusion")):
+        with monkeypatch.context() as broken:
+            broken.setattr(predictor, name, none)
+            answer = running.client.post(path, content=SEVEN)
+        assert (answer.status_code, answer.json()["reason"]) == (500, "no_answer")
+        assert answer.headers["x-request-id"] in answer.json()["detail"]
+        assert running.log()[-2]["event"] == "It gives no probabilities."
+    assert label(running) == "7"
+    assert running.client.get("/v1/models/digits").json()["classes"] == list(NAMES)
