@@ -84,7 +84,7 @@ class Predictor:
         appearance: what its training pictures look like; None where the file does not say.
 
     Raises:
-        ModelError: the file is missing, damaged, or was not written by eyespot.
+        ModelError: the file is missing, damaged, or was not written by eyespot; or it has no answer to a black picture.
     """
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:

@@ -51,7 +51,7 @@ def answer(connection: socket.socket, *, bodyless: bool = False) -> Got | None:
         if not part:
             return None
         body += part
-    return Got(int(first.split()[1]), headers, body)
+    return Got(int(first.split()[1]), headers, body[:length])  # what follows is the next answer
 
 
 def ask(port: int, request: bytes) -> Got | None:
