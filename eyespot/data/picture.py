@@ -2,29 +2,42 @@
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
+from eyespot.data.encoded import OTHERS, READ_ENDINGS, SENTENCE, Damaged, NotRead, Stored, look_through
 from eyespot.errors import PictureError
 from eyespot.shapes import UInt8
 
-NEEDS_A_PROGRAM = frozenset({"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"})  # Pillow hands these on, EPS to Ghostscript
 MAX_PIXELS = 64_000_000  # some 8,000 x 8,000, 256 MB once decoded: more is a mistake or a bomb
 MAX_BYTES = 100_000_000
-ORIENTATION = 0x0112  # the EXIF tag
-SIDEWAYS = frozenset({5, 6, 7, 8})  # its values that swap width and height
+MAX_SIDE = 65_535  # pixels, as JPEG: a longer one is no picture, and resizing it would take gigabytes
+MEMORY = 8  # bytes for each pixel of the limit: what decoding may take, or the picture with a converted copy
+MAX_SLOW_PIXELS = 4_000_000  # of what Pillow decodes in Python, within some seconds
+PASSES = 10  # over as many pixels as the limit; a progressive JPEG has some 10 scans, and most are far smaller
+PLUGINS = {"WEBP": "PIL.WebPImagePlugin", "TIFF": "PIL.TiffImagePlugin"}  # those that Pillow does not load by itself
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # what makes a picture of each EXIF orientation upright
+SIDEWAYS = frozenset({5, 6, 7, 8})  # those that swap width and height
+BAND = 1_000_000  # pixels that are converted at once where that takes several copies
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 DRAFT_MARGIN = 1.5  # times the size wanted
 
 Resize = Literal["pad", "crop", "squash"]
-
-Image.preinit()  # PNG, JPEG and their like come before all others in the order in which formats are tried
 
 
 @dataclass(frozen=True)
@@ -67,7 +80,7 @@ def read_picture(
     resize: Resize = "squash",
     limits: Limits = Limits(),
 ) -> UInt8[np.ndarray, "height width channels"]:
-    """Opens any picture Pillow knows and brings it to a model's height, width and channels.
+    """Opens a picture and brings it to a model's height, width and channels.
 
     Turned upright by its EXIF orientation, transparency laid over white, 16-bit greys scaled to 8, resized with an
     antialiasing filter. Of an animation, the first frame.
@@ -81,19 +94,20 @@ def read_picture(
         limits: of what is opened.
 
     Raises:
-        PictureError: it is missing, not a picture, truncated, or larger than the limits.
+        PictureError: it is missing, not a picture, of a format that is not read, truncated, or larger than the limits.
     """
     return read_with_header(source, Form(input_shape, resize, limits), where)[0]
 
 
 def open_picture(source: Path | bytes, where: str | None = None, *, grey: bool) -> Image.Image:
-    """Any picture Pillow knows at its own size: upright, without transparency, 8-bit grey or RGB.
+    """A picture at its own size: upright, without transparency, 8-bit grey or RGB.
 
     Raises:
         PictureError: as of `read_picture`.
     """
-    with _opened(source, where, Limits()) as opened:
-        return _plain(_upright(opened), "L" if grey else "RGB")
+    with _opened(source, where, Limits()) as (opened, stored):
+        picture = _plain(opened, "L" if grey else "RGB")
+    return _upright(picture, stored)
 
 
 def read_with_header(
@@ -101,12 +115,12 @@ def read_with_header(
 ) -> tuple[UInt8[np.ndarray, "height width channels"], Header]:
     """What `read_picture` gives, and what `read_header` does, by opening the picture once."""
     height, width, channels = form.shape
-    with _opened(source, where, form.limits) as opened:
-        header = _header(opened)
-        if opened.format == "JPEG":
+    with _opened(source, where, form.limits) as (opened, stored):
+        header = _header(opened, stored)
+        if stored.format == "JPEG":
             _draft(opened, (width, height), "L" if channels == 1 else "RGB")
-        picture = _plain(_upright(opened), "L" if channels == 1 else "RGB")
-    return fitted(picture, form.shape, form.resize), header
+        picture = _plain(opened, "L" if channels == 1 else "RGB")
+    return fitted(_upright(picture, stored), form.shape, form.resize), header
 
 
 def fitted(
@@ -126,57 +140,90 @@ def read_header(source: Path | bytes, where: str | None = None, limits: Limits =
     Raises:
         PictureError: it is missing, not a picture, or larger than the limits.
     """
-    with _opened(source, where, limits) as opened:
-        return _header(opened)
+    with _opened(source, where, limits) as (opened, stored):
+        return _header(opened, stored)
 
 
-def _header(opened: Image.Image) -> Header:
-    width, height = opened.size
-    if opened.getexif().get(ORIENTATION, 1) in SIDEWAYS:
+def _header(opened: Image.Image, stored: Stored) -> Header:
+    width, height = stored.width, stored.height
+    if stored.orientation in SIDEWAYS:
         width, height = height, width
-    return Header(width, height, opened.mode in GREY_MODES, getattr(opened, "n_frames", 1))
+    return Header(width, height, opened.mode in GREY_MODES, stored.frames)
 
 
 @contextmanager
-def _opened(source: Path | bytes, where: str | None, limits: Limits) -> Iterator[Image.Image]:
-    """The picture, its pixels not read yet; what goes wrong while they are is told too."""
+def _opened(source: Path | bytes, where: str | None, limits: Limits) -> Iterator[tuple[Image.Image, Stored]]:
+    """The picture, its pixels not read yet, and what its file says; what goes wrong while they are is told too."""
     name = where or str(source if isinstance(source, Path) else "the picture")
-    with warnings.catch_warnings():
-        # Pillow warns of sizes (our own limit is stricter) and of damage it can read around (the rest raises).
-        warnings.simplefilter("ignore")
-        with _open(source, name, limits) as opened:
-            if opened.format in NEEDS_A_PROGRAM:
-                raise PictureError(f"{name} is {opened.format}, which is not read: save it as PNG or JPEG first.")
-            if opened.width * opened.height > limits.pixels:
-                raise PictureError(_too_large(name, limits, opened.width * opened.height))
-            try:
-                yield opened
-            except Exception as error:  # noqa: BLE001 - Pillow's readers raise any type for damage
-                raise PictureError(f"{name} is truncated or damaged ({_reason(error)}).") from None
+    stored = _bounded(_content(source, name, limits), name, limits)
+    if stored.format in PLUGINS:
+        import_module(PLUGINS[stored.format])
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of sizes (our own limit is stricter) and of damage it can read around (the rest raises).
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(stored.content), formats=(stored.format,)) as opened:
+                if opened.size != (stored.width, stored.height):
+                    raise PictureError(f"{name} is damaged (two of its headers state different sizes).")
+                yield opened, stored
+    except PictureError:
+        raise
+    except MemoryError:
+        raise PictureError(f"{name} needs more memory than there is. Make it smaller first.") from None
+    except Image.DecompressionBombError:
+        raise PictureError(_too_large(name, limits)) from None
+    except Exception as error:  # noqa: BLE001 - Pillow's readers raise any type for damage
+        raise PictureError(f"{name} is truncated or damaged ({_reason(error)}).") from None
 
 
-def _open(source: Path | bytes, name: str, limits: Limits) -> Image.Image:
+def _content(source: Path | bytes, name: str, limits: Limits) -> bytes:
+    """A file's bytes, not more than the limit."""
     try:
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
         if size > limits.bytes:
             raise PictureError(f"{name} has {size:,} bytes; the limit is {limits.bytes:,}.")
-        if not size:
-            raise PictureError(f"{name} is empty.")
-        return Image.open(source if isinstance(source, Path) else io.BytesIO(source))
+        if isinstance(source, Path) and not source.is_dir() and not source.is_file():
+            raise PictureError(f"{name} is no regular file.")
+        content = source if isinstance(source, bytes) else source.read_bytes()
     except FileNotFoundError:
         raise PictureError(f"There is no file {name}.") from None
     except IsADirectoryError:
         raise PictureError(f"{name} is a folder, not a picture.") from None
-    except UnidentifiedImageError:
-        raise PictureError(f"{name} is not a picture that can be opened.") from None
-    except Image.DecompressionBombError:
-        raise PictureError(_too_large(name, limits)) from None
     except PermissionError:
         raise PictureError(f"{name} may not be read (permission denied).") from None
-    except PictureError:
-        raise
-    except Exception as error:  # noqa: BLE001 - as above
-        raise PictureError(f"{name} is truncated or damaged ({_reason(error)}).") from None
+    except OSError as error:
+        raise PictureError(f"{name} cannot be read ({error.strerror or type(error).__name__}).") from None
+    if not content:
+        raise PictureError(f"{name} is empty.")
+    return content
+
+
+def _bounded(content: bytes, name: str, limits: Limits) -> Stored:
+    """What a file says of itself, where it is of a format that is read, and decoding it takes no more than it may."""
+    try:
+        stored = look_through(content)
+    except Damaged as damage:
+        raise PictureError(f"{name} is truncated or damaged ({damage}).") from None
+    except NotRead as kind:
+        raise PictureError(f"{name} is {kind}, which is not read: {SENTENCE}.") from None
+    if stored is None:
+        raise PictureError(f"{name} is not a picture that can be opened: {SENTENCE}.")
+    pixels = stored.width * stored.height
+    if not pixels:
+        raise PictureError(f"{name} is damaged (it states a size of {stored.width}x{stored.height}).")
+    if pixels > limits.pixels:
+        raise PictureError(_too_large(name, limits, pixels))
+    if max(stored.width, stored.height) > MAX_SIDE:
+        raise PictureError(f"{name} is {stored.width}x{stored.height}; the limit of a side is {MAX_SIDE:,} pixels.")
+    if stored.slow and pixels > MAX_SLOW_PIXELS:
+        limit = f"of its kind of {stored.format} the limit is {MAX_SLOW_PIXELS:,}"
+        raise PictureError(f"{name} has {pixels:,} pixels; {limit}. Save it as PNG first.")
+    memory, most = round(pixels * stored.working / 1e6), MEMORY * limits.pixels / 1e6
+    if memory > most:
+        raise PictureError(f"{name} takes {memory:,} MB to decode; the limit is {most:,.0f} MB. Make it smaller first.")
+    if stored.passes * pixels > PASSES * limits.pixels:
+        raise PictureError(f"{name} is a JPEG of {stored.passes:,} scans, too many for its size. Save it anew first.")
+    return stored
 
 
 def _draft(opened: Image.Image, size: tuple[int, int], mode: str) -> None:
@@ -202,8 +249,10 @@ def _resized(picture: Image.Image, size: tuple[int, int], resize: Resize) -> Ima
 
 def _edge_color(picture: Image.Image) -> int | tuple[int, ...]:
     """The mean colour along the picture's four sides: what lies around it, as far as can be told."""
-    pixels = np.asarray(picture)
-    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    width, height = picture.size
+    sides = ((0, 0, width, 1), (0, height - 1, width, height), (0, 0, 1, height), (width - 1, 0, width, height))
+    lines = [np.asarray(picture.crop(side)) for side in sides]
+    edge = np.concatenate([line.reshape(-1, *line.shape[2:]) for line in lines])
     mean = np.round(edge.mean(axis=0)).astype(int)
     return int(mean) if mean.ndim == 0 else tuple(int(value) for value in mean)
 
@@ -215,6 +264,8 @@ def _reason(error: Exception) -> str:
 def find_pictures(path: Path) -> list[Path]:
     """A file itself, or every file below a folder that is named like a picture, in order; hidden ones are left out.
 
+    Those of formats that are not read are among them: whoever opens them learns so.
+
     Raises:
         PictureError: there is nothing at `path`, or the folder holds no pictures.
     """
@@ -222,7 +273,7 @@ def find_pictures(path: Path) -> list[Path]:
         if not path.exists():
             raise PictureError(f"There is no file {path}.")
         return [path]
-    known = Image.registered_extensions()
+    known = READ_ENDINGS | set(OTHERS)
     found = sorted(
         file
         for file in path.rglob("*")
@@ -240,18 +291,33 @@ def _too_large(name: str, limits: Limits, pixels: int | None = None) -> str:
 
 def _plain(picture: Image.Image, mode: str) -> Image.Image:
     """8-bit grey or RGB, whatever the picture's own mode."""
-    if picture.mode.startswith("I") or picture.mode == "F":
-        return _in_mode(_sixteen_bit(picture), mode)
+    picture.load()
+    if picture.mode == "F" or picture.mode.startswith("I"):
+        top = _top(picture)
+        return _by_bands(picture, mode, lambda band: _eight_bit(band, top).convert(mode))
     if picture.has_transparency_data:
-        layered = picture.convert("RGBA")
-        white = Image.new("RGBA", layered.size, "white")
-        return Image.alpha_composite(white, layered).convert(mode)
+        return _by_bands(picture, mode, lambda band: _over_white(band).convert(mode))
     return _in_mode(picture, mode)
 
 
-def _upright(opened: Image.Image) -> Image.Image:
+def _by_bands(picture: Image.Image, mode: str, brought: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """The picture converted some rows at a time: what it goes through takes several times its memory."""
+    plain, rows = Image.new(mode, picture.size), max(1, BAND // picture.width)
+    for top in range(0, picture.height, rows):
+        band = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+        plain.paste(brought(band), (0, top))
+    return plain
+
+
+def _over_white(band: Image.Image) -> Image.Image:
+    layered = band.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
+
+
+def _upright(picture: Image.Image, stored: Stored) -> Image.Image:
     """Turned as its EXIF orientation says; not copied where that says nothing, as most do."""
-    return opened if opened.getexif().get(ORIENTATION, 1) == 1 else ImageOps.exif_transpose(opened)
+    turn = TURNS.get(stored.orientation)
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
@@ -260,13 +326,17 @@ def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
     return picture if picture.mode == mode else picture.convert(mode)
 
 
-def _sixteen_bit(picture: Image.Image) -> Image.Image:
-    """Greys of more than 8 bits: Pillow's own conversion clips them to white."""
-    values = np.asarray(picture, np.float64)
+def _top(picture: Image.Image) -> float:
+    """The value that is white, of greys of more than 8 bits."""
     if picture.mode.startswith("I;16"):
-        top = 65535.0
-    else:  # 32 bits, whose range no file states: the smallest usual one that holds all values
-        highest = values.max(initial=0)
-        usual = (1.0, 255.0, 65535.0) if picture.mode == "F" else (255.0, 65535.0)
-        top = next((top for top in usual if highest <= top), highest)
+        return 65535.0
+    # Of 32 bits no file states the range: the smallest usual one that holds all values.
+    highest = float(picture.getextrema()[1])  # type: ignore[arg-type] - of one band
+    usual = (1.0, 255.0, 65535.0) if picture.mode == "F" else (255.0, 65535.0)
+    return next((top for top in usual if highest <= top), highest)
+
+
+def _eight_bit(band: Image.Image, top: float) -> Image.Image:
+    """Greys of more than 8 bits: Pillow's own conversion clips them to white."""
+    values = np.asarray(band, np.float64)
     return Image.fromarray(np.round(np.clip(values / top, 0, 1) * 255).astype(np.uint8))

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from eyespot.data.dataset import Skipped
+from eyespot.data.encoded import OTHERS, READ_ENDINGS, SENTENCE
 from eyespot.data.sources.listing import Entry, Listing, plain, split_named
 from eyespot.errors import DataError
 
@@ -28,7 +27,6 @@ def list_folder(root: Path) -> Listing:
     entries: list[Entry] = []
     skipped: list[Skipped] = []
     loose: list[str] = []
-    known = Image.registered_extensions()
     for file in _files(top, (), top.resolve(), ()):
         name = "/".join(file.parts)
         ending = name.rpartition(".")[2].lower() if "." in file.parts[-1].lstrip(".") else ""
@@ -36,7 +34,9 @@ def list_folder(root: Path) -> Listing:
         split, classed = (splits[folders[0]], folders[1:]) if splits and folders else ("train", folders)
         if file.fault:
             skipped.append(Skipped(name, file.fault))
-        elif ending and f".{ending}" not in known:
+        elif f".{ending}" in OTHERS:
+            skipped.append(Skipped(name, f"it is {OTHERS[f'.{ending}']}, which is not read: {SENTENCE}"))
+        elif ending and f".{ending}" not in READ_ENDINGS:
             skipped.append(Skipped(name, "its name is not that of a picture"))
         elif not classed:
             loose.append(name)

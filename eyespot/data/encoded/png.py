@@ -1,0 +1,67 @@
+"""PNG: W3C Portable Network Graphics, third edition."""
+
+import struct
+import zlib
+
+from eyespot.data.encoded.stored import Damaged, Stored, orientation_of
+
+MAGIC = b"\x89PNG\r\n\x1a\n"
+KEPT = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+PROFILE, XMP = b"Raw profile type exif\0", b"XML:com.adobe.xmp\0"  # EXIF as ImageMagick writes it, and XMP
+LONGEST_PROFILE = 1 << 18  # characters, of EXIF in hexadecimals
+MOST_CHUNKS = 100_000  # of 1,000 bytes each in a file of 100 MB
+HEADER = 13  # bytes
+COLOR, GREY_ALPHA, COLOR_ALPHA = 2, 4, 6
+SIXTEEN = 16
+
+
+def stored_png(content: bytes) -> Stored:
+    """Walks the chunks and keeps those that pixels are decoded from; of an animation, that is its first picture."""
+    kept, exif, xmp, frames, place = [MAGIC], b"", b"", 1, len(MAGIC)
+    for _ in range(MOST_CHUNKS):
+        if place == len(content):
+            break  # without its end: Pillow says what is missing
+        if place + 12 > len(content):
+            raise Damaged("it ends within a chunk")
+        length, kind = struct.unpack_from(">I4s", content, place)
+        end = place + 12 + length
+        if kind in KEPT:
+            kept.append(content[place:end])
+        elif kind == b"eXIf":
+            exif = content[place + 8 : end - 4]
+        elif kind == b"acTL" and length >= 8:  # noqa: PLR2004 - frames and repetitions
+            (frames,) = struct.unpack_from(">I", content, place + 8)
+        elif kind in TEXTS:
+            exif = exif or _profile(content[place + 8 : end - 4])
+            xmp = xmp or _xmp(content[place + 8 : end - 4])
+        if kind == b"IEND":
+            break
+        if end > len(content):
+            raise Damaged("it ends within a chunk")
+        place = end
+    else:
+        raise Damaged(f"it has more than {MOST_CHUNKS:,} chunks")
+    header = kept[1] if len(kept) > 1 else b""
+    if not header.startswith(b"IHDR", 4) or len(header) < 12 + HEADER:
+        raise Damaged("it does not begin with its header")
+    width, height, bits, color = struct.unpack_from(">IIBB", header, 8)
+    working = 4 if color in {COLOR, GREY_ALPHA, COLOR_ALPHA} else bits // 8 if bits == SIXTEEN else 1
+    return Stored("PNG", width, height, b"".join(kept), working, orientation_of(exif, xmp), max(1, frames))
+
+
+def _profile(text: bytes) -> bytes:
+    """EXIF in a text chunk, in hexadecimals after three lines; nothing where it is none."""
+    if not text.startswith(PROFILE):
+        return b""
+    value = text[len(PROFILE) :]
+    try:
+        if value[:1] == b"\0":
+            value = zlib.decompressobj().decompress(value[1:], LONGEST_PROFILE)
+        return bytes.fromhex(b"".join(value[:LONGEST_PROFILE].split(b"\n")[3:]).decode("ascii"))
+    except (zlib.error, ValueError):
+        return b""  # damaged metadata are no reason to refuse a picture
+
+
+def _xmp(text: bytes) -> bytes:
+    return text[len(XMP) :] if text.startswith(XMP) else b""
