@@ -20,8 +20,10 @@ MAX_PIXELS = 64_000_000  # some 8,000 x 8,000, 256 MB once decoded: more is a mi
 MAX_BYTES = 100_000_000
 MAX_SIDE = 65_535  # pixels, as JPEG: a longer one is no picture, and resizing it would take gigabytes
 MEMORY = 8  # bytes for each pixel of the limit: what decoding may take, or the picture with a converted copy
-MAX_SLOW_PIXELS = 4_000_000  # of what Pillow decodes in Python, within some seconds
-PASSES = 10  # over as many pixels as the limit; a progressive JPEG has some 10 scans, and most are far smaller
+MAX_SLOW_PIXELS = 500_000  # of what Pillow decodes in Python, some microseconds for each value
+PASSES = (
+    20  # over as many pixels as the limit; a progressive JPEG has 10 to 18 scans, and most pictures are far smaller
+)
 PLUGINS = {"WEBP": "PIL.WebPImagePlugin", "TIFF": "PIL.TiffImagePlugin"}  # those that Pillow does not load by itself
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -64,7 +66,7 @@ class Header:
     Attributes:
         width: upright, in pixels; so is `height`.
         grey: its mode has no colours.
-        frames: more than one in an animation.
+        frames: more than one in an animation or a file of several pages; perhaps not all are counted.
     """
 
     width: int
@@ -331,7 +333,7 @@ def _top(picture: Image.Image) -> float:
     if picture.mode.startswith("I;16"):
         return 65535.0
     # Of 32 bits no file states the range: the smallest usual one that holds all values.
-    highest = float(picture.getextrema()[1])  # type: ignore[arg-type] - of one band
+    highest = float(np.max(picture.getextrema()))
     usual = (1.0, 255.0, 65535.0) if picture.mode == "F" else (255.0, 65535.0)
     return next((top for top in usual if highest <= top), highest)
 

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from eyespot.data.picture import open_picture
-from eyespot.errors import PictureError
 from eyespot.inference.predictor import Predictor
+from eyespot.serving.decoder import Job
 from eyespot.serving.limits import ServerLimits
-from eyespot.serving.reading import Deadline, cannot_read, check_pixels, read_uploads
+from eyespot.serving.reading import Deadline, read_one, read_uploads
 from eyespot.serving.uploads import Upload
 from eyespot.shapes import UInt8
 
@@ -32,10 +31,5 @@ def correction(
         return read.image
     name, content = found
     shown = f"Picture {name}" if name == "0" else Path(name).name
-    check_pixels(content, shown, 0, limits)
-    try:
-        picture = open_picture(content, shown, grey=channels == 1)
-    except PictureError as error:
-        raise cannot_read(error) from None
-    picture.thumbnail((LONGEST, LONGEST))
-    return np.asarray(picture, np.uint8).reshape(picture.height, picture.width, channels)
+    job = Job(shown, predictor.input_shape, predictor.resize, longest=LONGEST)
+    return read_one(job, content, limits, deadline)[0].image

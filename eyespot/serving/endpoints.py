@@ -15,6 +15,7 @@ from eyespot.serving.problems import Refusal
 from eyespot.serving.reading import Deadline, read_uploads
 from eyespot.serving.service import Service
 from eyespot.serving.uploads import Upload, uploads
+from eyespot.serving.workers import RETRY
 
 Endpoint = Callable[[Service, Scope, Receive], Awaitable[Answer]]
 MOST_TOP = 1_000
@@ -104,9 +105,12 @@ async def live(service: Service, scope: Scope, receive: Receive) -> Answer:  # n
 
 
 async def ready(service: Service, scope: Scope, receive: Receive) -> Answer:  # noqa: ARG001 - as the others
-    """Requests are taken."""
+    """Requests are taken, and a worker is free for them."""
     if service.closing:
         raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "stopping", "The server is stopping.")
+    if service.workers.held:
+        detail = "No worker is free: all are at work that takes long. Ask again later, or another server."
+        raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, RETRY)
     return Answer(b'{"status":"ready"}')
 
 

@@ -3,21 +3,32 @@
 import base64
 import io
 import time
-import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from eyespot.data.encoded import Damaged, NotRead, Stored, look_through
 from eyespot.errors import PictureError
-from eyespot.inference.pictures import PictureReader, ReadPicture
+from eyespot.inference.pictures import ReadPicture
 from eyespot.inference.predictor import Predictor
+from eyespot.serving import decoder
+from eyespot.serving.decoder import Job
 from eyespot.serving.limits import ServerLimits
 from eyespot.serving.problems import Refusal, over_limit
 from eyespot.serving.uploads import Upload
 from eyespot.shapes import UInt8
+
+if TYPE_CHECKING:
+    from eyespot.serving.decoders import Decoders
+
+# What is read in the server's own threads, in some milliseconds; all else is for a process that can be killed.
+LITTLE_BYTES = 2_000_000  # of a file
+LITTLE_MEMORY = 16_000_000  # bytes: a million pixels, twice as they lie in memory
+LITTLE_WORK = 4_000_000  # pixels that a decoder goes over
 
 
 @dataclass(frozen=True)
@@ -27,15 +38,17 @@ class Deadline:
     Attributes:
         at: on the monotonic clock, seconds.
         seconds: that it may take.
+        decoders: what can be ended then; None: pictures are read here, whatever they take.
     """
 
     at: float
     seconds: float
+    decoders: "Decoders | None" = None
 
     @classmethod
-    def after(cls, seconds: float) -> "Deadline":
-        """So many seconds from now."""
-        return cls(time.monotonic() + seconds, seconds)
+    def after(cls, seconds: float, decoders: "Decoders | None" = None) -> "Deadline":
+        """A deadline some seconds from now."""
+        return cls(time.monotonic() + seconds, seconds, decoders)
 
     def check(self) -> None:
         """Raises the refusal once it is over."""
@@ -61,23 +74,46 @@ def read_uploads(  # noqa: PLR0913, PLR0917 - what is read, for what, and how
     Raises:
         Refusal: one cannot be read or has too many pixels, or the time is over.
     """
-    looks = None if as_is else predictor.appearance
-    reader = PictureReader(predictor.input_shape, predictor.resize, looks, each=each)
-    return list(_read(reader, found, limits, deadline))
+    looks = None if as_is or predictor.appearance is None else predictor.appearance.to_dict()
+    job = Job("", predictor.input_shape, predictor.resize, looks, each)
+    return [
+        replace(one, name=name)
+        for index, (name, content) in enumerate(found)
+        for one in read_one(replace(job, name=_shown(name, index)), content, limits, deadline, index)
+    ]
 
 
-def _read(
-    reader: PictureReader, found: Sequence[Upload], limits: ServerLimits, deadline: Deadline
-) -> Iterator[ReadPicture]:
-    for index, (name, content) in enumerate(found):
-        deadline.check()
-        shown = f"Picture {name}" if name == str(index) else name
-        check_pixels(content, shown, index, limits)
-        try:
-            for one in reader.read([(shown, content)]):
-                yield ReadPicture(name, one.image, one.box, one.note)
-        except PictureError as error:
-            raise cannot_read(error, index) from None
+def read_one(job: Job, content: bytes, limits: ServerLimits, deadline: Deadline, index: int = 0) -> list[ReadPicture]:
+    """A picture, read here where that takes little, and else in a process that ends with its time.
+
+    Raises:
+        Refusal: it cannot be read or has too many pixels, or the time is over.
+    """
+    deadline.check()
+    stored = _looked_through(content, job.name, index, limits)
+    try:
+        if deadline.decoders is None or stored is None or _takes_little(stored):
+            return decoder.read(job, content)
+        return deadline.decoders.read(job, content, deadline.at)
+    except PictureError as error:
+        raise cannot_read(error, index) from None
+    except TimeoutError:
+        raise deadline.refusal() from None
+
+
+def _shown(name: str, index: int) -> str:
+    """What a picture is called in an answer."""
+    return f"Picture {name}" if name == str(index) else name
+
+
+def _takes_little(stored: Stored) -> bool:
+    pixels = stored.width * stored.height
+    return (
+        len(stored.content) <= LITTLE_BYTES
+        and pixels * max(stored.working, 2 * 4) <= LITTLE_MEMORY
+        and pixels * stored.passes <= LITTLE_WORK
+        and not stored.slow
+    )
 
 
 def cannot_read(error: PictureError, index: int = 0) -> Refusal:
@@ -85,26 +121,22 @@ def cannot_read(error: PictureError, index: int = 0) -> Refusal:
     return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "picture", str(error), members={"picture": index})
 
 
-def check_pixels(content: bytes, shown: str, index: int, limits: ServerLimits) -> None:
-    """Refuses a picture that says it has too many pixels; what is no picture is left to its reader.
+def _looked_through(content: bytes, shown: str, index: int, limits: ServerLimits) -> Stored | None:
+    """What a picture's file says of itself; None where it is no picture, which its reader tells.
 
     Raises:
-        Refusal: it has.
+        Refusal: it says it has too many pixels.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of sizes, and our limit is stricter
-            with Image.open(io.BytesIO(content)) as picture:
-                pixels = picture.width * picture.height
-    except Image.DecompressionBombError:
-        pixels = limits.pixels + 1
-    except Exception:  # noqa: BLE001 - Pillow raises any type for damage, and the reader tells it
-        return
-    if pixels > limits.pixels:
+        stored = look_through(content)
+    except (Damaged, NotRead):
+        return None
+    if stored is not None and stored.width * stored.height > limits.pixels:
         status = HTTPStatus.UNPROCESSABLE_ENTITY
         refusal = over_limit(status, "pixels", limits.pixels, f"{shown} has too many pixels")
         refusal.members["picture"] = index
         raise refusal
+    return stored
 
 
 def as_png(image: UInt8[np.ndarray, "height width channels"]) -> str:

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Iterator
 
 from eyespot.data.encoded.stored import Damaged, Stored, orientation_of
 
@@ -18,36 +19,40 @@ SIXTEEN = 16
 
 def stored_png(content: bytes) -> Stored:
     """Walks the chunks and keeps those that pixels are decoded from; of an animation, that is its first picture."""
-    kept, exif, xmp, frames, place = [MAGIC], b"", b"", 1, len(MAGIC)
-    for _ in range(MOST_CHUNKS):
-        if place == len(content):
-            break  # without its end: Pillow says what is missing
-        if place + 12 > len(content):
-            raise Damaged("it ends within a chunk")
-        length, kind = struct.unpack_from(">I4s", content, place)
-        end = place + 12 + length
+    kept, exif, xmp, frames = [MAGIC], b"", b"", 1
+    for kind, chunk in _chunks(content):
         if kind in KEPT:
-            kept.append(content[place:end])
+            kept.append(chunk)
         elif kind == b"eXIf":
-            exif = content[place + 8 : end - 4]
-        elif kind == b"acTL" and length >= 8:  # noqa: PLR2004 - frames and repetitions
-            (frames,) = struct.unpack_from(">I", content, place + 8)
+            exif = chunk[8:-4]
+        elif kind == b"acTL":
+            (frames,) = struct.unpack_from(">I", chunk, 8)
         elif kind in TEXTS:
-            exif = exif or _profile(content[place + 8 : end - 4])
-            xmp = xmp or _xmp(content[place + 8 : end - 4])
-        if kind == b"IEND":
-            break
-        if end > len(content):
-            raise Damaged("it ends within a chunk")
-        place = end
-    else:
-        raise Damaged(f"it has more than {MOST_CHUNKS:,} chunks")
+            exif = exif or _profile(chunk[8:-4])
+            xmp = xmp or _xmp(chunk[8:-4])
     header = kept[1] if len(kept) > 1 else b""
     if not header.startswith(b"IHDR", 4) or len(header) < 12 + HEADER:
         raise Damaged("it does not begin with its header")
     width, height, bits, color = struct.unpack_from(">IIBB", header, 8)
     working = 4 if color in {COLOR, GREY_ALPHA, COLOR_ALPHA} else bits // 8 if bits == SIXTEEN else 1
     return Stored("PNG", width, height, b"".join(kept), working, orientation_of(exif, xmp), max(1, frames))
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Each chunk's kind, and the chunk with its length and checksum, up to the last."""
+    place = len(MAGIC)
+    for _ in range(MOST_CHUNKS):
+        if place == len(content):
+            return  # without its end: Pillow says what is missing
+        length, kind = struct.unpack_from(">I4s", content, place)
+        chunk = content[place : place + 12 + length]
+        if kind != b"IEND" and len(chunk) < 12 + length:
+            raise Damaged("it ends within a chunk")
+        yield kind, chunk
+        if kind == b"IEND":
+            return
+        place += len(chunk)
+    raise Damaged(f"it has more than {MOST_CHUNKS:,} chunks")
 
 
 def _profile(text: bytes) -> bytes:

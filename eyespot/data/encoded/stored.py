@@ -28,7 +28,7 @@ class Stored:
         content: the file without what no pixel needs: metadata, further frames, trailing bytes.
         working: bytes of memory that decoding takes for each pixel, the decoded picture included.
         orientation: as EXIF or XMP state it, 1 to 8; 1 is upright.
-        frames: more than one in an animation.
+        frames: more than one in an animation or a file of several pages; perhaps not all are counted.
         passes: times that the decoder goes over the pixels.
         slow: Pillow decodes it in Python, one pixel after the other.
     """

@@ -2,11 +2,13 @@
 
 import struct
 from collections.abc import Mapping
+from typing import Literal
 
 from eyespot.data.encoded.stored import ENTRY, Damaged, NotRead, Stored, orientation_of
 
 MAGIC = (b"II*\0", b"MM\0*")
 ORDERS = {b"II": "<", b"MM": ">"}
+ENDIANS: dict[str, Literal["little", "big"]] = {"<": "little", ">": "big"}
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}  # bytes of each type
 NUMBERS = {1: "B", 3: "H", 4: "I"}
 WIDTH, HEIGHT, BITS, PACKING, SAMPLES, PLANES = 256, 257, 258, 259, 277, 284
@@ -37,7 +39,7 @@ def stored_tiff(content: bytes) -> Stored:
     if len(content) < 8:  # noqa: PLR2004 - the header
         raise Damaged("it ends within its header")
     (start,) = struct.unpack_from(order + "I", content, 4)
-    tags = _directory(content, start, order)
+    tags, following = _directory(content, start, order)
     values = {number: _numbers(content, tag, order) for number, tag in tags.items() if number in READ}
     width, height = _one(values, WIDTH, 0), _one(values, HEIGHT, 0)
     packing = _one(values, PACKING, UNPACKED)
@@ -53,16 +55,19 @@ def stored_tiff(content: bytes) -> Stored:
     # A strip is unpacked beside the picture, at worst all in one, and a tile may stand out.
     part = max(1.0, _tile_area(values) / max(1, width * height)) * max(bits, default=1) / 8 * samples
     picture = 4 if samples > 1 or max(bits, default=1) > SIXTEEN else 2
-    return Stored("TIFF", width, height, file, picture + part, orientation if orientation in ORIENTATIONS else 1)
+    upright = orientation if orientation in ORIENTATIONS else 1
+    return Stored("TIFF", width, height, file, picture + part, upright, frames=2 if following else 1)
 
 
-def _directory(content: bytes, start: int, order: str) -> dict[int, Tag]:
+def _directory(content: bytes, start: int, order: str) -> tuple[dict[int, Tag], int]:
+    """The tags by number, and where the next directory is; 0: nowhere."""
     try:
         (count,) = struct.unpack_from(order + "H", content, start)
         if count > MOST_TAGS:
             raise Damaged(f"it has more than {MOST_TAGS:,} tags")
-        found = (struct.unpack_from(order + "HHI4s", content, start + 2 + ENTRY * row) for row in range(count))
-        return {tag[0]: tag for tag in found}
+        end = start + 2 + ENTRY * count
+        found = (struct.unpack_from(order + "HHI4s", content, place) for place in range(start + 2, end, ENTRY))
+        return {tag[0]: tag for tag in found}, int.from_bytes(content[end : end + 4], ENDIANS[order])
     except struct.error:
         raise Damaged("it ends within its directory") from None
 

@@ -44,7 +44,8 @@ def _extended(header: bytes, chunks: list[Chunk]) -> tuple[tuple[int, int], int,
     kept = [(EXTENDED, bytes([header[0] & (ANIMATED | TRANSPARENT)]) + header[1:HEADER])]
     frames = [body for kind, body in chunks if kind == FRAME]
     if header[0] & ANIMATED:
-        wanted, pixels = (ANIMATION, FRAME), list(_chunks(frames[0], FRAME_HEADER, len(frames[0]))) if frames else []
+        wanted: tuple[bytes, ...] = (ANIMATION, FRAME)
+        pixels = list(_chunks(frames[0], FRAME_HEADER, len(frames[0]))) if frames else []
         stated = (_side(frames[0], 6), _side(frames[0], 9)) if frames else (0, 0)
     else:
         wanted, pixels, stated = (ALPHA, *sorted(PIXELS)), chunks, size

@@ -1,0 +1,133 @@
+"""Reading one picture: in this process, or in one that runs this module, which can be bounded and killed.
+
+The process gets a job and a picture's file on its standard input, and answers on its standard output; it knows no
+models, and ends with its input.
+"""
+
+import json
+import struct
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from eyespot.data.photograph.appearance import Appearance
+from eyespot.data.picture import Resize, open_picture
+from eyespot.errors import PictureError
+from eyespot.inference.pictures import PictureReader, ReadPicture
+
+LENGTHS = struct.Struct("<IQ")  # of the JSON, and of the bytes after it
+FIRST_VICTIM = "1000"  # to Linux, where memory runs out
+
+
+@dataclass(frozen=True)
+class Job:
+    """How a picture is read.
+
+    Attributes:
+        name: what to call it in an error.
+        shape: height, width and channels of the model's pictures.
+        resize: how training brought pictures to that size.
+        appearance: what the training pictures look like, as plain values; None: pictures are only resized.
+        each: give every object on it.
+        longest: keep the picture's own size, at most so many pixels a side; None: bring it to the model's.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    resize: Resize
+    appearance: dict[str, Any] | None = None
+    each: bool = False
+    longest: int | None = None
+
+
+def read(job: Job, content: bytes) -> list[ReadPicture]:
+    """The picture, or each object on it.
+
+    Raises:
+        PictureError: it cannot be read.
+    """
+    if job.longest is None:
+        looks = None if job.appearance is None else Appearance.from_dict(job.appearance)
+        return list(PictureReader(job.shape, job.resize, looks, each=job.each).read([(job.name, content)]))
+    channels = job.shape[2]
+    picture = open_picture(content, job.name, grey=channels == 1)
+    picture.thumbnail((job.longest, job.longest))
+    pixels = np.asarray(picture, np.uint8).reshape(picture.height, picture.width, channels)
+    return [ReadPicture(job.name, pixels)]
+
+
+def send(stream: BinaryIO, values: object, content: Sequence[bytes]) -> None:
+    """Writes plain values and bytes.
+
+    Raises:
+        OSError: nobody reads any more.
+    """
+    text = json.dumps(values).encode()
+    stream.write(LENGTHS.pack(len(text), sum(map(len, content))) + text)
+    stream.writelines(content)
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> tuple[Any, bytes]:
+    """Reads what `send` wrote.
+
+    Raises:
+        EOFError: the stream has ended.
+    """
+    lengths = LENGTHS.unpack(_exactly(stream, LENGTHS.size))
+    text, content = (_exactly(stream, length) for length in lengths)
+    return json.loads(text), content
+
+
+def _exactly(stream: BinaryIO, count: int) -> bytes:
+    found = stream.read(count)
+    if len(found) < count:
+        raise EOFError
+    return found
+
+
+def main(memory: int) -> None:
+    """Answers jobs until the input ends.
+
+    Args:
+        memory: bytes that reading a picture may take, beside what the process has when it begins.
+    """
+    import eyespot.data.photograph.steps  # noqa: F401 - SciPy, before memory is bounded
+
+    _bound(memory)
+    given, answers = sys.stdin.buffer, sys.stdout.buffer
+    while True:
+        try:
+            values, content = receive(given)
+        except EOFError:
+            return
+        try:
+            found = read(Job(**values | {"shape": tuple(values["shape"])}), content)
+        except PictureError as error:
+            send(answers, {"error": str(error)}, [])
+        except MemoryError:
+            send(answers, {"error": f"{values['name']} needs more memory than it may take. Make it smaller first."}, [])
+        else:
+            told = [{"shape": one.image.shape, "box": one.box, "note": one.note} for one in found]
+            send(answers, {"found": told}, [one.image.tobytes() for one in found])
+
+
+def _bound(memory: int) -> None:
+    """Bounds the memory of this process where the system can: Linux."""
+    try:
+        import resource
+
+        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_DATA, (used + memory, used + memory))
+        Path("/proc/self/oom_score_adj").write_text(FIRST_VICTIM, encoding="ascii")
+    except (ImportError, OSError, ValueError):
+        return  # what `eyespot.data.picture` bounds holds everywhere
+
+
+def plain(job: Job) -> dict[str, Any]:
+    """A job as values for JSON."""
+    return asdict(job)
