@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from eyespot.data.encoded import OTHERS, READ_ENDINGS, SENTENCE, Damaged, NotRead, Stored, look_through
 from eyespot.errors import PictureError
@@ -174,6 +174,8 @@ def _opened(source: Path | bytes, where: str | None, limits: Limits) -> Iterator
         raise PictureError(f"{name} needs more memory than there is. Make it smaller first.") from None
     except Image.DecompressionBombError:
         raise PictureError(_too_large(name, limits)) from None
+    except UnidentifiedImageError:
+        raise PictureError(f"{name} is truncated or damaged.") from None
     except Exception as error:  # noqa: BLE001 - Pillow's readers raise any type for damage
         raise PictureError(f"{name} is truncated or damaged ({_reason(error)}).") from None
 
@@ -209,7 +211,9 @@ def _bounded(content: bytes, name: str, limits: Limits) -> Stored:
     except NotRead as kind:
         raise PictureError(f"{name} is {kind}, which is not read: {SENTENCE}.") from None
     if stored is None:
-        raise PictureError(f"{name} is not a picture that can be opened: {SENTENCE}.")
+        named = OTHERS.get(Path(name).suffix.lower())
+        problem = f"is {named}, which is not read: {SENTENCE}" if named else "is not a picture that can be opened"
+        raise PictureError(f"{name} {problem}.")
     pixels = stored.width * stored.height
     if not pixels:
         raise PictureError(f"{name} is damaged (it states a size of {stored.width}x{stored.height}).")

@@ -25,7 +25,7 @@ def correction(
     Raises:
         Refusal: it cannot be read or has too many pixels, or the time is over.
     """
-    looks, channels = predictor.appearance, predictor.input_shape[2]
+    looks = predictor.appearance
     if looks is not None and looks.plain and not as_is:
         (read,) = read_uploads(predictor, [found], limits, deadline)
         return read.image

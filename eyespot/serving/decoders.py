@@ -22,7 +22,7 @@ START = "import sys; sys.path[:] = {path!r}; from eyespot.serving.decoder import
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
-class _Died(Exception):
+class _Died(Exception):  # noqa: N818 - a finding
     """The process has ended, or says what makes no sense."""
 
 
@@ -112,7 +112,7 @@ class _Decoder:
 
     def __init__(self, memory: int) -> None:
         self.killed = False
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - this Python, and code of ours
             [sys.executable, "-c", START.format(path=sys.path, memory=memory)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -43,10 +43,10 @@ def _palette(flags: int) -> int:
 
 
 def _after_data(content: bytes, place: int) -> int:
-    """Where a chain of blocks ends; each begins with its length, and one of length 0 is the last."""
+    """Where a chain of blocks ends: after one of length 0, or with the file."""
     for _ in range(MOST_BLOCKS):
         if place >= len(content):
-            raise Damaged("it ends within a frame")
+            return place  # Pillow tells whether pixels are missing
         length = content[place]
         place += 1 + length
         if not length:

@@ -59,13 +59,19 @@ class _Pieces:
             return
         flat = self._labels.ravel()
         sure = np.bincount(flat, (ink > level).ravel(), count + 1) > 0
-        strength = np.bincount(flat, ink.ravel(), count + 1) / np.maximum(np.bincount(flat, minlength=count + 1), 1)
-        at_frame = np.zeros(count + 1, bool)
+        area = np.bincount(flat, minlength=count + 1)
+        strength = np.bincount(flat, ink.ravel(), count + 1) / np.maximum(area, 1)
+        # A piece has at least as many pixels as its longer side; of grain there are a hundred thousand pieces.
+        candidate = sure & (area >= SPECK * max(ink.shape))
+        candidate[0] = False
         if not cut_off:
-            at_frame[_frame_labels(self._labels)] = True
-        for index, (rows, columns) in enumerate(ndimage.find_objects(self._labels), start=1):
+            candidate[_frame_labels(self._labels)] = False
+        indices = np.flatnonzero(candidate)
+        numbers = np.zeros(count + 1, self._labels.dtype)
+        numbers[indices] = np.arange(1, len(indices) + 1)
+        for index, (rows, columns) in zip(indices.tolist(), ndimage.find_objects(numbers[self._labels]), strict=True):
             sides = rows.stop - rows.start, columns.stop - columns.start
-            if max(sides) < SPECK * max(ink.shape) or not sure[index] or at_frame[index]:
+            if max(sides) < SPECK * max(ink.shape):
                 continue
             self._kept[index] = True
             if min(side / whole for side, whole in zip(sides, ink.shape, strict=True)) < WHOLE:

@@ -17,6 +17,7 @@ DOT = 0.1  # of the main piece's longest side, and
 DIRT = 0.02  # ... of its area: smaller ones are dirt
 PEER = 0.55  # of the tallest's longest side: smaller ones are no objects of their own
 FAINT = 0.45  # of the strongest's strength, likewise
+MOST = 500  # pieces: a pattern has thousands, and each is compared with each
 ROW = 0.5  # objects are in one row where their heights overlap by so much
 CENTRAL = 0.35  # how much less an object counts at the frame than in the middle
 
@@ -26,12 +27,12 @@ class Found:
     """An object on a photograph.
 
     Attributes:
-        mask: its pixels.
+        mask: its pixels, within the bounding box.
         top, left, bottom, right: its bounding box, in pixels; bottom and right are the first ones outside.
         strength: median of its ink.
     """
 
-    mask: Bool[np.ndarray, "height width"]
+    mask: Bool[np.ndarray, "rows columns"]
     top: int
     left: int
     bottom: int
@@ -119,7 +120,8 @@ def _substantial(pieces: list[_Piece], shape: tuple[int, ...]) -> list[_Piece]:
     if not ordered:
         return ordered
     main = max(ordered, key=lambda piece: piece.longest * _centrality(piece, shape))
-    return [piece for piece in ordered if piece.longest >= DOT * main.longest and piece.area >= DIRT * main.area]
+    kept = [piece for piece in ordered if piece.longest >= DOT * main.longest and piece.area >= DIRT * main.area]
+    return kept[:MOST]
 
 
 def _centrality(one: "_Piece | Found", shape: tuple[int, ...]) -> float:
@@ -156,8 +158,9 @@ def _belongs(piece: _Piece, group: _Piece) -> bool:
 
 
 def _found(piece: _Piece, labels: np.ndarray, ink: Float32[np.ndarray, "height width"]) -> Found:
-    mask = np.isin(labels, piece.labels)
-    return Found(mask, piece.top, piece.left, piece.bottom, piece.right, float(np.median(ink[mask])))
+    area = (slice(piece.top, piece.bottom), slice(piece.left, piece.right))
+    mask = np.isin(labels[area], piece.labels)
+    return Found(mask, piece.top, piece.left, piece.bottom, piece.right, float(np.median(ink[area][mask])))
 
 
 def _weight(one: Found, shape: tuple[int, ...]) -> float:

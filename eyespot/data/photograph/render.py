@@ -24,7 +24,7 @@ def drawn(
 ) -> UInt8[np.ndarray, "rows columns"]:
     """Draws one object as a training picture, at (height, width) `size`."""
     area = (slice(found.top, found.bottom), slice(found.left, found.right))
-    mask, inside = found.mask[area], ink[area]
+    mask, inside = found.mask, ink[area]
     height, width = size
     factor = _factor(mask.shape, appearance, size) * FINE
     shape = tuple(max(1, round(side * factor)) for side in mask.shape)
