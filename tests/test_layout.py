@@ -42,6 +42,17 @@ def test_a_file_is_read_in_one_sitting(file: Path):
     assert len(lines) <= 300
 
 
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_one_door_opens_pictures(file: Path):
+    """Only `data.picture` has Pillow open a file, after it has looked it through."""
+    called = [
+        node
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "Image.open"
+    ]
+    assert not called or file.relative_to(ROOT) == Path("data/picture.py")
+
+
 def _imported(file: Path) -> set[str]:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     nodes = list(ast.walk(tree))

@@ -224,9 +224,10 @@ def _bounded(content: bytes, name: str, limits: Limits) -> Stored:
     if stored.slow and pixels > MAX_SLOW_PIXELS:
         limit = f"of its kind of {stored.format} the limit is {MAX_SLOW_PIXELS:,}"
         raise PictureError(f"{name} has {pixels:,} pixels; {limit}. Save it as PNG first.")
-    memory, most = round(pixels * stored.working / 1e6), MEMORY * limits.pixels / 1e6
+    memory, most = pixels * stored.working / 1e6, MEMORY * limits.pixels / 1e6
     if memory > most:
-        raise PictureError(f"{name} takes {memory:,} MB to decode; the limit is {most:,.0f} MB. Make it smaller first.")
+        told = f"takes {memory:,.4g} MB to decode; the limit is {most:,.4g} MB"
+        raise PictureError(f"{name} {told}. Make it smaller first.")
     if stored.passes * pixels > PASSES * limits.pixels:
         raise PictureError(f"{name} is a JPEG of {stored.passes:,} scans, too many for its size. Save it anew first.")
     return stored

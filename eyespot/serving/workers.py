@@ -17,7 +17,7 @@ from eyespot.serving.reading import Deadline
 Result = TypeVar("Result")
 RETRY = {"retry-after": "1"}  # seconds
 HELD = 0.5  # seconds that all threads have been at the same work: not merely busy, no predictions take that long
-PIXEL_BYTES = 6  # of memory for each pixel that a picture may have: all of it in colour, and the model's part
+PIXEL_BYTES = 5  # of memory for each pixel that a picture may have: all of them in colour, and once more in grey
 
 
 class Workers:

@@ -1,5 +1,6 @@
 import io
 import struct
+import subprocess
 import zlib
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from eyespot.data.picture import Limits, find_pictures, read_header, read_picture
+from eyespot.data.picture import Limits, find_pictures, open_picture, read_header, read_picture
 from eyespot.errors import PictureError
+from tests.data.encoded import hostile
 
 GREY = (4, 6, 1)
 COLOUR = (4, 6, 3)
@@ -179,11 +181,19 @@ def test_a_large_photograph_is_read_alike_by_the_shorter_way():
 
 def test_a_folder_gives_its_pictures_in_order(tmp_path: Path):
     """Pictures below a folder are found, sorted, hidden and other files left out."""
-    for name in ("b.png", "a.JPG", "sub/c.webp", ".hidden.png", ".git/d.png", "notes.txt"):
+    for name in ("b.png", "a.JPG", "sub/c.webp", ".hidden.png", ".git/d.png", "notes.txt", "table.h5"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert [str(path.relative_to(tmp_path)) for path in find_pictures(tmp_path)] == ["a.JPG", "b.png", "sub/c.webp"]
     assert find_pictures(tmp_path / "notes.txt") == [tmp_path / "notes.txt"]
+
+
+def test_a_picture_that_is_not_read_is_found_in_a_folder(tmp_path: Path):
+    """It is not passed over: who opens it learns why it is left out."""
+    (tmp_path / "a.eps").write_bytes(hostile.POSTSCRIPT)
+    (found,) = find_pictures(tmp_path)
+    with pytest.raises(PictureError, match=r"a\.eps is EPS, which is not read"):
+        read_picture(found, GREY)
 
 
 def test_a_folder_without_pictures_is_told(tmp_path: Path):
@@ -205,10 +215,107 @@ def test_floats_from_0_to_1_are_not_black():
     assert int(read_picture(white, GREY).min()) == 255
 
 
-def test_postscript_is_not_run():
-    """EPS would be handed to Ghostscript, a program: it is refused."""
-    with pytest.raises(PictureError, match="is EPS, which is not read"):
-        read_picture(encoded(Image.new("L", (8, 8)), "EPS"), GREY)
+@pytest.mark.parametrize("content", [hostile.POSTSCRIPT, hostile.iptc(hostile.POSTSCRIPT)], ids=["EPS", "IPTC"])
+def test_postscript_is_not_run(monkeypatch: pytest.MonkeyPatch, content: bytes):
+    """EPS would be handed to Ghostscript, a program, and so would EPS within IPTC: both are refused."""
+
+    def started(*arguments: object, **_: object) -> None:
+        pytest.fail(f"a picture started {arguments}")
+
+    monkeypatch.setattr(subprocess, "Popen", started)
+    for read in (open_grey, read_header, lambda content: read_picture(content, GREY)):
+        with pytest.raises(
+            PictureError, match=r"is (EPS|IPTC), which is not read: PNG, JPEG, WebP, GIF, BMP, TIFF and"
+        ):
+            read(content)
+
+
+def open_grey(content: bytes) -> Image.Image:
+    return open_picture(content, grey=True)
+
+
+WRITTEN_BY_PILLOW = [
+    "AVIF",
+    "DDS",
+    "EPS",
+    "ICNS",
+    "ICO",
+    "JPEG2000",
+    "MSP",
+    "PCX",
+    "PDF",
+    "QOI",
+    "SGI",
+    "TGA",
+    "XBM",
+]
+
+
+@pytest.mark.parametrize("kind", WRITTEN_BY_PILLOW)
+def test_only_the_formats_of_one_list_are_opened(kind: str, monkeypatch: pytest.MonkeyPatch):
+    """A picture of any other format that Pillow knows is refused before Pillow sees it, whatever it is called."""
+    mode = "1" if kind in {"MSP", "XBM"} else "RGB"
+    try:
+        content = encoded(Image.new(mode, (32, 32)), kind)
+    except (OSError, KeyError, ValueError):
+        pytest.skip(f"this Pillow writes no {kind}")
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("Pillow was asked"))
+    with pytest.raises(PictureError, match=r"which is not read: PNG|is not a picture that can be opened"):
+        read_picture(content, GREY, "photo.png")
+
+
+def test_a_format_is_told_from_the_name_where_the_file_does_not_say():
+    """A TGA has no beginning of its own."""
+    with pytest.raises(PictureError, match=r"photo\.tga is TGA, which is not read: PNG, JPEG, "):
+        read_picture(encoded(Image.new("RGB", (32, 32)), "TGA"), GREY, "photo.tga")
+
+
+def test_no_side_is_endless():
+    """A picture of one pixel by 60 million would take gigabytes to be made wider: a side has at most 65,535."""
+    assert read_picture(hostile.png(1, 65_535), (28, 28, 3), resize="squash").shape == (28, 28, 3)
+    for width, height in ((65_536, 1), (1, 65_536)):
+        with pytest.raises(PictureError, match="the limit of a side is 65,535 pixels"):
+            read_picture(hostile.png(width, height), GREY)
+
+
+def test_memory_is_bounded_by_the_limit_of_pixels():
+    """Decoding takes at most 8 bytes for each pixel of the limit; that of a WebP takes 20 for each of its own."""
+    content = encoded(Image.new("RGB", (20, 20)), "WEBP", lossless=True)
+    read_picture(content, GREY, limits=Limits(pixels=1_000))
+    with pytest.raises(PictureError, match="MB to decode; the limit is"):
+        read_picture(content, GREY, limits=Limits(pixels=999))
+
+
+def test_scans_are_bounded_by_the_limit_of_pixels():
+    """A JPEG of as many scans as make 20 times the pixels of the limit is read, one more is not."""
+    content = hostile.jpeg_of_scans(16, 40)
+    scans = content.count(b"\xff\xda")
+    read_picture(content, GREY, limits=Limits(pixels=-(-256 * scans // 20)))
+    with pytest.raises(PictureError, match="scans, too many for its size"):
+        read_picture(content, GREY, limits=Limits(pixels=256 * (scans - 1) // 20))
+
+
+def test_headers_that_disagree_are_told(monkeypatch: pytest.MonkeyPatch):
+    """What was checked is what is decoded: where Pillow finds another size, it decodes nothing."""
+    content = encoded(Image.new("L", (6, 4)))
+    monkeypatch.setattr(Image.Image, "size", property(lambda _: (6, 5)))
+    with pytest.raises(PictureError, match="two of its headers state different sizes"):
+        read_picture(content, GREY)
+
+
+def test_what_takes_several_copies_is_done_by_bands(monkeypatch: pytest.MonkeyPatch):
+    """Transparency and 16 bits look the same whether a picture is converted at once or three rows at a time."""
+    generator = np.random.default_rng(0)
+    clear = Image.fromarray(generator.integers(0, 255, (50, 41, 4), np.uint8), "RGBA")
+    deep = Image.fromarray(generator.integers(0, 65_535, (50, 41), np.uint16))
+    real = Image.fromarray(generator.random((50, 41), np.float32) * 300)
+    contents = [encoded(clear), encoded(deep), encoded(real, "TIFF"), encoded(clear.convert("P"), transparency=3)]
+    whole = [np.asarray(open_picture(content, grey=False)) for content in contents]
+    monkeypatch.setattr("eyespot.data.picture.BAND", 130)
+    assert all(
+        np.array_equal(np.asarray(open_picture(content, grey=False)), pixels)
+        for content, pixels in zip(contents, whole, strict=True)
+    )
 
 
 def test_a_decoder_that_fails_in_any_way_is_told(monkeypatch: pytest.MonkeyPatch):

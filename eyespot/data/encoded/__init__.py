@@ -57,7 +57,7 @@ OTHERS = {
 _BEGINNINGS = (
     (0, b"%!PS", "EPS"), (0, b"\xc5\xd0\xd3\xc6", "EPS"), (0, b"%PDF", "PDF"), (0, b"8BPS", "PSD"),
     (4, b"ftypavi", "AVIF"), (4, b"ftyphe", "HEIC"), (4, b"ftypmif1", "HEIC"), (4, b"jP  \r\n", "JPEG 2000"),
-    (0, b"\xff\x4f\xff\x51", "JPEG 2000"), (0, b"\0\0\1\0", "ICO"), (0, b"\0\0\2\0", "CUR"), (0, b"icns", "ICNS"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000"), (0, b"\0\0\1\0", "ICO"), (0, b"icns", "ICNS"),
     (0, b"\x1c\x02", "IPTC"), (0, b"\x1c\x03", "IPTC"), (0, b"qoif", "QOI"), (0, b"DDS ", "DDS"), (0, b"<svg", "SVG"),
     (0, b"II+\0", "BigTIFF"), (0, b"MM\0+", "BigTIFF"), (0, b"\xd7\xcd\xc6\x9a", "WMF"), (40, b" EMF", "EMF"),
     (0, b"\x0a\5\1", "PCX"), (0, b"\xb1\x68\xde\x3a", "DCX"), (0, b"\1\xda", "SGI"), (0, b"\x59\xa6\x6a\x95", "SUN"),

@@ -8,7 +8,8 @@ MAGIC = (b"GIF87a", b"GIF89a")
 PALETTE = 0x80  # a flag; the three lowest bits say how long it is
 EXTENSION, IMAGE, TRAILER = b"!", b",", b";"
 CONTROL = 0xF9
-MOST_BLOCKS = 500_000  # before the pixels, and of them: some 255 bytes each in a file of 100 MB
+MOST_EXTENSIONS = 10_000  # before the first frame
+MOST_BLOCKS = 500_000  # of one extension or frame: some 255 bytes each in a file of 100 MB
 
 
 def stored_gif(content: bytes) -> Stored:
@@ -18,7 +19,7 @@ def stored_gif(content: bytes) -> Stored:
     width, height, flags = struct.unpack_from("<HHB", content, 6)
     place = 13 + _palette(flags)
     kept, control = [content[:place]], b""
-    for _ in range(MOST_BLOCKS):
+    for _ in range(MOST_EXTENSIONS):
         kind = content[place : place + 1]
         if kind == EXTENSION and place + 2 <= len(content):
             end = _after_data(content, place + 2)
