@@ -96,8 +96,6 @@ def main(memory: int) -> None:
     Args:
         memory: bytes that reading a picture may take, beside what the process has when it begins.
     """
-    import eyespot.data.photograph.steps  # noqa: F401 - SciPy, before memory is bounded
-
     _bound(memory)
     given, answers = sys.stdin.buffer, sys.stdout.buffer
     while True:

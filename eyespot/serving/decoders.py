@@ -63,7 +63,10 @@ class Decoders:
         with self._lock:
             self._closed = True
             for decoder in self._all:
-                decoder.kill()
+                decoder.kill()  # who reads from it frees it
+            idle, self._idle = self._idle, []
+        for decoder in idle:
+            self._forget(decoder)
 
     def _read(self, job: Job, content: bytes, until: float) -> list[ReadPicture]:
         decoder = self._taken()
