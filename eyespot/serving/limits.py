@@ -47,7 +47,7 @@ class ServerLimits:
     stop_seconds: float = 30.0
     corrections: int = 10_000
     connections: int = 1_000
-    held_bytes: int = 200_000_000
+    held_bytes: int = 80_000_000
 
     def __post_init__(self) -> None:
         for field in fields(self):

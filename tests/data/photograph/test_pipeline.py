@@ -1,8 +1,11 @@
 """From a photograph to the looks of the training pictures."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from eyespot.data.photograph.light import background_of, inkiness, is_lighter
 from eyespot.data.photograph.lines import without_lines
@@ -161,6 +164,32 @@ def test_parts_belong_to_their_object_and_dirt_does_not():
     found, main = find_objects(mask, mask.astype(np.float32))
     assert main == 0
     assert [(one.top, one.left, one.bottom, one.right) for one in found] == [(46, 80, 140, 130)]
+
+
+def test_a_pattern_of_a_thousand_objects_takes_no_gigabytes():
+    """Of dots all over a picture, the largest 500 are told apart, each by its own pixels."""
+    pixels = np.full((800, 800), 255, np.uint8)
+    rows, columns = np.indices(pixels.shape)
+    pixels[(rows % 20 < 14) & (columns % 20 < 14)] = 0
+    tracemalloc.start()
+    try:
+        reading = read(Image.fromarray(pixels), each=True)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert 300 < len(reading.images) <= 500
+    assert peak < 300_000_000
+
+
+def test_grain_is_passed_over(monkeypatch: pytest.MonkeyPatch):
+    """Of tens of thousands of specks none is looked at one by one."""
+    pixels = np.full((800, 800), 255, np.uint8)
+    pixels[::3, ::3] = 0
+    looked = []
+    find = ndimage.find_objects
+    monkeypatch.setattr(ndimage, "find_objects", lambda labels: looked.append(int(labels.max())) or find(labels))
+    read(Image.fromarray(pixels))
+    assert sum(looked) < 10_000
 
 
 def test_reading_order_is_by_rows():

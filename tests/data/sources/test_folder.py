@@ -72,6 +72,17 @@ def test_a_wrapping_folder_is_taken_off(tmp_path: Path):
     assert "archive" in listing.notes[0]
 
 
+@pytest.mark.parametrize(("ending", "kind"), [("eps", "EPS"), ("ICO", "ICO"), ("heic", "HEIC"), ("tga", "TGA")])
+def test_pictures_of_formats_that_are_not_read_are_listed(tmp_path: Path, ending: str, kind: str):
+    """Each with what it is, and which formats are read."""
+    put(tmp_path, "cat/a.png", f"cat/b.{ending}")
+    listing = list_folder(tmp_path)
+    assert [entry.file for entry in listing.entries] == ["cat/a.png"]
+    (skipped,) = listing.skipped
+    reason = f"it is {kind}, which is not read: PNG, JPEG, WebP, GIF, BMP, TIFF and PPM are read"
+    assert (skipped.file, skipped.reason) == (f"cat/b.{ending}", reason)
+
+
 def test_hidden_files_are_ignored_and_others_listed(tmp_path: Path):
     """What systems leave behind is not mentioned; what a user put there and is no picture is."""
     put(tmp_path, "cat/a.png", "cat/.b.png", ".git/c.png", "__MACOSX/cat/d.png")
