@@ -139,17 +139,12 @@ class LoweredProgram:
 
     def logits(self, images: UInt8[np.ndarray, "n height width channels"]) -> Tensor:
         """Inference: [n, classes]."""
-        with torch.no_grad(), self.turns.reading():
-            return self.forward(torch.tensor(images, device=self.device), Pass(Step(training=False)))
+        return self.infer(torch.tensor(images, device=self.device))
 
-    def evaluate(self, images: UInt8[np.ndarray, "n height width channels"], labels: Int64[np.ndarray, " n"]) -> Judged:
-        """Loss and accuracy in inference form."""
-        return self.judge(torch.tensor(images, device=self.device), torch.tensor(labels, device=self.device))
-
-    def judge(self, images: Tensor, labels: Tensor) -> Judged:
-        """The same of tensors that lie where the variables do."""
+    def infer(self, images: Tensor) -> Tensor:
+        """The same of pictures that lie where the variables do."""
         with torch.no_grad(), self.turns.reading():
-            return self._judged(images, labels, Pass(Step(training=False)))
+            return self.forward(images, Pass(Step(training=False)))
 
     def _judged(self, images: Tensor, labels: Tensor | Targets, passing: Pass) -> Judged:
         judged = cross_entropy(self.forward(images, passing), labels, self.kernels)

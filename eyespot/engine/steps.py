@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from eyespot.data.dataset import Split
 from eyespot.engine.feed import Feed
@@ -87,8 +88,8 @@ class Steps(Protocol):
     def mean(self) -> Mean:
         """Over the batches since the epoch began, each measured before its update."""
 
-    def evaluate(self, split: Split) -> Mean:
-        """Over a split, without dropout and without updates."""
+    def logits(self, split: Split) -> Tensor:
+        """Of a split [n, classes], without dropout and without updates."""
 
 
 class HostSteps:
@@ -118,14 +119,10 @@ class HostSteps:
         """Over the batches since the epoch began."""
         return self._mean
 
-    def evaluate(self, split: Split) -> Mean:
-        """Over a split, in inference form."""
-        mean = Mean()
-        for start in range(0, len(split), EVALUATION_BATCH):
-            rows = slice(start, start + EVALUATION_BATCH)
-            judged = self.program.evaluate(split.images[rows], split.labels[rows])
-            mean.add(float(judged.loss), float(judged.accuracy), len(split.labels[rows]))
-        return mean
+    def logits(self, split: Split) -> Tensor:
+        """Of a split [n, classes], in inference form."""
+        starts = range(0, len(split), EVALUATION_BATCH)
+        return torch.cat([self.program.logits(split.images[start : start + EVALUATION_BATCH]) for start in starts])
 
 
 def steps_for(program: LoweredProgram, feed: Feed | None = None) -> Steps:

@@ -90,18 +90,13 @@ class DeviceSteps:
         """Over the batches since the epoch began; waits for them."""
         return Mean(self._learnt, *self._sums.tolist())
 
-    def evaluate(self, split: Split) -> Mean:
-        """Over a split, in inference form; waits for it."""
-        sums, laid = torch.zeros_like(self._sums), self._laid(split)
+    def logits(self, split: Split) -> Tensor:
+        """Of a split [n, classes], in inference form; they may still be under way."""
+        laid, parts = self._laid(split), []
         for start in range(0, len(split), EVALUATION_BATCH):
             rows = slice(start, start + EVALUATION_BATCH)
-            if laid:
-                images, labels = laid[0][rows], laid[1][rows]
-            else:
-                images, labels = self._sent(split, rows)
-            judged = self.program.judge(images, labels)
-            sums += torch.stack([judged.loss, judged.accuracy]) * len(labels)
-        return Mean(len(split), *sums.tolist())
+            parts.append(self.program.infer(laid[0][rows] if laid else self._sent(split, rows)[0]))
+        return torch.cat(parts)
 
     def _learn(self, images: Tensor, labels: Tensor, draws: Tensor) -> None:
         judged = self.program.learn(*self.feed.change(images, labels, draws), self._step)

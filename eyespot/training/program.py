@@ -182,9 +182,7 @@ class EngineProgram(_OfKerasModel):
 
     def _log_probabilities(self, split: Split) -> torch.Tensor:
         """Float32 [n, classes]."""
-        starts = range(0, len(split), EVALUATION_BATCH)
-        parts = [self.lowered.logits(split.images[start : start + EVALUATION_BATCH]) for start in starts]
-        return torch.cat(parts).float().log_softmax(dim=1).cpu()
+        return self._steps.logits(split).float().log_softmax(dim=1).cpu()
 
 
 class KerasProgram(_OfKerasModel):
