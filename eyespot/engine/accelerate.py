@@ -105,7 +105,7 @@ class _Accelerated:
         self.number += 1
         with torch.no_grad():
             weighed, labels = self._weigh(self.program.forward(images, passing), (x, y, weight), passing)
-            if self.program.parameters and weighed.gradient is not None:
+            if self.program.parameters:
                 self.program.backward(weighed.gradient, passing)
                 self.program.apply(passing)
             else:
@@ -135,32 +135,34 @@ class _Accelerated:
 
     def _weigh(self, output: Tensor, batch: tuple[Any, Any, Any], passing: Pass) -> tuple[Weighed, Tensor | None]:
         """The loss, and the labels in the form that the fused loss takes; None where Keras computed it."""
-        weighed, labels = self._of_output(output, batch, training=passing.step.training)
+        weighed, labels = self._of_output(output, batch, passing)
         if passing.losses:
             weighed = replace(weighed, loss=weighed.loss + sum(passing.losses))
         return weighed, labels
 
-    def _of_output(
-        self, output: Tensor, batch: tuple[Any, Any, Any], *, training: bool
-    ) -> tuple[Weighed, Tensor | None]:
+    def _of_output(self, output: Tensor, batch: tuple[Any, Any, Any], passing: Pass) -> tuple[Weighed, Tensor | None]:
         weights = None if batch[2] is None else weights_of_rows(batch[2])
         if self.loss is None or (weights is None and batch[2] is not None):
-            return self._weigh_by_keras(output, batch, training=training), None
+            return self._weigh_by_keras(output, batch, passing), None
         labels = self.intake.class_numbers(batch[1]) if self.loss.sparse else self.intake.distributions(batch[1])
         try:
-            return self.loss(output, labels, weights, with_gradient=training), labels
+            return self.loss(output, labels, weights, with_gradient=passing.step.training), labels
         except RuntimeError:
             if self.loss.sparse:
                 self.intake.check_range(labels)
             raise
 
-    def _weigh_by_keras(self, output: Tensor, batch: tuple[Any, Any, Any], *, training: bool) -> Weighed:
-        x, y, weight = batch
+    def _weigh_by_keras(self, output: Tensor, batch: tuple[Any, Any, Any], passing: Pass) -> Weighed:
+        (x, y, weight), training = batch, passing.step.training
         with torch.set_grad_enabled(training):
             leaf = output.float().detach().requires_grad_(training)
             predictions = torch.softmax(leaf, 1) if self.program and self.program.ends_in_softmax else leaf
+            if self.model._compile_loss is None and passing.losses:  # all that is learnt
+                return Weighed(torch.zeros_like(passing.losses[0]), predictions.detach(), None)
             loss = self.model._compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weight, training=training)
-        gradient = torch.autograd.grad(loss, leaf)[0].to(output.dtype) if training else None
+        # Of a loss that does not depend on the output, the error is PyTorch's, unless something else is learnt.
+        learns = training and (loss.requires_grad or not passing.losses)
+        gradient = torch.autograd.grad(loss, leaf)[0].to(output.dtype) if learns else None
         return Weighed(loss.detach(), predictions.detach(), gradient)
 
     def _logs(self, batch: tuple[Any, Any, Any], weighed: Weighed, labels: Tensor | None) -> Logs:

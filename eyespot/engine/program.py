@@ -120,9 +120,9 @@ class LoweredProgram:
             values.append(lowered.stage.forward([values[place] for place in lowered.inputs], passing))
         return values[-1]
 
-    def backward(self, gradient: Tensor, passing: Pass) -> None:
-        """From the gradient of the pass's output to that of each parameter."""
-        waiting: dict[int, Tensor] = {len(self.stages): gradient}
+    def backward(self, gradient: Tensor | None, passing: Pass) -> None:
+        """From the gradient of the pass's output, and what layers add to the loss, to that of each parameter."""
+        waiting: dict[int, Tensor] = {} if gradient is None else {len(self.stages): gradient}
         for place in range(len(self.stages), 0, -1):
             lowered = self.stages[place - 1]
             arrived = waiting.pop(place, passing.charged.get(lowered.stage))

@@ -255,6 +255,9 @@ CASES: dict[str, Case] = {
     "a penalty in some steps": Case(before(SometimesPenalty), compiled=accuracy),
     "a penalty always": Case(before(AlwaysPenalty), compiled=accuracy),
     "a penalty on pixels": Case(lambda x: flat(Penalty()(x))),
+    "a penalty and nothing else": Case(
+        before(Penalty), lambda: None, optimizer=lambda: optimizers.AdamW(0.01, weight_decay=0.5)),
+    "a penalty and a loss without a gradient": Case(before(Penalty), lambda: lambda y, p: ops.cast(y, "float32")),
     "a penalty that is used twice": Case(shared_penalty),
     "a penalty that nothing else flows through": Case(blocked_penalty),
     "an activity regularizer": Case(before(lambda: layers.Dense(3, activity_regularizer="l2"))),
