@@ -1,6 +1,7 @@
 """find_lr: raise the learning rate step by step, and suggest one to train with."""
 
 import csv
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,13 +11,13 @@ import numpy as np
 from rich.console import Console
 
 from eyespot.data.dataset import Dataset
-from eyespot.errors import RecipeError
+from eyespot.errors import RecipeError, RunError
 from eyespot.files import replacing
 from eyespot.output import Output
 from eyespot.recipe import Recipe
 from eyespot.reporting.learning_rate import learning_rate_curve
 from eyespot.reporting.style import save
-from eyespot.run import check_new, create_run
+from eyespot.run import create_run
 from eyespot.training.determinism import deterministic_kernels
 from eyespot.training.lr_finder import Curve, suggest
 from eyespot.training.rate_sweep import sweep
@@ -90,7 +91,8 @@ def find_lr(  # noqa: PLR0913 - as of `train`
             f"Learning rates to try must rise from above 0 in at least {FEWEST_STEPS} steps; received {lowest:g} to "
             f"{highest:g} in {steps}."
         )
-    check_new(output)
+    if output and os.path.lexists(output):
+        raise RunError(f"{output} exists already, and is not overwritten: choose another --output.")
     shown = console or Console()
     prepared = prepare(source, recipe, settings or {}, options, shown, trust=trust)
     asked = prepared.recipe.training
