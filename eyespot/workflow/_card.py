@@ -6,7 +6,7 @@ from typing import Any
 from eyespot.data.dataset import Dataset
 from eyespot.errors import DataError, RunError
 from eyespot.exporting.metadata import add_metadata
-from eyespot.files import check_own, record, rewrite_text
+from eyespot.files import check_own, record, write_text
 from eyespot.inference.predictor import CARD_KEY
 from eyespot.reporting.card import CardFacts, card_markdown, model_card
 from eyespot.reporting.page import Language, translator
@@ -25,7 +25,7 @@ def write_card(run: Run, dataset: Dataset) -> None:
     """
     card = card_text(card_facts(run, dataset, dataset.class_names))
     add_metadata(run.file("model.onnx"), CARD_KEY, card)
-    rewrite_text(run.path / CARD, card)
+    write_text(run.path / CARD, card)  # as `check_card` found before the training, it is nobody else's
 
 
 def check_card(path: Path, run: Run) -> None:
@@ -37,7 +37,7 @@ def check_card(path: Path, run: Run) -> None:
     if path.is_file() and not path.is_symlink() and (run.path / "model.onnx").exists():
         inside = run.predictor().card
         if inside is not None and path.read_bytes() == inside.encode():
-            record(path)  # an earlier eyespot wrote it, and kept no record
+            record(path)  # as a training wrote it, which keeps no record
     check_own(path)
 
 
