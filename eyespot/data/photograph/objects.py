@@ -17,7 +17,7 @@ DOT = 0.1  # of the main piece's longest side, and
 DIRT = 0.02  # ... of its area: smaller ones are dirt
 PEER = 0.55  # of the tallest's longest side: smaller ones are no objects of their own
 FAINT = 0.45  # of the strongest's strength, likewise
-MOST = 500  # pieces: a pattern has thousands, and each is compared with each
+MOST = 200  # pieces: a pattern has thousands, and each is compared with each
 ROW = 0.5  # objects are in one row where their heights overlap by so much
 CENTRAL = 0.35  # how much less an object counts at the frame than in the middle
 
