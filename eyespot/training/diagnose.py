@@ -78,7 +78,6 @@ class _Course:
         by_image = None if evidence is None else evidence.validation_losses
         self.curve = curve = ValidationCurve(self.losses, by_image, validation_images)
         self.guessing = math.log(classes)
-        self.rise = curve.change(curve.lowest, curve.last)
         self.earlier = curve.before(max(curve.width, len(self.losses) // 4)) or slice(0, curve.width)
         self.fall = curve.change(curve.last, self.earlier)
 
@@ -108,8 +107,7 @@ class _Course:
     @property
     def _has_risen(self) -> bool:
         """Whether validation loss rose from its lowest by what matters, beyond chance."""
-        rise = self.rise
-        return rise.value >= self._matters(self.curve.lowest, RISE) and rise.p_value(self.curve.choices) < SIGNIFICANT
+        return self.curve.rise.value >= self._matters(self.curve.lowest, RISE) and self.curve.rise_p_value < SIGNIFICANT
 
     @property
     def _training_loss_has_risen(self) -> bool:
@@ -158,7 +156,7 @@ class _Course:
         """What a good fit is: no rise, no fall, no wide gap and no high loss."""
         gap, ending, choices = self._gap, self._ending, self.curve.choices
         return [
-            _Claim("overfitting", self._changed(), self.rise, self._matters(self.curve.lowest, RISE), choices),
+            _Claim("overfitting", self._changed(), self.curve.rise, self._matters(self.curve.lowest, RISE), choices),
             _Claim("underfitting", self._fell(), self.fall, self._matters(self.earlier, FALL)),
             _Claim(
                 "overfitting", f"Training accuracy ended {gap.value:.4f} above validation accuracy", gap, ACCURACY_GAP
@@ -179,9 +177,9 @@ class _Course:
             kept_epoch=self.kept_epoch,
             loss_gap=validation - train,
             accuracy_gap=self._gap.value,
-            rise=self.rise.value,
-            rise_error=self.rise.error if math.isfinite(self.rise.error) else None,
-            rise_p_value=self.rise.p_value(self.curve.choices),
+            rise=self.curve.rise.value,
+            rise_error=self.curve.rise.error if math.isfinite(self.curve.rise.error) else None,
+            rise_p_value=self.curve.rise_p_value,
             images=curve.images,
             kept_loss_gap=kept[1].loss - kept[0].loss if kept else None,
             kept_accuracy_gap=kept[0].accuracy - kept[1].accuracy if kept else None,
@@ -197,7 +195,7 @@ class _Course:
         sentence = (
             f"Overfitting from epoch {start}: validation loss rose from {curve.mean(curve.lowest):.4f} "
             f"({_epochs(curve.lowest)}) to {curve.mean(curve.last):.4f} ({_epochs(curve.last)}), which chance does not "
-            f"explain ({_p(self.rise.p_value(self.curve.choices))}{self._of_images(', ')}). {self._end()}."
+            f"explain ({_p(self.curve.rise_p_value)}{self._of_images(', ')}). {self._end()}."
         )
         verdict = self._verdict("overfitting", sentence, "", from_epoch=start)
         advice = (
@@ -217,7 +215,7 @@ class _Course:
 
     def _in_doubt(self, claim: "_Claim") -> Verdict:
         """What keeps a claim from being made: few epochs, their jumping, few images, or a figure at its limit."""
-        if not math.isfinite(self.rise.epoch_error):
+        if not math.isfinite(self.curve.rise.epoch_error):
             sentence = (
                 f"Not judged, {len(self.losses)} epochs are too few to tell how much training jumps. {self._end()}."
             )
@@ -250,7 +248,7 @@ class _Course:
         if self.curve.lowest == self.curve.last:
             return f"Validation loss is lowest at the end ({_epochs(self.curve.last)})"
         windows = f"From {_epochs(self.curve.lowest)} to {_epochs(self.curve.last)}"
-        return f"{windows} validation loss changed by {self.rise.value:+.4f} {self._with_error(self.rise)}"
+        return f"{windows} validation loss changed by {self.curve.rise.value:+.4f} {self._with_error(self.curve.rise)}"
 
     def _fell(self) -> str:
         """How validation loss fell in the last quarter of the epochs."""

@@ -4,18 +4,18 @@ Chance has two sources. Other validation images would give another change: its s
 comparison, image by image. And training jumps from epoch to epoch: the variance of a jump is estimated from second
 differences of the curve, which a straight trend does not enter (Gasser, Sroka and Jennen-Steinmetz 1986, Biometrika
 73:625-633); what the choice of images adds to it is taken off, since the first source holds it. Changes are measured
-between means over a fifth of the epochs, not between single epochs.
+between windows of a fifth of the epochs, each without its highest and its lowest epoch: a spike is no trend.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.stats import t
+from scipy.stats import kendalltau, t
 
-from eyespot.shapes import Float32, Float64
+from eyespot.shapes import Float32, Float64, Int64
 
 WINDOW = 3  # fewest epochs whose mean is compared, in courses of at least twice as many; in shorter ones, single epochs
 SHARE = 5  # a window is a fifth of the course
@@ -85,8 +85,9 @@ class ValidationCurve:
 
     @cached_property
     def smooth(self) -> Float64[np.ndarray, " windows"]:
-        """Mean of every window of `width` epochs."""
-        return np.convolve(self.means, np.full(self.width, 1 / self.width), "valid")
+        """Loss of every window of `width` epochs."""
+        starts = range(len(self.means) - self.width + 1)
+        return np.array([self.mean(slice(start, start + self.width)) for start in starts])
 
     @cached_property
     def lowest(self) -> slice:
@@ -109,16 +110,46 @@ class ValidationCurve:
         first = self.last.start - epochs
         return slice(first, first + self.width) if first >= 0 else None
 
+    @cached_property
+    def rise(self) -> Estimate:
+        """The change from the lowest window to the last one, in nats."""
+        return self.change(self.lowest, self.last)
+
+    @property
+    def rise_p_value(self) -> float:
+        """Probability of the rise if other images had none, or if it were a jump: the larger, since each must go."""
+        of_images = replace(self.rise, epoch_error=0.0, freedom=max(1, (self.images or 2) - 1))
+        return max(of_images.p_value(self.choices), self.trend_p_value)
+
+    @property
+    def trend_p_value(self) -> float:
+        """Probability that the epochs after the lowest rise so steadily if they only jump.
+
+        By the rank correlation of Kendall (1938, Biometrika 30:81-93) between epoch and loss.
+        The lowest epoch was chosen and has no part in it: the order of those after it does not depend on the choice.
+        """
+        after = self.means[int(self.means.argmin()) + 1 :]
+        if len(after) < 2:  # noqa: PLR2004 - one epoch has no order
+            return 1.0
+        return float(kendalltau(np.arange(len(after)), after, alternative="greater").pvalue)
+
     def mean(self, window: slice) -> float:
-        """Mean loss over a window, in nats."""
-        return float(self.means[window].mean())
+        """Mean loss over a window without its highest and its lowest epoch, in nats."""
+        return float(self.means[self._trimmed(window)].mean())
+
+    def _trimmed(self, window: slice) -> Int64[np.ndarray, " epochs"]:
+        """The epochs of a window without the highest and the lowest; all of a window of fewer than three."""
+        epochs = window.start + np.argsort(self.means[window], kind="stable")
+        return np.sort(epochs[1:-1] if self.width >= WINDOW else epochs)
 
     def change(self, earlier: slice, later: slice) -> Estimate:
         """The later window's mean minus the earlier one's, in nats."""
         value = self.mean(later) - self.mean(earlier)
         apart = min(self.width, abs(later.start - earlier.start))  # epochs of each window that the other has not
         variance, jumps = self._jump_variance
-        epoch_error = math.sqrt(2 * apart * variance) / self.width if apart else 0.0
+        # A trimmed mean is about as precise as the mean of one epoch less.
+        of_window = variance / (self.width - 1) if self.width >= WINDOW else variance
+        epoch_error = math.sqrt(2 * of_window * apart / self.width) if apart else 0.0
         image_error = self._image_error(earlier, later)
         error = math.hypot(image_error, epoch_error)
         of_images = image_error**4 / max(1, (self.images or 2) - 1)
@@ -127,7 +158,8 @@ class ValidationCurve:
 
     def _image_error(self, earlier: slice, later: slice) -> float:
         if self.by_image is not None:
-            changes = self.by_image[later].mean(axis=0) - self.by_image[earlier].mean(axis=0)
+            after, before = (self.by_image[self._trimmed(window)].mean(axis=0) for window in (later, earlier))
+            changes = after - before
             return float(changes.std(ddof=1)) / math.sqrt(len(changes)) if len(changes) > 1 else math.inf
         if self.images is None or earlier == later:
             return 0.0

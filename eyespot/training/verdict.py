@@ -31,7 +31,7 @@ class Verdict:
         kept_loss_gap, kept_accuracy_gap: the same gaps of the model that is kept; None where only the curves are known.
         rise: from the lowest mean validation loss over a fifth of the epochs to that over the last fifth, in nats.
         rise_error: standard error of `rise`, from the number of images and the jumping of epochs.
-        rise_p_value: probability of a rise this large if validation loss did not rise.
+        rise_p_value: probability of this rise if other images had none, or if it were a jump: the larger of the two.
         images: number of validation images.
         images_needed: number that would show a rise that matters, with 80 % probability; None where `fit` is certain.
     """
