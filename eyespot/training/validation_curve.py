@@ -1,10 +1,11 @@
 """Validation loss by epoch, and whether a change in it is more than chance.
 
 Chance has two sources. Other validation images would give another change: its standard error is that of a paired
-comparison, image by image. And training jumps from epoch to epoch: the variance of a jump is estimated from second
-differences of the curve, which a straight trend does not enter (Gasser, Sroka and Jennen-Steinmetz 1986, Biometrika
-73:625-633); what the choice of images adds to it is taken off, since the first source holds it. Changes are measured
-between windows of a fifth of the epochs, each without its highest and its lowest epoch: a spike is no trend.
+comparison, image by image. And training jumps from epoch to epoch. A rise is claimed where it is beyond the first, and
+where the epochs after the lowest rise steadily. To bound a change, both errors add up: the variance of a jump is
+estimated from second differences of the curve, which a straight trend does not enter (Gasser, Sroka and Jennen-Steinmetz
+1986, Biometrika 73:625-633), less what the choice of images adds to it. Changes are measured between windows of a fifth
+of the epochs, each without its highest and its lowest epoch: a spike is no trend.
 """
 
 import math
@@ -167,8 +168,8 @@ class ValidationCurve:
 
     @cached_property
     def _jump_variance(self) -> tuple[float, float]:
-        """Variance of an epoch's loss about the trend, and its degrees of freedom; from the lowest loss on."""
-        first = max(0, min(self.lowest.start - 1, len(self.means) - FEWEST_JUMPS - 2))
+        """Variance of an epoch's loss about the trend, and its degrees of freedom; from the lowest epoch on."""
+        first = max(0, min(int(self.means.argmin()), len(self.means) - FEWEST_JUMPS - 2))
         if len(self.means) - first < 3:  # noqa: PLR2004 - a second difference takes three
             return math.inf, 1.0
         squares = _second_differences(self.means[first:]) ** 2
