@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import norm, sem, ttest_ind
+from scipy.stats import norm, sem
 
 from eyespot.training.evidence import Evidence
 from eyespot.training.history import History
@@ -120,7 +120,9 @@ class _Course:
         if self.evidence is None:
             return self.losses[-1] > self.train[-1]
         validation, train = self.evidence.validation.losses, self.evidence.train.losses
-        return bool(ttest_ind(validation, train, equal_var=False, alternative="greater").pvalue < SIGNIFICANT)
+        error = math.hypot(float(sem(validation)), float(sem(train)))
+        gap = Estimate(float(validation.mean() - train.mean()), error, freedom=min(len(validation), len(train)) - 1)
+        return gap.p_value() < SIGNIFICANT
 
     @property
     def _has_fallen(self) -> bool:

@@ -3,9 +3,9 @@
 Chance has two sources. Other validation images would give another change: its standard error is that of a paired
 comparison, image by image. And training jumps from epoch to epoch. A rise is claimed where it is beyond the first, and
 where the epochs after the lowest rise steadily. To bound a change, both errors add up: the variance of a jump is
-estimated from second differences of the curve, which a straight trend does not enter (Gasser, Sroka and Jennen-Steinmetz
-1986, Biometrika 73:625-633), less what the choice of images adds to it. Changes are measured between windows of a fifth
-of the epochs, each without its highest and its lowest epoch: a spike is no trend.
+estimated from second differences of the curve, which a straight trend does not enter (Gasser, Sroka and
+Jennen-Steinmetz 1986, Biometrika 73:625-633), less what the choice of images adds to it. Changes are measured between
+windows of a fifth of the epochs, each without its highest and its lowest epoch: a spike is no trend.
 """
 
 import math
@@ -130,7 +130,7 @@ class ValidationCurve:
         The lowest epoch was chosen and has no part in it: the order of those after it does not depend on the choice.
         """
         after = self.means[int(self.means.argmin()) + 1 :]
-        if len(after) < 2:  # noqa: PLR2004 - one epoch has no order
+        if len(after) < 2 or np.ptp(after) == 0:  # noqa: PLR2004 - one epoch has no order, nor have equal ones
             return 1.0
         return float(kendalltau(np.arange(len(after)), after, alternative="greater").pvalue)
 

@@ -173,6 +173,16 @@ def test_underfitting_is_beyond_chance_too():
     assert judged(FALLING, 6, train=0.1).fit != "underfitting"
 
 
+def test_losses_that_are_all_the_same_are_judged():
+    """A network that knows every training image, and a curve that does not move, give numbers and no warning."""
+    level = judged(np.full(12, 0.2), 200, train=0.0)
+    assert json.dumps(level.to_dict(), allow_nan=False)
+    rising = judged(RISING, 4_000, train=0.0)
+    assert rising.fit == "overfitting"
+    flat = diagnose(history(loss=[0.3] * 8, val_loss=[0.3] * 8), classes=10)
+    assert json.dumps(flat.to_dict(), allow_nan=False)
+
+
 def test_the_headline_is_about_the_model_that_is_kept():
     """A model kept from before overfitting is not called overfitted; one kept from after it is."""
     before, after = judged(RISING, 4_000, kept_epoch=5), judged(RISING, 4_000, kept_epoch=20)
