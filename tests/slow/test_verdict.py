@@ -58,7 +58,7 @@ WELL_FITTED = {
 }
 PAST_THE_LOWEST = {"training.epochs": 40, "training.early_stopping": False}
 OVERFITTED = {
-    "fashion-cnn": Course("fashion-cnn", {"training.epochs": 30}, 1_000, 500),
+    "fashion-cnn": Course("fashion-cnn", {"training.epochs": 40}, 1_000, 1_000),
     "mlp without dropout": Course(
         "fashion-mnist", PAST_THE_LOWEST | {"model.name": "mlp", "model.dropout": 0}, 1_000, 500
     ),
