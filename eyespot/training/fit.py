@@ -294,7 +294,7 @@ class _Loop:
 
 
 def sample_of(split: Split, images: int, seed: int) -> Split:
-    """So many images of a split, drawn at random without replacement; all of them where there are no more."""
+    """A random sample of a split, without replacement; the whole split where it has no more images."""
     if len(split) <= images:
         return split
     generator = np.random.Generator(np.random.Philox(seed_for(seed, "train sample")))

@@ -107,7 +107,7 @@ class ValidationCurve:
         return slice(len(self.means) - self.width, len(self.means))
 
     def before(self, epochs: int) -> slice | None:
-        """The window that lies so many epochs before the last one; None where the course is shorter."""
+        """The window that lies a number of epochs before the last one; None where the course is shorter."""
         first = self.last.start - epochs
         return slice(first, first + self.width) if first >= 0 else None
 
