@@ -155,7 +155,7 @@ def _header(opened: Image.Image, stored: Stored) -> Header:
 
 @contextmanager
 def _opened(source: Path | bytes, where: str | None, limits: Limits) -> Iterator[tuple[Image.Image, Stored]]:
-    """The picture, its pixels not read yet, and what its file says; what goes wrong while they are is told too."""
+    """The picture, its pixels not read yet, and what its file says; damage found later is an error too."""
     name = where or str(source if isinstance(source, Path) else "the picture")
     stored = _bounded(_content(source, name, limits), name, limits)
     if stored.format in PLUGINS:
