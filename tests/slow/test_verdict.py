@@ -49,12 +49,12 @@ class Course:
 
 
 DIGITS = Course("digits", {})
-SHORT = {"training.epochs": 6, "split.method": "fraction"}
+SHORT = {"training.epochs": 12, "split.method": "fraction"}
 WELL_FITTED = {
     "digits, augmented": Course("digits", {"augmentation.policy": "digits"}),
-    "fashion-cnn-dropout": Course("fashion-cnn-dropout", {"training.epochs": 8}, 3_000, 1_000),
-    "mnist-cnn-small": Course("mnist-cnn-small", SHORT, 4_000, 1_000),
-    "mnist-mlp": Course("mnist-mlp", SHORT, 4_000, 1_000),
+    "fashion-cnn-dropout": Course("fashion-cnn-dropout", {"training.epochs": 20}, 3_000, 1_000),
+    "mnist-cnn-small": Course("mnist-cnn-small", SHORT, 10_000, 1_000),
+    "mnist-mlp": Course("mnist-mlp", SHORT, 10_000, 1_000),
 }
 PAST_THE_LOWEST = {"training.epochs": 40, "training.early_stopping": False}
 OVERFITTED = {
