@@ -20,7 +20,7 @@ test: .venv/installed-dev
 
 test-slow: .venv/installed-slow .venv-mlflow/installed
 	$(BIN)/pytest -m slow
-	$(BIN)/pytest tests/engine/test_cuda.py tests/training/test_store.py
+	$(BIN)/pytest tests/engine/test_cuda.py tests/training/test_checkpoint.py
 
 # The server, where neither Keras nor PyTorch is installed.
 test-serving: .venv-serving/installed

@@ -21,7 +21,7 @@ from rich.console import Console
 import eyespot
 from eyespot.data.audit.duplicates import find_duplicates
 from eyespot.data.dataset import Dataset, Split
-from eyespot.workflow._suspects import suspects_in
+from eyespot.workflow.audit import suspects_in
 
 SEED = 11
 COPIES = 1_000

@@ -19,9 +19,8 @@ import numpy as np
 import torch
 
 from eyespot.backend import keras
-from eyespot.data.augment.changes import Changes
-from eyespot.data.augment.policy import POLICIES
-from eyespot.engine.feed import Feed
+from eyespot.data.augment.policy import POLICIES, Changes
+from eyespot.engine.steps import Feed
 
 layers = keras.layers
 BATCH = 64

@@ -27,11 +27,10 @@ from rich.console import Console
 import eyespot
 from eyespot.data.dataset import Dataset
 from eyespot.output import Output
-from eyespot.recipe import Recipe
+from eyespot.recipe.schema import Recipe
 from eyespot.training.fit import fit
 from eyespot.training.lr_finder import Curve, Smoothing, suggest
-from eyespot.workflow._prepare import prepare
-from eyespot.workflow._program import program_for
+from eyespot.workflow.prepare import prepare, program_for
 
 QUIET = Console(quiet=True)
 GRID = [float(f"{10 ** (power / 2):.3g}") for power in range(-9, 2)]

@@ -23,9 +23,9 @@ import photo_set
 from PIL import Image, ImageDraw, ImageOps
 
 import eyespot
-from eyespot.evaluation.intervals import wilson
+from eyespot.evaluation.statistics import wilson
 from eyespot.inference.predictor import Predictor
-from eyespot.seeds import seed_for
+from eyespot.random import seed_for
 
 WRITTEN = ("MNIST", "font", "strokes")
 EVERY = 20  # one photograph in so many has several digits

@@ -36,11 +36,11 @@ import eyespot
 from eyespot.data.dataset import Dataset
 from eyespot.data.split import split
 from eyespot.environment import describe_environment
-from eyespot.inference.rejection import DEFAULT_RATE, directed, flat, shrunk
-from eyespot.recipe import Recipe
+from eyespot.inference.ood import DEFAULT_RATE, directed, flat, shrunk
+from eyespot.random import seed_for
+from eyespot.recipe.schema import Recipe
 from eyespot.run import Run
-from eyespot.seeds import seed_for
-from eyespot.workflow._train import train
+from eyespot.workflow.train import train
 
 TRAININGS = [(data, model) for data in ("mnist", "fashion-mnist") for model in ("cnn", "mnist-mlp", "mnist-cnn-small")]
 EPOCHS = {"cnn": 3, "mnist-mlp": 5, "mnist-cnn-small": 5}

@@ -19,7 +19,7 @@ from PIL import Image
 
 import eyespot
 from eyespot.data.dataset import Dataset
-from eyespot.evaluation.intervals import wilson
+from eyespot.evaluation.statistics import wilson
 
 PICTURES, EPOCHS, FOLDERS = 2_400, 5, 3
 

@@ -39,7 +39,7 @@ from training_networks import EXTRA, NETWORKS, PREDICTED, write_job
 from training_peers import PEERS, hide_all_but
 
 import eyespot
-from eyespot.engine.precision import dtype_for
+from eyespot.engine.hardware import dtype_for
 from eyespot.environment import describe_environment
 from eyespot.models.architectures import ARCHITECTURES
 

@@ -125,8 +125,8 @@ class EyespotPeer:
 
     def __init__(self, job: Job, precision: str) -> None:
         from eyespot.backend import keras
-        from eyespot.engine.precision import dtype_for
-        from eyespot.recipe import TrainingRecipe
+        from eyespot.engine.hardware import dtype_for
+        from eyespot.recipe.schema import TrainingRecipe
         from eyespot.training.program import EngineProgram
 
         self.job = job
@@ -175,8 +175,8 @@ class OnnxPeer:
         import tempfile
 
         from eyespot.backend import keras
-        from eyespot.exporting.onnx import write_onnx
         from eyespot.inference.predictor import Predictor
+        from eyespot.onnx_writer.write import write_onnx
 
         model = keras.models.model_from_json(job.config)
         model.set_weights(job.weights)

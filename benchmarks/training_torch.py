@@ -196,7 +196,7 @@ class Floor:
     """
 
     def __init__(self, job: "Job", precision: str) -> None:
-        from eyespot.engine.precision import dtype_for
+        from eyespot.engine.hardware import dtype_for
 
         torch.manual_seed(0)
         self.dtype = dtype_for(precision)

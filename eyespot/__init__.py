@@ -26,50 +26,50 @@ __version__ = "0.1.1"
 if TYPE_CHECKING:
     from eyespot.data.dataset import Dataset as Dataset
     from eyespot.data.dataset import Split as Split
-    from eyespot.data.source import load as load
+    from eyespot.data.load import load as load
     from eyespot.engine.accelerate import accelerate as accelerate
     from eyespot.errors import EyespotError as EyespotError
-    from eyespot.recipe import Recipe as Recipe
+    from eyespot.recipe.schema import Recipe as Recipe
     from eyespot.run import Run as Run
     from eyespot.run import open_run as open_run
-    from eyespot.workflow._compare import compare as compare
-    from eyespot.workflow._doctor import doctor as doctor
-    from eyespot.workflow._evaluate import evaluate as evaluate
-    from eyespot.workflow._explain import explain as explain
-    from eyespot.workflow._export import export as export
-    from eyespot.workflow._find_lr import find_lr as find_lr
-    from eyespot.workflow._look import look as look
-    from eyespot.workflow._predict import predict as predict
-    from eyespot.workflow._report import report as report
-    from eyespot.workflow._reproduce import reproduce as reproduce
-    from eyespot.workflow._serve import serve as serve
-    from eyespot.workflow._study import study as study
-    from eyespot.workflow._train import train as train
-    from eyespot.workflow._tune import tune as tune
+    from eyespot.workflow.compare import compare as compare
+    from eyespot.workflow.doctor import doctor as doctor
+    from eyespot.workflow.evaluate import evaluate as evaluate
+    from eyespot.workflow.explain import explain as explain
+    from eyespot.workflow.export import export as export
+    from eyespot.workflow.find_lr import find_lr as find_lr
+    from eyespot.workflow.look import look as look
+    from eyespot.workflow.predict import predict as predict
+    from eyespot.workflow.report import report as report
+    from eyespot.workflow.reproduce import reproduce as reproduce
+    from eyespot.workflow.serve import serve as serve
+    from eyespot.workflow.study import study as study
+    from eyespot.workflow.train import train as train
+    from eyespot.workflow.tune import tune as tune
 
 _HOMES = {
     "Dataset": "eyespot.data.dataset",
     "EyespotError": "eyespot.errors",
-    "Recipe": "eyespot.recipe",
+    "Recipe": "eyespot.recipe.schema",
     "Run": "eyespot.run",
     "Split": "eyespot.data.dataset",
     "accelerate": "eyespot.engine.accelerate",
-    "compare": "eyespot.workflow._compare",
-    "doctor": "eyespot.workflow._doctor",
-    "evaluate": "eyespot.workflow._evaluate",
-    "explain": "eyespot.workflow._explain",
-    "export": "eyespot.workflow._export",
-    "find_lr": "eyespot.workflow._find_lr",
-    "load": "eyespot.data.source",
-    "look": "eyespot.workflow._look",
+    "compare": "eyespot.workflow.compare",
+    "doctor": "eyespot.workflow.doctor",
+    "evaluate": "eyespot.workflow.evaluate",
+    "explain": "eyespot.workflow.explain",
+    "export": "eyespot.workflow.export",
+    "find_lr": "eyespot.workflow.find_lr",
+    "load": "eyespot.data.load",
+    "look": "eyespot.workflow.look",
     "open_run": "eyespot.run",
-    "predict": "eyespot.workflow._predict",
-    "report": "eyespot.workflow._report",
-    "reproduce": "eyespot.workflow._reproduce",
-    "serve": "eyespot.workflow._serve",
-    "study": "eyespot.workflow._study",
-    "train": "eyespot.workflow._train",
-    "tune": "eyespot.workflow._tune",
+    "predict": "eyespot.workflow.predict",
+    "report": "eyespot.workflow.report",
+    "reproduce": "eyespot.workflow.reproduce",
+    "serve": "eyespot.workflow.serve",
+    "study": "eyespot.workflow.study",
+    "train": "eyespot.workflow.train",
+    "tune": "eyespot.workflow.tune",
 }
 
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - the names are the keys above

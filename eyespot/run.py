@@ -14,7 +14,7 @@ from eyespot.files import write_text
 if TYPE_CHECKING:  # a prediction from a cold start loads none of these but the last
     from eyespot.backend import keras
     from eyespot.inference.predictor import Predictor
-    from eyespot.recipe import Recipe
+    from eyespot.recipe.schema import Recipe
     from eyespot.training.history import History
 
 ROOT = Path("runs")
@@ -54,7 +54,7 @@ class Run:
     @cached_property
     def recipe(self) -> "Recipe":
         """What was asked for."""
-        from eyespot.recipe_files import read_recipe
+        from eyespot.recipe.recipe_files import read_recipe
 
         return read_recipe(self.file("recipe.yaml"))
 
@@ -104,7 +104,7 @@ class Run:
         Args:
             trust: allow classes that are not Keras's own, as `load_model` does.
         """
-        from eyespot.models.own import load_model
+        from eyespot.models.loading import load_model
 
         return load_model(self.file("model.keras"), trust=trust)
 

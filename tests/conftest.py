@@ -32,7 +32,7 @@ from PIL import Image  # noqa: E402
 
 from eyespot.cli.main import main  # noqa: E402
 from eyespot.data.dataset import Dataset, Split  # noqa: E402
-from eyespot.recipe import Recipe  # noqa: E402
+from eyespot.recipe.schema import Recipe  # noqa: E402
 from eyespot.run import Run  # noqa: E402
 
 
@@ -76,7 +76,7 @@ def bars() -> Dataset:
 @pytest.fixture(scope="session")
 def run(bars: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run on the bars; tests read it and do not change it."""
-    from eyespot.workflow._train import train
+    from eyespot.workflow.train import train
 
     recipe = Recipe.parse({"model": {"name": "mlp"}, "training": {"epochs": 8, "seed": 3, "precision": "float32"}})
     return train(bars, recipe, tmp_path_factory.mktemp("session") / "bars-mlp").run

@@ -6,7 +6,7 @@ from rich.console import Console
 from eyespot.errors import unknown
 from eyespot.files import replacing, write_text
 from eyespot.output import Output
-from eyespot.seeds import seed_for
+from eyespot.random import seed_for
 
 
 def test_an_unknown_name_comes_with_the_nearest():

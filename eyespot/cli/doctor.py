@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import eyespot
-from eyespot.cli.show import AsJson, console, emit, print_table, table
+from eyespot.cli.tables import AsJson, console, emit, print_table, table
 
 
 def doctor(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 import eyespot
-from eyespot.cli.show import AsJson, console, emit, print_table, table
+from eyespot.cli.tables import AsJson, console, emit, print_table, table
 
 MOST_COLUMNS = 30  # classes that fit beside each other in a wide terminal
 

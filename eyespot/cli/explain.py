@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import eyespot
-from eyespot.cli.show import AsJson, console, emit, print_table, table
+from eyespot.cli.tables import AsJson, console, emit, print_table, table
 from eyespot.errors import PictureError
 
 if TYPE_CHECKING:
-    from eyespot.workflow._explained import ExplainedPicture
+    from eyespot.workflow.explain import ExplainedPicture
 
 COLUMNS = ("file", "predict", "probability", "explained", "logit", "nearest")
 

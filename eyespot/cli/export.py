@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 import eyespot
-from eyespot.cli.pictures import Examples
-from eyespot.cli.show import AsJson, console, emit, print_table, table
+from eyespot.cli.picture_options import Examples
+from eyespot.cli.tables import AsJson, console, emit, print_table, table
 
 
 def export(

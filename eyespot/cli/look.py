@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 import eyespot
-from eyespot.cli import pictures
-from eyespot.cli.show import AsJson, console, emit, print_table, table
+from eyespot.cli import picture_options
+from eyespot.cli.tables import AsJson, console, emit, print_table, table
 
 
 def look(
@@ -22,15 +22,15 @@ def look(
             help="Check labels too, by small networks: a minute or two for 60,000 pictures. Default: of own pictures.",
         ),
     ] = None,
-    size: pictures.Size = None,
-    resize: pictures.Resize = None,
-    color: pictures.Color = None,
-    class_names: pictures.ClassNames = None,
-    image_column: pictures.ImageColumn = None,
-    label_column: pictures.LabelColumn = None,
-    split_column: pictures.SplitColumn = None,
-    max_bytes: pictures.MaxBytes = None,
-    max_pixels: pictures.MaxPixels = None,
+    size: picture_options.Size = None,
+    resize: picture_options.Resize = None,
+    color: picture_options.Color = None,
+    class_names: picture_options.ClassNames = None,
+    image_column: picture_options.ImageColumn = None,
+    label_column: picture_options.LabelColumn = None,
+    split_column: picture_options.SplitColumn = None,
+    max_bytes: picture_options.MaxBytes = None,
+    max_pixels: picture_options.MaxPixels = None,
     augment: Annotated[
         str | None, typer.Option(help="Also draw what a policy does: auto, digits, objects or photos.")
     ] = None,

@@ -15,7 +15,7 @@ from eyespot.cli.explain import explain
 from eyespot.cli.export import export
 from eyespot.cli.look import look
 from eyespot.cli.models import models
-from eyespot.cli.optional import OptionalValues
+from eyespot.cli.optional_values import OptionalValues
 from eyespot.cli.predict import predict
 from eyespot.cli.report import report
 from eyespot.cli.reproduce import reproduce

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from eyespot.cli.show import AsJson, console, emit, print_table, table
+from eyespot.cli.tables import AsJson, console, emit, print_table, table
 from eyespot.errors import ModelError, RecipeError
 
 

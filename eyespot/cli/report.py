@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 import eyespot
-from eyespot.cli.show import AsJson, console, emit
+from eyespot.cli.tables import AsJson, console, emit
 
 
 def report(

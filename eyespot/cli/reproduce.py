@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import eyespot
-from eyespot.cli.show import AsJson, console, emit, print_table, table
+from eyespot.cli.tables import AsJson, console, emit, print_table, table
 
 
 def reproduce(
@@ -25,7 +25,7 @@ def reproduce(
     What an earlier call finished is kept, so the same command goes on after
     an interruption.
     """
-    from eyespot.recipe_files import parse_setting
+    from eyespot.recipe.recipe_files import parse_setting
     from eyespot.studies.pages import cells, reasons
 
     out = console(as_json)

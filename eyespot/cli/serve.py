@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 import eyespot
-from eyespot.cli.pictures import Examples
-from eyespot.cli.show import AsJson, console, emit
+from eyespot.cli.picture_options import Examples
+from eyespot.cli.tables import AsJson, console, emit
 from eyespot.errors import RecipeError
 from eyespot.serving.access import is_loopback
 from eyespot.serving.limits import ServerLimits

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import eyespot
-from eyespot.cli.show import AsJson, console, emit, print_table, table
+from eyespot.cli.tables import AsJson, console, emit, print_table, table
 
 
 def study(
@@ -37,9 +37,9 @@ def study(
     set), grid (a list of values a key), repeats. What an earlier call
     finished is kept, so the same command goes on after an interruption.
     """
-    from eyespot.recipe_files import parse_setting
+    from eyespot.recipe.recipe_files import parse_setting
+    from eyespot.studies.comparison import COLUMNS, cells
     from eyespot.studies.plan import parse_change, parse_values
-    from eyespot.studies.table import COLUMNS, cells
 
     out = console(as_json)
     done = eyespot.study(

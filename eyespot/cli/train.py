@@ -1,16 +1,43 @@
 """eyespot train"""
 
+import shlex
 import signal
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import eyespot
-from eyespot.cli import pictures
-from eyespot.cli.find_lr import tell
-from eyespot.cli.show import AsJson, console, emit
+from eyespot.cli import picture_options
+from eyespot.cli.tables import AsJson, console, emit
 from eyespot.errors import DivergedError, InterruptedRun, RecipeError
+
+if TYPE_CHECKING:
+    from eyespot.workflow.find_lr import FoundRate
+
+REPLACED = ("--find-lr", "--json", "--output", "--learning-rate")
+WITH_VALUE = ("--output", "--learning-rate")
+
+
+def tell(found: "FoundRate", *, as_json: bool) -> None:
+    """The command that trains with the suggestion; as JSON, everything."""
+    command = training_command(sys.argv[1:], found.suggested)
+    if as_json:
+        emit(found.to_dict() | {"command": command})
+    else:
+        console(as_json).print(f"Next: {command}", markup=False, highlight=False, soft_wrap=True)
+
+
+def training_command(arguments: Sequence[str], rate: float) -> str:
+    """The same command line with a learning rate instead of `--find-lr`, for a shell."""
+    kept, skip = [], False
+    for argument in arguments:
+        if not skip and argument.partition("=")[0] not in REPLACED:
+            kept.append(argument)
+        skip = not skip and argument in WITH_VALUE
+    return shlex.join(["eyespot", *kept, "--learning-rate", f"{rate:g}"])
 
 
 def train(
@@ -111,16 +138,16 @@ def train(
     output: Annotated[
         Path | None, typer.Option(help="The run's directory. Default: runs/<dataset>-<model>-<n>.")
     ] = None,
-    size: pictures.Size = None,
-    resize: pictures.Resize = None,
-    color: pictures.Color = None,
-    class_names: pictures.ClassNames = None,
-    image_column: pictures.ImageColumn = None,
-    label_column: pictures.LabelColumn = None,
-    split_column: pictures.SplitColumn = None,
-    max_bytes: pictures.MaxBytes = None,
-    max_pixels: pictures.MaxPixels = None,
-    drop_leaks: pictures.DropLeaks = None,
+    size: picture_options.Size = None,
+    resize: picture_options.Resize = None,
+    color: picture_options.Color = None,
+    class_names: picture_options.ClassNames = None,
+    image_column: picture_options.ImageColumn = None,
+    label_column: picture_options.LabelColumn = None,
+    split_column: picture_options.SplitColumn = None,
+    max_bytes: picture_options.MaxBytes = None,
+    max_pixels: picture_options.MaxPixels = None,
+    drop_leaks: picture_options.DropLeaks = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a classifier, judge the fit, test it once, and write a run.
@@ -131,7 +158,7 @@ def train(
     what was good is kept; 130 or 143 stopped by Ctrl-C or SIGTERM, and
     eyespot train --resume RUN goes on.
     """
-    from eyespot.recipe_files import parse_setting
+    from eyespot.recipe.recipe_files import parse_setting
 
     options: dict[str, Any] = {
         "model": model,

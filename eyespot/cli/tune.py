@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import eyespot
-from eyespot.cli.show import AsJson, console, emit, print_table, table
+from eyespot.cli.tables import AsJson, console, emit, print_table, table
 
 
 def tune(
@@ -37,8 +37,8 @@ def tune(
     median validation loss wins. The same command goes on with a search that
     was interrupted, and one with more time or trials searches further.
     """
-    from eyespot.recipe_files import parse_setting
-    from eyespot.studies.tuned import COLUMNS, cells
+    from eyespot.recipe.recipe_files import parse_setting
+    from eyespot.studies.candidates import COLUMNS, cells
 
     out = console(as_json)
     changed = dict(parse_setting(text) for text in settings or ())

@@ -12,11 +12,9 @@ from string import ascii_lowercase
 
 import numpy as np
 
-from eyespot.data.cifar import parse_cifar
 from eyespot.data.dataset import Dataset, Split
-from eyespot.data.download import RemoteFile
-from eyespot.data.idx import parse_images, parse_labels
-from eyespot.data.shelf import Shelf
+from eyespot.data.download import RemoteFile, Shelf
+from eyespot.data.formats.binary import parse_cifar, parse_images, parse_labels
 from eyespot.errors import DataError
 
 DIGIT_NAMES = tuple("0123456789")

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from eyespot.data.encoded import OTHERS, READ_ENDINGS, SENTENCE, Damaged, NotRead, Stored, look_through
+from eyespot.data.picture_files import OTHERS, READ_ENDINGS, SENTENCE, Damaged, NotRead, Stored, look_through
 from eyespot.errors import PictureError
 from eyespot.shapes import UInt8
 

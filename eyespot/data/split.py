@@ -7,8 +7,8 @@ from sklearn.model_selection import train_test_split
 
 from eyespot.data.dataset import Dataset
 from eyespot.errors import DataError
-from eyespot.recipe_parts import SplitRecipe
-from eyespot.seeds import seed_for
+from eyespot.random import seed_for
+from eyespot.recipe.schema import SplitRecipe
 from eyespot.shapes import Int64
 
 

@@ -12,13 +12,11 @@ import torch
 from torch import Tensor
 
 from eyespot.backend import keras
-from eyespot.engine.intake import Intake, weights_of_rows
+from eyespot.engine.hardware import Precision, dtype_for
+from eyespot.engine.keras_step import Intake, Tally, weights_of_rows
 from eyespot.engine.loss import CrossEntropy, Weighed, fused_loss
-from eyespot.engine.precision import Precision, dtype_for
-from eyespot.engine.program import LoweredProgram
+from eyespot.engine.lowered_program import LoweredProgram, Turns
 from eyespot.engine.stage import Pass, Step
-from eyespot.engine.tally import Tally
-from eyespot.engine.turns import Turns
 from eyespot.errors import EyespotError, ModelError, unknown
 
 Logs = dict[str, Any]

@@ -14,8 +14,7 @@ import torch
 from eyespot.engine.kernels import Kernels
 from eyespot.engine.lowering import Lowered
 from eyespot.engine.stage import Parameter, Parameters, Stage
-from eyespot.engine.stages.convolution import ConvolutionStage
-from eyespot.engine.stages.dense import DenseStage
+from eyespot.engine.stages.linear import ConvolutionStage, DenseStage
 from eyespot.engine.stages.normalization import BatchNormalizationStage
 from eyespot.engine.stages.pointwise import DropoutStage, LeakyReluStage
 from eyespot.engine.stages.pooling import MaxPoolStage

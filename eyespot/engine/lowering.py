@@ -1,19 +1,192 @@
-"""Lowering: from a built Keras model to the stages that compute the same."""
+"""Lowering: from a built Keras model to the stages that compute the same, a rule for each kind of layer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from eyespot.backend import keras
-from eyespot.engine.makers import MAKERS, WITH_ACTIVATION, Site, activation_stages
 from eyespot.engine.stage import Parameters, Stage
-from eyespot.engine.stages.arithmetic import CastStage
 from eyespot.engine.stages.fallback import KerasStage
-from eyespot.engine.stages.pointwise import NormalizationStage, RescalingStage
-from eyespot.engine.stages.shape import ReshapeStage
+from eyespot.engine.stages.linear import ConvolutionStage, DenseStage
+from eyespot.engine.stages.normalization import BatchNormalizationStage
+from eyespot.engine.stages.pointwise import (
+    ActivationStage,
+    CastStage,
+    DropoutStage,
+    LeakyReluStage,
+    MultiplyStage,
+    NormalizationStage,
+    RescalingStage,
+    ScaleStage,
+)
+from eyespot.engine.stages.pooling import AveragePoolStage, GlobalAverageStage, GlobalMaxStage, MaxPoolStage
+from eyespot.engine.stages.reshaping import AddStage, ConcatenateStage, ReshapeStage, ZeroPaddingStage
 from eyespot.errors import ModelError
-from eyespot.models.graph import trace
+from eyespot.models.graph import Call, trace
 
-layers = keras.layers
+layers, ops = keras.layers, keras.ops
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where stages are to stand: the call they replace, which one that is, and the program's variables."""
+
+    call: Call
+    index: int
+    parameters: Parameters
+
+
+Maker = Callable[[Site], list[Stage] | None]  # the stages in a row; None: Keras is to run this one
+
+
+def activation_stages(function: Callable[..., Any]) -> list[Stage] | None:
+    """The stages of an activation function; None of a layer in its place, which may have weights or draw numbers."""
+    if function is keras.activations.linear:
+        return []
+    if function is keras.activations.relu:
+        return [LeakyReluStage(0)]
+    return None if isinstance(function, keras.Operation) else [ActivationStage(function)]
+
+
+def _relu(site: Site) -> list[Stage] | None:
+    layer = site.call.layer
+    settings = {name: getattr(layer, name) for name in ("negative_slope", "max_value", "threshold")}
+    if layer.threshold or layer.max_value is not None:
+        return [ActivationStage(partial(keras.activations.relu, **settings))]
+    return [LeakyReluStage(float(layer.negative_slope))]
+
+
+def _softmax(site: Site) -> list[Stage] | None:
+    axis = site.call.layer.axis
+    return [ActivationStage(partial(keras.activations.softmax, axis=axis))] if isinstance(axis, int) else None
+
+
+def _normalization(site: Site) -> list[Stage] | None:
+    return [NormalizationStage(site.call.layer, site.parameters.dtype)]
+
+
+def _batch_normalization(site: Site) -> list[Stage] | None:
+    layer = site.call.layer
+    axis = layer.axis if isinstance(layer.axis, int) else layer.axis[0]
+    last = axis in (-1, len(site.call.inputs[0].shape) - 1)
+    return [BatchNormalizationStage(layer, site.parameters)] if last and not layer.renorm else None
+
+
+def _dropout(site: Site) -> list[Stage] | None:
+    layer = site.call.layer
+    return [DropoutStage(layer, site.index)] if layer.noise_shape is None else None
+
+
+def _convolution(site: Site) -> list[Stage] | None:
+    layer = site.call.layer
+    known = layer.padding in {"same", "valid"}
+    return [ConvolutionStage(layer, site.call.inputs[0].shape[1:], site.parameters)] if known else None
+
+
+def _separable(site: Site) -> list[Stage] | None:
+    """A depthwise convolution and one of single pixels, which use the layer's own variables."""
+    layer, shape = site.call.layer, site.call.inputs[0].shape[1:]
+    settings = {name: getattr(layer, name) for name in ("kernel_size", "strides", "padding", "dilation_rate")}
+    depthwise = layers.DepthwiseConv2D(depth_multiplier=layer.depth_multiplier, use_bias=False, **settings)
+    depthwise.kernel = layer.depthwise_kernel
+    pointwise = layers.Conv2D(layer.filters, 1, use_bias=layer.use_bias)
+    # There `kernel` is a property of a built layer, without a setter.
+    pointwise._kernel, pointwise.bias, pointwise.built = layer.pointwise_kernel, layer.bias, True
+    between = depthwise.compute_output_shape((None, *shape))[1:]
+    return [
+        ConvolutionStage(depthwise, shape, site.parameters),
+        ConvolutionStage(pointwise, between, site.parameters),
+    ]
+
+
+def _add(site: Site) -> list[Stage] | None:
+    return [AddStage()] if _alike(site) else None
+
+
+def _multiply(site: Site) -> list[Stage] | None:
+    return [MultiplyStage()] if _alike(site) else None
+
+
+def _alike(site: Site) -> bool:
+    """Whether all are float32 of one rank: integers wrap around, and Keras's layers put missing axes elsewhere."""
+    tensors = site.call.inputs
+    return all(tensor.dtype == "float32" and len(tensor.shape) == len(tensors[0].shape) for tensor in tensors)
+
+
+def _operator(two: Maker | None, one: Callable[[float], tuple[float, float]], reflected: Any) -> Maker:
+    """Of an operator on two tensors, or on a tensor x and a number c.
+
+    Args:
+        two: makes it for two tensors; None: left to Keras.
+        one: what `x o c` multiplies x with, and then adds.
+        reflected: the same of `c o x`; None where that is no such product.
+    """
+
+    def make(site: Site) -> list[Stage] | None:
+        arguments = site.call.node.arguments
+        if arguments.kwargs or len(arguments.args) != 2:  # noqa: PLR2004
+            return None
+        numbers = [value for value in arguments.args if isinstance(value, int | float)]
+        if not numbers:
+            # The same tensor twice is two inputs, an array or a variable none.
+            tensors = len(site.call.inputs) == 2  # noqa: PLR2004
+            return two(site) if two and tensors else None
+        rule = one if numbers[0] is arguments.args[1] else reflected
+        return [ScaleStage(*rule(float(numbers[0])))] if rule and all(numbers) else None
+
+    return make
+
+
+def _cast(site: Site) -> list[Stage] | None:
+    return [CastStage(site.parameters.dtype)]
+
+
+def _kind(function: Callable[..., Any], *others: Any) -> type:
+    """The class of the operation that a function of `keras.ops` leaves in a model's graph."""
+    return type(function(keras.KerasTensor((2, 2)), *others)._keras_history.operation)
+
+
+WITH_ACTIVATION = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D, layers.Dense)
+FUNCTIONS = (
+    ops.relu6, ops.sigmoid, ops.silu, ops.hard_sigmoid, ops.hard_silu, ops.gelu, ops.tanh, ops.elu, ops.selu,
+    ops.softplus, ops.softmax,
+)  # fmt: skip
+MAKERS: dict[type, Maker] = {
+    layers.Rescaling: lambda site: [RescalingStage(site.call.layer, site.parameters)],
+    layers.Normalization: _normalization,
+    layers.Conv2D: _convolution,
+    layers.DepthwiseConv2D: _convolution,
+    layers.SeparableConv2D: _separable,
+    layers.Dense: lambda site: [DenseStage(site.call.layer, site.parameters)],
+    layers.MaxPooling2D: lambda site: [MaxPoolStage(site.call.layer, site.call.inputs[0].shape[1:])],
+    layers.AveragePooling2D: lambda site: [AveragePoolStage(site.call.layer, site.call.inputs[0].shape[1:])],
+    layers.GlobalAveragePooling2D: lambda site: [GlobalAverageStage(site.call.layer)],
+    layers.GlobalMaxPooling2D: lambda site: [GlobalMaxStage(site.call.layer)],
+    layers.BatchNormalization: _batch_normalization,
+    layers.Activation: lambda site: activation_stages(site.call.layer.activation),
+    layers.ReLU: _relu,
+    layers.LeakyReLU: lambda site: [LeakyReluStage(float(site.call.layer.negative_slope))],
+    layers.Softmax: _softmax,
+    layers.Identity: lambda _: [],
+    layers.Dropout: _dropout,
+    layers.Flatten: lambda _: [ReshapeStage((-1,))],
+    layers.Reshape: lambda site: [ReshapeStage(tuple(site.call.output.shape[1:]))],
+    layers.ZeroPadding2D: lambda site: [ZeroPaddingStage(site.call.layer)],
+    layers.Add: _add,
+    layers.Multiply: _multiply,
+    layers.Concatenate: lambda site: [ConcatenateStage(site.call.layer.axis)],
+    _kind(ops.add, 1): _operator(_add, lambda c: (1, c), lambda c: (1, c)),
+    _kind(ops.subtract, 1): _operator(None, lambda c: (1, -c), lambda c: (-1, c)),
+    _kind(ops.multiply, 1): _operator(_multiply, lambda c: (c, 0), lambda c: (c, 0)),
+    _kind(ops.divide, 1): _operator(None, lambda c: (1 / c, 0), None),
+    _kind(ops.true_divide, 1): _operator(None, lambda c: (1 / c, 0), None),
+    _kind(ops.cast, "float32"): _cast,
+    _kind(ops.relu): lambda _: [LeakyReluStage(0)],
+    **{_kind(function): lambda site: [ActivationStage(site.call.layer)] for function in FUNCTIONS},
+}
+
+
 TAKE_ANY_DTYPE = (RescalingStage, NormalizationStage, ReshapeStage, KerasStage, CastStage)
 
 

@@ -9,10 +9,9 @@ from torch import Tensor
 from eyespot.backend import keras
 from eyespot.engine.kernels import Kernels
 from eyespot.engine.stage import Parameter
-from eyespot.engine.state import State
+from eyespot.engine.weights import OptimizerState, UpdateRule, UpdateStep
 
 Update = Callable[[Mapping[Parameter, Tensor]], None]
-Step = Callable[[], None]
 
 
 def update_for(
@@ -70,13 +69,10 @@ def _by_keras(optimizer: keras.optimizers.Optimizer, parameters: Sequence[Parame
     return update
 
 
-Rule = Callable[[keras.optimizers.Optimizer, State, Kernels | None], Step]
-
-
 def _fused(
-    optimizer: keras.optimizers.Optimizer, rule: Rule, parameters: Sequence[Parameter], kernels: Kernels | None
+    optimizer: keras.optimizers.Optimizer, rule: UpdateRule, parameters: Sequence[Parameter], kernels: Kernels | None
 ) -> Update:
-    state = State(optimizer, parameters)
+    state = OptimizerState(optimizer, parameters)
     step = rule(optimizer, state, kernels)
     average = state.slots(optimizer._model_variables_moving_average) if optimizer.use_ema else None
     by_keras, every = _by_keras(optimizer, parameters), set(parameters)
@@ -97,7 +93,7 @@ def _fused(
     return update
 
 
-def _adam(optimizer: keras.optimizers.Optimizer, state: State, kernels: Kernels | None) -> Step:
+def _adam(optimizer: keras.optimizers.Optimizer, state: OptimizerState, kernels: Kernels | None) -> UpdateStep:
     """Adam and AdamW: Kingma and Ba 2014 (arXiv:1412.6980), Loshchilov and Hutter 2017 (arXiv:1711.05101)."""
     first, second = state.slots(optimizer._momentums), state.slots(optimizer._velocities)
     decay, beta_1, beta_2 = float(optimizer.weight_decay or 0), optimizer.beta_1, optimizer.beta_2
@@ -121,7 +117,7 @@ def _adam(optimizer: keras.optimizers.Optimizer, state: State, kernels: Kernels 
     return step
 
 
-def _sgd(optimizer: keras.optimizers.Optimizer, state: State, _kernels: Kernels | None) -> Step:
+def _sgd(optimizer: keras.optimizers.Optimizer, state: OptimizerState, _kernels: Kernels | None) -> UpdateStep:
     """Gradient descent, with momentum, plain or Nesterov's."""
     momentum = optimizer.momentum
     velocity = state.slots(optimizer.momentums) if momentum else torch.empty(0)
@@ -142,7 +138,7 @@ def _sgd(optimizer: keras.optimizers.Optimizer, state: State, _kernels: Kernels 
     return step
 
 
-def _rmsprop(optimizer: keras.optimizers.Optimizer, state: State, kernels: Kernels | None) -> Step:
+def _rmsprop(optimizer: keras.optimizers.Optimizer, state: OptimizerState, kernels: Kernels | None) -> UpdateStep:
     """RMSprop: Tieleman and Hinton 2012, with Keras's epsilon under the root."""
     squares = state.slots(optimizer._velocities)
     momentum = state.slots(optimizer._momentums) if optimizer.momentum else None
@@ -172,14 +168,14 @@ def _decay(optimizer: keras.optimizers.Optimizer, weights: Tensor, rate: float) 
         weights.mul_(1 - rate * optimizer.weight_decay)
 
 
-def _renew(state: State) -> None:
+def _renew(state: OptimizerState) -> None:
     if len(state.copy):
         state.copy.copy_(state.weights)
 
 
 def _kernel(
     name: str, kernels: Kernels | None
-) -> Callable[[State, tuple[Tensor, ...], tuple[float, ...]], None] | None:
+) -> Callable[[OptimizerState, tuple[Tensor, ...], tuple[float, ...]], None] | None:
     """A compiled update: it goes over the state and an optimizer's slots, with the rule's numbers, in one pass."""
     if kernels is None:
         return None
@@ -188,7 +184,7 @@ def _kernel(
 
     kernel = getattr(updates, name)
 
-    def update(state: State, slots: tuple[Tensor, ...], numbers: tuple[float, ...]) -> None:
+    def update(state: OptimizerState, slots: tuple[Tensor, ...], numbers: tuple[float, ...]) -> None:
         vectors = (state.weights, state.gradient, *slots, state.copy)
         kernel(*(bits(vector) for vector in vectors), *(f32(number) for number in numbers))
 
@@ -202,4 +198,4 @@ FUSED = {
     type(keras.optimizers.SGD()): "sgd",
     type(keras.optimizers.RMSprop()): "rmsprop",
 }
-RULES: dict[str, Rule] = {"adam": _adam, "sgd": _sgd, "rmsprop": _rmsprop}
+RULES: dict[str, UpdateRule] = {"adam": _adam, "sgd": _sgd, "rmsprop": _rmsprop}

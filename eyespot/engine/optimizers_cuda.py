@@ -8,11 +8,10 @@ from triton import cdiv
 from eyespot.backend import keras
 from eyespot.engine.kernels import Kernels
 from eyespot.engine.kernels.cuda import updates
-from eyespot.engine.optimizers import Rule, Step
-from eyespot.engine.state import State
+from eyespot.engine.weights import OptimizerState, UpdateRule, UpdateStep
 
 
-def _adam(optimizer: keras.optimizers.Optimizer, state: State, _kernels: Kernels | None) -> Step:
+def _adam(optimizer: keras.optimizers.Optimizer, state: OptimizerState, _kernels: Kernels | None) -> UpdateStep:
     slots = state.slots(optimizer._momentums), state.slots(optimizer._velocities)
     logarithms = {"LOG_BETA_1": math.log(optimizer.beta_1), "LOG_BETA_2": math.log(optimizer.beta_2)}
 
@@ -26,7 +25,7 @@ def _adam(optimizer: keras.optimizers.Optimizer, state: State, _kernels: Kernels
     return step
 
 
-def _sgd(optimizer: keras.optimizers.Optimizer, state: State, _kernels: Kernels | None) -> Step:
+def _sgd(optimizer: keras.optimizers.Optimizer, state: OptimizerState, _kernels: Kernels | None) -> UpdateStep:
     momentum = float(optimizer.momentum or 0)
     velocities = state.slots(optimizer.momentums) if momentum else state.gradient  # not read
 
@@ -40,7 +39,7 @@ def _sgd(optimizer: keras.optimizers.Optimizer, state: State, _kernels: Kernels 
     return step
 
 
-def _rmsprop(optimizer: keras.optimizers.Optimizer, state: State, _kernels: Kernels | None) -> Step:
+def _rmsprop(optimizer: keras.optimizers.Optimizer, state: OptimizerState, _kernels: Kernels | None) -> UpdateStep:
     squares, momentum = state.slots(optimizer._velocities), float(optimizer.momentum or 0)
     velocities = state.slots(optimizer._momentums) if momentum else state.gradient  # not read
 
@@ -64,8 +63,8 @@ def _decay(optimizer: keras.optimizers.Optimizer) -> float:
     return float(optimizer.weight_decay or 0)
 
 
-def _settings(state: State) -> dict[str, int | bool]:
+def _settings(state: OptimizerState) -> dict[str, int | bool]:
     return {"COPIES": len(state.copy) > 0, "BLOCK": updates.BLOCK}
 
 
-RULES: dict[str, Rule] = {"adam": _adam, "sgd": _sgd, "rmsprop": _rmsprop}
+RULES: dict[str, UpdateRule] = {"adam": _adam, "sgd": _sgd, "rmsprop": _rmsprop}

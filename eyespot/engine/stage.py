@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from eyespot.backend import keras
-from eyespot.engine.drawing import keys_of_stage, keys_of_step
+from eyespot.random import keys_of_stage, keys_of_step
 
 
 class Parameter:

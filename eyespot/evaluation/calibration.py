@@ -8,7 +8,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from eyespot.errors import DataError
-from eyespot.evaluation.intervals import wilson
+from eyespot.evaluation.statistics import wilson
 from eyespot.shapes import Float32, Float64, Int64
 
 BINS = 15

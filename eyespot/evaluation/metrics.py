@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.metrics import classification_report, confusion_matrix
 
 from eyespot.evaluation.calibration import Calibration, calibration
-from eyespot.evaluation.intervals import macro_f1_interval, wilson
+from eyespot.evaluation.statistics import macro_f1_interval, wilson
 from eyespot.shapes import Float32, Float64, Int64
 
 CLIP = 1e-7  # Keras's epsilon: a certain mistake costs 16.1, not infinity

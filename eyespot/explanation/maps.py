@@ -1,4 +1,4 @@
-"""Maps of pictures, by all methods at once, as plain arrays."""
+"""Attribution maps of images by all methods at once, and the deletion score that compares the methods."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,11 +8,11 @@ import numpy as np
 
 from eyespot.backend import keras
 from eyespot.errors import ModelError
-from eyespot.explanation.background import plain_background
 from eyespot.explanation.gradcam import average_follows, gradcam, hirescam
 from eyespot.explanation.integrated_gradients import integrated_gradients
 from eyespot.explanation.network import Network
-from eyespot.explanation.occlusion import occlusion
+from eyespot.explanation.occlusion import occlusion, plain_background
+from eyespot.random import seed_for
 from eyespot.shapes import Float32, Int64, UInt8
 
 MapMethod = Literal["gradcam", "hirescam", "occlusion", "integrated-gradients"]
@@ -123,3 +123,54 @@ def explain_images(
     rows = zip(labels, logits, background, maps, completeness, strict=True)
     pictures = [PictureMaps(int(at), float(row[at]), plain, made, told) for at, row, plain, made, told in rows]
     return Explained(pictures, notes)
+
+
+STEPS = 28
+
+
+@dataclass(frozen=True, eq=False)
+class Deletion:
+    """A class's probability as pixels are taken out.
+
+    Attributes:
+        shares: of the pixels that are gone, from 0 to 1, `[steps + 1]`.
+        probabilities: of the class, `[steps + 1]`.
+    """
+
+    shares: Float32[np.ndarray, " steps"]
+    probabilities: Float32[np.ndarray, " steps"]
+
+    @property
+    def area(self) -> float:
+        """Under the curve, between 0 and 1; the lower, the better the map."""
+        return float(np.trapezoid(self.probabilities, self.shares))
+
+
+def deletion(  # noqa: PLR0913 - all that it can be told
+    network: Network,
+    image: UInt8[np.ndarray, "height width channels"],
+    label: int,
+    found: Float32[np.ndarray, "height width"],
+    background: Float32[np.ndarray, " channels"],
+    *,
+    steps: int = STEPS,
+    seed: int = 0,
+) -> Deletion:
+    """Takes pixels out in the order of a map, the highest first, and follows the probability of a class.
+
+    Petsiuk et al. 2018 (arXiv:1806.07421), section 4.2. Pixels that the map has equal go in random order.
+
+    Args:
+        found: a map of the picture.
+        background: what is left where a pixel is gone, levels 0-255.
+        steps: in how many equal parts they go.
+        seed: of the random order.
+    """
+    shuffled = np.random.default_rng(seed_for(seed, "deletion")).permutation(found.size)
+    order = shuffled[np.argsort(-found.ravel()[shuffled], kind="stable")]
+    places = np.empty(found.size, np.int64)
+    places[order] = np.arange(found.size)
+    gone = np.round(np.linspace(0, found.size, steps + 1))
+    hidden = (places[None] < gone[:, None]).reshape(-1, *found.shape)
+    pictures = np.where(hidden[..., None], background, image).astype(np.float32)
+    return Deletion((gone / found.size).astype(np.float32), network.probabilities(pictures)[:, label])

@@ -19,11 +19,11 @@ from eyespot.errors import ExportError, unknown
 from eyespot.shapes import Float32, UInt8
 
 FORMATS = {
-    "onnx": "eyespot.exporting.format_onnx",
+    "onnx": "eyespot.exporting.onnx",
     "onnx-int8": "eyespot.exporting.format_onnx_int8",
-    "openvino": "eyespot.exporting.format_openvino",
-    "litert": "eyespot.exporting.format_litert",
-    "keras": "eyespot.exporting.format_keras",
+    "openvino": "eyespot.exporting.openvino",
+    "litert": "eyespot.exporting.litert",
+    "keras": "eyespot.exporting.keras",
     "web": "eyespot.exporting.web",
 }
 

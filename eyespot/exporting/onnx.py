@@ -1,104 +1,27 @@
-"""Writing `model.onnx`: `uint8` pixels in, logits and probabilities out, class names in the metadata."""
+"""onnx: the run's own `model.onnx`, for ONNX Runtime, with all there is to know inside the file."""
 
-import importlib.metadata
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import onnx
-import torch
-from onnx import TensorProto, helper
+from eyespot.exporting.formats import Answers, Source
+from eyespot.inference.metadata import add_metadata
+from eyespot.inference.predictor import CARD_KEY, Predictor
 
-from eyespot.backend import keras
-from eyespot.errors import ModelError
-from eyespot.exporting.onnx_graph import OPSET, GraphWriter, UnsupportedLayer, outputs
-from eyespot.exporting.onnx_layers import write_layer
-from eyespot.exporting.onnx_traced import traced_graph
-from eyespot.files import replacing
-from eyespot.inference.predictor import METADATA_KEY, Predictor
-from eyespot.models.graph import trace
-from eyespot.shapes import UInt8
-
-IR_VERSION = 10  # what ONNX Runtime 1.23 and later read
-AGREEMENT = 1e-4
+FILE = "model.onnx"
 
 
-def write_onnx(
-    model: keras.Model,
-    path: Path,
-    class_names: tuple[str, ...],
-    sample: UInt8[np.ndarray, "n height width channels"],
-    extra: Mapping[str, Any] | None = None,
-) -> None:
-    """Writes a Keras classifier as ONNX and proves that both give the same probabilities.
+class OnnxFormat:
+    """A copy of `model.onnx`, with the model card in its metadata."""
 
-    Outputs `logits` and `probabilities` = softmax(logits / temperature); the temperature is an initialiser of that
-    name, 1 until calibrated. Where a dense layer comes last, what it takes is the output `features`. Layers this
-    package knows become one or two nodes each; a model with any other is traced by Keras's own exporter.
+    name = "onnx"
+    inside = ("rescaling", "calibration", "class_names", "rejection", "card")
 
-    Args:
-        sample: pictures to compare on.
-        extra: what else the metadata is to hold, plain values by name, as `Predictor` reads them.
+    def write(self, source: Source, folder: Path) -> None:
+        """One file, which `Predictor` and any ONNX runtime open."""
+        add_metadata(source.onnx, CARD_KEY, source.card, folder / FILE)
 
-    Raises:
-        ModelError: neither way can express the model, or the outputs differ by more than 1e-4.
-    """
-    try:
-        graph = _own_graph(model)
-    except UnsupportedLayer as unsupported:
-        graph = traced_graph(model, unsupported)
-    height, width, channels = sample.shape[1:]
-    written = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="eyespot",
-        producer_version=importlib.metadata.version("eyespot"),
-    )
-    metadata = {
-        "class_names": list(class_names),
-        "input": {"height": height, "width": width, "channels": channels, "dtype": "uint8", "range": [0, 255]},
-        "resize": "squash",
-        **(extra or {}),
-    }
-    helper.set_model_props(written, {METADATA_KEY: json.dumps(metadata, ensure_ascii=False)})
-    onnx.checker.check_model(written)
-    with replacing(path) as temporary:
-        onnx.save(written, temporary)
-        _prove(model, temporary, sample)
+    def opened(self, folder: Path) -> Answers:
+        """By ONNX Runtime."""
+        return Predictor(folder / FILE).probabilities
 
 
-def _own_graph(model: keras.Model) -> onnx.GraphProto:
-    graph, writer = trace(model), GraphWriter()
-    pixels = writer.pixels(graph.input)
-    for call in graph.calls:
-        write_layer(writer, call)
-    writer.probabilities(writer.logits(graph.output))
-    features = writer.features()
-    _, *size = graph.input.shape
-    return helper.make_graph(
-        writer.nodes,
-        "eyespot",
-        [helper.make_tensor_value_info(pixels, TensorProto.UINT8, ["n", *size])],
-        [*outputs(model), *features],
-        writer.initializers,
-    )
-
-
-def _prove(model: keras.Model, path: Path, sample: UInt8[np.ndarray, "n height width channels"]) -> None:
-    """On all pictures at once and on one alone: a traced graph may have frozen the number of pictures."""
-    predictor = Predictor(path)
-    for images in (sample, sample[:1]):
-        with torch.no_grad():
-            expected = keras.ops.convert_to_numpy(model(images, training=False))
-        try:
-            difference = float(np.abs(expected - predictor.probabilities(images)).max())
-        except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many types for one cause: the graph is no good
-            raise ModelError(f"The ONNX model does not run on {len(images)} pictures: {error}") from None
-        if not difference <= AGREEMENT:
-            raise ModelError(
-                f"The ONNX model differs from the Keras model by {difference:.1e} in a probability; at most "
-                f"{AGREEMENT:.0e} is allowed."
-            )
+FORMAT = OnnxFormat()

@@ -1,6 +1,11 @@
-"""web: a folder of static files, with which a browser classifies what is drawn or given, without a server."""
+"""web: a folder of static files, with which a browser classifies what is drawn or given, without a server.
+
+Two of them are ONNX Runtime Web's, found or fetched as datasets are. Version, sizes and SHA-256 are those of the npm
+package onnxruntime-web, which the mirrors serve file by file.
+"""
 
 import base64
+import hashlib
 import io
 import json
 import shutil
@@ -13,11 +18,64 @@ import numpy as np
 from PIL import Image
 
 from eyespot.data.dataset import Split
+from eyespot.data.download import RemoteFile, Shelf
+from eyespot.errors import DownloadError, ExportError
 from eyespot.exporting.formats import Answers, Source
-from eyespot.exporting.web_runtime import runtime_files
 from eyespot.files import write_text
 from eyespot.inference.predictor import Predictor
 from eyespot.shapes import Int64, UInt8
+
+VERSION = "1.30.0"
+MIRRORS = tuple(f"https://{host}onnxruntime-web@{VERSION}/dist/" for host in ("cdn.jsdelivr.net/npm/", "unpkg.com/"))
+FILES = (
+    RemoteFile(
+        "ort.wasm.bundle.min.mjs", 73_054, "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90", MIRRORS
+    ),
+    RemoteFile(
+        "ort-wasm-simd-threaded.wasm",
+        14_239_897,
+        "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
+        MIRRORS,
+    ),
+)
+SHELF = Shelf("onnxruntime-web", FILES)
+UNPACKED = Path("package") / "dist"  # where the npm package has them
+
+
+def runtime_files(shelf: Shelf = SHELF) -> dict[str, bytes]:
+    """The files by name.
+
+    Raises:
+        ExportError: one is nowhere and cannot be fetched, or is not of this version.
+    """
+    return {file.name: _content(shelf, file) for file in shelf.files}
+
+
+def _content(shelf: Shelf, file: RemoteFile) -> bytes:
+    path = _found(shelf, file.name) or _fetched(shelf, file)
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        raise ExportError(
+            f"{path} is damaged or of another version than {VERSION}: delete it, and it is fetched again."
+        )
+    return content
+
+
+def _found(shelf: Shelf, name: str) -> Path | None:
+    paths = [folder / inner / name for folder in shelf.folders for inner in ("", UNPACKED)]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _fetched(shelf: Shelf, file: RemoteFile) -> Path:
+    try:
+        return shelf.fetch(file)
+    except DownloadError as error:
+        names, folders = (" and ".join(map(str, each)) for each in ([one.name for one in shelf.files], shelf.folders))
+        raise ExportError(
+            f"A page needs {names} of ONNX Runtime Web {VERSION}, looked for in {folders}. {error} "
+            f"Where there is a network, `npm pack {shelf.name}@{VERSION}` gets them; unpack it in such a folder."
+        ) from None
+
 
 MODEL = "model.onnx"
 PAGE, LOCAL, RUNTIME = "page", "local", "runtime"  # folders, the second and third within the first
@@ -65,7 +123,7 @@ FORMAT = WebFormat()
 
 def _write_page(folder: Path) -> None:
     """The page's files, with the engine that runs here in place of the one that asks a server."""
-    page = files("eyespot.page")
+    page = files("eyespot.webapp")
     for source, target in ((page, folder / PAGE), (page / LOCAL, folder / PAGE / LOCAL)):
         target.mkdir(exist_ok=True)
         for file in source.iterdir():

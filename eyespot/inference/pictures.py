@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from eyespot.data.photograph.appearance import Appearance
-from eyespot.data.photograph.pipeline import Box, read_photograph
 from eyespot.data.picture import Resize, open_picture, read_picture
 from eyespot.errors import PictureError
+from eyespot.preprocessing.appearance import Appearance
+from eyespot.preprocessing.pipeline import Box, read_photograph
 from eyespot.shapes import Shaped, UInt8
 
 Steps = list[tuple[str, Shaped[np.ndarray, "..."]]]

@@ -12,15 +12,15 @@ from typing import Any, get_args
 import numpy as np
 import onnxruntime
 
-from eyespot.data.photograph.appearance import Appearance
+from eyespot.data.dataset import Rows
 from eyespot.data.picture import Resize
-from eyespot.data.rows import Rows
 from eyespot.errors import ModelError, PictureError
 from eyespot.files import stamp_of
 from eyespot.inference import runtime
+from eyespot.inference.ood import DEFAULT_RATE, NONE_OF_THESE, REJECTION_KEY, Rejection
 from eyespot.inference.pictures import PictureReader, ReadPicture, Steps
-from eyespot.inference.rejection import DEFAULT_RATE, NONE_OF_THESE, REJECTION_KEY, Rejection
 from eyespot.inference.runtime import Answers, OutOfRoom, are_probabilities, open_session, run_session
+from eyespot.preprocessing.appearance import Appearance
 from eyespot.shapes import Float32, Float64, UInt8
 
 METADATA_KEY = "eyespot"
@@ -170,7 +170,7 @@ class Predictor:
         """Reads pictures and says what they show, a batch at a time.
 
         Where the training pictures show one object each on a plain background, a picture is first brought to their
-        looks (`eyespot.data.photograph`); one that has them is left as it is.
+        looks (`eyespot.preprocessing`); one that has them is left as it is.
 
         Args:
             pictures: files, or names with a file's content.

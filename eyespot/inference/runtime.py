@@ -17,7 +17,7 @@ import numpy as np
 import onnxruntime
 
 from eyespot.errors import ModelError
-from eyespot.inference.onnx_file import read_onnx
+from eyespot.inference.onnx_vetting import read_onnx
 from eyespot.shapes import Shaped, UInt8
 
 ROOM_VARIABLE = "EYESPOT_MODEL_BYTES"

@@ -1,21 +1,53 @@
-"""Architectures by name."""
+"""Architectures by name: the multilayer perceptron, the default CNN, and the tutorials' networks."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from eyespot.backend import keras
 from eyespot.errors import ModelError, RecipeError, unknown
-from eyespot.models.cnn import cnn
-from eyespot.models.fresh import with_fresh_weights
-from eyespot.models.layers import from_layers, reason_in
-from eyespot.models.mlp import mlp
-from eyespot.models.own import check_fits, is_own, own_model
-from eyespot.models.pixels import Shape
-from eyespot.models.variants import layers_of, with_dropout, with_width
-from eyespot.recipe import Recipe
-from eyespot.recipe_files import read_recipe
-from eyespot.recipe_parts import DEFAULT_MODEL
-from eyespot.seeds import seed_for
+from eyespot.models.layers import Shape, from_layers, layers_of, pixel_input, reason_in, with_dropout, with_width
+from eyespot.models.loading import check_fits, is_own, own_model, with_fresh_weights
+from eyespot.random import seed_for
+from eyespot.recipe.recipe_files import read_recipe
+from eyespot.recipe.schema import DEFAULT_MODEL, Recipe
+
+layers = keras.layers
+
+
+def mlp(input_shape: Shape, classes: int, *, hidden: Sequence[int] = (512, 512), dropout: float = 0.2) -> keras.Model:
+    """Dense ReLU layers of `hidden` units, each followed by dropout where `dropout` is above 0."""
+    stack = [*pixel_input(input_shape), layers.Flatten()]
+    for units in hidden:
+        stack.append(layers.Dense(units, activation="relu"))
+        if dropout:
+            stack.append(layers.Dropout(dropout))
+    return keras.Sequential([*stack, layers.Dense(classes, activation="softmax")], name="mlp")
+
+
+WIDTHS = (32, 64, 128, 256, 256, 256)
+
+
+def cnn(input_shape: Shape, classes: int, *, dropout: float = 0.25) -> keras.Model:
+    """Blocks of a 3x3 convolution, batch normalisation, ReLU and a pool that halves the picture; then a dense head.
+
+    The first block has two convolutions: strokes are found at full resolution, before any pixel is dropped.
+    As many blocks as leave at least 2 pixels a side: two for 8x8, three for 28x28, four for 32x32. Batch
+    normalisation: Ioffe and Szegedy 2015 (arXiv:1502.03167).
+    """
+    blocks = max(1, min(len(WIDTHS), int(math.log2(max(2, min(input_shape[:2]) / 2)))))
+    stack = pixel_input(input_shape)
+    for block, width in enumerate(WIDTHS[:blocks]):
+        for _ in range(1 if block else 2):
+            stack += [
+                layers.Conv2D(width, 3, padding="same", use_bias=False),
+                layers.BatchNormalization(momentum=0.9),
+                layers.ReLU(),
+            ]
+        stack += [layers.MaxPooling2D(2, padding="same"), layers.Dropout(dropout)]
+    head = [layers.Flatten(), layers.Dense(128, activation="relu"), layers.Dropout(2 * dropout)]
+    return keras.Sequential([*stack, *head, layers.Dense(classes, activation="softmax")], name="cnn")
+
 
 TUTORIALS = (
     "fashion-cnn", "fashion-cnn-dropout", "mnist-mlp", "mnist-mlp-one-hidden", "mnist-cnn-small", "mnist-cnn-two-conv",

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from eyespot.backend import keras
-from eyespot.data.rows import Rows, chunks
+from eyespot.data.dataset import Rows, chunks
 from eyespot.models.graph import Call, Graph, trace
-from eyespot.models.pixels import Shape
+from eyespot.models.layers import Shape
 from eyespot.shapes import UInt8
 
 layers = keras.layers

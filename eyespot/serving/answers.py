@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from eyespot.errors import ModelError
-from eyespot.explanation.background import plain_background
-from eyespot.explanation.occlusion import occlusion
+from eyespot.explanation.occlusion import occlusion, plain_background
+from eyespot.inference.ood import NONE_OF_THESE
 from eyespot.inference.pictures import ReadPicture
 from eyespot.inference.predictor import Predictor
-from eyespot.inference.rejection import NONE_OF_THESE
 from eyespot.serving.problems import Refusal
 from eyespot.serving.reading import as_png
 from eyespot.shapes import Float32, Shaped

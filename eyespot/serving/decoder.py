@@ -14,10 +14,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from eyespot.data.photograph.appearance import Appearance
 from eyespot.data.picture import Resize, open_picture
 from eyespot.errors import PictureError
 from eyespot.inference.pictures import PictureReader, ReadPicture
+from eyespot.preprocessing.appearance import Appearance
 
 LENGTHS = struct.Struct("<IQ")  # of the JSON, and of the bytes after it
 FIRST_VICTIM = "1000"  # to Linux, where memory runs out

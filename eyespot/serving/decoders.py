@@ -12,9 +12,9 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from eyespot.data.photograph.pipeline import Box
 from eyespot.errors import PictureError
 from eyespot.inference.pictures import ReadPicture
+from eyespot.preprocessing.pipeline import Box
 from eyespot.serving.decoder import Job, plain, receive, send
 
 MOST = 2  # processes: pictures that take more than little, read at the same time

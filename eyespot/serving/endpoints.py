@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
-from eyespot.inference.rejection import DEFAULT_RATE
+from eyespot.inference.ood import DEFAULT_RATE
 from eyespot.serving import answers, query
 from eyespot.serving.addresses import model_of
 from eyespot.serving.asgi import Answer, Receive, Scope, header

@@ -30,7 +30,7 @@ def folder_name(label: str) -> str:
     ]
     if _means_something_else(label):
         parts[0] = _encoded(label[0])
-    from eyespot.data.sources.listing import plain  # what a first prediction does not need
+    from eyespot.data.formats.listing import plain  # what a first prediction does not need
 
     name = "".join(parts)
     if plain(name) != name:
@@ -53,7 +53,7 @@ def names_file(class_names: tuple[str, ...]) -> str:
 
 
 def _means_something_else(label: str) -> bool:
-    from eyespot.data.sources.listing import split_named
+    from eyespot.data.formats.listing import split_named
 
     stem = label.partition(".")[0].strip().upper()
     return stem in RESERVED or split_named(label) is not None or label.lower() in MACHINE_MADE

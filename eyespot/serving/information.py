@@ -62,5 +62,5 @@ async def examples(service: Service, scope: Scope, receive: Receive) -> Answer: 
 
 async def metrics(service: Service, scope: Scope, receive: Receive) -> Answer:  # noqa: ARG001 - as above
     """Everything that is counted."""
-    module = await asyncio.to_thread(import_module, "eyespot.serving.metrics")
+    module = await asyncio.to_thread(import_module, "eyespot.serving.prometheus")
     return Answer(module.rendered(service.counts), media_type=module.MEDIA_TYPE)

@@ -6,7 +6,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from eyespot.serving.limits import ServerLimits
-from eyespot.serving.uploads import Upload, too_many, unreadable
+from eyespot.serving.problems import too_many, unreadable
 
 LONGEST_NAME = 255  # characters of a file's name that an answer repeats
 LONGEST_BOUNDARY = 70  # RFC 2046
@@ -50,7 +50,7 @@ class _Parts:
         self.ended = True
 
 
-def files_of(content_type: str, body: bytes, limits: ServerLimits) -> list[Upload]:
+def files_of(content_type: str, body: bytes, limits: ServerLimits) -> list[tuple[str, bytes]]:
     """The form's files by name; those without a name are called by their number.
 
     Raises:
@@ -81,7 +81,7 @@ def files_of(content_type: str, body: bytes, limits: ServerLimits) -> list[Uploa
     return [_file(part, index) for index, part in enumerate(parts.parts)]
 
 
-def _file(part: _Part, index: int) -> Upload:
+def _file(part: _Part, index: int) -> tuple[str, bytes]:
     _, options = parse_options_header(part.head.get(b"content-disposition", b""))
     if b"filename" not in options:
         field_name = options.get(b"name", b"").decode("utf-8", "replace")[:LONGEST_NAME]

@@ -54,7 +54,7 @@ async def page(service: Service, scope: Scope, receive: Receive) -> Answer:  # n
 
 def _content(name: str) -> bytes | None:
     """A file's content; None where there is none of that name below the page's folder."""
-    place: Traversable = files("eyespot.page")
+    place: Traversable = files("eyespot.webapp")
     for part in name.split("/"):
         found = {one.name: one for one in place.iterdir()} if place.is_dir() else {}
         if part not in found:  # so that no name can lead elsewhere

@@ -6,7 +6,7 @@ from typing import Any
 
 from eyespot.serving.asgi import Answer
 from eyespot.serving.json_text import to_json
-from eyespot.serving.limits import OPTIONS
+from eyespot.serving.limits import OPTIONS, ServerLimits
 
 PROBLEM = "application/problem+json"
 CLOSE = {"connection": "close"}
@@ -61,3 +61,15 @@ def over_limit(
     shown = f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
     detail = f"{sentence}; the limit is {shown} ({option})."
     return Refusal(status, name, detail, headers, {"limit": limit, "option": option})
+
+
+def unreadable(detail: str) -> Refusal:
+    """The refusal of a body that is not what its type says, or holds no pictures."""
+    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "body", detail)
+
+
+def too_many(limits: ServerLimits) -> Refusal:
+    """The refusal of more pictures than are taken."""
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    sentence = "The request has more pictures, or parts that are none, than are taken"
+    return over_limit(status, "pictures", limits.pictures, sentence)

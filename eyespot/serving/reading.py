@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from eyespot.data.encoded import Damaged, NotRead, Stored, look_through
+from eyespot.data.picture_files import Damaged, NotRead, Stored, look_through
 from eyespot.errors import PictureError
 from eyespot.inference.pictures import ReadPicture
 from eyespot.inference.predictor import Predictor

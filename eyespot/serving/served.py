@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from eyespot.data.rows import Rows
+from eyespot.data.dataset import Rows
 from eyespot.errors import ModelError, RunError
 from eyespot.files import Stamp, stamp_of
 from eyespot.inference.predictor import Predictor

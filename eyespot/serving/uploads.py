@@ -5,7 +5,7 @@ import json
 from http import HTTPStatus
 
 from eyespot.serving.limits import ServerLimits
-from eyespot.serving.problems import Refusal, over_limit
+from eyespot.serving.problems import Refusal, too_many, unreadable
 
 Upload = tuple[str, bytes]  # a name, and a file's content
 TYPES = "image/* or application/octet-stream (one picture), multipart/form-data (files) or application/json"
@@ -41,18 +41,6 @@ def uploads(content_type: str, body: bytes, limits: ServerLimits) -> list[Upload
     if len(found) > limits.pictures:
         raise too_many(limits)
     return found
-
-
-def unreadable(detail: str) -> Refusal:
-    """The refusal of a body that is not what its type says, or holds no pictures."""
-    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "body", detail)
-
-
-def too_many(limits: ServerLimits) -> Refusal:
-    """The refusal of more pictures than are taken."""
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    sentence = "The request has more pictures, or parts that are none, than are taken"
-    return over_limit(status, "pictures", limits.pictures, sentence)
 
 
 def _from_json(body: bytes, limits: ServerLimits) -> list[Upload]:

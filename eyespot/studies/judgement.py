@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, Literal, get_args
 
-from eyespot.evaluation.intervals import wilson
-from eyespot.recipe import Figure, Published
+from eyespot.evaluation.statistics import wilson
+from eyespot.recipe.schema import Figure, Published
 
 Judgement = Literal["reproduced", "better", "worse", "differs", "not judged"]
 COUNTED = ("parameters", "correct_after_rounding")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from eyespot.recipe import Recipe
+from eyespot.recipe.schema import Recipe
 from eyespot.studies.judgement import Judged
 
 COLUMNS = ("figure", "published", "ours", "range", "judgement")

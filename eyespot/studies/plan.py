@@ -12,9 +12,8 @@ import yaml
 from pydantic import ConfigDict, Field
 
 from eyespot.errors import RecipeError
-from eyespot.recipe import parse_part
-from eyespot.recipe_files import SUFFIXES, parse_setting, read_yaml
-from eyespot.recipe_parts import Part
+from eyespot.recipe.recipe_files import SUFFIXES, parse_setting, read_yaml
+from eyespot.recipe.schema import Part, parse_part
 
 BASE = "base"
 OF_A_STUDY = {"changes", "grid", "repeats"}  # keys that no recipe has

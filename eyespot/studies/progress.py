@@ -6,9 +6,9 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from eyespot.training.console import duration
 from eyespot.training.fit import Step
 from eyespot.training.history import Row
-from eyespot.training.progress import duration
 
 
 class StudyProgress:

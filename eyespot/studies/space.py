@@ -11,10 +11,9 @@ from eyespot.data.augment.policy import kind_of
 from eyespot.data.dataset import Dataset
 from eyespot.errors import EyespotError, ModelError, RecipeError
 from eyespot.models.architectures import build_recipe
-from eyespot.models.variants import dropout_rate, layers_of
-from eyespot.recipe import Recipe, parse_part
-from eyespot.recipe_files import read_yaml, with_settings
-from eyespot.recipe_parts import Part
+from eyespot.models.layers import dropout_rate, layers_of
+from eyespot.recipe.recipe_files import read_yaml, with_settings
+from eyespot.recipe.schema import Part, Recipe, parse_part
 from eyespot.studies.plan import NOT_VARIED
 
 # Optimizers that take the same learning rates, so that one range suits them all.

@@ -1,14 +1,324 @@
-"""Checkpoints of a training: when they are written, which are kept, and which one it continues from."""
+"""Checkpoints: what a training continues from, when it is written, and how it lies on disk.
 
+A checkpoint is a directory that is whole or not there, and every damage to it is found. `docs/formats.md` describes the
+format. Nothing in it is pickled; reading it executes nothing. Of a checkpoint that is removed or replaced, its four
+files go, and the directory if nothing else is in it.
+"""
+
+import hashlib
+import io
+import json
+import math
+import os
+import re
 import time
-from collections.abc import Callable
+import tokenize
+import zipfile
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, ValidationError
+
+from eyespot.engine.steps import Mean
 from eyespot.errors import CheckpointError
-from eyespot.recipe_parts import CheckpointRecipe
-from eyespot.training.state import TrainingState
-from eyespot.training.store import read_checkpoint, remove_checkpoint, remove_unfinished, write_checkpoint
+from eyespot.files import TEMPORARY, new_sibling
+from eyespot.recipe.schema import CheckpointRecipe
+from eyespot.training.history import History
+
+Weights = list[np.ndarray]
+
+CURRENT, OPTIMIZER, LAST, BEST, LOSSES = "weights", "optimizer", "last", "best", "validation_losses"
+
+
+class Position(BaseModel):
+    """What a state holds besides arrays, as plain values.
+
+    Orders, masks and all else that is drawn are functions of the seed and the number of an epoch or a step
+    (`eyespot.random`): these counters are the state of every generator.
+
+    Attributes:
+        seed: of the training.
+        epochs_done: with their validation.
+        steps_done: in the epoch after these.
+        first_step: number of the first of them in the whole training.
+        pictures, loss_sum, right: the mean over these steps.
+        seconds: that they took.
+        history: of the epochs done.
+        best_epoch: of the lowest validation loss so far; None where there is none.
+        best_loss: that loss.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: NonNegativeInt
+    epochs_done: NonNegativeInt
+    steps_done: NonNegativeInt
+    first_step: NonNegativeInt
+    pictures: NonNegativeInt = 0
+    loss_sum: float = 0.0
+    right: NonNegativeFloat = 0.0
+    seconds: NonNegativeFloat = 0.0
+    history: list[dict[str, int | float]] = []  # `epoch` stays a whole number
+    best_epoch: NonNegativeInt | None = None
+    best_loss: float | None = Field(default=None)
+
+    @property
+    def mean(self) -> Mean:
+        """Of the steps done in the epoch under way."""
+        return Mean(self.pictures, self.loss_sum, self.right)
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """A training after some step.
+
+    Attributes:
+        weights: of the model.
+        optimizer: its variables: the step count, the learning rate, slots, averages of the weights.
+        last: the weights to keep after `epochs_done` epochs: averaged, where the recipe averages.
+        best: those of `best_epoch`, where the recipe keeps the best.
+        validation_losses: loss of each validation image, an array an epoch; none in checkpoints of eyespot 0.1.
+    """
+
+    position: Position
+    weights: Weights
+    optimizer: Weights
+    last: Weights
+    best: Weights | None = None
+    validation_losses: Weights = field(default_factory=list)
+
+    @property
+    def steps(self) -> int:
+        """In the whole training."""
+        return self.position.first_step + self.position.steps_done
+
+    @property
+    def epochs(self) -> float:
+        """Those done, and the share of the one under way."""
+        steps_an_epoch = self.position.first_step / self.position.epochs_done if self.position.epochs_done else 0
+        return self.position.epochs_done + (self.position.steps_done / steps_an_epoch if steps_an_epoch else 0)
+
+    @property
+    def history(self) -> History:
+        """Of the epochs done."""
+        return History(list(self.position.history))
+
+    def parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Plain values and arrays by name; what is equal to another set of weights is not stored again."""
+        stored = {CURRENT: self.weights, OPTIMIZER: self.optimizer, LOSSES: self.validation_losses}
+        same: dict[str, str] = {}
+        for name, weights, like in ((LAST, self.last, CURRENT), (BEST, self.best, LAST)):
+            if weights is None:
+                continue
+            source = same.get(like, like)
+            if _equal(weights, stored[source]):
+                same[name] = source
+            else:
+                stored[name] = weights
+        arrays = {f"{name}/{place}": array for name, arrays in stored.items() for place, array in enumerate(arrays)}
+        return {"position": self.position.model_dump(), "same": same}, arrays
+
+    @classmethod
+    def from_parts(cls, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray], where: object) -> "TrainingState":
+        """The state again.
+
+        Args:
+            where: what it was read from, for the error.
+
+        Raises:
+            CheckpointError: something is missing or not what it should be.
+        """
+        sets: dict[str, dict[int, np.ndarray]] = {CURRENT: {}, OPTIMIZER: {}, LOSSES: {}}
+        try:
+            for name, array in arrays.items():
+                part, _, place = name.partition("/")
+                sets.setdefault(part, {})[int(place)] = array
+            ordered = {name: [numbered[place] for place in range(len(numbered))] for name, numbered in sets.items()}
+            ordered |= {name: ordered[source] for name, source in dict(values["same"]).items()}
+            position = Position.model_validate(values["position"])
+            return cls(
+                position, ordered[CURRENT], ordered[OPTIMIZER], ordered[LAST], ordered.get(BEST), ordered[LOSSES]
+            )
+        except (KeyError, ValueError, TypeError, ValidationError) as error:
+            raise CheckpointError(f"The checkpoint {where} is damaged: {error}.") from None
+
+
+def _equal(some: Weights, others: Weights) -> bool:
+    """Bit for bit, which is not what == says of -0 and NaN."""
+    return len(some) == len(others) and all(
+        one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+        for one, other in zip(some, others, strict=True)
+    )
+
+
+FORMAT = 1
+STATE, ARRAYS, MANIFEST, SEAL = "state.json", "arrays.npz", "manifest.json", "manifest.sha256"
+PLAIN = "biuf"  # NumPy's kinds of numbers: no objects, no text
+OURS = re.compile(re.escape(TEMPORARY) + "[0-9a-f]{32}-.+")  # a temporary sibling's name
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def write_checkpoint(path: Path, state: Mapping[str, Any], arrays: Arrays) -> None:
+    """Writes a checkpoint; whoever reads `path` finds what was there before or all of the new one.
+
+    The files are written to a sibling directory and synced, which is then renamed.
+
+    Args:
+        path: the directory; a checkpoint that is there is replaced.
+        state: plain values.
+        arrays: of numbers, by name.
+
+    Raises:
+        CheckpointError: the disk is full, or cannot be written to; the sibling is removed.
+    """
+    files = {STATE: _json(dict(state)), ARRAYS: _npz(arrays)}
+    listed = {name: {"bytes": len(data), "sha256": _sha256(data)} for name, data in files.items()}
+    files[MANIFEST] = _json({"format": FORMAT, "files": listed})
+    files[SEAL] = f"{_sha256(files[MANIFEST])}  {MANIFEST}\n".encode()  # as sha256sum writes and checks it
+    try:
+        with new_sibling(path) as sibling:
+            for name, data in files.items():
+                _write(sibling / name, data)
+            _sync_folder(sibling)
+            remove_checkpoint(path)  # a damaged one, which training came past again
+            os.rename(sibling, path)  # noqa: PTH104 - as the other calls of the system here, which tests make fail
+            _sync_folder(path.parent)
+    except OSError as error:
+        raise CheckpointError(f"The checkpoint {path} cannot be written: {error.strerror or error}.") from error
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Removes a checkpoint, if one is there; what else lies in its directory stays, and so does a link."""
+    if path.is_symlink() or not path.is_dir():
+        return
+    for name in (SEAL, MANIFEST, STATE, ARRAYS):
+        (path / name).unlink(missing_ok=True)
+    with suppress(OSError):  # it holds something else
+        path.rmdir()
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """State and arrays of a checkpoint.
+
+    Raises:
+        CheckpointError: it is missing, is of another format, or a bit of it is not as it was written.
+    """
+    try:
+        manifest = _manifest(path)
+        files = {name: _listed(path / name, manifest["files"][name]) for name in (STATE, ARRAYS)}
+        state = json.loads(files[STATE])
+        if not isinstance(state, dict):
+            raise TypeError(f"{STATE} is no object")
+        return state, _read_npz(files[ARRAYS])
+    except OSError as error:
+        raise CheckpointError(f"The checkpoint {path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, TypeError, KeyError, EOFError, RecursionError, MemoryError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"The checkpoint {path} is damaged: {error}.") from None
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what a process that was killed while it wrote has left: temporary siblings, by their names."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        if path.is_symlink() or not (OURS.fullmatch(path.name) or _holds_nothing(path)):
+            continue
+        if path.is_dir():
+            remove_checkpoint(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _holds_nothing(path: Path) -> bool:
+    return all(file.is_file() and not file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    data = (path / MANIFEST).read_bytes()
+    if (path / SEAL).read_bytes() != f"{_sha256(data)}  {MANIFEST}\n".encode():
+        raise ValueError(f"{MANIFEST} is not as it was written")
+    manifest: dict[str, Any] = json.loads(data)
+    if manifest["format"] != FORMAT:
+        raise CheckpointError(
+            f"The checkpoint {path} has the format {manifest['format']}, and this eyespot reads {FORMAT}: continue "
+            "with the version that wrote it."
+        )
+    return manifest
+
+
+def _listed(path: Path, told: dict[str, Any]) -> bytes:
+    """A file's content, if it is as the manifest has it."""
+    if path.stat().st_size != told["bytes"]:
+        raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes, not {told['bytes']:,}")
+    data = path.read_bytes()
+    if _sha256(data) != told["sha256"]:
+        raise ValueError(f"{path.name} is not as it was written")
+    return data
+
+
+def _npz(arrays: Arrays) -> bytes:
+    buffer = io.BytesIO()
+    # A dtype that NumPy does not know, such as bfloat16, fits into float32 whole.
+    plain = {name: array if array.dtype.kind in PLAIN else array.astype(np.float32) for name, array in arrays.items()}
+    np.savez(buffer, allow_pickle=False, **{name: np.asarray(array, order="C") for name, array in plain.items()})
+    return buffer.getvalue()
+
+
+def _read_npz(data: bytes) -> dict[str, np.ndarray]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError(f"{ARRAYS} is compressed")  # we do not; it could hide any size
+        return {entry.filename.removesuffix(".npy"): _array(archive.read(entry)) for entry in archive.infolist()}
+
+
+def _array(data: bytes) -> np.ndarray:
+    """An array of numbers from an `.npy` file; no memory is taken for what it declares and does not hold."""
+    buffer = io.BytesIO(data)
+    try:
+        if np.lib.format.read_magic(buffer) != (1, 0):
+            raise ValueError("an array has another format than we write")
+        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(buffer)
+    except (SyntaxError, tokenize.TokenError) as error:
+        raise ValueError(f"an array's header makes no sense: {error}") from None
+    content = data[buffer.tell() :]
+    if by_columns or dtype.kind not in PLAIN or math.prod(shape) * dtype.itemsize != len(content):
+        raise ValueError(f"an array declares the shape {shape}, and does not hold as much")
+    return np.frombuffer(content, dtype).reshape(shape).copy()
+
+
+def _write(path: Path, data: bytes) -> None:
+    """By the system's own calls, so that what is synced is what was written."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(file, rest) :]
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _sync_folder(path: Path) -> None:
+    """So that its entries survive a power cut; Windows cannot open folders, and needs it less."""
+    if os.name == "nt":
+        return
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _json(values: dict[str, Any]) -> bytes:
+    return (json.dumps(values, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
 
 SHARE = 0.01  # of the time that checkpoints may cost, where the recipe does not say when to write them
 FIRST_COST = 0.05  # seconds; what a first one is taken to cost

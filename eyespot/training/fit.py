@@ -11,14 +11,14 @@ import numpy as np
 from eyespot.data.dataset import Dataset, Split
 from eyespot.engine.steps import Epoch, Mean
 from eyespot.errors import CheckpointError
-from eyespot.recipe_parts import TrainingRecipe
-from eyespot.seeds import seed_for
+from eyespot.random import seed_for
+from eyespot.recipe.schema import TrainingRecipe
 from eyespot.shapes import Float32, Int64
-from eyespot.training.classes import balanced_order
-from eyespot.training.evidence import Evidence
+from eyespot.training.checkpoint import Position, TrainingState, Weights
+from eyespot.training.class_balance import balanced_order
 from eyespot.training.history import History, Row
 from eyespot.training.program import Program
-from eyespot.training.state import Position, TrainingState, Weights
+from eyespot.training.validation_curve import Evidence
 
 SAMPLE = 1_000  # training images that are evaluated at the end, or as many as there are validation images
 

@@ -9,17 +9,16 @@ import numpy as np
 import torch
 
 from eyespot.backend import keras
-from eyespot.data.augment.changes import Changes
+from eyespot.data.augment.policy import Changes
 from eyespot.data.dataset import Split
-from eyespot.engine.feed import NOTHING, Feed
 from eyespot.engine.loss import SMALLEST, Targets
-from eyespot.engine.program import LoweredProgram
-from eyespot.engine.steps import EVALUATION_BATCH, Epoch, Mean, steps_for
-from eyespot.recipe_parts import TrainingRecipe
-from eyespot.seeds import seed_for
+from eyespot.engine.lowered_program import LoweredProgram
+from eyespot.engine.steps import EVALUATION_BATCH, NOTHING, Epoch, Feed, Mean, steps_for
+from eyespot.random import seed_for
+from eyespot.recipe.schema import TrainingRecipe
 from eyespot.shapes import Float32, Int64
-from eyespot.training.evidence import ImageResults
 from eyespot.training.schedule import learning_rate_for
+from eyespot.training.validation_curve import ImageResults
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ import numpy as np
 
 from eyespot.data.dataset import Split
 from eyespot.engine.steps import Epoch, Mean
-from eyespot.recipe_parts import TrainingRecipe
+from eyespot.recipe.schema import TrainingRecipe
 from eyespot.shapes import Float64
 from eyespot.training.fit import order_of
 from eyespot.training.lr_finder import Curve, Smoothing

@@ -3,7 +3,7 @@
 from typing import Any
 
 from eyespot.backend import keras
-from eyespot.recipe_parts import TrainingRecipe
+from eyespot.recipe.schema import TrainingRecipe
 
 schedules = keras.optimizers.schedules
 END = 0.01  # exponential: what is left of the learning rate at the end

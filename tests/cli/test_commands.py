@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from eyespot import Run
-from eyespot.cli import show
-from eyespot.data import shelf
+from eyespot.cli import tables
+from eyespot.data import download
 from eyespot.data.dataset import Dataset
 from eyespot.data.download import RemoteFile
 from eyespot.errors import DownloadError
@@ -75,7 +75,7 @@ def test_a_mistake_is_one_sentence(
     def no_network(file: RemoteFile, folder: Path) -> Path:
         raise DownloadError(f"{file.name} could not be downloaded: no network.")
 
-    monkeypatch.setattr(shelf, "download", no_network)
+    monkeypatch.setattr(download, "download", no_network)
     answer = eyespot(*arguments)
     assert answer.code == 1
     assert told in answer.err
@@ -277,7 +277,7 @@ def test_mnist_in_one_epoch(eyespot: Command, tmp_path: Path, monkeypatch: pytes
 
 def test_class_names_are_not_markup(capsys: pytest.CaptureFixture[str]):
     """Square brackets in a class's name are printed as they are, in cells, headers and titles."""
-    drawn = show.table(("[/a]", "[red]"), [("[b]", "[/]")], title="[x]")
-    show.print_table(show.console(as_json=False), drawn)
+    drawn = tables.table(("[/a]", "[red]"), [("[b]", "[/]")], title="[x]")
+    tables.print_table(tables.console(as_json=False), drawn)
     printed = capsys.readouterr().out
     assert all(text in printed for text in ("[/a]", "[red]", "[b]", "[/]", "[x]"))

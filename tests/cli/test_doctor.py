@@ -8,9 +8,9 @@ import pytest
 from eyespot import Run, train
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
-from eyespot.engine import precision
-from eyespot.recipe import Recipe
-from eyespot.workflow import _doctor
+from eyespot.engine import hardware
+from eyespot.recipe.schema import Recipe
+from eyespot.workflow import doctor
 from tests.conftest import Answer
 
 Command = Callable[..., Answer]
@@ -42,9 +42,9 @@ def test_doctor_names_what_runs_each_layer(eyespot: Command, run: Run):
 
 def test_doctor_says_why_kernels_are_not_fused(eyespot: Command, run: Run, monkeypatch: pytest.MonkeyPatch):
     """Where Numba is missing, the reason and the remedy are told."""
-    monkeypatch.setattr(_doctor, "why_not", lambda _: None)
+    monkeypatch.setattr(doctor, "why_not", lambda _: None)
     assert "Without fused kernels" not in eyespot("doctor", run.path).out
-    monkeypatch.setattr(_doctor, "why_not", lambda _: "Numba is not installed")
+    monkeypatch.setattr(doctor, "why_not", lambda _: "Numba is not installed")
     assert "Without fused kernels, which costs speed: Numba is not installed." in eyespot("doctor", run.path).out
     assert json.loads(eyespot("doctor", run.path, "--json").out)["unfused"] == "Numba is not installed"
 
@@ -64,7 +64,7 @@ def test_precision_is_explained(
     eyespot: Command, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, native: str | None
 ):
     """`auto` follows the processor, and says so; a recipe that asks for Keras gets it."""
-    monkeypatch.setattr(precision, "_native", lambda: native)
+    monkeypatch.setattr(hardware, "_native", lambda: native)
     told = json.loads(
         eyespot("doctor", edited(run, tmp_path / "r", precision="auto", optimizer="adamax"), "--json").out
     )

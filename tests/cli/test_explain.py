@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from eyespot.data.dataset import Dataset, Split
-from eyespot.recipe import Recipe
+from eyespot.recipe.schema import Recipe
 from eyespot.run import Run
-from eyespot.workflow._explain import explain
-from eyespot.workflow._train import train
+from eyespot.workflow.explain import explain
+from eyespot.workflow.train import train
 from tests.cli.test_own_pictures import folder  # noqa: F401 - a fixture
 from tests.conftest import Answer, make_split
 

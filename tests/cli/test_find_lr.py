@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from eyespot.cli.find_lr import training_command
-from eyespot.cli.optional import with_default
+from eyespot.cli.optional_values import with_default
+from eyespot.cli.train import training_command
 from tests.conftest import Answer
 
 Command = Callable[..., Answer]

@@ -16,11 +16,11 @@ from eyespot.data.dataset import Dataset, Split
 from eyespot.data.picture import read_picture
 from eyespot.errors import ModelError
 from eyespot.inference.predictor import METADATA_KEY, Predictor
-from eyespot.recipe import Recipe
+from eyespot.recipe.schema import Recipe
 from eyespot.run import Run
-from eyespot.workflow._train import train
+from eyespot.workflow.train import train
 from tests.conftest import Answer
-from tests.data.photograph.scenes import digit_picture, digit_pictures, paper, photo, written
+from tests.preprocessing.scenes import digit_picture, digit_pictures, paper, photo, written
 
 Command = Callable[..., Answer]
 NAMES = tuple("0123456789")

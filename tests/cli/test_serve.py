@@ -14,7 +14,7 @@ import pytest
 
 from eyespot.run import Run
 from eyespot.serving.binding import bind
-from eyespot.workflow import _serve
+from eyespot.workflow import serve
 from tests.conftest import Answer, write_pictures
 from tests.serving import raw
 from tests.serving.conftest import digit
@@ -82,7 +82,7 @@ def test_an_address_that_cannot_be_had_is_told(eyespot: Callable[..., Answer], h
 
 def test_what_is_not_installed_is_told(eyespot: Callable[..., Answer], here: Path, monkeypatch: pytest.MonkeyPatch):
     """With how to install it."""
-    monkeypatch.setattr(_serve, "NEEDED", ("httptools", "no_such_module"))
+    monkeypatch.setattr(serve, "NEEDED", ("httptools", "no_such_module"))
     answer = eyespot("serve", "digits")
     assert answer.code == 1
     assert "not installed (no_such_module): pip install 'eyespot[serve]'" in answer.err
@@ -207,9 +207,9 @@ def test_corrections_lie_beside_an_export(tmp_path: Path):
     (export / "page").mkdir(parents=True)
     (export / "metadata.json").write_text('{"eyespot": 1, "format": "onnx"}')
     (tmp_path / "other").mkdir()
-    assert _serve._place(export, None, alone=True) == tmp_path / "onnx-corrections"
-    assert _serve._place(export / "page" / "..", None, alone=True) == tmp_path / "onnx-corrections"
-    assert _serve._place(tmp_path / "other", None, alone=True) == tmp_path / "other" / "corrections"
+    assert serve._place(export, None, alone=True) == tmp_path / "onnx-corrections"
+    assert serve._place(export / "page" / "..", None, alone=True) == tmp_path / "onnx-corrections"
+    assert serve._place(tmp_path / "other", None, alone=True) == tmp_path / "other" / "corrections"
 
 
 @needs_keras

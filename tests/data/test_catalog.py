@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from eyespot.data import catalog
-from eyespot.data.cifar import parse_cifar
-from eyespot.data.source import load
+from eyespot.data.formats.binary import parse_cifar
+from eyespot.data.load import load
 from eyespot.errors import DataError, DownloadError
 from tests.conftest import needs_real_data
-from tests.data.test_idx import idx
+from tests.data.formats.test_binary import idx
 
 GENERATOR = np.random.default_rng(0)
 IMAGES = GENERATOR.integers(0, 256, (12, 5, 5)).astype(np.uint8)

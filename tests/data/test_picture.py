@@ -10,7 +10,7 @@ from PIL import Image, ImageFile
 
 from eyespot.data.picture import Limits, find_pictures, open_picture, read_header, read_picture
 from eyespot.errors import PictureError
-from tests.data.encoded import hostile
+from tests.data.picture_files import hostile
 
 GREY = (4, 6, 1)
 COLOUR = (4, 6, 3)

@@ -8,9 +8,9 @@ import torch
 
 from eyespot.backend import keras
 from eyespot.data.dataset import Split
-from eyespot.engine.program import LoweredProgram
+from eyespot.engine.lowered_program import LoweredProgram
 from eyespot.engine.stage import Pass, Step
-from eyespot.recipe_parts import TrainingRecipe
+from eyespot.recipe.schema import TrainingRecipe
 from eyespot.training.program import compile_classifier
 
 

@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from eyespot.data.augment.augmenter import augment
-from eyespot.data.augment.changes import Changes
-from eyespot.data.augment.draws import draw
-from eyespot.data.augment.policy import POLICIES
-from eyespot.engine.feed import _by_numba
+from eyespot.data.augment.policy import POLICIES, Changes
+from eyespot.data.augment.transforms import augment, draw
+from eyespot.engine.steps import _by_numba
 
 pytest.importorskip("numba")
 

@@ -10,10 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
 from eyespot.engine.loss import CrossEntropy, cross_entropy
-from eyespot.engine.program import LoweredProgram
+from eyespot.engine.lowered_program import LoweredProgram
 from eyespot.engine.stage import Pass, Step
-from eyespot.engine.steps import Epoch, HostSteps, Mean
-from eyespot.engine.steps_cuda import DeviceSteps
+from eyespot.engine.steps import DeviceSteps, Epoch, HostSteps, Mean
 from eyespot.engine.tail import Tail, Window
 from eyespot.models.architectures import build
 from tests.engine.compare import agrees, compiled, hows
@@ -104,7 +103,7 @@ def test_updates_are_keras_own(place: int, bars: Dataset):
 
 def test_a_network_agrees_with_keras(bars: Dataset, monkeypatch: pytest.MonkeyPatch):
     """A whole network in the form it has on a GPU gives Keras's numbers, forward and backward."""
-    monkeypatch.setattr("eyespot.engine.program.kernels_for", lambda _: "cuda")
+    monkeypatch.setattr("eyespot.engine.lowered_program.kernels_for", lambda _: "cuda")
     keras.utils.set_random_seed(5)
     start = [keras.Input((8, 8, 1), dtype="uint8"), layers.Rescaling(1 / 255), layers.Conv2D(4, 3)]
     middle = [layers.MaxPooling2D(2), layers.LeakyReLU(0.1), layers.Conv2D(3, 2), layers.BatchNormalization()]

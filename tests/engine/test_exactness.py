@@ -10,7 +10,7 @@ import torch
 
 from eyespot.backend import keras
 from eyespot.engine.accelerate import accelerate
-from eyespot.engine.program import LoweredProgram
+from eyespot.engine.lowered_program import LoweredProgram
 from eyespot.errors import ModelError
 from tests.engine.compare import compiled
 

@@ -8,7 +8,7 @@ import torch
 
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
-from eyespot.engine.program import LoweredProgram
+from eyespot.engine.lowered_program import LoweredProgram
 from eyespot.engine.stage import Parameters, Pass, Step
 from eyespot.engine.stages.normalization import BatchNormalizationStage
 from eyespot.engine.stages.pointwise import DropoutStage
@@ -78,7 +78,7 @@ def test_fused_stages_give_the_numbers_of_keras(name: str, bars9: Dataset):
 @pytest.mark.parametrize("name", ["pool, activation", "normalisation, pool", "frozen normalisation"])
 def test_without_numba_only_the_stages_differ(name: str, bars9: Dataset, monkeypatch: pytest.MonkeyPatch):
     """The same numbers, from PyTorch's own operations."""
-    monkeypatch.setattr("eyespot.engine.program.kernels_for", lambda _: None)
+    monkeypatch.setattr("eyespot.engine.lowered_program.kernels_for", lambda _: None)
     program = agrees(network(TAILS[name][0]), bars9.train)
     assert not any("fused" in how for how in hows(program))
 
@@ -102,7 +102,7 @@ def test_in_bfloat16_fused_is_as_near_as_unfused(tail: str, bars9: Dataset, monk
         ("exact", torch.float32, "cpu"), ("fused", torch.bfloat16, "cpu"), ("unfused", torch.bfloat16, None),
     )  # fmt: skip
     for name, dtype, kernels in kinds:
-        monkeypatch.setattr("eyespot.engine.program.kernels_for", lambda _, kernels=kernels: kernels)
+        monkeypatch.setattr("eyespot.engine.lowered_program.kernels_for", lambda _, kernels=kernels: kernels)
         program = LoweredProgram(compiled(network(TAILS[tail][0])), dtype)
         passing = Pass(Step(training=True))
         with torch.no_grad():

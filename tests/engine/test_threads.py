@@ -13,9 +13,8 @@ import torch
 
 from eyespot.backend import keras
 from eyespot.engine.accelerate import accelerate
-from eyespot.engine.program import LoweredProgram
+from eyespot.engine.lowered_program import LoweredProgram, Turns
 from eyespot.engine.stage import Pass, Step
-from eyespot.engine.turns import Turns
 from tests.engine.compare import compiled
 
 layers = keras.layers
@@ -101,7 +100,7 @@ def test_predictions_are_those_of_a_single_thread(
 ):
     """Of a thousand predictions by threads that each have their own picture, none is another picture's."""
     if kernels == "unfused":
-        monkeypatch.setattr("eyespot.engine.program.kernels_for", lambda _: None)
+        monkeypatch.setattr("eyespot.engine.lowered_program.kernels_for", lambda _: None)
     model = accelerate(network(BODIES[name]), precision)
     pictures = [x for x, _ in batches(1)]
     expected = [model.predict_on_batch(x) for x in pictures]

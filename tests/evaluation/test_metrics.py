@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from eyespot.backend import keras
-from eyespot.evaluation.intervals import wilson
 from eyespot.evaluation.metrics import cross_entropies, evaluate_probabilities
+from eyespot.evaluation.statistics import wilson
 
 NAMES = ("a", "b", "c")
 PROBABILITIES = np.array(

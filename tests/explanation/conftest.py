@@ -4,8 +4,8 @@ import pytest
 
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
-from eyespot.recipe import Recipe
-from eyespot.workflow._train import train
+from eyespot.recipe.schema import Recipe
+from eyespot.workflow.train import train
 from tests.explanation.corners import corners
 
 

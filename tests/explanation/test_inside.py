@@ -2,13 +2,10 @@ import numpy as np
 import pytest
 
 from eyespot.backend import keras
-from eyespot.data.dataset import Dataset
-from eyespot.data.rows import Rows
+from eyespot.data.dataset import Dataset, Rows
 from eyespot.errors import ModelError
-from eyespot.explanation.features import feature_maps
-from eyespot.explanation.filters import first_filters
+from eyespot.explanation.inside import feature_maps, first_filters, nearest
 from eyespot.explanation.network import Network
-from eyespot.explanation.similar import nearest
 from eyespot.models.architectures import build
 from eyespot.run import Run
 

@@ -6,14 +6,12 @@ from scipy.stats import spearmanr
 
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
-from eyespot.explanation.background import plain_background
-from eyespot.explanation.deletion import deletion
 from eyespot.explanation.integrated_gradients import STEPS, TOLERANCE, integrated_gradients
-from eyespot.explanation.maps import MAP_METHODS, TELLS_PLACES_APART, explain_images
+from eyespot.explanation.maps import MAP_METHODS, TELLS_PLACES_APART, deletion, explain_images
 from eyespot.explanation.network import Network
-from eyespot.explanation.occlusion import Window, occlusion, window_for
+from eyespot.explanation.occlusion import Window, occlusion, plain_background, window_for
 from eyespot.models.architectures import build
-from eyespot.models.fresh import with_fresh_weights
+from eyespot.models.loading import with_fresh_weights
 from eyespot.run import Run
 from tests.explanation.corners import around
 

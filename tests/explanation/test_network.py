@@ -4,8 +4,8 @@ import torch
 
 from eyespot.backend import keras
 from eyespot.errors import ModelError
-from eyespot.explanation.features import feature_maps
 from eyespot.explanation.gradcam import gradcam, hirescam
+from eyespot.explanation.inside import feature_maps
 from eyespot.explanation.network import Network
 from eyespot.models.architectures import ARCHITECTURES, build
 

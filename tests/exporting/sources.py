@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from eyespot.data.dataset import Dataset
 from eyespot.exporting.formats import Source
-from eyespot.exporting.metadata import read_metadata, temperature_of
+from eyespot.inference.metadata import read_metadata, temperature_of
 from eyespot.run import Run
 
 

@@ -16,11 +16,11 @@ from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
 from eyespot.errors import ExportError, ModelError
 from eyespot.exporting import formats
-from eyespot.exporting.format_keras import calibrated
 from eyespot.exporting.formats import FORMATS, Format, Source, format_named
-from eyespot.exporting.onnx import write_onnx
-from eyespot.inference.onnx_file import read_onnx
+from eyespot.exporting.keras import calibrated
+from eyespot.inference.onnx_vetting import read_onnx
 from eyespot.inference.predictor import Predictor
+from eyespot.onnx_writer.write import write_onnx
 from eyespot.run import Run
 from tests.exporting.sources import source_of
 
@@ -52,7 +52,7 @@ def calibrated_source(run: Run, bars: Dataset, folder: Path, names: tuple[str, .
     """With a temperature that is far from 1, so that leaving it out would be seen."""
     from dataclasses import replace
 
-    from eyespot.exporting.metadata import set_temperature
+    from eyespot.inference.metadata import set_temperature
 
     source = source_of(run, bars, names)
     path = folder / "calibrated.onnx"

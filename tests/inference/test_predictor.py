@@ -17,8 +17,8 @@ from PIL import Image
 
 from eyespot.data.dataset import Dataset
 from eyespot.errors import ModelError, PictureError
-from eyespot.exporting.metadata import set_temperature
 from eyespot.inference import predictor
+from eyespot.inference.metadata import set_temperature
 from eyespot.inference.predictor import Predictor
 from eyespot.run import Run
 

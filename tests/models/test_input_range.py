@@ -6,7 +6,7 @@ import pytest
 
 from eyespot.backend import keras
 from eyespot.models.input_range import Scaling, as_input, fits_reshaped, scalings, told_by_first_layers, with_scaling
-from eyespot.models.own import takes_raw_pixels
+from eyespot.models.loading import takes_raw_pixels
 from tests.conftest import make_split
 
 layers = keras.layers

@@ -1,235 +1,240 @@
 import random
-import re
-import warnings
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 
 from eyespot.backend import keras
-from eyespot.errors import EyespotError, ModelError
-from eyespot.models import opening
-from eyespot.models.architectures import ARCHITECTURES, build
-from eyespot.models.own import load_model, load_weights
-from eyespot.training.store import read_checkpoint
-from tests.models import hostile
-from tests.models.hostile import HOSTILE, Place
+from eyespot.errors import ModelError
+from eyespot.models.architectures import ARCHITECTURES, build, cnn
+from eyespot.models.layers import Shape
+from eyespot.models.loading import continue_from, load_model, takes_raw_pixels, with_fresh_weights
 
-layers = keras.layers
-SECRET = np.arange(12, dtype=np.float32).reshape(4, 3) + 0.5
+SHAPE = (8, 8, 1)
+
+
+def same(one: keras.Model, other: keras.Model) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
+
+
+def test_weights_are_a_function_of_the_seed_alone(monkeypatch: pytest.MonkeyPatch):
+    """What else draws from Python's global generator while a model is built changes nothing; another seed changes all.
+
+    Beartype does, for one, wherever it checks the items of a list.
+    """
+
+    def disturbed(input_shape: Shape, classes: int) -> keras.Model:
+        random.getrandbits(32)
+        return cnn(input_shape, classes)
+
+    first = build("cnn", SHAPE, 3, seed=4)
+    monkeypatch.setitem(ARCHITECTURES, "cnn", disturbed)
+    assert same(first, build("cnn", SHAPE, 3, seed=4))
+    other = build("cnn", SHAPE, 3, seed=5)
+    kernels = [(a, b) for a, b in zip(first.get_weights(), other.get_weights(), strict=True) if a.ndim > 1]
+    assert kernels
+    assert not any(np.array_equal(a, b) for a, b in kernels)
+
+
+def test_layers_of_one_shape_differ():
+    """Each layer has a stream of its own."""
+    dense = [keras.layers.Dense(4, name=name) for name in ("one", "other")]
+    model = with_fresh_weights(keras.Sequential([keras.Input((4,)), *dense]), 1)
+    assert not np.array_equal(model.get_layer("one").kernel, model.get_layer("other").kernel)
+
+
+def test_a_seed_of_its_own_is_kept():
+    """An initializer that was given a seed keeps it, and neither draws nor saves ours."""
+    given = keras.layers.Dense(4, kernel_initializer=keras.initializers.HeNormal(seed=7))
+    model = keras.Sequential([keras.Input((4,)), given, keras.layers.Dense(4)])
+    fresh = with_fresh_weights(model, 1)
+    assert np.array_equal(fresh.layers[0].kernel, model.layers[0].kernel)
+    assert fresh.get_config() == model.get_config()
+
+
+def test_a_saved_model_is_drawn_anew_by_seed(tmp_path: Path):
+    """A `.keras` file gives its architecture; the weights come from the run's seed."""
+    path = str(tmp_path / "own.keras")
+    build("mlp", SHAPE, 3, seed=1).save(path)
+    assert same(build(path, SHAPE, 3, seed=1), build(path, SHAPE, 3, seed=1))
+    assert not same(build(path, SHAPE, 3, seed=1), build(path, SHAPE, 3, seed=2))
+
+
+def test_a_new_head_is_drawn_by_seed():
+    """The new head of a model that is continued is a function of the seed."""
+    trained = build("mlp", SHAPE, 3)
+    heads = [
+        continue_from(trained, "t", SHAPE, 5, new_head=True, freeze=False, seed=seed).layers[-1].kernel.numpy()
+        for seed in (1, 1, 2)
+    ]
+    assert np.array_equal(heads[0], heads[1])
+    assert not np.array_equal(heads[0], heads[2])
+
+
+GOOD = """
+import keras
+def net(input_shape, classes):
+    return keras.Sequential([keras.Input(input_shape, dtype="uint8"), keras.layers.Rescaling(1 / 255),
+                             keras.layers.Flatten(), keras.layers.Dense(classes, activation="softmax")])
+def fixed():
+    return net((8, 8, 1), 3)
+def linear(input_shape, classes):
+    return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(classes)])
+def nothing():
+    return 42
+def broken():
+    return 1 / 0
+"""
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """A folder for the hostile file, a secret beside it, and the place where the canary would be."""
-    secret = tmp_path / "secret.h5"
-    with h5py.File(secret, "w") as file:
-        file["secret"] = SECRET
-    (tmp_path / "deep" / "deeper").mkdir(parents=True)
-    return Place(tmp_path / "deep" / "deeper", tmp_path / "canary", secret)
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.py"
+    path.write_text(GOOD)
+    return path
 
 
-def load(path: Path, *, trust: bool = False) -> object:
-    """As eyespot would open a file of this kind."""
-    if path.is_dir():
-        return read_checkpoint(path)
-    if path.name.endswith(".weights.h5"):
-        return load_weights(keras.Sequential([keras.Input((4,)), layers.Dense(3, name="head")]), path)
-    return load_model(path, trust=trust)
+def test_a_function_in_a_file(file: Path):
+    """`path.py:function` is called with the input shape and the classes, or with nothing where it takes nothing."""
+    assert build(f"{file}:net", (6, 7, 3), 4).output_shape == (None, 4)
+    assert build(f"{file}:fixed", (8, 8, 1), 3).output_shape == (None, 3)
 
 
-def everything(place: Place) -> dict[Path, bytes | None]:
-    return {path: path.read_bytes() if path.is_file() else None for path in place.canary.parent.rglob("*")}
-
-
-@pytest.mark.parametrize("trust", [False, True])
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_files_are_refused(name: str, trust: bool, place: Place):
-    """Each is refused in one sentence that says why; no code in it has run, and nothing was written.
-
-    Trust is no way around: it admits classes that are registered here, and there is just one of those.
-    """
-    write, told = HOSTILE[name]
-    path = write(place)
-    before = everything(place)
-    if trust and name == "registered class":
-        return
-    with pytest.raises(EyespotError) as refused:
-        load(path, trust=trust)
-    assert str(path) in str(refused.value)
-    assert "\n" not in str(refused.value)
-    assert trust or re.search(told, str(refused.value)), refused.value
-    assert everything(place) == before
-    assert not place.canary.exists()
-
-
-def test_the_honest_files_are_opened(place: Place):
-    """A control: what the hostile files are made from is nothing to be refused."""
-    assert isinstance(load(hostile.archive(place)), keras.Model)
-    load(hostile.weights(lambda kernel, _: kernel.create_dataset("0", data=SECRET))(place))
-
-
-def naive(path: Path) -> Any:
-    """A loader that trusts everybody."""
-    if path.is_dir():
-        with np.load(path / "arrays.npz", allow_pickle=True) as arrays:
-            return dict(arrays)
-    if path.name.endswith(".weights.h5"):
-        with h5py.File(path) as file:
-            return file["layers/dense/vars/0"][()]
-    return keras.saving.load_model(path, compile=False, safe_mode=False)
-
-
-@pytest.mark.filterwarnings("ignore")  # what a naive loader warns of is not heeded
 @pytest.mark.parametrize(
-    "name",
+    ("function", "told"),
     [
-        "lambda", "lambda in a wrapper", "lambda in HDF5", "torch module",
-        "registered class", "pickled checkpoint",
+        ("missing", "no function named 'missing'"),
+        ("fixed", r"takes pictures of \(8, 8, 1\)"),
+        ("linear", "must end in softmax"),
+        ("nothing", "must return a keras.Model; received int"),
+        ("broken", "failed with ZeroDivisionError"),
     ],
-)  # fmt: skip
-def test_the_canary_would_have_told(name: str, place: Place):
-    """A control: opened by a loader that trusts everybody, the code in these files runs."""
-    path = HOSTILE[name][0](place)
-    with suppress(Exception):  # some files are of no use but for their code
-        naive(path)
-    assert place.canary.exists()
+)
+def test_a_function_that_does_not_fit_is_told(file: Path, function: str, told: str):
+    """What the function lacks is one sentence that names it."""
+    with pytest.raises(ModelError, match=told):
+        build(f"{file}:{function}", (6, 7, 3), 4)
 
 
-@pytest.mark.parametrize("name", ["external storage", "external link", "virtual array"])
-def test_the_secret_would_have_been_read(name: str, place: Place):
-    """A control: HDF5's own library hands out what another file holds."""
-    read = naive(HOSTILE[f"weights: {name}"][0](place))
-    assert np.array_equal(read, SECRET) or read.tobytes() == place.secret.read_bytes()[:48]
+def test_a_wrong_class_count_is_told(file: Path):
+    """A model for three classes is refused where there are four."""
+    with pytest.raises(ModelError, match="one probability a class"):
+        build(f"{file}:fixed", (8, 8, 1), 4)
 
 
-def test_a_registered_class_is_built_where_the_file_is_trusted(place: Place):
-    """`trust` admits classes that the program has registered, and nothing else needs it."""
-    path = HOSTILE["registered class"][0](place)
-    assert isinstance(load_model(path, trust=True), keras.Model)
-    assert place.canary.exists()
+def test_a_file_that_cannot_be_imported_is_told(tmp_path: Path):
+    """A syntax error or a missing file is named, not thrown as it is."""
+    bad = tmp_path / "bad.py"
+    bad.write_text("def net(:")
+    with pytest.raises(ModelError, match="cannot be imported: SyntaxError"):
+        build(f"{bad}:net", (8, 8, 1), 3)
+    with pytest.raises(ModelError, match="no file"):
+        build(f"{tmp_path}/none.py:net", (8, 8, 1), 3)
 
 
-@keras.saving.register_keras_serializable("mine")
-class Doubled(keras.layers.Dense):
-    """A user's own layer, which does nothing wrong."""
+def test_a_keras_file_gives_its_architecture_with_fresh_weights(file: Path, tmp_path: Path):
+    """`--model x.keras` names an architecture only: the weights are drawn anew."""
+    saved = build(f"{file}:fixed", (8, 8, 1), 3, seed=1)
+    saved.save(tmp_path / "m.keras")
+    fresh = build(str(tmp_path / "m.keras"), (8, 8, 1), 3, seed=2)
+    assert fresh.count_params() == saved.count_params()
+    assert not np.array_equal(fresh.get_weights()[0], saved.get_weights()[0])
+    assert np.array_equal(load_model(tmp_path / "m.keras").get_weights()[0], saved.get_weights()[0])
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        return 2 * super().call(inputs)
+
+def test_files_that_are_no_models_are_told(tmp_path: Path):
+    """Missing, damaged and HDF5 files each get their own sentence."""
+    (tmp_path / "x.keras").write_bytes(b"not a zip")
+    (tmp_path / "x.h5").write_bytes(b"\x89HDF")
+    for name, told in (("none.keras", "no model file"), ("x.keras", "not a Keras model"), ("x.h5", "can carry code")):
+        with pytest.raises(ModelError, match=told):
+            load_model(tmp_path / name)
 
 
-def test_layers_of_ones_own_need_trust(tmp_path: Path):
-    """The refusal names the class and says what to do; with `trust`, the model is as it was."""
-    model = keras.Sequential([keras.Input((4,)), Doubled(3)])
+def test_a_model_without_rescaling_is_noticed(file: Path):
+    """Whether a model takes raw pixels can be told from its layers."""
+    assert takes_raw_pixels(build(f"{file}:fixed", (8, 8, 1), 3))
+    assert not takes_raw_pixels(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")]))
+
+
+def test_what_normalization_adapted_to_is_kept(tmp_path: Path):
+    """A `.keras` file's weights are drawn anew, its preprocessing is not."""
+    normalization = keras.layers.Normalization()
+    normalization.adapt(np.random.default_rng(0).integers(50, 110, (20, 8, 8, 1)).astype(np.float32))
+    layers = [keras.Input((8, 8, 1), dtype="uint8"), normalization, keras.layers.Flatten()]
+    model = keras.Sequential([*layers, keras.layers.Dense(3, activation="softmax")])
     model.save(tmp_path / "m.keras")
-    with pytest.raises(ModelError, match=r"holds 'Doubled' of 'tests.models.test_loading'.*pass --trust"):
-        load_model(tmp_path / "m.keras")
-    loaded = load_model(tmp_path / "m.keras", trust=True)
-    ones = np.ones((1, 4), np.float32)
-    assert np.array_equal(keras.ops.convert_to_numpy(loaded(ones)), keras.ops.convert_to_numpy(model(ones)))
+    rebuilt = build(str(tmp_path / "m.keras"), (8, 8, 1), 3)
+    np.testing.assert_allclose(rebuilt.layers[0].mean, keras.ops.convert_to_numpy(normalization.mean), rtol=1e-6)
+    assert not np.allclose(rebuilt.get_weights()[-2], model.get_weights()[-2])
 
 
-def is_opened(model: keras.Model, path: Path) -> bool:
-    """Whether a model, saved, is opened with its weights and as Keras would open it."""
-    model.save(path)
-    ours, theirs = load_model(path), keras.saving.load_model(path, compile=False)
-    return ours.get_config() == theirs.get_config() and all(
-        np.array_equal(new, old) and new.dtype == old.dtype
-        for new, old in zip(ours.get_weights(), model.get_weights(), strict=True)
-    )
+def test_an_unbuilt_model_is_told(tmp_path: Path):
+    """A function that returns a model without an input gets a sentence, not a traceback."""
+    path = tmp_path / "unbuilt.py"
+    path.write_text("import keras\ndef net():\n    return keras.Sequential([keras.layers.Dense(3)])\n")
+    with pytest.raises(ModelError, match=r"keras\.Input"):
+        build(f"{path}:net", (8, 8, 1), 3)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_what_eyespot_writes_is_opened(name: str, tmp_path: Path):
-    """Every architecture, compiled and with its optimizer's state, as training leaves it."""
-    model = build(name, (28, 28, 1), 3)
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.optimizer.build(model.trainable_variables)
-    assert is_opened(model, tmp_path / "m.keras")
+def trainable(model: keras.Model) -> list[str]:
+    return [layer.name for layer in model.layers if layer.trainable_weights]
 
 
-def augmented() -> list[keras.Layer]:
-    return [
-        layers.RandomFlip(), layers.RandomRotation(0.1), layers.RandomTranslation(0.1, 0.1), layers.RandomZoom(0.1),
-        layers.RandomContrast(0.1), layers.RandomBrightness(0.1), layers.RandomErasing(), layers.GaussianNoise(0.1),
-        keras.Sequential([layers.RandomCrop(6, 6), layers.CenterCrop(5, 5), layers.Resizing(8, 8)]),
-    ]  # fmt: skip
+def test_the_same_classes_keep_everything():
+    """With the same classes, the model is taken as it is."""
+    trained = build("cnn", SHAPE, 3)
+    assert continue_from(trained, "t", SHAPE, 3, new_head=False, freeze=False) is trained
 
 
-def adapted() -> list[keras.Layer]:
-    normalization = layers.Normalization()
-    normalization.adapt(np.random.default_rng(0).uniform(0, 255, (20, 3)))
-    return [normalization, layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[1.0, 2.0, 3.0])]
+def test_other_classes_get_a_new_head():
+    """With other classes, only the last dense layer is new; the layers before it are shared."""
+    trained = build("cnn", SHAPE, 3)
+    model = continue_from(trained, "t", SHAPE, 5, new_head=True, freeze=False)
+    assert model.output_shape == (None, 5)
+    before = {weight.path for weight in trained.weights} - {weight.path for weight in trained.layers[-1].weights}
+    assert before <= {weight.path for weight in model.weights}
+    first = trained.layers[1]
+    assert model.get_layer(first.name) is first
 
 
-def mixed() -> list[keras.Layer]:
-    options = {"kernel_regularizer": "l2", "kernel_constraint": keras.constraints.MaxNorm(2)}
-    return [
-        layers.Conv2D(4, 3, activation=keras.ops.silu, **options), layers.Dense(3, activation=layers.LeakyReLU()),
-        layers.SeparableConv2D(4, 3, activation=keras.activations.gelu), layers.SpatialDropout2D(0.1), layers.PReLU(),
-        layers.Dense(4, dtype="mixed_bfloat16", kernel_initializer=keras.initializers.Constant(0.5)),
-        layers.Dense(4, dtype="bfloat16"), layers.Dense(4, dtype="float16"), layers.BatchNormalization(renorm=True),
-        layers.LayerNormalization(), layers.GroupNormalization(2), layers.TimeDistributed(layers.Dense(3)),
-        layers.Reshape((-1, 3)), layers.Bidirectional(layers.LSTM(3, return_sequences=True)),
-        layers.GRU(3, return_sequences=True),
-    ]  # fmt: skip
+def test_a_softmax_after_the_head_stays():
+    """Layers after the head are put back after the new one."""
+    layers = keras.layers
+    trained = keras.Sequential([keras.Input(SHAPE), layers.Flatten(), layers.Dense(3), layers.Softmax()])
+    model = continue_from(trained, "t", SHAPE, 4, new_head=True, freeze=False)
+    assert model.output_shape == (None, 4)
+    assert isinstance(model.layers[-1], layers.Softmax)
 
 
-@pytest.mark.parametrize("middle", [augmented, adapted, mixed])
-def test_ordinary_models_are_opened(middle: Callable[[], list[keras.Layer]], tmp_path: Path):
-    """Layers of all kinds, nested, of other number types, with weights of their own."""
-    ends = layers.Flatten(), layers.Dense(3, activation="softmax")
-    model = keras.Sequential([keras.Input((8, 8, 3), dtype="uint8"), layers.Rescaling(1 / 255), *middle(), *ends])
-    assert is_opened(model, tmp_path / "m.keras")
+@pytest.mark.parametrize("new_head", [True, False])
+def test_freezing_leaves_only_the_head(new_head: bool):
+    """Frozen, nothing but the head is trained."""
+    model = continue_from(build("cnn", SHAPE, 3), "t", SHAPE, 3, new_head=new_head, freeze=True)
+    assert trainable(model) == [model.layers[-1].name]
 
 
-def test_a_graph_with_branches_and_operations_is_opened(tmp_path: Path):
-    """Functional models, of layers, `keras.ops` and slices; a loss of one's own is left out, as all losses are."""
-    pixels = keras.Input((8, 8, 3))
-    left, right = layers.Conv2D(4, 3)(pixels / 255), layers.Conv2D(4, 3)(keras.ops.relu(pixels))
-    joined = layers.Concatenate()([left, right])[:, 1:]
-    attended = layers.MultiHeadAttention(2, 2)(joined, joined)
-    output = layers.Dense(3, activation="softmax")(keras.ops.mean(attended, axis=(1, 2)))
-    model = keras.Model(pixels, output)
-    model.compile("sgd", lambda true, predicted: keras.ops.mean(predicted))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the loss, which is a lambda
-        assert is_opened(model, tmp_path / "m.keras")
+def test_other_pictures_are_refused():
+    """A model for 8x8 pictures cannot go on with 9x9 ones."""
+    with pytest.raises(ModelError, match="takes pictures of"):
+        continue_from(build("mlp", SHAPE, 3), "my run", (9, 9, 1), 3, new_head=False, freeze=False)
 
 
-@pytest.mark.parametrize("name", ["MobileNetV2", "ConvNeXtTiny"])
-def test_networks_of_keras_applications_are_opened(name: str, tmp_path: Path):
-    """They have classes of layers that Keras keeps for itself, and hundreds of arrays."""
-    model = getattr(keras.applications, name)(weights=None, input_shape=(32, 32, 3), classes=3)
-    assert is_opened(model, tmp_path / "m.keras")
+def test_a_model_without_a_head_is_refused():
+    """Without a dense layer there is nothing to replace."""
+    model = keras.Sequential([keras.Input(SHAPE), keras.layers.GlobalAveragePooling2D(), keras.layers.Softmax()])
+    with pytest.raises(ModelError, match="no dense layer"):
+        continue_from(model, "m", SHAPE, 3, new_head=True, freeze=False)
 
 
-def test_weights_are_loaded(tmp_path: Path):
-    """A `.weights.h5` file gives a model of the same layers its weights, and another model a sentence."""
-    first, second = (build("cnn", (8, 8, 1), 3, seed=seed) for seed in (1, 2))
-    first.save_weights(tmp_path / "m.weights.h5")
-    load_weights(second, tmp_path / "m.weights.h5")
-    assert all(np.array_equal(new, old) for new, old in zip(second.get_weights(), first.get_weights(), strict=True))
-    with pytest.raises(ModelError, match="weights of this model"):
-        load_weights(build("mlp", (8, 8, 1), 3), tmp_path / "m.weights.h5")
+def test_frozen_layers_thaw():
+    """A run trained with its body frozen can be continued with all of it: freezing does not stick."""
+    frozen = continue_from(build("cnn", SHAPE, 3), "t", SHAPE, 3, new_head=False, freeze=True)
+    thawed = continue_from(frozen, "t", SHAPE, 3, new_head=False, freeze=False)
+    assert all(layer.trainable for layer in thawed.layers)
 
 
-def test_files_that_are_no_weights_are_told(tmp_path: Path):
-    """A missing file, and one of another name."""
-    with pytest.raises(ModelError, match="no weights file"):
-        load_weights(build("mlp", (8, 8, 1), 3), tmp_path / "m.weights.h5")
-    with pytest.raises(ModelError, match=r"model\.save_weights"):
-        load_weights(build("mlp", (8, 8, 1), 3), tmp_path / "m.h5")
-
-
-def test_looking_draws_no_random_numbers():
-    """What is built to be counted takes nothing from Python's generator, from which Keras seeds layers."""
-    before = random.getstate()
-    with opening._without_memory():
-        layers.Dropout(0.5)
-        assert random.getstate() != before
-    assert random.getstate() == before
+def test_a_model_that_is_not_built_is_told():
+    """A Sequential that has not seen an input yet cannot be continued from."""
+    with pytest.raises(ModelError, match="must be a built"):
+        continue_from(keras.Sequential([keras.layers.Dense(3)]), "m", SHAPE, 3, new_head=False, freeze=False)

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from eyespot.backend import keras
-from eyespot.exporting.onnx import write_onnx
 from eyespot.inference.predictor import Predictor
-from eyespot.models.own import load_model, load_weights
-from eyespot.training import store
+from eyespot.models.loading import load_model, load_weights
+from eyespot.onnx_writer.write import write_onnx
+from eyespot.training import checkpoint
 from tests.mutation.subject import Parts, Subject, write_file, write_folder
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1)).astype(np.uint8)
@@ -73,9 +73,9 @@ def write_sealed_checkpoint(path: Path, parts: Parts) -> None:
     """As a forger would: the archive's checksums and the hashes fit what was mutated."""
     arrays = {name: data for name, data in parts.items() if name.endswith(".npy")}
     files = {"state.json": parts["state.json"], "arrays.npz": zipped(arrays)}
-    told = {name: {"bytes": len(data), "sha256": store._sha256(data)} for name, data in files.items()}
-    manifest = json.dumps({"format": store.FORMAT, "files": told}).encode()
-    seal = f"{store._sha256(manifest)}  manifest.json\n".encode()
+    told = {name: {"bytes": len(data), "sha256": checkpoint._sha256(data)} for name, data in files.items()}
+    manifest = json.dumps({"format": checkpoint.FORMAT, "files": told}).encode()
+    seal = f"{checkpoint._sha256(manifest)}  manifest.json\n".encode()
     write_folder(path, {**files, "manifest.json": manifest, "manifest.sha256": seal})
 
 
@@ -84,7 +84,7 @@ def write_sealed_archive(path: Path, parts: Parts) -> None:
 
 
 def checkpoint_parts() -> Parts:
-    return written("checkpoint", lambda path: store.write_checkpoint(path, *CHECKPOINT))
+    return written("checkpoint", lambda path: checkpoint.write_checkpoint(path, *CHECKPOINT))
 
 
 def sealed_checkpoint_parts() -> Parts:
@@ -109,7 +109,7 @@ def is_checkpoint(read: Any) -> bool:
 def is_some_checkpoint(read: Any) -> bool:
     """A forged one says what it likes, but of numbers alone."""
     state, arrays = read
-    return isinstance(state, dict) and all(array.dtype.kind in store.PLAIN for array in arrays.values())
+    return isinstance(state, dict) and all(array.dtype.kind in checkpoint.PLAIN for array in arrays.values())
 
 
 def differing(read: list[np.ndarray]) -> float:
@@ -151,10 +151,10 @@ def are_probabilities(read: np.ndarray) -> bool:
 
 SUBJECTS = {
     "checkpoint": Subject(
-        "checkpoint", checkpoint_parts, write_folder, store.read_checkpoint, lambda read, *_: is_checkpoint(read)
+        "checkpoint", checkpoint_parts, write_folder, checkpoint.read_checkpoint, lambda read, *_: is_checkpoint(read)
     ),
     "sealed checkpoint": Subject(
-        "checkpoint", sealed_checkpoint_parts, write_sealed_checkpoint, store.read_checkpoint,
+        "checkpoint", sealed_checkpoint_parts, write_sealed_checkpoint, checkpoint.read_checkpoint,
         lambda read, *_: is_some_checkpoint(read),
     ),
     "model": Subject(

@@ -11,11 +11,11 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from eyespot.data.dataset import Split
-from eyespot.data.photograph.measure import measure_appearance
-from eyespot.evaluation.rejection import fit_rejection
+from eyespot.evaluation.ood_fit import fit_rejection
 from eyespot.files import replacing
+from eyespot.inference.ood import REJECTION_KEY
 from eyespot.inference.predictor import METADATA_KEY, Predictor
-from eyespot.inference.rejection import REJECTION_KEY
+from eyespot.preprocessing.measure import measure_appearance
 
 NAMES = tuple(str(digit) for digit in range(10))
 SIZE = {"height": 8, "width": 8, "channels": 1, "dtype": "uint8", "range": [0, 255]}

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eyespot.data.sources.class_names import read_class_names
-from eyespot.data.sources.folder import list_folder
+from eyespot.data.formats.folder import list_folder, read_class_names
 from eyespot.serving import corrections
 from eyespot.serving.folder_names import folder_name
 from eyespot.serving.problems import Refusal

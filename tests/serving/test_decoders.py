@@ -20,7 +20,7 @@ from eyespot.serving import decoder
 from eyespot.serving.decoder import Job
 from eyespot.serving.decoders import MOST, Decoders
 from eyespot.serving.workers import HELD
-from tests.data.encoded import hostile
+from tests.data.picture_files import hostile
 from tests.serving.conftest import CORRECTIONS, PREDICT, Running, Start, digit, png
 from tests.serving.processes import served
 

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from eyespot.serving.counts import MOST_LABELS, OTHER, Counts
-from eyespot.serving.metrics import rendered
+from eyespot.serving.prometheus import rendered
 from tests.serving import raw
 from tests.serving.conftest import CORRECTIONS, OCCLUSION, PREDICT, Running, Start, digit
 

@@ -13,7 +13,7 @@ import pytest
 
 from eyespot import load, train
 from eyespot.models.architectures import build
-from eyespot.recipe import Recipe
+from eyespot.recipe.schema import Recipe
 from tests.conftest import needs_real_data
 
 pytestmark = pytest.mark.slow

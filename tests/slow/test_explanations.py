@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from eyespot import load, train
-from eyespot.explanation.background import plain_background
-from eyespot.explanation.deletion import deletion
-from eyespot.explanation.maps import MAP_METHODS, explain_images
+from eyespot.explanation.maps import MAP_METHODS, deletion, explain_images
 from eyespot.explanation.network import Network
-from eyespot.recipe import Recipe
+from eyespot.explanation.occlusion import plain_background
+from eyespot.recipe.schema import Recipe
 from tests.conftest import needs_real_data
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 from eyespot import train
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
-from eyespot.recipe import Recipe
+from eyespot.recipe.schema import Recipe
 
 pytestmark = pytest.mark.slow
 

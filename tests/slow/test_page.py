@@ -9,12 +9,12 @@ import pytest
 
 from eyespot.data.catalog import CATALOG
 from eyespot.run import Run
-from eyespot.workflow._export import export
+from eyespot.workflow.export import export
 from tests.conftest import needs_real_data
-from tests.page.browser import browsing, draw, hosted, served
-from tests.page.drawings import drawings
-from tests.page.engines import answers_of, map_of, needs_runtime
-from tests.reporting.pages import needs_browser
+from tests.reports.pages import needs_browser
+from tests.webapp.browser import browsing, draw, hosted, served
+from tests.webapp.drawings import drawings
+from tests.webapp.engines import answers_of, map_of, needs_runtime
 
 pytestmark = [pytest.mark.slow, needs_browser, needs_real_data]
 AGREEMENT = 1e-3
@@ -26,7 +26,7 @@ TEST_PICTURES = 200
 def mnist(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """A tutorial's network after two epochs; or the run that EYESPOT_PAGE_RUN names."""
     from eyespot.run import open_run
-    from eyespot.workflow._train import train
+    from eyespot.workflow.train import train
 
     if named := os.environ.get("EYESPOT_PAGE_RUN"):
         yield open_run(named)
@@ -38,7 +38,7 @@ def mnist(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 def test_drawn_digits_are_read_right_in_browser(mnist: Run, tmp_path: Path, tell: Callable[[str], None]):
     """At least 19 of the 20 that a script draws; each is saved with its label, and `train` takes the folder."""
-    from eyespot.workflow._train import train
+    from eyespot.workflow.train import train
 
     kept, wrong = tmp_path / "kept", []
     with served(mnist.path, "--corrections", kept) as address, browsing(address) as (page, complaints):

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from eyespot.studies.comparison import Compared, Measured, compare, sentences
-from eyespot.studies.table import cells, page
+from eyespot.studies.comparison import Compared, Measured, cells, compare, page, sentences
 
 BASE = [0.90, 0.91, 0.92, 0.90, 0.91]
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from eyespot.recipe import Published
+from eyespot.recipe.schema import Published
 from eyespot.studies.judgement import judge_figures
 from eyespot.studies.pages import cells, reasons
 

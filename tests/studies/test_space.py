@@ -7,17 +7,9 @@ import pytest
 
 from eyespot.data.dataset import Dataset
 from eyespot.errors import RecipeError
-from eyespot.recipe import Recipe
-from eyespot.recipe_files import with_settings
-from eyespot.studies.space import (
-    Range,
-    base_values,
-    default_space,
-    own_value,
-    read_space,
-    space_of,
-    starting_points,
-)
+from eyespot.recipe.recipe_files import with_settings
+from eyespot.recipe.schema import Recipe
+from eyespot.studies.space import Range, base_values, default_space, own_value, read_space, space_of, starting_points
 
 
 @pytest.mark.parametrize(

@@ -22,13 +22,12 @@ import numpy as np
 import torch
 
 from eyespot.data.dataset import Dataset, Split
-from eyespot.recipe_parts import CheckpointRecipe
+from eyespot.recipe.schema import CheckpointRecipe
 from eyespot.training import checkpoint
-from eyespot.training.checkpoint import Checkpoints, latest_state
+from eyespot.training.checkpoint import Checkpoints, latest_state, write_checkpoint
 from eyespot.training.fit import fit
-from eyespot.training.store import write_checkpoint
+from tests.training.test_checkpoint import CALLS, written_in_place
 from tests.training.test_resume import EVERYTHING, digest, program_for
-from tests.training.test_store import CALLS, written_in_place
 
 RECIPE = EVERYTHING.with_options({"epochs": 3, "early_stopping": False})
 LONGEST = 2.0  # seconds; a training takes about one

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 import yaml
 
-from eyespot.training.diagnose import diagnose
-from eyespot.training.evidence import Evidence, ImageResults
+from eyespot.training.diagnose import Verdict, diagnose
 from eyespot.training.history import History
-from eyespot.training.verdict import Verdict
+from eyespot.training.validation_curve import Evidence, ImageResults
 
 PUBLISHED = yaml.safe_load((Path(__file__).parent / "published_curves.yaml").read_text())
 

@@ -12,11 +12,11 @@ from eyespot.data.dataset import Dataset, Split
 from eyespot.engine.steps import Epoch, Mean
 from eyespot.errors import RecipeError
 from eyespot.models.architectures import build
-from eyespot.recipe_parts import TrainingRecipe
-from eyespot.training.evidence import ImageResults
+from eyespot.recipe.schema import TrainingRecipe
 from eyespot.training.fit import Outcome, Step, fit, shuffled
 from eyespot.training.history import Row
 from eyespot.training.program import KerasProgram
+from eyespot.training.validation_curve import ImageResults
 
 NAN = float("nan")
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from eyespot.data.augment.changes import Changes
+from eyespot.data.augment.policy import Changes
 from eyespot.data.dataset import Dataset
 from eyespot.engine.steps import Epoch, Mean
 from eyespot.models.architectures import build
-from eyespot.recipe_parts import TrainingRecipe
+from eyespot.recipe.schema import TrainingRecipe
 from eyespot.training.program import EngineProgram, KerasProgram, compile_classifier
 
 RECIPE = TrainingRecipe(optimizer="sgd", learning_rate=0.1, batch_size=30, epochs=1)

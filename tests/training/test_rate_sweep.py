@@ -7,7 +7,7 @@ import torch
 
 from eyespot.data.dataset import Dataset, Split
 from eyespot.models.architectures import build
-from eyespot.recipe_parts import TrainingRecipe
+from eyespot.recipe.schema import TrainingRecipe
 from eyespot.training.fit import order_of
 from eyespot.training.lr_finder import Curve
 from eyespot.training.program import EngineProgram, KerasProgram

@@ -16,13 +16,11 @@ from eyespot.data.dataset import Dataset
 from eyespot.data.split import split
 from eyespot.errors import CheckpointError
 from eyespot.models.architectures import build_recipe
-from eyespot.recipe import Recipe
-from eyespot.recipe_parts import CheckpointRecipe
-from eyespot.training.checkpoint import Checkpoints, latest_state
-from eyespot.training.classes import balanced_weights
+from eyespot.recipe.schema import CheckpointRecipe, Recipe
+from eyespot.training.checkpoint import Checkpoints, TrainingState, latest_state
+from eyespot.training.class_balance import balanced_weights
 from eyespot.training.fit import Outcome, fit
 from eyespot.training.program import EngineProgram, KerasProgram, Program
-from eyespot.training.state import TrainingState
 
 EVERYTHING = Recipe.parse(
     {
@@ -256,7 +254,7 @@ def test_when_they_are_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def position(**values: Any) -> Any:
-    from eyespot.training.state import Position
+    from eyespot.training.checkpoint import Position
 
     return Position(**{"seed": 0, "epochs_done": 0, "steps_done": 1, "first_step": 0, **values})
 

@@ -13,11 +13,11 @@ from rich.console import Console
 import eyespot
 from eyespot.data.dataset import Dataset
 from eyespot.errors import DataError, ExportError, RunError
-from eyespot.exporting.metadata import read_metadata
+from eyespot.inference.metadata import read_metadata
 from eyespot.inference.predictor import Predictor
-from eyespot.recipe import Recipe
+from eyespot.recipe.schema import Recipe
 from eyespot.run import Run
-from eyespot.workflow._card import card_of
+from eyespot.workflow.card import card_of
 from tests.conftest import Answer
 
 QUIET = Console(quiet=True)
@@ -99,7 +99,7 @@ def test_it_tells_people_in_a_table(digits: Run, tmp_path: Path, eyespot: Callab
 
 def test_too_much_lost_is_refused(digits: Run, tmp_path: Path, eyespot: Callable[..., Answer], monkeypatch):
     """With an exit code, one sentence and nothing left behind; a larger tolerance accepts it."""
-    from eyespot.exporting.format_onnx import FORMAT
+    from eyespot.exporting.onnx import FORMAT
 
     opened = FORMAT.opened
 

@@ -19,12 +19,12 @@ import eyespot
 from eyespot.data.dataset import Dataset
 from eyespot.errors import EyespotError, RunError
 from eyespot.evaluation.calibration import fit_temperature
-from eyespot.recipe import Recipe
+from eyespot.recipe.differences import differences_in_words
+from eyespot.recipe.schema import Recipe
 from eyespot.run import Run
-from eyespot.studies.differences import differences_in_words
-from eyespot.workflow._pictures import pictures_of
+from eyespot.workflow.run_data import pictures_of
 from tests.conftest import Answer
-from tests.reporting.pages import needs_browser, opened
+from tests.reports.pages import needs_browser, opened
 
 QUIET = Console(quiet=True)
 
@@ -247,7 +247,7 @@ def test_a_comparison_is_written_over_no_other_file(pair: tuple[Run, Run], tmp_p
 
 def test_a_card_does_not_say_where_pictures_lie(run: Run):
     """Where they are gone, their folder's name alone is in it; so is a model's file."""
-    from eyespot.workflow._card import card_facts, card_text
+    from eyespot.workflow.card import card_facts, card_text
 
     facts = card_facts(run, None, run.predictor().class_names)
     model = facts.settings["model"] | {"name": "/home/ann/net.py:build"}

@@ -10,7 +10,7 @@ from eyespot.data.catalog import CATALOG, Entry
 from eyespot.data.dataset import Dataset
 from eyespot.errors import EyespotError, InterruptedRun, RunError
 from eyespot.training.fit import fit
-from eyespot.workflow import _train
+from eyespot.workflow import train
 
 SHORT = {"training.epochs": 2, "training.batch_size": 30}
 PAIR = ["fashion-cnn", "fashion-cnn-dropout"]
@@ -66,7 +66,7 @@ def test_what_is_finished_is_not_done_again(tmp_path: Path, monkeypatch: pytest.
         trained.append(f"{program.model.name} {recipe.seed}")
         return fit(program, dataset, recipe, *rest)
 
-    monkeypatch.setattr(_train, "fit", counted)
+    monkeypatch.setattr(train, "fit", counted)
     done = run(tmp_path, ["mnist-mlp-one-hidden", "mnist-cnn-small"], repeats=2)
     assert trained == ["mnist-mlp-one-hidden 1", "mnist-cnn-small 0", "mnist-cnn-small 1"]
     assert [len(one.runs) for one in done.experiments] == [2, 2]
@@ -83,10 +83,10 @@ def test_an_interrupted_study_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
         asks = (lambda: True) if recipe.optimizer == "sgd" else interrupted
         return fit(program, dataset, recipe, observers, asks)
 
-    monkeypatch.setattr(_train, "fit", stopped)
+    monkeypatch.setattr(train, "fit", stopped)
     with pytest.raises(InterruptedRun, match="same command goes on"):
         run(tmp_path, ["mnist-mlp", "mnist-mlp-sgd"])
-    monkeypatch.setattr(_train, "fit", fit)
+    monkeypatch.setattr(train, "fit", fit)
     done = run(tmp_path, ["mnist-mlp", "mnist-mlp-sgd"])
     same = ("train_loss", "test_accuracy")
     for ours, theirs in zip(done.experiments, whole.experiments, strict=True):
@@ -117,7 +117,7 @@ def test_a_persons_files_are_left_alone(name: str, tmp_path: Path, monkeypatch: 
     path = tmp_path / "study" / name
     path.parent.mkdir(parents=True)
     path.write_text("mine")
-    monkeypatch.setattr(_train, "fit", None)
+    monkeypatch.setattr(train, "fit", None)
     with pytest.raises(RunError, match="left alone: move it away, or choose another --output"):
         run(tmp_path, ["mnist-mlp"])
     assert path.read_text() == "mine"

@@ -8,9 +8,10 @@ from rich.console import Console
 from eyespot import study, train
 from eyespot.data.dataset import Dataset
 from eyespot.errors import EyespotError, InterruptedRun, RecipeError, RunError
-from eyespot.reporting import results
+from eyespot.figures import results
 from eyespot.training.fit import fit
-from eyespot.workflow import _judge, _train
+from eyespot.workflow import finish
+from eyespot.workflow import train as train_module
 
 QUICK = {"model.name": "mlp", "model.width": 0.05, "training.epochs": 1, "training.precision": "float32"}
 DROPOUT = {"no dropout": {"model.dropout": 0}}
@@ -23,7 +24,7 @@ def _no_pictures_of_single_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(*_: Any) -> None:
         return None
 
-    for home, names in ((_judge, ("save",)), (results, ("gallery", "confusion_matrix")), (_train, ("save",))):
+    for home, names in ((finish, ("save",)), (results, ("gallery", "confusion_matrix")), (train_module, ("save",))):
         for name in names:
             monkeypatch.setattr(home, name, nothing)
 
@@ -37,7 +38,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         told.append(f"{recipe.optimizer} {recipe.seed}")
         return fit(program, dataset, recipe, *rest)
 
-    monkeypatch.setattr(_train, "fit", counted)
+    monkeypatch.setattr(train_module, "fit", counted)
     return told
 
 
@@ -76,13 +77,13 @@ def test_an_interrupted_study_goes_on(bars: Dataset, tmp_path: Path, monkeypatch
         asks = (lambda: True) if recipe.optimizer == "sgd" and len(started) == 2 else interrupted
         return fit(program, dataset, recipe, observers, asks, *rest)
 
-    monkeypatch.setattr(_train, "fit", stopped)
+    monkeypatch.setattr(train_module, "fit", stopped)
     with pytest.raises(InterruptedRun, match="same command goes on") as caught:
         run(bars, tmp_path, **asked)
     assert caught.value.exit_code == 130
     done = run(bars, tmp_path, **asked)
     assert started == [("adam", False), ("sgd", False), ("sgd", True), ("nadam", False)]
-    monkeypatch.setattr(_train, "fit", fit)
+    monkeypatch.setattr(train_module, "fit", fit)
     whole = run(bars, tmp_path / "whole", **asked)
     figures = [[row.measured.figures for row in one.rows] for one in (done, whole)]
     assert figures[0] == figures[1]
@@ -202,7 +203,7 @@ def test_what_lies_at_a_repeats_place_is_never_removed(
             packages = made.environment["packages"] | {"torch": "1.0"}
             made.write_json("environment.json", made.environment | {"packages": packages})
     started: list[Any] = []
-    monkeypatch.setattr(_train, "fit", lambda *_: started.append(1))
+    monkeypatch.setattr(train_module, "fit", lambda *_: started.append(1))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"}
     asked = {"training.epochs": 2} if kind == "half done by other settings" else {}
     with pytest.raises(RunError, match="another --output"):

@@ -19,7 +19,7 @@ from eyespot import Dataset, Recipe, Run, Split, open_run, train
 from eyespot.backend import keras
 from eyespot.errors import DataError, DivergedError, ModelError, RecipeError, RunError
 from eyespot.models.architectures import build
-from eyespot.workflow._evaluate import evaluate
+from eyespot.workflow.evaluate import evaluate
 from tests.conftest import make_split
 
 FILES = {

@@ -15,9 +15,10 @@ from rich.console import Console
 from eyespot import train, tune
 from eyespot.data.dataset import Dataset
 from eyespot.errors import EyespotError, InterruptedRun, RecipeError, RunError
-from eyespot.recipe_files import read_recipe
+from eyespot.recipe.recipe_files import read_recipe
 from eyespot.training.fit import fit
-from eyespot.workflow import _campaign, _search, _trial
+from eyespot.workflow import search as search_module
+from eyespot.workflow import tune as tune_module
 
 QUICK = {"model.name": "mlp", "model.width": 0.1, "training.epochs": 3, "training.precision": "float32"}
 SPACE = {"training.learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}, "training.optimizer": ["adam", "sgd"]}
@@ -46,7 +47,7 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         told.append((dataset, recipe))
         return fit(program, dataset, recipe, *rest)
 
-    monkeypatch.setattr(_trial, "fit", watched)
+    monkeypatch.setattr(search_module, "fit", watched)
     return told
 
 
@@ -99,7 +100,7 @@ def test_a_search_that_was_interrupted_goes_on(bars: Dataset, tmp_path: Path, mo
             signal.raise_signal(signal.SIGINT)
         return fit(program, dataset, recipe, observers, asked)
 
-    monkeypatch.setattr(_trial, "fit", stopped)
+    monkeypatch.setattr(search_module, "fit", stopped)
     with pytest.raises(InterruptedRun, match="same command goes on") as caught:
         search(bars, tmp_path)
     assert caught.value.exit_code == 130
@@ -126,7 +127,7 @@ def test_what_is_done_is_not_done_again(bars: Dataset, tmp_path: Path, fitted: l
 
 def test_hopeless_trials_are_pruned(bars: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A trial worse than the median of those before is cut short, marked so, and never trained anew."""
-    monkeypatch.setattr(_search, "STARTUP", 1)
+    monkeypatch.setattr(search_module, "STARTUP", 1)
     space = {"training.learning_rate": [1e-3, 1e-7, 1.1e-7, 1.2e-7]}
     done = search(bars, tmp_path, trials=5, space=space, settings={"training.epochs": 6})
     pruned = [one for one in trials_in(tmp_path) if one.state == optuna.trial.TrialState.PRUNED]
@@ -184,10 +185,10 @@ def test_a_search_needs_validation_data_of_its_own(bars: Dataset, tmp_path: Path
 
 def test_without_optuna_one_sentence_says_how_to_get_it(bars: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The extra is named, before any data is read."""
-    monkeypatch.setattr(_search, "find_spec", lambda name: None if name == "optuna" else find_spec(name))
+    monkeypatch.setattr(search_module, "find_spec", lambda name: None if name == "optuna" else find_spec(name))
     with pytest.raises(EyespotError, match=r"pip install 'eyespot\[tune\]'"):
         search(bars, tmp_path)
-    assert _campaign.SEEDS == 3
+    assert tune_module.SEEDS == 3
 
 
 @pytest.mark.parametrize("name", ["README.md", "tuning.json", "best.yaml", "search.sqlite3"])

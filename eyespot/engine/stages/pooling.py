@@ -5,7 +5,7 @@ from torch import Tensor
 
 from eyespot.backend import keras
 from eyespot.engine.stage import Parameter, Pass
-from eyespot.models.padding import same_padding
+from eyespot.models.graph import same_padding
 
 aten = torch.ops.aten
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eyespot.data.audit.descriptors import describe
-from eyespot.data.audit.duplicates import Pair, find_duplicates, leaking_rows
+from eyespot.data.audit.duplicates import Pair, describe, find_duplicates, leaking_rows
 from eyespot.data.dataset import Dataset, Split
 
 

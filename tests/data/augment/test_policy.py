@@ -1,14 +1,33 @@
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import pytest
 
-from eyespot.data.augment.policy import POLICIES, changes_of, kind_of, settled
+from eyespot.data.augment.policy import POLICIES, WORDS, Changes, changes_of, kind_of, settled
 from eyespot.data.dataset import Dataset, Split
-from eyespot.data.source import load
+from eyespot.data.load import load
 from eyespot.errors import RecipeError
-from eyespot.recipe_parts import AugmentationRecipe
+from eyespot.recipe.schema import AugmentationRecipe
 from tests.conftest import needs_real_data
+
+
+def test_every_key_of_the_recipe_is_a_change_and_has_words():
+    """The recipe's part, the plain numbers and their description name the same things."""
+    names = {field.name for field in fields(Changes)}
+    assert set(AugmentationRecipe.model_fields) == names | {"policy"}
+    assert set(WORDS) == names - {"fill"}
+
+
+def test_nothing_is_nothing():
+    """The default does nothing, and says so; each change alone does something."""
+    assert not Changes().any
+    assert Changes().describe() == "nothing is changed"
+    for name in WORDS:
+        alone = Changes(**{name: True if name.startswith("flip") else 1.0})
+        assert alone.any
+        assert alone.describe() != "nothing is changed"
+        assert [alone.moves, alone.shades, alone.mixes, bool(alone.erase)].count(True) == 1
 
 
 def dataset(names: tuple[str, ...], images: Any, name: str = "mine") -> Dataset:

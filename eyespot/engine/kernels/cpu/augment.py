@@ -1,6 +1,6 @@
 """A batch of pictures moved, shaded, erased in places and mixed, in one pass from pixels to pixels.
 
-The same as `eyespot.data.augment.augmenter.augment`, which needs some sixty operations of PyTorch for it: in a small
+The same as `eyespot.data.augment.transforms.augment`, which needs some sixty operations of PyTorch for it: in a small
 network's step these cost more than the work they do.
 """
 
@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
-from eyespot.data.augment.changes import Changes
-from eyespot.data.augment.draws import Column
-from eyespot.data.augment.erase import AREA, SLIMMEST
-from eyespot.data.augment.warp import ENOUGH
+from eyespot.data.augment.policy import Changes
+from eyespot.data.augment.transforms import AREA, ENOUGH, SLIMMEST, Column
 from eyespot.engine.kernels.cpu.numbers import compiled, f32
 
 # Numba takes plain numbers.

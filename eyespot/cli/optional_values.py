@@ -1,0 +1,27 @@
+"""Options whose value may be left out, which Typer does not know."""
+
+import os
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import Any
+
+from typer.core import TyperCommand
+
+from eyespot.training.mlflow import DEFAULT_URI, is_address
+
+
+class OptionalValues(TyperCommand):
+    """A command in which `--mlflow` may stand alone."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As Typer does, with the default put in."""
+        return super().parse_args(ctx, with_default(args))
+
+
+def with_default(arguments: Sequence[str]) -> list[str]:
+    """`--mlflow` given its default where no address follows: MLflow's own environment variable, or a file here."""
+    default = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    return [
+        f"{argument}={default}" if argument == "--mlflow" and not is_address(follower) else argument
+        for argument, follower in zip_longest(arguments, arguments[1:], fillvalue="")
+    ]

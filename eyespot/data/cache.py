@@ -1,0 +1,232 @@
+"""The cache: decoded pixels of a listing's image files on disk, which training maps into memory.
+
+    pixels.npy        uint8 [n, height, width, channels], a row for each picture, in the listing's order
+    journal.jsonl     while it is being made: what was found in each chunk whose pixels are written
+    pictures.json     once it is complete: width, height, frames and fault of each picture
+
+The folder's name is a hash of everything that the pixels depend on: paths, sizes and times of the files, and how they
+were read. So a changed file makes another cache, and an unchanged one is not opened again. Decoding that was
+interrupted goes on where it was. Of all that lies below EYESPOT_CACHE, only these files of this folder are written, and
+the journal alone is removed.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from filelock import FileLock
+
+from eyespot.data.download import cache_directory
+from eyespot.data.formats.listing import Listing
+from eyespot.data.parallel import shared_work
+from eyespot.data.picture import Form, Header, Limits, read_header, read_with_header
+from eyespot.errors import DataError, PictureError
+from eyespot.files import write_text
+from eyespot.shapes import Int64, Shaped
+
+CHUNK = 64  # pictures that are decoded at once, and written down as done
+
+Chunk = Sequence[Path | bytes]
+Found = list[tuple[int, int, int, str | None]]
+
+
+def headers(sources: Chunk, limits: Limits) -> list[Header | None]:
+    """Of each picture, or None where it cannot be opened."""
+    found: list[Header | None] = []
+    for source in sources:
+        try:
+            found.append(read_header(source, "", limits))
+        except PictureError:
+            found.append(None)  # its pixels will not be read either, and the reason be told then
+    return found
+
+
+def decode_into(file: Path, start: int, sources: Chunk, form: Form) -> Found:
+    """Decodes pictures and writes their pixels into a file.
+
+    Args:
+        file: which has room for them.
+        start: byte at which the first one's pixels begin.
+        form: what they are brought to.
+
+    Returns:
+        Of each: width, height and frames of the picture as it is stored, and why it could not be read; None where it
+        could. Of one that cannot be read, the pixels are 0.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    pixels = np.zeros((len(sources), *form.shape), np.uint8)
+    told: Found = []
+    for row, source in enumerate(sources):
+        try:
+            pixels[row], header = read_with_header(source, form, "it")
+        except PictureError as error:
+            told.append((0, 0, 0, str(error).rstrip(".")))
+        else:
+            told.append((header.width, header.height, header.frames, None))
+    with file.open("rb+") as opened:
+        opened.seek(start)
+        opened.write(pixels.data)
+    return told
+
+
+SYNC_SECONDS = 0.5
+
+
+class Journal:
+    """A line for each chunk, written only once its pixels are on the disk, also after a power cut.
+
+    Args:
+        path: of the journal; lines that are there are read, a last one that is cut short is taken away.
+        pixels: the file whose chunks it tells of.
+
+    Attributes:
+        chunks: what was found in each, by the row it starts with.
+    """
+
+    def __init__(self, path: Path, pixels: Path) -> None:
+        self.chunks: dict[int, Found] = {}
+        self._file, self._pixels = path.open("ab+"), pixels
+        self._unwritten: list[bytes] = []
+        self._synced = time.monotonic()
+        self._file.seek(0)
+        whole = 0
+        for line in self._file:
+            if not line.endswith(b"\n"):
+                break
+            start, found = json.loads(line)
+            self.chunks[start] = found
+            whole += len(line)
+        self._file.truncate(whole)
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._sync()
+        self._file.close()
+
+    def add(self, start: int, found: Found) -> None:
+        """Takes down a chunk whose pixels have been written."""
+        self.chunks[start] = found
+        self._unwritten.append(json.dumps([start, found]).encode() + b"\n")
+        if time.monotonic() - self._synced > SYNC_SECONDS:
+            self._sync()
+
+    def _sync(self) -> None:
+        with self._pixels.open("rb+") as pixels:
+            os.fsync(pixels.fileno())
+        self._file.write(b"".join(self._unwritten))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._unwritten.clear()
+        self._synced = time.monotonic()
+
+
+VERSION = 2  # of how pictures are read: another one reads all anew
+COMPLETE, JOURNAL = "pictures.json", "journal.jsonl"
+
+Told = list[list[int | str | None]]
+
+
+@dataclass(frozen=True)
+class Cached:
+    """Decoded pictures.
+
+    Attributes:
+        pixels: `uint8 [n, height, width, channels]`, mapped; 0 where a picture could not be read.
+        faults: why, by row.
+        sizes: `[n, 2]`: height and width as stored; 0 where it could not be read.
+        animated: how many hold several frames, of which the first was taken.
+    """
+
+    pixels: Shaped[np.ndarray, "n height width channels"]
+    faults: dict[int, str]
+    sizes: Int64[np.ndarray, "n 2"]
+    animated: int
+
+
+def cached_pixels(
+    listing: Listing,
+    form: Form,
+    progress: Callable[[int], None],
+) -> Cached:
+    """The pixels of a listing's pictures, decoded now or before.
+
+    Args:
+        form: what they are brought to.
+        progress: told how many pictures are done.
+
+    Raises:
+        DataError: the disk has no room for them.
+        OSError: they cannot be written.
+    """
+    folder = cache_directory().parent / "pictures" / _key(listing, form)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        if not (folder / COMPLETE).exists():
+            _decode(folder, listing, form, progress)
+    told: Told = json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
+    return Cached(
+        np.load(folder / "pixels.npy", mmap_mode="r"),
+        {row: str(fault) for row, (_, _, _, fault) in enumerate(told) if fault is not None},
+        np.array([[height, width] for width, height, _, _ in told], np.int64).reshape(-1, 2),
+        sum(1 for _, _, frames, _ in told if isinstance(frames, int) and frames > 1),
+    )
+
+
+def _key(listing: Listing, form: Form) -> str:
+    digest = hashlib.sha256(json.dumps([VERSION, asdict(form)]).encode())
+    digest.update(str(listing.path.resolve()).encode(errors="surrogateescape"))
+    for entry in listing.entries:
+        digest.update(f"\0{entry.file}\0{entry.stamp}".encode(errors="surrogateescape"))
+    return digest.hexdigest()[:32]
+
+
+def _decode(folder: Path, listing: Listing, form: Form, progress: Callable[[int], None]) -> None:
+    """Fills the folder; chunks that were finished before are left as they are."""
+    total, row_bytes = len(listing.entries), int(np.prod(form.shape))
+    pixels = folder / "pixels.npy"
+    data_starts = _make_room(pixels, (total, *form.shape))
+    with Journal(folder / JOURNAL, pixels) as journal:
+        missing = [start for start in range(0, total, CHUNK) if start not in journal.chunks]
+        ready = sum(len(found) for found in journal.chunks.values())
+
+        def decode(number: int) -> Found:
+            start = missing[number]
+            sources = listing.read(range(start, min(start + CHUNK, total)))
+            return decode_into(pixels, data_starts + start * row_bytes, sources, form)
+
+        for number, found in shared_work(decode, len(missing)):
+            journal.add(missing[number], found)
+            ready += len(found)
+            progress(ready)
+    told = [picture for start in sorted(journal.chunks) for picture in journal.chunks[start]]
+    write_text(folder / COMPLETE, json.dumps(told))
+    (folder / JOURNAL).unlink()
+
+
+def _make_room(path: Path, shape: tuple[int, ...]) -> int:
+    """Makes the array's file, if it is not there, at its full size; returns the byte that the data begins at."""
+    size = int(np.prod(shape, dtype=np.int64))
+    if not path.exists():
+        free = shutil.disk_usage(path.parent).free
+        if free < size:
+            raise DataError(
+                f"The pixels of {shape[0]:,} pictures take {size / 1e9:,.1f} GB, but {path.parent} has "
+                f"{free / 1e9:,.1f} GB left: make room, choose a smaller --size, or set EYESPOT_CACHE to another disk."
+            )
+        unfinished = path.with_suffix(".new")
+        np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
+        unfinished.rename(path)
+    return path.stat().st_size - size

@@ -1,1 +1,0 @@
-"""Pictures decoded once: a map of their pixels on disk, which training reads in place of the files."""

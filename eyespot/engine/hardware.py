@@ -1,0 +1,83 @@
+"""What the engine asks of the machine: the dtype to compute in, freed memory kept, the same bits again.
+
+By default glibc gives large blocks back to the system and maps them anew, which costs some 750 page faults a training
+step on a small network.
+"""
+
+import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Literal
+
+import torch
+
+from eyespot.backend import keras
+
+Precision = Literal["auto", "float32", "bfloat16"]
+FIRST_WITH_BFLOAT16 = (8, 0)
+
+
+def dtype_for(precision: Precision) -> torch.dtype:
+    """float32, bfloat16, or for `auto` bfloat16 where it is multiplied natively (AVX-512 BF16, AMX; CUDA 8.0)."""
+    if precision == "auto":
+        return torch.bfloat16 if _native() else torch.float32
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+def why(precision: Precision) -> str:
+    """The reason for that dtype, for people."""
+    if precision != "auto":
+        return "the recipe asks for it"
+    what, native = "the GPU" if _device() == "cuda" else "the processor", _native()
+    return f"{what} multiplies bfloat16 natively ({native})" if native else f"{what} has no native bfloat16"
+
+
+def _device() -> str:
+    """The kind of device that new variables of Keras lie on."""
+    return str(keras.ops.zeros(()).device.type)
+
+
+def _native() -> str | None:
+    """What multiplies bfloat16 there."""
+    if _device() == "cuda":
+        capability = torch.cuda.get_device_capability()
+        return f"CUDA {capability[0]}.{capability[1]}" if capability >= FIRST_WITH_BFLOAT16 else None
+    # PyTorch's own switches; it has no public name for them.
+    if torch.cpu._is_amx_tile_supported():
+        return "AMX"
+    return "AVX-512 BF16" if torch.cpu._is_avx512_bf16_supported() else None
+
+
+TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3  # the numbers in glibc's malloc.h
+MIB = 2**20
+
+
+@cache
+def keep_freed_memory() -> bool:
+    """Sets glibc's thresholds for this process, once: whether it has them."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # another C library, or none to be found by this name
+        return False
+    settings = {TRIM_THRESHOLD: 1024 * MIB, MMAP_THRESHOLD: 32 * MIB, TOP_PAD: 64 * MIB}
+    return all(mallopt(name, value) for name, value in settings.items())
+
+
+@contextmanager
+def deterministic_kernels(*, wanted: bool) -> Iterator[None]:
+    """Within it, where `wanted`, PyTorch uses only algorithms that give the same bits twice; some are slower.
+
+    On the processor it makes no difference: there they all do, with the same number of threads.
+    """
+    if not wanted:
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for, before its first use
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

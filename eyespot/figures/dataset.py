@@ -1,0 +1,231 @@
+"""Figures of a dataset: samples, pixel values, mean images, class counts, and what the audit found."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from eyespot.data.audit.duplicates import Pair
+from eyespot.data.audit.outliers import Oddity
+from eyespot.data.dataset import Dataset, Split, chunks
+from eyespot.evaluation.label_errors import Suspects
+from eyespot.figures.style import INK, TEST, TRAIN, VALIDATION, bare, new_figure, plot_area, save, shorten, show
+from eyespot.shapes import Shaped, UInt8
+
+SAMPLES = 10
+MOST_CLASSES = 100
+MIDDLE_GREY = 128
+MOST_CELLS = 32  # pixels a side that can still be written out legibly
+GAP = 2
+
+
+def draw_look(dataset: Dataset, folder: Path) -> list[Path]:
+    """Draws everything `look` draws of a dataset into a folder; returns the files."""
+    figures = {
+        "samples.png": sample_grid(dataset),
+        "pixels.png": pixel_values(dataset),
+        "means.png": mean_pictures(dataset),
+        "classes.png": class_counts(dataset),
+    }
+    return [save(figure, folder / name) for name, figure in figures.items()]
+
+
+def sample_grid(dataset: Dataset, seed: int = 0) -> Figure:
+    """Up to ten random training pictures of each class, a row a class."""
+    generator = np.random.default_rng(seed)
+    shown = min(dataset.classes, MOST_CLASSES)
+    rows = []
+    for label in range(shown):
+        members = np.flatnonzero(dataset.train.labels == label)
+        rows.append(generator.permutation(members)[:SAMPLES])
+    canvas = _mosaic(dataset.train, rows)
+    figure = new_figure(1.6 + 0.62 * SAMPLES, 0.7 + 0.62 * shown)
+    axes = figure.add_subplot()
+    show(axes, canvas)
+    height = dataset.input_shape[0] + GAP
+    names = [shorten(name) for name in dataset.class_names[:shown]]
+    axes.set_yticks([height * (row + 0.5) for row in range(shown)], names)
+    axes.tick_params(length=0, colors=INK)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    more = f" (the first {shown} of {dataset.classes} classes)" if shown < dataset.classes else ""
+    axes.set_title(f"{dataset.name}: training pictures{more}", color=INK, fontsize=11)
+    return figure
+
+
+def _mosaic(split: Split, rows: list[np.ndarray]) -> UInt8[np.ndarray, "height width channels"]:
+    """Pictures side by side on white."""
+    height, width, channels = split.images.shape[1:]
+    canvas = np.full(((height + GAP) * len(rows), (width + GAP) * SAMPLES, channels), 255, np.uint8)
+    for row, members in enumerate(rows):
+        for column, member in enumerate(members):
+            top, left = row * (height + GAP) + GAP // 2, column * (width + GAP) + GAP // 2
+            canvas[top : top + height, left : left + width] = split.images[member]
+    return canvas
+
+
+def pixel_values(dataset: Dataset, row: int = 0) -> Figure:
+    """One training picture with every pixel's value in its cell, white on dark and black on light; a panel a channel.
+
+    Of a picture too large to write out, its middle.
+    """
+    image, label = dataset.train.images[row], dataset.class_names[int(dataset.train.labels[row])]
+    height, width, channels = image.shape
+    top, left = max(0, (height - MOST_CELLS) // 2), max(0, (width - MOST_CELLS) // 2)
+    image = image[top : top + MOST_CELLS, left : left + MOST_CELLS]
+    cropped = ", its middle" if image.shape[:2] != (height, width) else ""
+    side = max(4.0, 0.42 * image.shape[1])
+    figure = new_figure(side * channels, side * image.shape[0] / image.shape[1] + 0.5)
+    for channel in range(channels):
+        axes = figure.add_subplot(1, channels, channel + 1)
+        values = image[..., channel]
+        axes.imshow(values, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        bare(axes)
+        for (y, x), value in np.ndenumerate(values):
+            colour = "white" if value < MIDDLE_GREY else "black"
+            axes.text(x, y, str(value), ha="center", va="center", color=colour, fontsize=8)
+        name = f", {('red', 'green', 'blue')[channel]}" if channels > 1 else ""
+        axes.set_title(f"training picture {row}, label={shorten(label)}{name}{cropped}", color=INK, fontsize=11)
+    return figure
+
+
+def mean_pictures(dataset: Dataset) -> Figure:
+    """The mean training picture of each class."""
+    shown = min(dataset.classes, MOST_CLASSES)
+    columns = min(5 if shown <= 10 else 10, shown)  # noqa: PLR2004 - two rows of five, or rows of ten
+    lines = -(-shown // columns)
+    figure = new_figure(1.35 * columns, 1.6 * lines)
+    for label in range(shown):
+        axes = figure.add_subplot(lines, columns, label + 1)
+        members = np.flatnonzero(dataset.train.labels == label)
+        if len(members):
+            show(axes, _mean(dataset.train.take(members)))
+        else:
+            bare(axes)
+        axes.set_title(shorten(dataset.class_names[label], 14), color=INK, fontsize=9)
+    return figure
+
+
+def _mean(split: Split) -> UInt8[np.ndarray, "height width channels"]:
+    total = sum(part.sum(axis=0, dtype=np.float64) for part in chunks(split.images))
+    return np.round(np.asarray(total) / len(split)).astype(np.uint8)
+
+
+def class_counts(dataset: Dataset) -> Figure:
+    """How many pictures of each class there are, a bar a split."""
+    splits = dataset.splits
+    colours = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
+    figure = new_figure(6.4, 1.2 + 0.3 * dataset.classes)
+    axes = figure.add_subplot()
+    thickness = 0.8 / len(splits)
+    places = np.arange(dataset.classes)
+    for index, (name, split) in enumerate(splits.items()):
+        bars = axes.barh(
+            places + thickness * (index - (len(splits) - 1) / 2),
+            dataset.class_counts(split),
+            thickness,
+            color=colours[name],
+            label=f"{name} ({len(split):,})",
+        )
+        if len(splits) * dataset.classes <= 60:  # noqa: PLR2004 - above that the figures would touch
+            axes.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=7, color=INK)
+    axes.set_yticks(places, [shorten(name) for name in dataset.class_names])
+    axes.invert_yaxis()
+    axes.margins(y=0.01, x=0.1)
+    plot_area(axes, f"{dataset.name}: pictures a class", "pictures", "")
+    axes.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.06 - 0.9 / (1 + dataset.classes)),
+        ncols=3,
+        frameon=False,
+        fontsize=9,
+    )
+    return figure
+
+
+PAIRS, ODD, SUSPECTS, COLUMNS = 24, 40, 40, 8
+
+
+def pair_gallery(dataset: Dataset, pairs: Sequence[Pair]) -> Figure:
+    """The first pairs, side by side, with their splits, rows and classes."""
+    shown = pairs[:PAIRS]
+    columns = min(4, len(shown))
+    lines = -(-len(shown) // columns)
+    figure = new_figure(3.1 * columns, 0.5 + 2.0 * lines)
+    leaks = sum(pair.leaks for pair in pairs)
+    figure.suptitle(
+        f"{dataset.name}: {len(pairs):,} pairs of the same picture, {leaks:,} of them in two splits",
+        color=INK,
+        fontsize=11,
+    )
+    for number, pair in enumerate(shown):
+        for side, (name, row) in enumerate((pair.first, pair.second)):
+            axes = figure.add_subplot(lines, 2 * columns, 2 * number + side + 1)
+            split = dataset.splits[name]
+            show(axes, split.images[row])
+            label = shorten(dataset.class_names[int(split.labels[row])], 14)
+            axes.set_title(f"{_place(dataset, name, row)}\n{label}", color=INK, fontsize=8)
+            if side == 0:
+                axes.set_xlabel(pair.kind, color=INK, fontsize=8)
+    return figure
+
+
+def suspect_gallery(dataset: Dataset, suspects: Suspects) -> Figure:
+    """The pictures whose labels are the most suspect: what they are called, and what they look like."""
+    titles = [
+        f"{_name(dataset, dataset.train.labels[row])}\n→ {_name(dataset, suspects.suggested[rank])}?"
+        for rank, row in enumerate(suspects.rows[:SUSPECTS])
+    ]
+    places = [("train", int(row)) for row in suspects.rows[:SUSPECTS]]
+    return _gallery(dataset, places, titles, "the labels that are the most suspect, and what is likelier")
+
+
+def oddity_gallery(dataset: Dataset, oddities: Sequence[Oddity]) -> Figure:
+    """The pictures that stand out the most, each with its reason."""
+    shown = oddities[:ODD]
+    titles = [f"{_place(dataset, *oddity.place)}\n{shorten(oddity.reason, 20)}" for oddity in shown]
+    return _gallery(dataset, [oddity.place for oddity in shown], titles, f"{len(oddities):,} pictures stand out")
+
+
+def _gallery(dataset: Dataset, places: Sequence[tuple[str, int]], titles: Sequence[str], told: str) -> Figure:
+    columns = min(COLUMNS, max(4, len(places)))
+    lines = -(-len(places) // columns)
+    figure = new_figure(1.45 * columns, 0.5 + 1.75 * lines)
+    figure.suptitle(f"{dataset.name}: {told}", color=INK, fontsize=11)
+    for number, ((name, row), title) in enumerate(zip(places, titles, strict=True)):
+        axes = figure.add_subplot(lines, columns, number + 1)
+        show(axes, np.asarray(dataset.splits[name].images[row]))
+        axes.set_title(title, color=INK, fontsize=7)
+    return figure
+
+
+def _place(dataset: Dataset, name: str, row: int) -> str:
+    """A picture's split and file, or its row where it has none."""
+    files = dataset.splits[name].files
+    return f"{name}: {shorten(Path(files[row]).name, 14)}" if files else f"{name} {row}"
+
+
+def _name(dataset: Dataset, label: int | np.integer) -> str:
+    return shorten(dataset.class_names[int(label)], 14)
+
+
+STEPS_A_ROW = 4
+
+
+def steps_figure(name: str, steps: Sequence[tuple[str, Shaped[np.ndarray, "..."]]]) -> Figure:
+    """The steps side by side, in order.
+
+    Args:
+        name: of the picture.
+        steps: what was done, and a uint8 picture, [height, width] or [height, width, channels].
+    """
+    columns = min(STEPS_A_ROW, len(steps))
+    lines = -(-len(steps) // columns)
+    figure = new_figure(max(3.2 * columns, 5.0), 0.5 + 3.0 * lines)
+    for place, (title, image) in enumerate(steps, start=1):
+        axes = figure.add_subplot(lines, columns, place)
+        show(axes, image if image.ndim == 3 else image[..., None])  # noqa: PLR2004 - with channels
+        axes.set_title(f"{place}. {shorten(title, 44)}", color=INK, fontsize=8)
+    figure.suptitle(shorten(name, 60), color=INK, fontsize=11)
+    return figure

@@ -1,0 +1,1 @@
+"""What every run's `model.onnx` is written with."""

@@ -1,0 +1,168 @@
+"""Write `model.onnx`: `uint8` pixels in, logits and probabilities out, class names in the metadata.
+
+Models with layers that `layer_nodes` does not know are traced by Keras's own exporter.
+"""
+
+import importlib.metadata
+import json
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper
+
+from eyespot.backend import keras
+from eyespot.errors import ModelError
+from eyespot.files import replacing
+from eyespot.inference.predictor import METADATA_KEY, Predictor
+from eyespot.models.graph import trace
+from eyespot.onnx_writer.graph_writer import OPSET, GraphWriter, UnsupportedLayer, outputs
+from eyespot.onnx_writer.layer_nodes import write_layer
+from eyespot.shapes import UInt8
+
+
+def traced_graph(model: keras.Model, unsupported: UnsupportedLayer) -> onnx.GraphProto:
+    """Keras's export, with the inputs and outputs of ours: log(probabilities) are logits of these probabilities.
+
+    Raises:
+        ModelError: Keras cannot write it either.
+    """
+    graph = _export(model, unsupported)
+    pixels = graph.input[0]
+    traced = pixels.name if pixels.name != "pixels" else "traced_pixels"
+    for node in graph.node:
+        node.input[:] = [traced if name == pixels.name else name for name in node.input]
+    graph.node.insert(0, helper.make_node("Cast", ["pixels"], [traced], to=pixels.type.tensor_type.elem_type))
+    del graph.input[:]
+    graph.input.append(helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", *model.inputs[0].shape[1:]]))
+    writer = GraphWriter()
+    floor = writer.constant("smallest_probability", np.float32(np.finfo(np.float32).tiny))
+    (clipped,) = writer.node("Max", [graph.output[0].name, floor])
+    writer.node("Log", [clipped], outputs=["logits"])
+    writer.probabilities("logits")
+    graph.node.extend(writer.nodes)
+    graph.initializer.extend(writer.initializers)
+    del graph.output[:]
+    graph.output.extend(outputs(model))
+    return graph
+
+
+def _export(model: keras.Model, unsupported: UnsupportedLayer) -> onnx.GraphProto:
+    example = np.zeros((1, *model.inputs[0].shape[1:]), model.inputs[0].dtype)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad(), _silent():
+        warnings.simplefilter("ignore")  # the tracer warns of every number it freezes; the proof on two batches decides
+        model(example, training=False)
+        try:
+            model.export(Path(folder) / "traced.onnx", format="onnx", verbose=False, opset_version=OPSET)
+        except Exception as error:
+            raise ModelError(
+                f"The model cannot be written as ONNX, and so not used for prediction: eyespot's own export does not "
+                f"know its {unsupported}, and Keras's fails ({str(error).strip().splitlines()[0]})."
+            ) from error
+        return onnx.load(Path(folder) / "traced.onnx").graph
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Nothing reaches standard output: where tracing fails, PyTorch prints its whole graph there, from C++."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+
+
+IR_VERSION = 10  # what ONNX Runtime 1.23 and later read
+AGREEMENT = 1e-4
+
+
+def write_onnx(
+    model: keras.Model,
+    path: Path,
+    class_names: tuple[str, ...],
+    sample: UInt8[np.ndarray, "n height width channels"],
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes a Keras classifier as ONNX and proves that both give the same probabilities.
+
+    Outputs `logits` and `probabilities` = softmax(logits / temperature); the temperature is an initialiser of that
+    name, 1 until calibrated. Where a dense layer comes last, what it takes is the output `features`. Layers this
+    package knows become one or two nodes each; a model with any other is traced by Keras's own exporter.
+
+    Args:
+        sample: pictures to compare on.
+        extra: what else the metadata is to hold, plain values by name, as `Predictor` reads them.
+
+    Raises:
+        ModelError: neither way can express the model, or the outputs differ by more than 1e-4.
+    """
+    try:
+        graph = _own_graph(model)
+    except UnsupportedLayer as unsupported:
+        graph = traced_graph(model, unsupported)
+    height, width, channels = sample.shape[1:]
+    written = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="eyespot",
+        producer_version=importlib.metadata.version("eyespot"),
+    )
+    metadata = {
+        "class_names": list(class_names),
+        "input": {"height": height, "width": width, "channels": channels, "dtype": "uint8", "range": [0, 255]},
+        "resize": "squash",
+        **(extra or {}),
+    }
+    helper.set_model_props(written, {METADATA_KEY: json.dumps(metadata, ensure_ascii=False)})
+    onnx.checker.check_model(written)
+    with replacing(path) as temporary:
+        onnx.save(written, temporary)
+        _prove(model, temporary, sample)
+
+
+def _own_graph(model: keras.Model) -> onnx.GraphProto:
+    graph, writer = trace(model), GraphWriter()
+    pixels = writer.pixels(graph.input)
+    for call in graph.calls:
+        write_layer(writer, call)
+    writer.probabilities(writer.logits(graph.output))
+    features = writer.features()
+    _, *size = graph.input.shape
+    return helper.make_graph(
+        writer.nodes,
+        "eyespot",
+        [helper.make_tensor_value_info(pixels, TensorProto.UINT8, ["n", *size])],
+        [*outputs(model), *features],
+        writer.initializers,
+    )
+
+
+def _prove(model: keras.Model, path: Path, sample: UInt8[np.ndarray, "n height width channels"]) -> None:
+    """On all pictures at once and on one alone: a traced graph may have frozen the number of pictures."""
+    predictor = Predictor(path)
+    for images in (sample, sample[:1]):
+        with torch.no_grad():
+            expected = keras.ops.convert_to_numpy(model(images, training=False))
+        try:
+            difference = float(np.abs(expected - predictor.probabilities(images)).max())
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many types for one cause: the graph is no good
+            raise ModelError(f"The ONNX model does not run on {len(images)} pictures: {error}") from None
+        if not difference <= AGREEMENT:
+            raise ModelError(
+                f"The ONNX model differs from the Keras model by {difference:.1e} in a probability; at most "
+                f"{AGREEMENT:.0e} is allowed."
+            )

@@ -1,0 +1,90 @@
+"""Isolate the objects of a photograph, and render them as the training images are, step by step."""
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from eyespot.preprocessing.appearance import Appearance
+from eyespot.preprocessing.light import background_of, grain_of, inkiness, is_lighter, noise_of, surface_of
+from eyespot.preprocessing.lines import without_lines
+from eyespot.preprocessing.objects import Found, find_objects, ink_mask
+from eyespot.preprocessing.render import drawn
+from eyespot.preprocessing.scaling import working_grey
+from eyespot.shapes import Float32, Shaped, UInt8
+
+FRAME_LINES = 160  # lines side by side fill the picture: that thick they are seen where it is drawn small
+SMOOTHED = 0.7  # pixels: grain and JPEG's blocks, not strokes
+Box = tuple[int, int, int, int]
+Step = tuple[str, Shaped[np.ndarray, "..."]]
+
+
+def isolate_objects(
+    picture: Image.Image, appearance: Appearance, input_shape: tuple[int, int, int], *, each: bool
+) -> tuple[list[UInt8[np.ndarray, "height width channels"]], list[Box], str | None, list[Step]] | None:
+    """Find the objects of a photograph, and render the main one, or each, as a training image.
+
+    Returns:
+        The images, each object's box, a note for the user, and the picture after each step; see
+        `pipeline.Reading`. None: there is no object.
+    """
+    grey = working_grey(picture)
+    smooth = ndimage.gaussian_filter(grey, SMOOTHED)
+    lighter = is_lighter(smooth)
+    background = background_of(smooth, lighter=lighter) if appearance.drawn else surface_of(smooth)
+    ink = inkiness(smooth, background, lighter=lighter)
+    steps: list[Step] = [
+        ("grey", _shown(grey)),
+        (f"{'light' if lighter else 'dark'} on its background, light made even", _shown(1 - ink)),
+    ]
+    if appearance.drawn:
+        ink, lines = without_lines(ink, grain_of(ink))
+        if lines.any():
+            steps.append(("ruled lines taken out", _shown(1 - ink)))
+    mask = ink_mask(ink, noise_of(ink))
+    steps.append(("ink", _shown(1 - mask.astype(np.float32))))
+    found, main = find_objects(mask, ink)
+    if not found:
+        return None
+    chosen = found if each else [found[main]]
+    images = [drawn(ink, one, appearance, input_shape[:2]) for one in chosen]
+    steps.append((_count(len(found)), _marked(grey, found, main)))
+    steps += [("as the training pictures", image) for image in images]
+    scale = picture.width / grey.shape[1]
+    full = [np.repeat(image[..., None], input_shape[2], axis=2) for image in images]
+    return full, [_box(one, scale) for one in chosen], _note(len(found), each=each), steps
+
+
+def _note(count: int, *, each: bool) -> str | None:
+    if count == 1 or each:
+        return None
+    return f"{count} objects are on it; the most prominent one is read, and --each reads them all."
+
+
+def _count(count: int) -> str:
+    return "the object" if count == 1 else f"{count} objects"
+
+
+def _box(one: Found, scale: float) -> Box:
+    left, top, right, bottom = (round(side * scale) for side in (one.left, one.top, one.right, one.bottom))
+    return left, top, right, bottom
+
+
+def _shown(values: Float32[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height width"]:
+    levels: UInt8[np.ndarray, "height width"] = np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    return levels
+
+
+def _marked(
+    grey: Float32[np.ndarray, "height width"], found: list[Found], main: int
+) -> UInt8[np.ndarray, "height width 3"]:
+    """The picture with a frame around each object, red around the one that is read."""
+    marked = np.repeat(_shown(grey)[..., None], 3, axis=2)
+    line = max(2, max(grey.shape) // FRAME_LINES)
+    for place, one in enumerate(found):
+        colour = (220, 60, 40) if place == main else (60, 110, 170)
+        away = 2 * line
+        rows = slice(max(one.top - away, 0), one.bottom + away)
+        columns = slice(max(one.left - away, 0), one.right + away)
+        inner = marked[rows, columns]
+        inner[:line] = inner[-line:] = inner[:, :line] = inner[:, -line:] = colour
+    return marked

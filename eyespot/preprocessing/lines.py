@@ -1,0 +1,138 @@
+"""Ruled and squared paper: its lines are found by their length, taken out, and the strokes they cross repaired."""
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from eyespot.preprocessing.scaling import resized
+from eyespot.shapes import Bool, Float32
+
+SLOPES = np.tan(np.radians(np.arange(-15, 15.1, 1.5)))
+REACH = 0.012  # share of the long side: a line is darker than what lies so far to both sides of it
+FAINTEST = 0.02  # of a line, beside its sides
+NOISE = 2.5  # standard deviations
+DENSEST = 80  # percentile
+LENGTH = 0.3  # share of the side along it that a line covers at least
+COVERED = 0.7  # of that length
+CLIPPED = 0.1  # of a difference: a dark stroke that is crossed counts no more
+BESIDE = 9  # rows
+NEARLY_BEST = 0.1
+ALIKE = 3  # so many parallel lines make a pattern
+AT_FRAME = 0.04  # share of a side: a line alone must reach that close to the frame
+ACROSS = 7  # pixels: wider than a line
+ALONG = 0.15  # share of the width over which a line's darkness is averaged
+STRONGER = 1.5  # a pixel so many times as dark as the line it lies on is a stroke's
+
+
+def without_lines(
+    ink: Float32[np.ndarray, "height width"], noise: float
+) -> tuple[Float32[np.ndarray, "height width"], Bool[np.ndarray, "height width"]]:
+    """Takes out long, thin, straight lines up to 15 degrees from level and from upright.
+
+    Args:
+        ink: how strongly each pixel differs from its background, 0 to 1.
+        noise: its standard deviation.
+
+    Returns:
+        The ink without them, and where they were.
+    """
+    level = _lines(ink, noise)
+    cleaned = _erased(ink, level)
+    upright = _lines(np.ascontiguousarray(cleaned.T), noise)
+    cleaned = np.ascontiguousarray(_erased(np.ascontiguousarray(cleaned.T), upright).T)
+    return cleaned, level | upright.T
+
+
+def _lines(ink: Float32[np.ndarray, "height width"], noise: float) -> Bool[np.ndarray, "height width"]:
+    """Where level lines are: found at half size, where they are a pixel or two wide."""
+    height, width = ink.shape
+    half = resized(ink, (-(-width // 2), -(-height // 2)), Image.Resampling.BOX)
+    darker = _darker(half)
+    ridge = darker > max(FAINTEST, NOISE * noise / 2, float(np.percentile(darker, DENSEST)))
+    tolerant = ndimage.maximum_filter1d(ridge.astype(np.float32), 3, axis=0, mode="constant")
+    # Texture may have ridges everywhere, but they are not darker than their sides on average.
+    level = ndimage.uniform_filter1d(np.clip(darker, -CLIPPED, CLIPPED), 3, axis=0)
+    length = max(9, round(LENGTH * half.shape[1]))
+    covered = np.stack([_coverage(tolerant, level, float(slope), length) for slope in SLOPES])
+    # Beside a line, and at slopes near its own, others are covered too, but less.
+    best = ndimage.maximum_filter1d(covered.max(axis=0), BESIDE, axis=0)
+    runs = (covered >= np.maximum(COVERED, best - NEARLY_BEST)) & (tolerant > 0)
+    lines = _patterns(np.asarray(runs.any(axis=0)))
+    return np.repeat(np.repeat(lines, 2, axis=0), 2, axis=1)[:height, :width]
+
+
+def _darker(ink: Float32[np.ndarray, "height width"]) -> Float32[np.ndarray, "height width"]:
+    """By how much each pixel is darker than what lies above and below."""
+    reach = max(2, round(REACH * max(ink.shape)))
+    padded = np.pad(ink, ((reach, reach), (0, 0)), mode="edge")
+    darker: Float32[np.ndarray, "height width"] = ink - np.maximum(padded[: -2 * reach], padded[2 * reach :])
+    return darker
+
+
+def _coverage(
+    ridge: Float32[np.ndarray, "height width"], level: Float32[np.ndarray, "height width"], slope: float, length: int
+) -> Float32[np.ndarray, "height width"]:
+    """The largest share of ridge on any run of a length, along a slope, that holds a pixel; 0 where it is no darker."""
+    height, width = ridge.shape
+    shift = np.round(slope * (np.arange(width) - width / 2)).astype(np.intp)
+    rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
+    there, back = rows + shift, rows - shift
+    inside = (there >= 0) & (there < height)
+    there = np.clip(there, 0, height - 1)
+    share = ndimage.uniform_filter1d(np.where(inside, ridge[there, columns], 0), length, axis=1, mode="nearest")
+    if float(share.max()) < COVERED:
+        return np.zeros(ridge.shape, np.float32)
+    mean = ndimage.uniform_filter1d(np.where(inside, level[there, columns], 0), length, axis=1, mode="nearest")
+    along = ndimage.maximum_filter1d(np.where(mean > 0, share, 0), length, axis=1, mode="constant")
+    outside = (back < 0) | (back >= height)
+    return np.where(outside, 0, along[np.clip(back, 0, height - 1), columns]).astype(np.float32)
+
+
+def _patterns(found: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
+    """The runs that are lines of the paper: several alike, or reaching the frame; a digit's stroke is alone."""
+    joined = ndimage.maximum_filter1d(found.astype(np.uint8), 9, axis=1)
+    labels, count = ndimage.label(joined, np.ones((3, 3)))
+    if not count:
+        return found
+    width = found.shape[1]
+    long, at_frame = [], []
+    for index, (_, columns) in enumerate(ndimage.find_objects(labels), start=1):
+        if columns.stop - columns.start >= LENGTH * width:
+            long.append(index)
+            if columns.start <= AT_FRAME * width or columns.stop >= (1 - AT_FRAME) * width:
+                at_frame.append(index)
+    return found & np.isin(labels, long if len(long) >= ALIKE else at_frame)
+
+
+def _erased(
+    ink: Float32[np.ndarray, "height width"], lines: Bool[np.ndarray, "height width"]
+) -> Float32[np.ndarray, "height width"]:
+    """Without level lines: what is much darker stays, and the gap they leave is bridged between above and below."""
+    if not lines.any():
+        return ink
+    drawn = ~lines | (ink > STRONGER * _darkness(ink, lines))
+    kept = np.where(drawn, ink, 0).astype(np.float32)
+    thickest = round(float(np.percentile(_thicknesses(lines), 90)))
+    bridged = ndimage.grey_closing(kept, (thickest + 2, 1))
+    return np.where(drawn, ink, bridged).astype(np.float32)
+
+
+def _darkness(
+    ink: Float32[np.ndarray, "height width"], lines: Bool[np.ndarray, "height width"]
+) -> Float32[np.ndarray, "height width"]:
+    """How dark the line is that a pixel lies on: its darkest across, averaged along; strokes that cross are capped."""
+    across = ndimage.maximum_filter1d(np.where(lines, ink, 0), ACROSS, axis=0)
+    usual = float(np.median(across[lines]))
+    capped = np.where(lines, np.minimum(across, STRONGER * usual), 0)
+    window = max(9, round(ALONG * ink.shape[1]))
+    total = ndimage.uniform_filter1d(capped, window, axis=1, mode="constant")
+    share = ndimage.uniform_filter1d(lines.astype(np.float32), window, axis=1, mode="constant")
+    mean: Float32[np.ndarray, "height width"] = total / np.maximum(share, np.float32(1 / window))
+    return mean
+
+
+def _thicknesses(lines: Bool[np.ndarray, "height width"]) -> Float32[np.ndarray, " runs"]:
+    """Of each run of line pixels down a column."""
+    edges = np.diff(np.pad(lines, ((1, 1), (0, 0))).astype(np.int8), axis=0)
+    starts, ends = np.nonzero(edges.T == 1)[1], np.nonzero(edges.T == -1)[1]
+    return (ends - starts).astype(np.float32)

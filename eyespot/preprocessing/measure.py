@@ -1,0 +1,145 @@
+"""Measuring what training pictures look like; once, at training."""
+
+import numpy as np
+from scipy import ndimage
+
+from eyespot.data.dataset import Rows
+from eyespot.preprocessing.appearance import (
+    OBJECT,
+    SAME_LEVEL,
+    Appearance,
+    Centring,
+    Outline,
+    Spread,
+    distances,
+    edge_pixels,
+    outline,
+)
+from eyespot.shapes import Bool, Float32, UInt8
+
+SAMPLE, FEWEST = 2_000, 50  # pictures
+SAMPLE_BYTES = 1 << 25
+STROKES_SAMPLE = 300
+PLAIN = 0.6  # the least share of edge pixels that have the background's level
+DIFFERS = 8  # levels by which channels may differ in a grey picture that was stored as colour
+FEW = 0.05  # share of the pixels that may differ more all the same
+CENTRED = 0.03  # the most by which a centre varies from quartile to quartile, where pictures are centred by it
+HALF = 0.5
+ENLARGED, LARGE = 4, 112  # times, up to so many pixels a side, before strokes are measured that are two or three wide
+# Strokes are at most this share of the object's longest side, or so many pixels; beyond it, objects are filled.
+STROKE_SHARE = 0.22
+STROKE_PIXELS = 3.0
+QUANTILES = (0.1, 25, 50, 75, 99.9)
+
+
+def measure_appearance(images: UInt8[np.ndarray, "n height width channels"] | Rows) -> Appearance:
+    """Measures training pictures, or every so manieth of them where they are many.
+
+    Args:
+        images: all of one size; `channels` is 1 or 3.
+    """
+    most = max(FEWEST, min(SAMPLE, SAMPLE_BYTES // max(1, images.nbytes // len(images))))
+    sample: UInt8[np.ndarray, ...] = images[:: -(-len(images) // most)]
+    colour = _is_coloured(sample)
+    edges = np.stack([edge_pixels(_grey(image)) for image in sample])
+    background = float(np.median(edges))
+    uniform = float((np.abs(edges - background) <= SAME_LEVEL).mean())
+    lighter = _is_lighter(sample, background)
+    plain = not colour and uniform >= PLAIN and min(images.shape[1:3]) > 1
+    outlines, widths = _drawings(sample, background, lighter=lighter) if plain else ([], [])
+    longest = _spread([max(found.height, found.width) for found in outlines])
+    return Appearance(
+        plain=bool(outlines),
+        colour=colour,
+        lighter=lighter,
+        background=background / 255,
+        uniform=uniform,
+        strength=float(np.median([found.strength for found in outlines])) if outlines else 0.0,
+        height=_spread([found.height for found in outlines]),
+        width=_spread([found.width for found in outlines]),
+        longest=longest,
+        mass_row=_spread([found.mass_row for found in outlines]),
+        mass_column=_spread([found.mass_column for found in outlines]),
+        box_row=_spread([found.box_row for found in outlines]),
+        box_column=_spread([found.box_column for found in outlines]),
+        centring=_centring(outlines),
+        stroke=_spread([core / images.shape[1] for core, _ in widths]),
+        drawn=_are_drawn([whole for _, whole in widths], longest.median * images.shape[1]),
+    )
+
+
+def _grey(image: UInt8[np.ndarray, "height width channels"]) -> UInt8[np.ndarray, "height width"]:
+    grey: UInt8[np.ndarray, "height width"] = image.mean(axis=2).round().astype(np.uint8)
+    return grey
+
+
+def _is_coloured(sample: UInt8[np.ndarray, "n height width channels"]) -> bool:
+    differ = [(image.max(axis=2).astype(np.int16) - image.min(axis=2) > DIFFERS).mean() for image in sample]
+    return bool(np.mean(differ) > FEW)
+
+
+def _is_lighter(sample: UInt8[np.ndarray, "n height width channels"], background: float) -> bool:
+    """Whether more pixels are lighter than the background than darker."""
+    beside = [_grey(image) - np.float32(background) for image in sample]
+    return sum(int((away > SAME_LEVEL).sum()) - int((away < -SAME_LEVEL).sum()) for away in beside) >= 0
+
+
+def _drawings(
+    sample: UInt8[np.ndarray, "n height width channels"], background: float, *, lighter: bool
+) -> tuple[list[Outline], list[tuple[float, float]]]:
+    """Outlines of the objects, and of some of them the width of the strokes' core, and with their faint edges."""
+    outlines, widths = [], []
+    often = -(-len(sample) // STROKES_SAMPLE)
+    for number, image in enumerate(sample):
+        field = distances(_grey(image), background, lighter=lighter)
+        found = outline(field)
+        if found:
+            outlines.append(found)
+            if number % often == 0:
+                widths.append((stroke_width(field, HALF), stroke_width(field, OBJECT)))
+    return outlines, widths
+
+
+def stroke_width(distance: Float32[np.ndarray, "height width"], level: float) -> float:
+    """The width of the strokes in a small picture, in its pixels.
+
+    Args:
+        distance: of each pixel from the background, towards the object.
+        level: from which share of the largest distance a pixel belongs to a stroke.
+    """
+    factor: int = max(1, min(ENLARGED, LARGE // max(distance.shape)))
+    enlarged = ndimage.zoom(distance, factor, order=1, grid_mode=True, mode="nearest")
+    return mask_stroke_width(enlarged > level * float(distance.max())) / factor
+
+
+def mask_stroke_width(mask: Bool[np.ndarray, "height width"]) -> float:
+    """The width of the strokes in a mask, in pixels; 0 for an empty one.
+
+    In a strip of width w the mean distance to its edge is w / 4, wherever it leads.
+    """
+    if not mask.any():
+        return 0.0
+    inside = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1][mask]
+    return max(1.0, 4 * float(inside.mean()) - 2)  # pixel centres lie half a pixel further in than their edges
+
+
+def _are_drawn(widths: list[float], longest: float) -> bool:
+    """Whether strokes are narrow beside the object, or as narrow as pixels allow; all in pixels."""
+    return bool(widths) and float(np.median(widths)) <= max(STROKE_PIXELS, STROKE_SHARE * longest)
+
+
+def _spread(values: list[float]) -> Spread:
+    return Spread(*np.percentile(values or [0.0], QUANTILES).clip(0, 1).tolist())
+
+
+def _centring(outlines: list[Outline]) -> Centring:
+    """Whichever centre varies less, if it varies little."""
+    if not outlines:
+        return "none"
+    mass, box = (
+        max(_spread([getattr(found, f"{kind}_{axis}") for found in outlines]).width for axis in ("row", "column"))
+        for kind in ("mass", "box")
+    )
+    if min(mass, box) > CENTRED:
+        return "none"
+    return "mass" if mass <= box else "box"

@@ -1,0 +1,254 @@
+"""Objects in a photograph: which pixels are ink, and which ink belongs to one object."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from eyespot.shapes import Bool, Float32, Int64
+
+FAINTEST = 0.05  # of ink, beside the paper
+NOISE = 4.0  # standard deviations
+LEVELS = 9
+HIGHEST = 0.75
+LOWER = 0.6  # of the threshold: ink that faint belongs to a stroke where it touches surer ink
+HALF = 0.6  # of a piece's strength: between paper and ink, where an edge is
+NEARLY = 0.85  # of the best level's score
+SPECK = 0.015  # share of the long side; nothing drawn is smaller either way
+FRAME = 2  # pixels: what touches the frame is cut off, or no drawing
+WHOLE = 0.97  # share of a side: what is as large is the paper, not what is on it
+CENTRAL_PIECE = 0.5  # how much less a piece counts at the frame than in the middle
+EIGHT = np.ones((3, 3), bool)  # neighbours
+
+
+def ink_mask(ink: Float32[np.ndarray, "height width"], noise: float) -> Bool[np.ndarray, "height width"]:
+    """Ink by hysteresis (Canny 1986), at the threshold under which one piece stands out most.
+
+    With each threshold, connected pieces count by strength, by the root of their size, and by how central they are;
+    what touches the frame (the table, a shadow, a torn edge) does not, unless there is nothing else. Too low a
+    threshold joins a digit with fainter lines and loses in strength, too high a one breaks it and loses in size.
+
+    Args:
+        ink: how strongly each pixel differs from its background, 0 to 1.
+        noise: its standard deviation.
+    """
+    least = max(FAINTEST, NOISE * noise)
+    levels = np.geomspace(least, max(HIGHEST, 1.2 * least), LEVELS)
+    for keep_cut_off in (False, True):
+        pieces = [_Pieces(ink, float(level), cut_off=keep_cut_off) for level in levels]
+        best = max(piece.score for piece in pieces)
+        if best > 0:
+            found = next(piece for piece in pieces if piece.score >= NEARLY * best)
+            middle = HALF * found.strength
+            return (found if found.level >= middle else _Pieces(ink, middle, cut_off=keep_cut_off)).mask()
+    return np.zeros(ink.shape, bool)
+
+
+class _Pieces:
+    """The connected pieces under one threshold.
+
+    Attributes:
+        level: the threshold.
+        score: of the piece that stands out most; 0 without any.
+        strength: of that piece.
+    """
+
+    def __init__(self, ink: Float32[np.ndarray, "height width"], level: float, *, cut_off: bool) -> None:
+        self._labels, count = ndimage.label(ink > LOWER * level, EIGHT)
+        self._kept = np.zeros(count + 1, bool)
+        self.level, self.score, self.strength = level, 0.0, 0.0
+        if not count:
+            return
+        flat = self._labels.ravel()
+        sure = np.bincount(flat, (ink > level).ravel(), count + 1) > 0
+        area = np.bincount(flat, minlength=count + 1)
+        strength = np.bincount(flat, ink.ravel(), count + 1) / np.maximum(area, 1)
+        # A piece has at least as many pixels as its longer side; of grain there are a hundred thousand pieces.
+        candidate = sure & (area >= SPECK * max(ink.shape))
+        candidate[0] = False
+        if not cut_off:
+            candidate[_frame_labels(self._labels)] = False
+        indices = np.flatnonzero(candidate)
+        numbers = np.zeros(count + 1, self._labels.dtype)
+        numbers[indices] = np.arange(1, len(indices) + 1)
+        for index, (rows, columns) in zip(indices.tolist(), ndimage.find_objects(numbers[self._labels]), strict=True):
+            sides = rows.stop - rows.start, columns.stop - columns.start
+            if max(sides) < SPECK * max(ink.shape):
+                continue
+            self._kept[index] = True
+            if min(side / whole for side, whole in zip(sides, ink.shape, strict=True)) < WHOLE:
+                middle = (rows.start + rows.stop) / ink.shape[0] - 1, (columns.start + columns.stop) / ink.shape[1] - 1
+                central = 1 - CENTRAL_PIECE * max(map(abs, middle))
+                score = float(strength[index]) * max(sides) ** 0.5 * central
+                if score > self.score:
+                    self.score, self.strength = score, float(strength[index])
+
+    def mask(self) -> Bool[np.ndarray, "height width"]:
+        """All pieces but specks and what is cut off."""
+        return np.asarray(self._kept[self._labels])
+
+
+def _frame_labels(labels: np.ndarray) -> Int64[np.ndarray, " pieces"]:
+    ring = [labels[:FRAME], labels[-FRAME:], labels[:, :FRAME], labels[:, -FRAME:]]
+    return np.unique(np.concatenate([side.ravel() for side in ring])).astype(np.int64)
+
+
+SMALL = 0.4  # of another's longest side: so small a piece may be a part of it
+NEAR = 0.3  # of the larger one's longest side: parts of an object are nearer than that
+TOUCHING = 0.12  # ... and those that are no smaller than others only if so near
+ABOVE = 0.5  # share of the narrower one's width that lies above or below the other
+FLAT = 0.4  # height beside width, of a bar
+BAR_ABOVE = 0.2  # share of a bar's width that lies above or below what it belongs to
+DOT = 0.1  # of the main piece's longest side, and
+DIRT = 0.02  # ... of its area: smaller ones are dirt
+PEER = 0.55  # of the tallest's longest side: smaller ones are no objects of their own
+FAINT = 0.45  # of the strongest's strength, likewise
+MOST = 200  # pieces: a pattern has thousands, and each is compared with each
+ROW = 0.5  # objects are in one row where their heights overlap by so much
+CENTRAL = 0.35  # how much less an object counts at the frame than in the middle
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """An object on a photograph.
+
+    Attributes:
+        mask: its pixels, within the bounding box.
+        top, left, bottom, right: its bounding box, in pixels; bottom and right are the first ones outside.
+        strength: median of its ink.
+    """
+
+    mask: Bool[np.ndarray, "rows columns"]
+    top: int
+    left: int
+    bottom: int
+    right: int
+    strength: float
+
+    @property
+    def longest(self) -> int:
+        """Of the bounding box's sides."""
+        return max(self.bottom - self.top, self.right - self.left)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A connected piece, or several that belong together."""
+
+    labels: tuple[int, ...]
+    top: int
+    left: int
+    bottom: int
+    right: int
+    area: int
+
+    @property
+    def longest(self) -> int:
+        return max(self.bottom - self.top, self.right - self.left)
+
+    @property
+    def is_bar(self) -> bool:
+        """Whether it lies flat, as the bar of a 5 or a 7 and nothing that is written alone."""
+        return self.bottom - self.top <= FLAT * (self.right - self.left)
+
+    def joined(self, other: "_Piece") -> "_Piece":
+        return _Piece(
+            self.labels + other.labels,
+            min(self.top, other.top),
+            min(self.left, other.left),
+            max(self.bottom, other.bottom),
+            max(self.right, other.right),
+            self.area + other.area,
+        )
+
+
+def find_objects(
+    mask: Bool[np.ndarray, "height width"], ink: Float32[np.ndarray, "height width"]
+) -> tuple[list[Found], int]:
+    """Groups ink into objects.
+
+    Returns:
+        The objects in reading order, and the index of the one that the photograph is of: large, dark, in the middle.
+    """
+    labels, _ = ndimage.label(mask, np.ones((3, 3)))
+    areas = np.bincount(labels.ravel())
+    pieces = [
+        _Piece((index,), rows.start, columns.start, rows.stop, columns.stop, int(areas[index]))
+        for index, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1)
+    ]
+    groups = _grouped(_substantial(pieces, mask.shape))
+    found = [_found(group, labels, ink) for group in groups]
+    if not found:
+        return [], 0
+    main = max(found, key=lambda one: _weight(one, mask.shape))
+    peers = [one for one in found if one.longest >= PEER * main.longest and one.strength >= FAINT * main.strength]
+    ordered = reading_order(peers)
+    return ordered, ordered.index(main)
+
+
+def reading_order(found: list[Found]) -> list[Found]:
+    """Rows from the top, each from the left."""
+    rows: list[list[Found]] = []
+    for one in sorted(found, key=lambda each: each.top + each.bottom):
+        for row in rows:
+            overlap = min(one.bottom, max(each.bottom for each in row)) - max(one.top, min(each.top for each in row))
+            if overlap >= ROW * (one.bottom - one.top):
+                row.append(one)
+                break
+        else:
+            rows.append([one])
+    return [one for row in rows for one in sorted(row, key=lambda each: each.left)]
+
+
+def _substantial(pieces: list[_Piece], shape: tuple[int, ...]) -> list[_Piece]:
+    """The pieces that may be parts of something, the largest first: no dots beside what counts most."""
+    ordered = sorted(pieces, key=lambda piece: -piece.longest)
+    if not ordered:
+        return ordered
+    main = max(ordered, key=lambda piece: piece.longest * _centrality(piece, shape))
+    kept = [piece for piece in ordered if piece.longest >= DOT * main.longest and piece.area >= DIRT * main.area]
+    return kept[:MOST]
+
+
+def _centrality(one: "_Piece | Found", shape: tuple[int, ...]) -> float:
+    """1 in the middle of a picture, less towards its frame."""
+    away = max(abs((one.top + one.bottom) / shape[0] - 1), abs((one.left + one.right) / shape[1] - 1))
+    return 1 - CENTRAL * away
+
+
+def _grouped(pieces: list[_Piece]) -> list[_Piece]:
+    """Joins pieces until none belongs to another; the largest comes first."""
+    groups: list[_Piece] = []
+    for piece in pieces:
+        for place, group in enumerate(groups):
+            if _belongs(piece, group):
+                groups[place] = group.joined(piece)
+                break
+        else:
+            groups.append(piece)
+    return _grouped(groups) if len(groups) < len(pieces) else groups
+
+
+def _belongs(piece: _Piece, group: _Piece) -> bool:
+    """Whether a piece is a part of a group that is no smaller: a stroke of its own, or a broken one's end."""
+    across = max(piece.left - group.right, group.left - piece.right)
+    down = max(piece.top - group.bottom, group.top - piece.bottom)
+    gap = max(across, down, 0)
+    size = group.longest
+    if piece.longest <= SMALL * size:
+        return gap <= NEAR * size
+    if piece.is_bar and -across >= BAR_ABOVE * (piece.right - piece.left):
+        return gap <= NEAR * size
+    narrower = min(piece.right - piece.left, group.right - group.left)
+    return gap <= TOUCHING * size and -across >= ABOVE * narrower
+
+
+def _found(piece: _Piece, labels: np.ndarray, ink: Float32[np.ndarray, "height width"]) -> Found:
+    area = (slice(piece.top, piece.bottom), slice(piece.left, piece.right))
+    mask = np.isin(labels[area], piece.labels)
+    return Found(mask, piece.top, piece.left, piece.bottom, piece.right, float(np.median(ink[area][mask])))
+
+
+def _weight(one: Found, shape: tuple[int, ...]) -> float:
+    """Size times strength, less away from the middle of the picture."""
+    return one.longest * one.strength * _centrality(one, shape)

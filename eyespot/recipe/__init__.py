@@ -1,0 +1,1 @@
+"""Recipes: their schema, their files, and how one differs from another."""

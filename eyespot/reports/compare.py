@@ -1,0 +1,216 @@
+"""The comparison of several runs: what tells them apart, whether that can be chance, and on which pictures."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from eyespot.data.dataset import Split
+from eyespot.evaluation.statistics import SIGNIFICANT, Mcnemar
+from eyespot.figures.curves import curves_as_svg, curves_together
+from eyespot.reports.confusion import picture_name
+from eyespot.reports.html import Language, data_uri, render, translator
+from eyespot.shapes import Float32, Int64
+from eyespot.training.diagnose import Verdict
+from eyespot.training.history import History
+
+SHOWN = 16  # pictures on which only one of two is right
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One run.
+
+    Attributes:
+        name: unlike the others'.
+        metrics: as the run has them; `judged` names the split that counts.
+        size: of `model.onnx`, in bytes.
+        speed: pictures a second; None where there were no pictures to measure it on.
+        predictions, probabilities: of the judged split.
+    """
+
+    name: str
+    path: str
+    metrics: dict[str, Any]
+    judged: str
+    history: History
+    size: int
+    speed: float | None
+    predictions: Int64[np.ndarray, " n"] = field(repr=False)
+    probabilities: Float32[np.ndarray, "n classes"] = field(repr=False)
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """On the split that counts."""
+        found: dict[str, Any] = self.metrics[self.judged]
+        return found
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on its fit."""
+        return Verdict.from_dict(self.metrics["verdict"])
+
+    @property
+    def seconds(self) -> float | None:
+        """Of an epoch of its training, the median."""
+        taken = sorted(self.history.column("seconds"))
+        return taken[len(taken) // 2] if taken else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        figures = self.figures
+        return {
+            "run": self.path,
+            "accuracy": figures["accuracy"],
+            "accuracy_interval": list(figures["accuracy_interval"]),
+            "macro_f1": figures["report"]["macro avg"]["f1-score"],
+            "macro_f1_interval": list(figures["macro_f1_interval"]),
+            "loss": figures["loss"],
+            "ece": figures["calibration"]["ece"],
+            "nll": figures["calibration"]["nll"],
+            "verdict": self.verdict.of_kept_model,
+            "parameters": self.metrics["parameters"],
+            "bytes": self.size,
+            "pictures_per_second": self.speed,
+            "seconds_per_epoch": self.seconds,
+        }
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two runs on the same pictures.
+
+    Attributes:
+        test: McNemar's.
+        p_adjusted: its p-value, adjusted for all pairs that are compared.
+        differences: of the second's recipe from the first's, in words.
+        only_first, only_second: rows that only one of them got right.
+    """
+
+    first: Compared
+    second: Compared
+    test: Mcnemar
+    p_adjusted: float
+    differences: list[str]
+    only_first: Int64[np.ndarray, " a"] = field(repr=False)
+    only_second: Int64[np.ndarray, " b"] = field(repr=False)
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether chance alone would seldom make so uneven a split."""
+        return self.p_adjusted < SIGNIFICANT
+
+    def sentence(self, words: Callable[..., str] = lambda text, **values: text.format(**values)) -> str:
+        """What the test says."""
+        better, worse, only_better, only_worse = self.second, self.first, self.test.only_second, self.test.only_first
+        if only_better < only_worse:
+            better, worse, only_better, only_worse = worse, better, only_worse, only_better
+        values = {
+            "better": better.name, "worse": worse.name, "n": f"{self.test.n:,}",
+            "high": f"{better.figures['accuracy']:.2%}", "low": f"{worse.figures['accuracy']:.2%}",
+            "points": f"{100 * abs(self.test.difference):.2f}", "only_better": f"{only_better:,}",
+            "only_worse": f"{only_worse:,}", "p": told_p(self.p_adjusted),
+        }  # fmt: skip
+        if self.is_significant:
+            return words(
+                "{better} is better than {worse}: {high} against {low} of {n} pictures, {points} points more; "
+                "{only_better} pictures only it gets right, {only_worse} only the other (McNemar, exact, {p}).",
+                **values,
+            )
+        return words(
+            "{better} and {worse} cannot be told apart on these {n} pictures: {high} against {low}; {only_better} "
+            "pictures only the first gets right, {only_worse} only the second (McNemar, exact, {p}).",
+            **values,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "first": self.first.path,
+            "second": self.second.path,
+            "only_first": self.test.only_first,
+            "only_second": self.test.only_second,
+            "difference": self.test.difference,
+            "p_value": self.test.p_value,
+            "p_adjusted": self.p_adjusted,
+            "significant": self.is_significant,
+            "recipe": self.differences,
+            "sentence": self.sentence(),
+        }
+
+
+def told_p(p_value: float) -> str:
+    """As in `p = 0.012`; very small ones as a limit."""
+    smallest = 1e-4
+    return f"p < {smallest:.4f}" if p_value < smallest else f"p = {p_value:.4f}"
+
+
+def comparison_page(  # noqa: PLR0913, PLR0917 - what a page holds
+    compared: Sequence[Compared],
+    pairs: Sequence[Pair],
+    labels: Int64[np.ndarray, " n"],
+    class_names: tuple[str, ...],
+    split: Split | None,
+    language: Language = "en",
+) -> str:
+    """The page, as HTML.
+
+    Args:
+        labels: of the judged split.
+        split: its pictures; None: they are not shown.
+    """
+    words = translator(language)
+    return render(
+        "compare.html.j2",
+        language,
+        compared=compared,
+        pairs=[
+            {
+                "pair": pair,
+                "told": pair.sentence(words),
+                "only_first": _shown(pair.only_first, pair, labels, class_names, split),
+                "only_second": _shown(pair.only_second, pair, labels, class_names, split),
+            }
+            for pair in pairs
+        ],
+        curves=_curves(compared, words),
+        recalls=_recalls(compared, class_names),
+    )
+
+
+def _shown(
+    rows: Int64[np.ndarray, " m"],
+    pair: Pair,
+    labels: Int64[np.ndarray, " n"],
+    class_names: tuple[str, ...],
+    split: Split | None,
+) -> list[dict[str, Any]]:
+    """Pictures on which one is right alone, those first on which the other is surest."""
+    if split is None:
+        return []
+    first, second = pair.first, pair.second
+    sure = np.maximum(first.probabilities[rows].max(axis=1), second.probabilities[rows].max(axis=1))
+    return [
+        {
+            "picture": data_uri(split.images[row]),
+            "name": picture_name(split, row),
+            "label": class_names[labels[row]],
+            "answers": [
+                (each.name, class_names[each.predictions[row]], float(each.probabilities[row].max()))
+                for each in (first, second)
+            ],
+        }
+        for row in rows[np.argsort(-sure, kind="stable")][:SHOWN].tolist()
+    ]
+
+
+def _curves(compared: Sequence[Compared], words: Callable[..., str]) -> list[Any]:
+    trainings = {each.name: (each.history, each.verdict.of_kept_model) for each in compared}
+    return list(curves_as_svg(lambda metric: curves_together(trainings, metric), words))
+
+
+def _recalls(compared: Sequence[Compared], class_names: tuple[str, ...]) -> list[tuple[str, list[float]]]:
+    """How much of each class every run recognises, where they differ most first."""
+    rows = [(name, [each.figures["report"]["classes"][name]["recall"] for each in compared]) for name in class_names]
+    return sorted(rows, key=lambda row: min(row[1]) - max(row[1]))

@@ -1,0 +1,103 @@
+"""The confusion matrix as a page shows it: each cell with the pictures behind it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from eyespot.data.dataset import Split
+from eyespot.reports.html import data_uri
+from eyespot.shapes import Float32, Int64
+
+MOST_CLASSES = 40  # in a table that can still be read; beyond, the largest mistakes are listed
+LISTED = 100  # mistakes
+BUDGET = 2_500_000  # characters that all pictures together may take
+CAPS = (48, 24, 12, 6, 3, 1)  # pictures a cell
+STRONG = 0.35  # the share of a class's pictures from which a cell is dark
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The pictures of one class that were taken for one class.
+
+    Attributes:
+        key: names the cell on the page.
+        label, predict: class names.
+        n: how many pictures.
+        share: of all pictures of the class, in [0, 1].
+        pictures: some of them, as (data address, what to say of it): of mistakes the surest, of right answers the least
+            sure ones.
+    """
+
+    key: str
+    label: str
+    predict: str
+    n: int
+    share: float
+    pictures: tuple[tuple[str, str], ...]
+
+    @property
+    def is_strong(self) -> bool:
+        """Whether it is drawn dark."""
+        return self.share > STRONG
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for the page's script."""
+        return {"label": self.label, "predict": self.predict, "n": self.n, "pictures": self.pictures}
+
+
+def confusion_cells(
+    confusion: Int64[np.ndarray, "classes classes"],
+    class_names: tuple[str, ...],
+    split: Split | None,
+    probabilities: Float32[np.ndarray, "n classes"] | None,
+) -> dict[tuple[int, int], Cell]:
+    """Every cell that holds a picture, by (label, prediction); of many classes, the largest mistakes alone.
+
+    Args:
+        split: where the pictures are, and `probabilities` what was answered; None: cells are counts alone.
+    """
+    places = [(int(row), int(column)) for row, column in zip(*np.nonzero(confusion), strict=True)]
+    if len(class_names) > MOST_CLASSES:
+        mistakes = [place for place in places if place[0] != place[1]]
+        places = sorted(mistakes, key=lambda place: -confusion[place])[:LISTED]
+    totals = np.maximum(confusion.sum(axis=1), 1)
+    shown = _pictures(places, split, probabilities) if split is not None and probabilities is not None else {}
+    return {
+        (row, column): Cell(
+            f"{row}-{column}",
+            class_names[row],
+            class_names[column],
+            int(confusion[row, column]),
+            float(confusion[row, column] / totals[row]),
+            shown.get((row, column), ()),
+        )
+        for row, column in places
+    }
+
+
+def picture_name(split: Split, row: int) -> str:
+    """Its file, or where it is in the split."""
+    return split.files[row] if split.files else f"#{row}"
+
+
+def _pictures(
+    places: list[tuple[int, int]], split: Split, probabilities: Float32[np.ndarray, "n classes"]
+) -> dict[tuple[int, int], tuple[tuple[str, str], ...]]:
+    """As many a cell as the page has room for."""
+    sure, predictions = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    rows = {}
+    for label, predict in places:
+        members = np.flatnonzero((split.labels == label) & (predictions == predict))
+        order = sure[members] if label == predict else -sure[members]
+        rows[label, predict] = members[np.argsort(order, kind="stable")][: CAPS[0]]
+    uris = {int(row): data_uri(split.images[row]) for members in rows.values() for row in members}
+    cap = next((cap for cap in CAPS if _size(rows, uris, cap) <= BUDGET), CAPS[-1])
+    return {
+        place: tuple((uris[row], f"{picture_name(split, row)}, {sure[row]:.1%}") for row in members[:cap].tolist())
+        for place, members in rows.items()
+    }
+
+
+def _size(rows: dict[tuple[int, int], Int64[np.ndarray, " m"]], uris: dict[int, str], cap: int) -> int:
+    return sum(len(uris[row]) for members in rows.values() for row in members[:cap].tolist())

@@ -1,0 +1,287 @@
+"""The report: one page that says how good a classifier is, how sure that is, and what it gets wrong."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+
+from eyespot.data.dataset import Split
+from eyespot.evaluation.statistics import wilson
+from eyespot.explanation.maps import TITLES, PictureMaps
+from eyespot.figures.curves import curves_as_svg, learning_curve
+from eyespot.figures.explanation import DIVERGING
+from eyespot.figures.results import reliability_diagram, wrong_rows
+from eyespot.figures.style import svg
+from eyespot.models.cost import LayerCost
+from eyespot.reports.card import CardFacts, model_card
+from eyespot.reports.confusion import MOST_CLASSES, confusion_cells, picture_name
+from eyespot.reports.html import Language, data_uri, render, translator
+from eyespot.shapes import Float32, Int64, UInt8
+from eyespot.training.diagnose import Verdict
+from eyespot.training.history import History
+
+WIDEST, TALLEST = 132.0, 60.0  # pixels on the page
+
+
+@dataclass(frozen=True)
+class Box:
+    """One layer.
+
+    Attributes:
+        layer: its name, shape and cost.
+        width, height: how large what comes out of it is drawn, by the logarithms of its channels and of its side.
+        joins: the layers that it takes from, where these are not the one before it alone.
+        parameters_share, work_share: of all parameters, and of all multiply-adds, in [0, 1].
+    """
+
+    layer: LayerCost
+    width: float
+    height: float
+    joins: tuple[str, ...]
+    parameters_share: float
+    work_share: float
+
+    @property
+    def shape(self) -> str:
+        """As in `28 x 28 x 32`."""
+        return " × ".join(map(str, self.layer.shape))  # noqa: RUF001 - the sign for it
+
+
+def boxes(layers: Sequence[LayerCost]) -> list[Box]:
+    """What a page draws of a model's layers, in the order in which they run."""
+    parameters, work = (
+        max(1, sum(getattr(layer, name) for layer in layers)) for name in ("parameters", "multiply_adds")
+    )
+    most = max((_channels(layer) for layer in layers), default=1)
+    side = max((_side(layer) for layer in layers), default=1)
+    drawn, before = [], ""
+    for layer in layers:
+        joins = layer.inputs if layer.inputs not in {(before,), ()} else ()
+        width, height = WIDEST * _scaled(_channels(layer), most), TALLEST * _scaled(_side(layer), side)
+        shares = layer.parameters / parameters, layer.multiply_adds / work
+        drawn.append(Box(layer, width, height, joins, *shares))
+        before = layer.name
+    return drawn
+
+
+def _channels(layer: LayerCost) -> int:
+    return layer.shape[-1] if layer.shape else 1
+
+
+def _side(layer: LayerCost) -> int:
+    return max(layer.shape[:-1], default=1)
+
+
+def _scaled(value: int, most: int) -> float:
+    """In [0.1, 1]."""
+    return 0.1 + 0.9 * math.log1p(value) / math.log1p(most)
+
+
+UNDERNEATH = 0.35  # how much of the picture is seen through a map
+
+
+@dataclass(frozen=True, eq=False)
+class ExplainedMistakes:
+    """Why a model was wrong, as far as maps say it.
+
+    Attributes:
+        rows: of the split that counts.
+        pictures: the maps of each, of the class that it was taken for.
+        notes: sentences about methods that the model leaves no room for, or that suit it ill.
+    """
+
+    rows: Int64[np.ndarray, " n"]
+    pictures: Sequence[PictureMaps]
+    notes: Sequence[str]
+
+
+def map_picture(found: Float32[np.ndarray, "height width"], image: UInt8[np.ndarray, "height width channels"]) -> str:
+    """A map over its picture, as data: red speaks for the class, blue against it, white says nothing."""
+    most = float(np.abs(found).max()) or 1.0
+    colours = colormaps[DIVERGING](0.5 + found / (2 * most))[..., :3]
+    grey = image.mean(axis=-1, keepdims=True) / 255
+    mixed = (1 - UNDERNEATH) * colours + UNDERNEATH * grey
+    return data_uri((255 * mixed).round().astype(np.uint8))
+
+
+@dataclass(frozen=True)
+class ReportFacts(CardFacts):
+    """All that a report rests on: what its model card does, and more.
+
+    Attributes:
+        judged: the name of the split that the report judges by.
+        recipe: as YAML.
+        layers: of the model; None where it cannot be opened.
+        probabilities: what the model answers on the judged split `[n, classes]`; None without its pictures.
+        notes: what a reader should know before anything else.
+        files: sizes in bytes, by name.
+        explained: the surest mistakes, explained; None where there are no pictures, or none can be.
+    """
+
+    judged: str
+    recipe: str
+    history: History
+    layers: Sequence[LayerCost] | None
+    probabilities: Float32[np.ndarray, "n classes"] | None
+    notes: Sequence[str]
+    files: dict[str, int]
+    explained: ExplainedMistakes | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the curves say."""
+        return Verdict.from_dict(self.metrics["verdict"])
+
+    @property
+    def split(self) -> Split | None:
+        """The pictures of the split that counts."""
+        return self.dataset.splits[self.judged] if self.dataset else None
+
+
+STRIP = 8  # pictures of a class
+MOST_STRIPS = 60  # classes that are shown with pictures
+MISTAKES = 24
+SHORT_NAME = 3  # letters that fit above a cell without turning
+
+
+def report_page(facts: ReportFacts, language: Language = "en") -> str:
+    """The page, as HTML."""
+    words = translator(language)
+    confusion = np.array(facts.evaluation["confusion"])
+    cells = confusion_cells(confusion, facts.class_names, facts.split, facts.probabilities)
+    return render(
+        "report.html.j2",
+        language,
+        facts=facts,
+        evaluation=facts.evaluation,
+        verdict=facts.verdict,
+        verdict_told=told_verdict(facts.verdict, language),
+        made=_made(facts),
+        splits=facts.dataset.splits if facts.dataset else {},
+        classes=_classes(facts),
+        boxes=boxes(facts.layers) if facts.layers else None,
+        curves=_curves(facts, words),
+        has_long_names=max(map(len, facts.class_names)) > SHORT_NAME,
+        has_matrix=len(facts.class_names) <= MOST_CLASSES,
+        cells=cells,
+        cell_data={cell.key: cell.to_dict() for cell in cells.values() if cell.pictures},
+        mistakes=_mistakes(facts),
+        explanations=_explanations(facts),
+        per_class=_per_class(facts),
+        reliability=_reliability(facts, words),
+        card=model_card(facts, words),
+    )
+
+
+def told_verdict(verdict: Verdict, language: Language) -> str:
+    """The verdict's own words; in other languages, its numbers in a sentence of theirs."""
+    if language == "en":
+        return f"{verdict.sentence} {verdict.advice}"
+    words = translator(language)
+    told = [words(f"advice: {verdict.fit}")]
+    if verdict.images_needed:
+        told.append(words("About {n} validation pictures would tell.", n=f"{verdict.images_needed:,}"))
+    if verdict.best_epoch:
+        told.insert(0, words("Validation loss was lowest in epoch {best}.", best=verdict.best_epoch))
+    if verdict.from_epoch:
+        told.insert(0, words("Overfitting from epoch {epoch}.", epoch=verdict.from_epoch))
+    return " ".join(told)
+
+
+def _made(facts: ReportFacts) -> list[tuple[str, str]]:
+    """What was run, when, on what."""
+    environment, rows = facts.environment, facts.history.rows
+    seconds = sum(row["seconds"] for row in rows)
+    versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items() if version)
+    sizes = ", ".join(f"{name} {size / 1e6:.2f} MB" for name, size in facts.files.items())
+    told = {
+        "command": " ".join(map(str, environment["command"])),
+        "started": environment["started"],
+        "epochs": f"{len(rows)}",
+        "seconds of training": f"{seconds:.1f}",
+        "seed": str(facts.settings["training"]["seed"]),
+        "versions": f"Python {environment['python']}, {versions}",
+        "machine": f"{environment['processor']}, {environment['cores']} cores, {environment['platform']}",
+        "device": str(environment["device"]),
+        "data (SHA-256)": str(environment.get("dataset_sha256", "")),
+        "files": sizes,
+    }
+    return list(told.items())
+
+
+def _classes(facts: ReportFacts) -> list[dict[str, Any]]:
+    """Each class with its counts and some training pictures."""
+    if facts.dataset is None:
+        return []
+    generator, listed = np.random.default_rng(0), []
+    counts = {
+        name: np.bincount(split.labels, minlength=len(facts.class_names))
+        for name, split in facts.dataset.splits.items()
+    }
+    for label, name in enumerate(facts.class_names):
+        members = generator.permutation(np.flatnonzero(facts.dataset.train.labels == label))[:STRIP]
+        shown = [facts.dataset.train.images[row] for row in members] if label < MOST_STRIPS else []
+        strip = data_uri(*shown) if shown else None
+        listed.append({"name": name, "counts": [int(each[label]) for each in counts.values()], "strip": strip})
+    return listed
+
+
+def _curves(facts: ReportFacts, words: Callable[..., str]) -> list[Any]:
+    if not facts.history.rows:
+        return []
+    return list(curves_as_svg(lambda metric: learning_curve(facts.history, facts.verdict, metric), words))
+
+
+def _mistakes(facts: ReportFacts) -> list[dict[str, Any]]:
+    """The surest wrong answers."""
+    split, probabilities = facts.split, facts.probabilities
+    if split is None or probabilities is None:
+        return []
+    predictions, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    rows = wrong_rows(split, probabilities)[:MISTAKES]
+    return [
+        {
+            "picture": data_uri(split.images[row]),
+            "label": facts.class_names[split.labels[row]],
+            "predict": facts.class_names[predictions[row]],
+            "probability": float(sure[row]),
+            "name": picture_name(split, row),
+        }
+        for row in rows.tolist()
+    ]
+
+
+def _explanations(facts: ReportFacts) -> list[dict[str, Any]]:
+    """The maps of some mistakes, by method."""
+    split, explained = facts.split, facts.explained
+    if split is None or explained is None:
+        return []
+    return [
+        {
+            "picture": data_uri(split.images[row]),
+            "label": facts.class_names[split.labels[row]],
+            "predict": facts.class_names[found.label],
+            "name": picture_name(split, row),
+            "maps": {TITLES[method]: map_picture(each, split.images[row]) for method, each in found.maps.items()},
+        }
+        for row, found in zip(explained.rows.tolist(), explained.pictures, strict=True)
+    ]
+
+
+def _per_class(facts: ReportFacts) -> list[dict[str, Any]]:
+    """Precision, recall with its interval, F1 and support of each class."""
+    confusion, listed = np.array(facts.evaluation["confusion"]), []
+    for label, name in enumerate(facts.class_names):
+        figures, right = facts.evaluation["report"]["classes"][name], int(confusion[label, label])
+        total = int(confusion[label].sum())
+        listed.append({"name": name, **figures, "interval": wilson(right, total) if total else None})
+    return listed
+
+
+def _reliability(facts: ReportFacts, words: Callable[..., str]) -> Any:
+    before, after = (facts.evaluation[name]["bins"] for name in ("before_calibration", "calibration"))
+    told = words("How often answers are right, by how sure the model is of them, before and after calibration.")
+    return svg(reliability_diagram(before, after), "reliability", told, words)

@@ -1,0 +1,212 @@
+"""Audit of a dataset: duplicates, outliers, imbalance and suspicious labels, as data and in sentences."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress, TaskID
+from sklearn.model_selection import StratifiedKFold
+
+from eyespot.data.audit.balance import WORTH_SAYING, describe_balance
+from eyespot.data.audit.duplicates import Pair, find_duplicates
+from eyespot.data.audit.outliers import Oddity, find_oddities
+from eyespot.data.dataset import Dataset, Skipped, Split
+from eyespot.engine.hardware import dtype_for
+from eyespot.errors import DataError
+from eyespot.evaluation.label_errors import Suspects, find_suspects
+from eyespot.models.architectures import build
+from eyespot.random import seed_for
+from eyespot.recipe.schema import TrainingRecipe
+from eyespot.shapes import Float32
+from eyespot.training.fit import Step, fit
+from eyespot.training.history import Row
+from eyespot.training.program import EngineProgram
+
+FOLDS = 3
+NETWORK = "fashion-cnn-dropout"
+BATCH = 64
+PICTURES_TO_LEARN = 60_000  # a fold, over all epochs: enough for pictures of 28x28, and a minute or two in all
+FEWEST_EPOCHS, MOST_EPOCHS = 2, 20  # with more, a network learns wrong labels by heart
+
+
+def suspects_in(dataset: Dataset, console: Console, seed: int = 0) -> Suspects:
+    """Ranks the training pictures by how suspect their labels are.
+
+    Three networks learn from two thirds each and judge the last third; nothing of it is kept.
+
+    Args:
+        console: where progress is shown.
+        seed: of the folds and of the networks.
+
+    Raises:
+        DataError: a class has too few pictures for that.
+    """
+    return find_suspects(out_of_fold(dataset, console, seed), dataset.train.labels)
+
+
+def out_of_fold(dataset: Dataset, console: Console, seed: int) -> Float32[np.ndarray, "n classes"]:
+    """Probabilities of the classes for each training picture, by a network that has not learnt from it."""
+    train = dataset.train
+    counts = dataset.class_counts(train)
+    present = np.flatnonzero(counts)
+    if len(present) < 2 or counts[present].min() < FOLDS:  # noqa: PLR2004 - a choice needs two
+        few = dataset.class_names[present[counts[present].argmin()]]
+        raise DataError(
+            f"{dataset.name}: labels are not checked, since {few!r} has {counts[present].min()} pictures: that takes "
+            f"at least two classes with {FOLDS} each."
+        )
+    probabilities = np.zeros((len(train), dataset.classes), np.float32)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed_for(seed, "folds"))
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("Checking labels", total=FOLDS)
+        for number, (learnt, judged) in enumerate(folds.split(train.labels, train.labels)):
+            told = _Progress(progress, task, number)
+            probabilities[judged] = _judged(
+                dataset, train.take(learnt), train.take(judged), seed_for(seed, number), told
+            )
+    return probabilities
+
+
+class _Progress:
+    """Moves a bar on."""
+
+    def __init__(self, progress: Progress, task: TaskID, done: int) -> None:
+        self.progress, self.task, self.done = progress, task, done
+
+    def on_step(self, step: Step) -> None:
+        share = (step.epoch - 1 + step.step / step.steps) / step.epochs
+        self.progress.update(self.task, completed=self.done + share)
+
+    def on_epoch(self, row: Row) -> None:
+        """Its last step has been told."""
+
+
+def _judged(
+    dataset: Dataset, learnt: Split, judged: Split, seed: int, told: _Progress
+) -> Float32[np.ndarray, "n classes"]:
+    """Trains a network on some pictures, and gives its probabilities for others."""
+    epochs = int(np.clip(round(PICTURES_TO_LEARN / len(learnt)), FEWEST_EPOCHS, MOST_EPOCHS))
+    recipe = TrainingRecipe(
+        epochs=epochs,
+        batch_size=min(BATCH, len(learnt)),
+        schedule="cosine",
+        early_stopping=False,
+        keep="last",
+        seed=seed,
+    )
+    model = build(NETWORK, dataset.input_shape, dataset.classes, seed)
+    program = EngineProgram(model, recipe, recipe.steps_for(len(learnt)), dtype_for(recipe.precision))
+    fit(program, Dataset(dataset.name, dataset.class_names, learnt), recipe, (told,))
+    return program.probabilities(judged)
+
+
+LISTED = 1_000  # suspects in JSON at least; more where more are estimated to be wrong
+SHARE_LISTED = 0.1
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found.
+
+    Attributes:
+        dataset: which was looked at.
+        duplicates: pairs of the same picture, leaks first.
+        oddities: pictures that stand out.
+        balance: counts, missing classes, imbalance, as plain values.
+        suspects: training pictures by how suspect their labels are; None where labels were not checked.
+        unchecked: why they were not.
+    """
+
+    dataset: Dataset
+    duplicates: list[Pair]
+    oddities: list[Oddity]
+    balance: dict[str, Any]
+    suspects: Suspects | None
+    unchecked: str | None = None
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Files that could not be read, or are no pictures."""
+        return self.dataset.origin.skipped if self.dataset.origin else ()
+
+    @property
+    def leaks(self) -> list[Pair]:
+        """Pictures that lie in two splits."""
+        return [pair for pair in self.duplicates if pair.leaks]
+
+    def sentences(self) -> list[str]:
+        """What a user should know, the gravest first; none where nothing is wrong."""
+        told = []
+        if self.skipped:
+            first = self.skipped[0]
+            told.append(f"{len(self.skipped):,} files are left out, such as {first.file}: {first.reason}.")
+        if leaks := self.leaks:
+            exact = sum(pair.kind == "exact" for pair in leaks)
+            told.append(
+                f"{len(leaks):,} pairs of the same picture lie in two splits, {exact:,} of them exactly equal: results "
+                "on these are too good. --drop-leaks leaves them out of training."
+            )
+        if within := len(self.duplicates) - len(leaks):
+            told.append(f"{within:,} pairs of pictures within a split are the same.")
+        for split, names in self.balance["missing"].items():
+            told.append(f"No {split} picture shows {', '.join(map(repr, names[:5]))}{', …' if len(names) > 5 else ''}.")  # noqa: PLR2004
+        if self.balance["imbalance"] > WORTH_SAYING:
+            told.append(
+                f"The largest class has {self.balance['imbalance']:.1f} times as many training pictures as the "
+                "smallest: --class-weights balanced makes up for it."
+            )
+        if self.oddities:
+            told.append(f"{len(self.oddities):,} pictures stand out, the first for being {self.oddities[0].reason}.")
+        if self.suspects and self.suspects.estimated:
+            told.append(f"Some {self.suspects.estimated:,} training labels look wrong.")
+        if self.unchecked:
+            told.append(self.unchecked)
+        return told
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "skipped": [{"file": skipped.file, "reason": skipped.reason} for skipped in self.skipped],
+            "duplicates": [pair.to_dict(self.dataset) for pair in self.duplicates],
+            "oddities": [oddity.to_dict(self.dataset) for oddity in self.oddities],
+            "balance": self.balance,
+            "suspects": None if self.suspects is None else self._suspects(self.suspects),
+            "findings": self.sentences(),
+        }
+
+    def _suspects(self, suspects: Suspects) -> dict[str, Any]:
+        train, names = self.dataset.train, self.dataset.class_names
+        number = max(LISTED, suspects.estimated, int(SHARE_LISTED * len(train)))
+        ranked = zip(suspects.rows[:number], suspects.margins, suspects.suggested, strict=False)
+        return {
+            "estimated": suspects.estimated,
+            "ranked": [
+                {
+                    "row": int(row),
+                    "file": train.files[row] if train.files else None,
+                    "label": names[int(train.labels[row])],
+                    "suggested": names[int(suggested)],
+                    "margin": round(float(margin), 4),
+                }
+                for row, margin, suggested in ranked
+            ],
+        }
+
+
+def audit(dataset: Dataset, console: Console, *, labels: bool = True, within: bool = True) -> Audit:
+    """Looks for what may be wrong with a dataset.
+
+    Args:
+        console: where progress is shown.
+        labels: check them too, for which small networks are trained, a minute or two for 60,000 pictures.
+        within: look for the same picture twice within a split, too, not only in two.
+    """
+    suspects, unchecked = None, None
+    if labels:
+        try:
+            suspects = suspects_in(dataset, console)
+        except DataError as error:
+            unchecked = str(error)
+    pairs = find_duplicates(dataset, within=within)
+    return Audit(dataset, pairs, find_oddities(dataset), describe_balance(dataset), suspects, unchecked)

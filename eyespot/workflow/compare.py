@@ -1,0 +1,163 @@
+"""compare: which of several runs is really better, by how much, and on which pictures."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from eyespot.data.dataset import Split
+from eyespot.errors import DataError, RunError
+from eyespot.evaluation.statistics import holm, mcnemar
+from eyespot.files import check_own, rewrite_text
+from eyespot.inference.predictor import Predictor
+from eyespot.recipe.differences import differences_in_words
+from eyespot.reports.compare import Compared, Pair, comparison_page
+from eyespot.reports.html import check_language
+from eyespot.run import Run, open_run
+from eyespot.workflow.report import measured_split
+from eyespot.workflow.run_data import Answers, pictures_of, read_answers
+
+TIMED, ROUNDS = 512, 5  # pictures; the median counts
+TWO = 2
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found.
+
+    Attributes:
+        judged: the split on which all were measured.
+        runs: each with its figures, in the order given.
+        pairs: each two of them, with the test that tells them apart.
+        page: the page that shows it.
+    """
+
+    judged: str
+    runs: tuple[Compared, ...]
+    pairs: tuple[Pair, ...]
+    page: Path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "judged": self.judged,
+            "runs": [run.to_dict() for run in self.runs],
+            "pairs": [pair.to_dict() for pair in self.pairs],
+            "page": str(self.page),
+        }
+
+
+def compare(runs: Sequence[str | Path | Run], output: str | Path | None = None, language: str = "en") -> Comparison:
+    """Compares runs on the test pictures that they have in common, and writes a page.
+
+    Each two are told apart by McNemar's exact test, adjusted for how many pairs there are (Holm). It speaks of these
+    models; whether one recipe is better than another takes several seeds of each (`eyespot study`).
+
+    Args:
+        runs: two or more, or their directories.
+        output: the page; None: `compare.html` in the first run.
+        language: `en` or `zh`.
+
+    Raises:
+        EyespotError: there is no such language.
+        RunError: there are fewer than two; or one is missing, half there, or was measured on other pictures; or what is
+            at `output` is not by eyespot, or was changed.
+    """
+    spoken = check_language(language)
+    opened = [run if isinstance(run, Run) else open_run(run) for run in runs]
+    if len({run.path.resolve() for run in opened}) < max(TWO, len(opened)):
+        raise RunError("Two runs or more are compared, each of them once.")
+    page = Path(output) if output else opened[0].path / "compare.html"
+    check_own(page)
+    predictors = [run.predictor() for run in opened]
+    judged, names = _common_ground(opened, predictors)
+    answers = [read_answers(run, judged, names) for run in opened]
+    for run, answer in zip(opened, answers, strict=True):
+        if not np.array_equal(answer.labels, answers[0].labels):
+            raise RunError(f"{run.path} was measured on other {judged} pictures than {opened[0].path}.")
+    split = _pictures(opened[0], judged)
+    speeds = _speeds(predictors, split) if split else [None] * len(opened)
+    compared = tuple(
+        Compared(
+            name=name,
+            path=str(run.path),
+            metrics=run.metrics,
+            judged=judged,
+            history=run.history,
+            size=run.file("model.onnx").stat().st_size,
+            speed=speed,
+            predictions=answer.predictions,
+            probabilities=answer.probabilities,
+        )
+        for name, run, speed, answer in zip(_titles(opened), opened, speeds, answers, strict=True)
+    )
+    pairs = _pairs(opened, compared, answers)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    rewrite_text(page, comparison_page(compared, pairs, answers[0].labels, names, split, spoken))
+    return Comparison(judged, compared, pairs, page)
+
+
+def _common_ground(runs: Sequence[Run], predictors: Sequence[Predictor]) -> tuple[str, tuple[str, ...]]:
+    """The split by which all can be judged, and the class names that all have."""
+    first = runs[0]
+    judged, names = measured_split(first), predictors[0].class_names
+    for run, predictor in zip(runs[1:], predictors[1:], strict=True):
+        if predictor.class_names != names:
+            raise RunError(f"{run.path} knows other classes than {first.path}: they cannot be compared.")
+        if measured_split(run) != judged or run.environment.get("dataset_sha256") != first.environment.get(
+            "dataset_sha256"
+        ):
+            raise RunError(
+                f"{run.path} was measured on other pictures than {first.path}: evaluate both on the same ones, and "
+                "compare what that prints."
+            )
+    return judged, names
+
+
+def _pictures(run: Run, judged: str) -> Split | None:
+    """To show; without them, the figures are there all the same."""
+    try:
+        dataset, changed = pictures_of(run)
+    except DataError:
+        return None
+    return None if changed else dataset.splits.get(judged)
+
+
+def _titles(runs: Sequence[Run]) -> list[str]:
+    """Names of directories; whole paths where two of them are the same."""
+    names = [run.name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
+
+
+def _speeds(predictors: Sequence[Predictor], split: Split) -> list[float]:
+    """Pictures a second, taken in turns so that what else the machine does falls on all alike."""
+    images, seconds = np.asarray(split.images[:TIMED]), [list[float]() for _ in predictors]
+    for _ in range(1 + ROUNDS):
+        for predictor, taken in zip(predictors, seconds, strict=True):
+            started = time.perf_counter()
+            predictor.probabilities(images)
+            taken.append(time.perf_counter() - started)
+    return [len(images) / median(taken[1:]) for taken in seconds]  # the first one warms up
+
+
+def _pairs(runs: Sequence[Run], compared: Sequence[Compared], answers: Sequence[Answers]) -> tuple[Pair, ...]:
+    places = list(combinations(range(len(runs)), 2))
+    tests = [mcnemar(answers[a].right, answers[b].right) for a, b in places]
+    adjusted = holm([test.p_value for test in tests])
+    return tuple(
+        Pair(
+            compared[a],
+            compared[b],
+            test,
+            p_value,
+            differences_in_words(runs[a].recipe, runs[b].recipe),
+            np.flatnonzero(answers[a].right & ~answers[b].right),
+            np.flatnonzero(answers[b].right & ~answers[a].right),
+        )
+        for (a, b), test, p_value in zip(places, tests, adjusted, strict=True)
+    )

@@ -1,0 +1,117 @@
+"""doctor: what executes a run's model on this machine, and why."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from eyespot.backend import keras
+from eyespot.engine.hardware import dtype_for, why
+from eyespot.engine.kernels import why_not
+from eyespot.engine.lowered_program import LoweredProgram
+from eyespot.errors import ModelError
+from eyespot.models.graph import all_layers
+from eyespot.run import Run, open_run
+from eyespot.training.program import EngineProgram
+
+
+@dataclass(frozen=True)
+class Part:
+    """One piece of what runs.
+
+    Attributes:
+        layer: the layer it comes from; several, joined by +, where one kernel does them in one pass.
+        how: what runs it.
+        parameters: how many weights it uses; those it shares with a part before it do not count again.
+    """
+
+    layer: str
+    how: str
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What `doctor` found.
+
+    Attributes:
+        run: the model's run.
+        engine: eyespot, or keras for all of the model.
+        reason: why Keras runs all of it; None where it does not.
+        parts: in the order they run.
+        optimizer: its name.
+        optimizer_how: what runs its update: fused, or Keras.
+        precision: the dtype of activations and products.
+        precision_reason: why it is that.
+        unfused: why no kernels do several layers in one pass; None where they do, or where Keras runs all of it.
+    """
+
+    run: Run
+    engine: str
+    reason: str | None
+    parts: list[Part]
+    optimizer: str
+    optimizer_how: str
+    precision: str
+    precision_reason: str
+    unfused: str | None
+
+    @property
+    def left_to_keras(self) -> list[str]:
+        """The layers that Keras runs."""
+        return list(dict.fromkeys(part.layer for part in self.parts if part.how == "Keras"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "run": str(self.run.path),
+            "engine": self.engine,
+            "reason": self.reason,
+            "parts": [asdict(part) for part in self.parts],
+            "left_to_keras": self.left_to_keras,
+            "optimizer": {"name": self.optimizer, "how": self.optimizer_how},
+            "precision": {"dtype": self.precision, "reason": self.precision_reason},
+            "unfused": self.unfused,
+        }
+
+
+def doctor(run: str | Path | Run) -> Examined:
+    """Prepares a run's model for training as `train` would on this machine, and says what executes each part of it.
+
+    Args:
+        run: a run, or its directory.
+
+    Raises:
+        RunError: the run is missing or half there.
+        ModelError: its model cannot be opened.
+    """
+    opened = run if isinstance(run, Run) else open_run(run)
+    recipe, model = opened.recipe.training, opened.model()
+    if recipe.engine == "keras":
+        return _by_keras(opened, model, "the recipe asks for it")
+    dtype = dtype_for(recipe.precision)
+    try:
+        program = EngineProgram(model, recipe, 1, dtype).lowered
+    except ModelError as error:
+        return _by_keras(opened, model, str(error).rstrip("."))
+    how, named, reason = program.optimizer_how, str(dtype).removeprefix("torch."), why(recipe.precision)
+    return Examined(
+        opened, "eyespot", None, _parts(program), recipe.optimizer, how, named, reason, why_not(program.device.type)
+    )
+
+
+def _parts(program: LoweredProgram) -> list[Part]:
+    counted: set[int] = set()
+    parts = []
+    for lowered in program.stages:
+        new = {id(parameter): parameter for parameter in lowered.stage.parameters if id(parameter) not in counted}
+        counted |= new.keys()
+        weights = sum(parameter.master.numel() for parameter in new.values())
+        parts.append(Part(lowered.name, lowered.stage.how, weights))
+    return parts
+
+
+def _by_keras(run: Run, model: keras.Model, reason: str) -> Examined:
+    layers = [layer for layer in all_layers(model) if not isinstance(layer, keras.Model | keras.layers.InputLayer)]
+    parts = [Part(layer.name, "Keras", sum(w.value.numel() for w in layer.trainable_variables)) for layer in layers]
+    name = run.recipe.training.optimizer
+    return Examined(run, "keras", reason, parts, name, "Keras", "float32", "Keras computes in it", None)

@@ -1,0 +1,345 @@
+"""explain: what a run's model looks at in pictures."""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from eyespot.data.dataset import Dataset, Split
+from eyespot.data.picture import find_pictures, open_picture
+from eyespot.errors import DataError, ModelError, PictureError, RecipeError, RunError, unknown
+from eyespot.explanation.inside import LayerValue, feature_maps, first_filters, nearest
+from eyespot.explanation.maps import MAP_METHODS, PictureMaps, explain_images
+from eyespot.explanation.network import Network
+from eyespot.figures.explanation import Neighbour, PictureDrawn, explanation_figure, features_figure, filters_figure
+from eyespot.figures.style import save as save_figure
+from eyespot.files import is_own, numbered, replacing, rewriting
+from eyespot.inference.pictures import PictureReader, ReadPicture
+from eyespot.inference.predictor import Predictor
+from eyespot.run import Run, open_run
+from eyespot.shapes import Float32, UInt8
+from eyespot.workflow.run_data import pictures_of
+
+
+@dataclass(frozen=True)
+class NearPicture:
+    """A training picture that is near to one explained.
+
+    Attributes:
+        row: of the training split.
+        file: where it came from, if from files.
+        label: its class.
+        similarity: cosine of the angle between the features, at most 1.
+    """
+
+    row: int
+    file: str | None
+    label: str
+    similarity: float
+
+
+@dataclass(frozen=True)
+class ExplainedPicture:
+    """What was found of one picture.
+
+    Attributes:
+        file: as it was given.
+        label: the class that is explained.
+        top: the most probable classes, best first, as (label, probability).
+        found: the maps.
+        nearest: training pictures, the nearest first; empty where they were not looked for.
+        figures: drawn of it.
+        arrays: the file with its maps and feature maps as arrays, where that was asked for.
+        note: what a user should know of how the picture was read.
+    """
+
+    file: str
+    label: str
+    top: tuple[tuple[str, float], ...]
+    found: PictureMaps
+    nearest: tuple[NearPicture, ...]
+    figures: tuple[Path, ...]
+    arrays: Path | None
+    note: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; maps are in the arrays' file."""
+        complete = self.found.completeness
+        return {
+            "file": self.file,
+            "label": self.label,
+            "logit": self.found.logit,
+            "background": self.found.background.tolist(),
+            "top": [{"label": label, "probability": probability} for label, probability in self.top],
+            "completeness": asdict(complete) if complete else None,
+            "nearest": [asdict(near) for near in self.nearest],
+            "figures": [str(path) for path in self.figures],
+            "arrays": str(self.arrays) if self.arrays else None,
+            "note": self.note,
+        }
+
+
+@dataclass(frozen=True)
+class Explanations:
+    """What `explain` found.
+
+    Attributes:
+        run: the model's run.
+        pictures: one entry each.
+        filters: the figure of the first layer's weights.
+        notes: what was left out, and why.
+    """
+
+    run: Run
+    pictures: list[ExplainedPicture]
+    filters: Path | None
+    notes: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "run": str(self.run.path),
+            "pictures": [picture.to_dict() for picture in self.pictures],
+            "filters": str(self.filters) if self.filters else None,
+            "notes": self.notes,
+        }
+
+
+METHODS = (*MAP_METHODS, "features", "filters", "similar")
+TOP = 5
+NEIGHBOURS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A picture on its way through.
+
+    Attributes:
+        read: as the model takes it.
+        shown: as it was given, perhaps smaller, for drawing; `box` is in its pixels.
+    """
+
+    read: ReadPicture
+    shown: UInt8[np.ndarray, "height width 3"]
+    box: tuple[int, int, int, int] | None
+
+
+class Explainer:
+    """One run's model, and what is wanted of it."""
+
+    def __init__(self, run: Run, predictor: Predictor, network: Network, methods: Sequence[str], folder: Path) -> None:
+        self._run, self._predictor, self._network = run, predictor, network
+        self._methods, self._folder = methods, folder
+        self.notes: dict[str, None] = {}  # each once, in order
+
+    def neighbours(
+        self, images: np.ndarray, on: str | Path | Dataset | None, progress: Progress
+    ) -> list[list[tuple[NearPicture, Neighbour]]]:
+        """The training pictures nearest to each picture; none, and a note, where they are gone."""
+        if "similar" not in self._methods:
+            return [[] for _ in images]
+        try:
+            train = self._training_pictures(on)
+        except DataError as error:
+            self.notes[f"The nearest training pictures are left out: {error}"] = None
+            return [[] for _ in images]
+        task = progress.add_task("Looking for near pictures", total=len(train))
+        found = nearest(
+            self._predictor.features,
+            images,
+            train.images,
+            NEIGHBOURS,
+            lambda done: progress.update(task, completed=done),
+        )
+        rows = zip(found.rows, found.similarities, strict=True)
+        return [[self._near(train, *pair) for pair in zip(*of_one, strict=True)] for of_one in rows]
+
+    def filters(self) -> Path | None:
+        """The figure of the first layer's weights."""
+        if "filters" not in self._methods:
+            return None
+        try:
+            figure = filters_figure(first_filters(self._network))
+        except ModelError as error:
+            self.notes[f"Filters are left out: {error}"] = None
+            return None
+        # The same for every picture: an earlier one is written again, anybody else's file is not.
+        free = (path for path in numbered(self._folder / "filters.png") if not os.path.lexists(path) or is_own(path))
+        return save_figure(figure, next(free), rewriting)
+
+    def explain(
+        self, given: Given, label: str | None, near: list[tuple[NearPicture, Neighbour]], *, save: bool
+    ) -> ExplainedPicture:
+        """Finds, draws and writes all of one picture."""
+        names, image = self._predictor.class_names, given.read.image
+        (probabilities,) = self._predictor.probabilities(image[None])
+        order = np.argsort(-probabilities, kind="stable")[:TOP]
+        top = tuple((names[index], float(probabilities[index])) for index in order)
+        explained = top[0][0] if label is None else label
+        looks = self._predictor.appearance
+        methods = [method for method in self._methods if method in MAP_METHODS]
+        level = 255 * looks.background if looks and looks.plain else None
+        labels = np.array([names.index(explained)], np.int64)
+        found = explain_images(self._network, image[None], labels, methods, level)
+        self.notes |= dict.fromkeys(found.notes)
+        maps = found.pictures[0]
+        folder = self._free_folder(given.read.name)
+        drawn = PictureDrawn(
+            given.read.name, given.shown, given.box, image, explained, top, maps, [shown for _, shown in near]
+        )
+        figures = [save_figure(explanation_figure(drawn), folder / "explanation.png")]
+        values = feature_maps(self._network, image) if "features" in self._methods else []
+        if values:
+            figures.append(save_figure(features_figure(given.read.name, values), folder / "features.png"))
+        nearby = tuple(near_one for near_one, _ in near)
+        arrays = _write_arrays(folder / "arrays.npz", image, maps, probabilities, nearby, values) if save else None
+        return ExplainedPicture(given.read.name, explained, top, maps, nearby, tuple(figures), arrays, given.read.note)
+
+    def _training_pictures(self, on: str | Path | Dataset | None) -> Split:
+        dataset, notes = pictures_of(self._run, on)
+        self.notes |= dict.fromkeys(notes)
+        return dataset.train
+
+    def _near(self, train: Split, row: np.int64, similarity: np.float32) -> tuple[NearPicture, Neighbour]:
+        label = self._predictor.class_names[int(train.labels[row])]
+        file = train.files[row] if train.files else None
+        told = NearPicture(int(row), file, label, float(similarity))
+        return told, Neighbour(np.asarray(train.images[int(row)]), label, told.similarity)
+
+    def _free_folder(self, name: str) -> Path:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for folder in numbered(self._folder / (Path(name).stem if name != "-" else "standard-input")):
+            with suppress(FileExistsError):
+                folder.mkdir()
+                return folder
+        raise AssertionError("numbers do not end")
+
+
+def _write_arrays(  # noqa: PLR0913, PLR0917 - all that was found
+    path: Path,
+    image: UInt8[np.ndarray, "height width channels"],
+    maps: PictureMaps,
+    probabilities: Float32[np.ndarray, " classes"],
+    near: Sequence[NearPicture],
+    values: Sequence[LayerValue],
+) -> Path:
+    """Writes an `.npz` of numbers alone, which opens without pickle."""
+    arrays: dict[str, Any] = {"image": image, "label": np.int64(maps.label), "background": maps.background}
+    arrays |= {method.replace("-", "_"): found for method, found in maps.maps.items()}
+    arrays["probabilities"] = probabilities
+    if near:
+        arrays["nearest_rows"] = np.array([one.row for one in near], np.int64)
+        arrays["nearest_similarities"] = np.array([one.similarity for one in near], np.float32)
+    for place, value in enumerate(values):
+        arrays[f"features_{place:02d}_{re.sub(r'[^A-Za-z0-9]+', '_', value.layer)}"] = value.value
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, **arrays)
+    return path
+
+
+FOLDER = "explanations"
+MOST_SHOWN = 640  # pixels a side of the picture as it was given
+
+
+def explain(  # noqa: PLR0913 - each is one option of the command
+    run: str | Path | Run,
+    pictures: str | Path | bytes | Sequence[str | Path | bytes],
+    *,
+    label: str | None = None,
+    methods: Sequence[str] | None = None,
+    on: str | Path | Dataset | None = None,
+    as_is: bool = False,
+    save: bool = False,
+    output: str | Path | None = None,
+    on_error: Callable[[PictureError], None] | None = None,
+    trust: bool = False,
+    console: Console | None = None,
+) -> Explanations:
+    """Draws what a run's model looks at in pictures.
+
+    Maps are of the class's logit, before the softmax: where a model is sure, its probability hardly moves. Pictures
+    are brought to the model as `predict` does, so that what is explained is what the model sees.
+
+    Args:
+        run: a run, or its directory.
+        pictures: one or several: a file, a folder (every picture below it, in order), or a picture's bytes.
+        label: the class to explain; None: of each picture, the most probable one.
+        methods: some of METHODS; None: all.
+        on: where the nearest pictures are looked for: another source, whose training split is taken; None: the run's.
+        as_is: only resize pictures, as training did.
+        save: write the maps as arrays too, into `arrays.npz`.
+        output: the folder in which each picture gets a new one; None: `explanations` in the run. No file of anybody
+            else's is written over.
+        on_error: told of each picture that cannot be read, which is then left out; None: the first one raises.
+        trust: allow classes of layers that are not Keras's own, as `load_model` does.
+        console: where progress is shown; None: nowhere.
+
+    Raises:
+        RecipeError: there is no such class or method.
+        RunError: the run is missing or half there, or `output` is a file.
+        PictureError: a picture cannot be read, or a folder holds none.
+        ModelError: the model cannot be opened, or is not built of layers.
+    """
+    opened = run if isinstance(run, Run) else open_run(run)
+    wanted = METHODS if methods is None else tuple(dict.fromkeys(methods))
+    for method in wanted:
+        if method not in METHODS:
+            raise RecipeError(unknown("method", method, METHODS))
+    predictor = opened.predictor()
+    if label is not None and label not in predictor.class_names:
+        raise RecipeError(unknown("class", label, predictor.class_names))
+    folder = Path(output or opened.path / FOLDER)
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise RunError(f"{folder} is a file, and is left alone: --output names a folder.")
+    given = _read(predictor, pictures, on_error, as_is=as_is)
+    if not given:
+        return Explanations(opened, [], None, [])
+    network = Network(opened.model(trust=trust))
+    job = Explainer(opened, predictor, network, wanted, folder)
+    with Progress(console=console or Console(quiet=True), transient=True) as progress:
+        near = job.neighbours(np.stack([one.read.image for one in given]), on, progress)
+        filters = job.filters()
+        task = progress.add_task("Explaining", total=len(given))
+        found = []
+        for one, beside in zip(given, near, strict=True):
+            found.append(job.explain(one, label, beside, save=save))
+            progress.advance(task)
+    return Explanations(opened, found, filters, list(job.notes))
+
+
+def _read(
+    predictor: Predictor,
+    pictures: str | Path | bytes | Sequence[str | Path | bytes],
+    on_error: Callable[[PictureError], None] | None,
+    *,
+    as_is: bool,
+) -> list[Given]:
+    reader = PictureReader(predictor.input_shape, predictor.resize, None if as_is else predictor.appearance, each=False)
+    found = []
+    for picture in [pictures] if isinstance(pictures, str | Path | bytes) else pictures:
+        try:
+            sources = [("-", picture)] if isinstance(picture, bytes) else find_pictures(Path(picture))
+        except PictureError as error:
+            if on_error is None:
+                raise
+            on_error(error)
+            continue
+        for source in sources:
+            name, content = source if isinstance(source, tuple) else (str(source), source)
+            found += [_given(name, content, read) for read in reader.read([source], on_error)]
+    return found
+
+
+def _given(name: str, content: Path | bytes, read: ReadPicture) -> Given:
+    shown = open_picture(content, name, grey=False)
+    width = shown.width
+    shown.thumbnail((MOST_SHOWN, MOST_SHOWN))
+    left, top, right, bottom = (round(side * shown.width / width) for side in read.box or (0, 0, 0, 0))
+    return Given(read, np.asarray(shown), (left, top, right, bottom) if read.box else None)

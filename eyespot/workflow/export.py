@@ -1,0 +1,144 @@
+"""export: a run's model in the formats other programs open, with all that goes with it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eyespot.data.dataset import Dataset, Split
+from eyespot.errors import DataError, ExportError
+from eyespot.exporting.formats import Source, format_named
+from eyespot.exporting.package import check_target, write_package
+from eyespot.exporting.verify import Verified
+from eyespot.inference.metadata import read_metadata, temperature_of
+from eyespot.inference.predictor import METADATA_KEY
+from eyespot.run import Run, open_run
+from eyespot.workflow.card import card_of
+from eyespot.workflow.run_data import pictures_of
+
+TOLERANCE = 0.005
+FOLDER = "exports"
+WITH_EXAMPLES = "web"  # the format that shows pictures
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What `export` wrote.
+
+    Attributes:
+        run: what was exported.
+        format: its name.
+        folder: where it is.
+        files: sizes in bytes, by name below the folder.
+        verified: the export beside the run's own model.
+        on: which pictures they were compared on.
+        tolerance: how much accuracy might have been lost, a share.
+        notes: what a user should know of it.
+    """
+
+    run: Run
+    format: str
+    folder: Path
+    files: dict[str, int]
+    verified: Verified
+    on: str
+    tolerance: float
+    notes: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "run": str(self.run.path),
+            "format": self.format,
+            "folder": str(self.folder),
+            "files": self.files,
+            **self.verified.to_dict(),
+            "on": self.on,
+            "tolerance": self.tolerance,
+            "notes": self.notes,
+        }
+
+
+def export(  # noqa: PLR0913 - each is one option of the command
+    run: str | Path | Run,
+    format: str = "onnx",  # noqa: A002 - as the option of the command
+    output: str | Path | None = None,
+    *,
+    on: str | Path | Dataset | None = None,
+    tolerance: float = TOLERANCE,
+    examples: bool | None = None,
+) -> Exported:
+    """Writes a run's model in another format, and proves that it answers as the run does.
+
+    Each export carries its preprocessing, class names, calibration and the model card, in the model itself as far as
+    the format has room, and in `metadata.json` and `model-card.md` beside it.
+
+    Args:
+        run: a run, or its directory.
+        format: one of `eyespot.exporting.formats.FORMATS`.
+        output: the folder; None: `exports/<format>` in the run. An earlier export in it is replaced as a
+            whole, unless something in it is not as it was written.
+        on: what to compare on, where the run's own pictures are gone: another source with the same classes. None: the
+            run's validation pictures.
+        tolerance: how much accuracy may be lost, a share.
+        examples: whether the format `web` holds some test pictures, for all who open the page; None: those of a public
+            dataset, never own ones.
+
+    Raises:
+        RunError: the run is missing or half there.
+        DataError: there are no pictures to compare on.
+        ExportError: the format is unknown, holds no examples, or its converter is not installed; the model cannot be
+            expressed in it; the export is too much worse than the run; or what is at `output` is not an export, or was
+            changed. Nothing is left behind.
+        OSError: the folder cannot be written.
+    """
+    if not 0 <= tolerance <= 1:
+        raise ExportError(f"The tolerance is a share of the pictures, from 0 to 1; received {tolerance:g}.")
+    form = format_named(format)
+    if examples and form.name != WITH_EXAMPLES:
+        raise ExportError(f"The format {form.name} holds no examples (--examples): only {WITH_EXAMPLES} does.")
+    opened = run if isinstance(run, Run) else open_run(run)
+    folder = Path(output) if output else opened.path / FOLDER / form.name
+    check_target(folder)
+    dataset, notes = _pictures(opened, on)
+    name, split, more = _to_compare_on(dataset, own=on is None)
+    shown = dataset.public and not notes if examples is None else examples
+    if form.name == WITH_EXAMPLES and examples is None and dataset.test is not None and not shown:
+        more.append("Test pictures are left out, since they are no public dataset's: --examples publishes some.")
+    predictor = opened.predictor()
+    model = opened.file("model.onnx")
+    source = Source(
+        name=opened.name,
+        onnx=model,
+        keras=opened.file("model.keras"),
+        temperature=temperature_of(model),
+        class_names=predictor.class_names,
+        input_shape=predictor.input_shape,
+        metadata=json.loads(read_metadata(model)[METADATA_KEY]),
+        card=card_of(opened),
+        validation=split,
+        examples=dataset.test if shown else None,
+    )
+    verified = write_package(form, source, predictor.probabilities, folder, tolerance)
+    files = {str(path.relative_to(folder)): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
+    return Exported(opened, form.name, folder, files, verified, name, tolerance, [*notes, *more])
+
+
+def _pictures(run: Run, on: str | Path | Dataset | None) -> tuple[Dataset, list[str]]:
+    try:
+        return pictures_of(run, on)
+    except DataError as error:
+        if on is not None or "--on" in str(error):
+            raise
+        raise DataError(f"{error} An export is compared with its run on pictures: name some with --on.") from None
+
+
+def _to_compare_on(dataset: Dataset, *, own: bool) -> tuple[str, Split, list[str]]:
+    """The name of the split, its pictures, and what a user should know of them."""
+    if not own:  # as `evaluate` takes it
+        name, split = list(dataset.splits.items())[-1]
+        return f"{dataset.name} ({name})", split, []
+    if dataset.validation is not None and dataset.validation is not dataset.test:
+        return "validation", dataset.validation, []
+    note = "The run has no validation pictures: the export is compared with it on those it was trained on."
+    return "train", dataset.train, [note]

@@ -1,0 +1,152 @@
+"""The range of pixels that a user's own model expects: read off its first layers, measured, or assumed; and stated."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import cohen_kappa_score
+
+from eyespot.backend import keras
+from eyespot.data.dataset import Dataset, Split
+from eyespot.evaluation.statistics import SIGNIFICANT, mcnemar
+from eyespot.models.graph import trace
+from eyespot.models.input_range import (
+    RAW,
+    USUAL,
+    Scaling,
+    as_input,
+    scalings,
+    told_by_first_layers,
+    value_at,
+    with_scaling,
+)
+from eyespot.random import seed_for
+from eyespot.recipe.schema import Recipe
+from eyespot.shapes import Bool, Int64
+
+MOST, AT_ONCE = 1_000, 64  # images to measure on
+FEW = 64  # images that are enough to read the first layers
+CHANCE = 0.2  # Cohen's kappa up to which agreement is slight (Landis and Koch 1977, Biometrics 33:159-174)
+FAR = 1.0  # nats
+AUTO = "auto"
+INSIDE = "Rescaling is now part of the run's model."
+ASSUMED = (
+    f"The model does not rescale pixels, and nothing shows which range it expects: {USUAL} is assumed, as in most "
+    f"tutorials; --input-range {RAW}, -1-1 or standardised changes that."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """How a model reads training images in one range.
+
+    Attributes:
+        right: which of them.
+        loss: mean cross-entropy.
+    """
+
+    right: Bool[np.ndarray, " n"]
+    loss: float
+
+    @property
+    def accuracy(self) -> float:
+        """The share that is right."""
+        return float(self.right.mean())
+
+
+def with_its_range(
+    model: keras.Model, recipe: Recipe, dataset: Dataset, *, trained: bool
+) -> tuple[keras.Model, str, list[str]]:
+    """A user's own model, made to take pixels 0-255.
+
+    Args:
+        trained: for these classes, so that its accuracy on training images tells the range.
+
+    Returns:
+        The model, with rescaling inside where it needs any; the range, and what the user should be told of it.
+    """
+    asked = recipe.model.input_range
+    # Whole numbers are pixels as they are.
+    if asked == AUTO and not model.inputs[0].dtype.startswith(("float", "bfloat")):
+        return with_scaling(model, Scaling(), dataset.input_shape), AUTO, []
+    rows = np.random.default_rng(seed_for(recipe.training.seed, "input range")).permutation(len(dataset.train))[:MOST]
+    sample, known = dataset.train.take(rows), scalings(dataset.train.images)
+    told = told_by_first_layers(model, np.asarray(sample.images[:FEW]), known)
+    readings = _readings(model, sample, known) if trained else {}
+    chosen: str
+    if asked != AUTO:
+        chosen, sentences = asked, _of_asked(asked, readings, told)
+    elif readings:
+        chosen, sentences = _chosen(readings, told)
+    elif told:
+        chosen, sentences = told, [f"The model's first layers expect pixels in {told}."]
+    else:
+        chosen, sentences = USUAL, [ASSUMED]
+    ready = with_scaling(model, known[chosen], dataset.input_shape)
+    if chosen != RAW:
+        sentences[0] += f" {INSIDE}"
+    return ready, chosen, sentences
+
+
+def _readings(model: keras.Model, sample: Split, known: Mapping[str, Scaling]) -> dict[str, Reading]:
+    """How the model reads images in each range; nothing where it is no better than chance in any."""
+    graph, starts = trace(model), range(0, len(sample), AT_ONCE)
+    readings, knows = {}, False
+    for name, scaling in known.items():
+        batches = (as_input(model, scaling(np.asarray(sample.images[start : start + AT_ONCE]))) for start in starts)
+        rows = np.concatenate([value_at(graph, graph.output, images) for images in batches])
+        readings[name] = Reading(rows.argmax(axis=1) == sample.labels, _cross_entropy(rows, sample.labels))
+        knows |= cohen_kappa_score(sample.labels, rows.argmax(axis=1)) > CHANCE
+    return readings if knows else {}
+
+
+def _cross_entropy(rows: np.ndarray, labels: Int64[np.ndarray, " n"]) -> float:
+    """Mean cross-entropy, as Keras clips it."""
+    return float(-np.log(np.clip(rows[np.arange(len(labels)), labels], 1e-7, 1)).mean())
+
+
+def _chosen(readings: Mapping[str, Reading], told: str | None) -> tuple[str, list[str]]:
+    """The range that first layers or tutorials speak for, unless the model reads images clearly better in another."""
+    likely = told or USUAL
+    better = [name for name in readings if _is_better(readings[name], readings[likely])]
+    chosen = max(better, key=lambda name: (readings[name].accuracy, -readings[name].loss), default=likely)
+    others = sorted(readings.keys() - {chosen}, key=lambda name: -readings[name].accuracy)
+    figures = _figures(readings, [chosen, *others])
+    if all(_is_better(readings[chosen], readings[name]) for name in others):
+        return chosen, [f"The model expects pixels in {chosen}: it reads {figures}."]
+    reason = "which fits best" if better else "as its first layers do" if told else "as most tutorials do"
+    return chosen, [f"The model is taken to expect pixels in {chosen}, {reason}: it reads {figures}."]
+
+
+def _is_better(one: Reading, other: Reading) -> bool:
+    """Whether accuracy is significantly higher, and loss lower; or accuracy alike, and loss lower by far.
+
+    Either alone misleads: pixels that are 255 times too large sharpen a network's answers, which lowers the loss where
+    all are right, and may turn out more accurate where a network has been trained for a short time.
+    """
+    tested = mcnemar(other.right, one.right)
+    if tested.p_value < SIGNIFICANT:
+        return tested.difference > 0 and one.loss <= other.loss
+    return one.loss + FAR < other.loss
+
+
+def _of_asked(asked: str, readings: Mapping[str, Reading], told: str | None) -> list[str]:
+    """What was asked for, and what speaks against it."""
+    sentences = [f"The model gets pixels in {asked}, as model.input_range says."]
+    if readings:
+        best, _ = _chosen(readings, told)
+        if _is_better(readings[best], readings[asked]):
+            sentences.append(
+                f"Warning: it reads {_figures(readings, [asked, best])}. --input-range {best} fits better."
+            )
+    elif told not in {None, asked}:
+        sentences.append(f"Warning: its first layers expect pixels in {told}. --input-range {told} fits better.")
+    return sentences
+
+
+def _figures(readings: Mapping[str, Reading], order: list[str]) -> str:
+    first, *others = (readings[name] for name in order)
+    rest = ", ".join(
+        f"{one.accuracy:.1%} as {name} (loss {one.loss:.2f})" for one, name in zip(others, order[1:], strict=True)
+    )
+    return f"{first.accuracy:.1%} of {len(first.right):,} training images so (loss {first.loss:.2f}), {rest}"

@@ -1,0 +1,153 @@
+"""find_lr: raise the learning rate step by step, and suggest one to train with."""
+
+import csv
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from eyespot.data.dataset import Dataset
+from eyespot.engine.hardware import deterministic_kernels
+from eyespot.errors import RecipeError, RunError
+from eyespot.figures.curves import learning_rate_curve
+from eyespot.figures.style import save
+from eyespot.files import replacing
+from eyespot.output import Output
+from eyespot.recipe.schema import Recipe
+from eyespot.run import create_run
+from eyespot.training.lr_finder import Curve, suggest
+from eyespot.training.rate_sweep import sweep
+from eyespot.workflow.prepare import model_stem, prepare, program_for
+
+FEWEST_STEPS = 50  # fewer are too rough to read
+
+
+@dataclass(frozen=True)
+class FoundRate:
+    """What `find_lr` found.
+
+    Attributes:
+        suggested: learning rate.
+        curve: the losses that it rests on.
+        figure: the curve drawn, with the suggestion; beside it is `curve.csv`.
+    """
+
+    suggested: float
+    curve: Curve
+    figure: Path
+
+    def rows(self) -> list[dict[str, float]]:
+        """The curve, a row a step."""
+        columns = (self.curve.rates.tolist(), self.curve.losses.tolist(), self.curve.smoothed.tolist())
+        return [
+            dict(zip(("learning_rate", "loss", "smoothed"), row, strict=True)) for row in zip(*columns, strict=True)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {"suggested": self.suggested, "curve": self.rows(), "figure": str(self.figure)}
+
+
+def find_lr(  # noqa: PLR0913 - as of `train`
+    source: str | Dataset | None = None,
+    recipe: Recipe | None = None,
+    output: str | Path | None = None,
+    *,
+    lowest: float = 1e-6,
+    highest: float = 10.0,
+    steps: int = 200,
+    trust: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    console: Console | None = None,
+    **options: Any,
+) -> FoundRate:
+    """Raises the learning rate from step to step until the loss diverges, and suggests one to train with.
+
+    The method is Smith's range test (2015, arXiv:1506.01186) with a rate that rises by equal factors. Steps are those
+    of a training by the recipe, through the program that would train it; its learning rate, its schedule and its
+    average of the weights are left aside. The trained weights are thrown away.
+
+    Args:
+        source, recipe, trust, settings, options: as of `train`.
+        output: a new folder for `curve.png` and `curve.csv`; None: `runs/lr-<dataset>-<model>-<n>`. It is no run.
+        lowest, highest: learning rates to begin and to end with.
+        steps: from the one to the other; epoch after epoch, where one has fewer.
+        console: where progress is printed; None: standard output.
+
+    Raises:
+        EyespotError: something asked for is missing, unknown or does not fit.
+        DivergedError: the loss diverges at once; nothing is written.
+        ModelError: it falls nowhere; nothing is written.
+        RunError: `output` exists.
+    """
+    if not (0 < lowest < highest < np.inf and steps >= FEWEST_STEPS):
+        raise RecipeError(
+            f"Learning rates to try must rise from above 0 in at least {FEWEST_STEPS} steps; received {lowest:g} to "
+            f"{highest:g} in {steps}."
+        )
+    if output and os.path.lexists(output):
+        raise RunError(f"{output} exists already, and is not overwritten: choose another --output.")
+    shown = console or Console()
+    prepared = prepare(source, recipe, settings or {}, options, shown, trust=trust)
+    asked = prepared.recipe.training
+    plain = {"schedule": "constant", "warmup_epochs": 0.0, "average": None, "learning_rate": lowest}
+    training = asked.model_copy(update=plain)
+    prepared = replace(prepared, recipe=prepared.recipe.model_copy(update={"training": training}))
+    name = f"{prepared.dataset.name}-{model_stem(prepared.recipe)}"
+    pictures = len(prepared.dataset.train)
+    with Output(shown) as out:
+        for note in prepared.notes:
+            out.say(note)
+        if asked.schedule != "constant":
+            out.say(
+                f"Note: the schedule ({asked.schedule}) is left aside here; the suggestion is for its highest learning "
+                "rate."
+            )
+        if training.steps_for(pictures) == 1:
+            out.say(
+                f"Note: all {pictures:,} training pictures are one batch, so every step learns the same ones; the "
+                "suggestion holds for such steps only."
+            )
+        program = program_for(prepared, training.steps_for(pictures), out.say)
+        told = (
+            f"{name}: learning rates from {lowest:g} to {highest:g} in {steps} steps of {training.batch_size} pictures"
+        )
+        out.say(f"{told}, {training.optimizer}.")
+        rates = np.geomspace(lowest, highest, steps)
+        with deterministic_kernels(wanted=training.deterministic), shown.status("") as line:
+
+            def tell(step: int, rate: float, loss: float) -> None:
+                line.update(f"step {step}/{steps}  learning rate {rate:.1e}  loss {loss:.4f}")
+
+            curve = sweep(program, prepared.dataset.train, training, rates, tell)
+        suggested = suggest(curve)
+        found = _written(suggested, curve, output, name)
+        _tell(found, out)
+    return found
+
+
+def _written(suggested: float, curve: Curve, output: str | Path | None, name: str) -> FoundRate:
+    folder = create_run(Path(output) if output else None, f"lr-{name}").path
+    figure = save(learning_rate_curve(curve, suggested, name), folder / "curve.png")
+    found = FoundRate(suggested, curve, figure)
+    rows = found.rows()
+    with replacing(folder / "curve.csv") as sibling, sibling.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return found
+
+
+def _tell(found: FoundRate, out: Output) -> None:
+    curve = found.curve
+    place = int(curve.smoothed.argmin())
+    out.say(
+        f"The loss fell from {curve.smoothed[: place + 1].max():.3f} to {curve.smoothed[place]:.3f}, at "
+        f"{curve.rates[place]:.1e}, and "
+        + (f"diverged at {curve.rates[-1]:.1e}." if curve.diverged else "did not diverge.")
+    )
+    out.say(f"Suggested learning rate: {found.suggested:g}. Its curve: {found.figure}")

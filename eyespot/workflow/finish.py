@@ -1,0 +1,87 @@
+"""Finish a training: calibrate, measure, and write the model for Keras and for ONNX Runtime into the run."""
+
+from pathlib import Path
+
+from scipy.special import softmax
+
+from eyespot.data.dataset import Dataset, Split
+from eyespot.evaluation.calibration import fit_temperature
+from eyespot.evaluation.metrics import Evaluation, evaluate_probabilities
+from eyespot.evaluation.ood_fit import fit_rejection
+from eyespot.figures import results
+from eyespot.figures.style import save
+from eyespot.files import replacing
+from eyespot.inference.metadata import add_metadata, set_temperature
+from eyespot.inference.ood import REJECTION_KEY
+from eyespot.inference.predictor import APPEARANCE_KEY, RESIZE_KEY, Predictor
+from eyespot.onnx_writer.write import write_onnx
+from eyespot.output import Output
+from eyespot.preprocessing.measure import measure_appearance
+from eyespot.run import Run
+from eyespot.workflow.prepare import Prepared
+from eyespot.workflow.run_data import Answers, write_answers
+
+FIGURES = ("confusion", "right", "wrong")
+
+
+def judge(run: Run, split: Split, name: str, folder: str = "") -> Evaluation:
+    """Predicts a split with the run's ONNX model, and writes predictions and figures below `folder` of the run."""
+    predictor = run.predictor()
+    names = predictor.class_names
+    logits, probabilities = predictor.logits_and_probabilities(split.images)
+    evaluation = evaluate_probabilities(softmax(logits, axis=1), split.labels, names, probabilities)
+    write_answers(run, name, Answers(split.labels, probabilities), names, folder)
+    right, wrong = results.right_rows(split, probabilities), results.wrong_rows(split, probabilities)
+    told = f"{run.name}, {name}: {evaluation.accuracy:.2%} of {evaluation.n:,} right"
+    drawn = (
+        results.confusion_matrix(evaluation, names, told),
+        results.gallery(split, probabilities, right, names, f"{run.name}, {name}: {len(right):,} right, at random"),
+        results.gallery(split, probabilities, wrong, names, f"{run.name}, {name}: {len(wrong):,} wrong, surest first"),
+    )
+    for kind, figure in zip(FIGURES, drawn, strict=True):
+        save(figure, run.path / folder / "figures" / f"{kind}-{name}.png")
+    return evaluation
+
+
+ONNX_PROOF_PICTURES = 64
+
+
+def deliver(run: Run, prepared: Prepared, out: Output) -> float:
+    """Writes `model.keras`, `weights.weights.h5` and `model.onnx`, and returns the temperature that calibrates.
+
+    With the last goes all that predicting takes: class names, how pictures are brought to the model's size, what the
+    training pictures look like, the temperature, and what tells pictures that are none of the classes.
+    """
+    with replacing(run.path / "model.keras") as path:
+        prepared.model.save(path)
+    with replacing(run.path / "weights.weights.h5") as path:
+        prepared.model.save_weights(path)
+    images = prepared.dataset.train.images
+    extra = {RESIZE_KEY: prepared.recipe.pictures.resize, APPEARANCE_KEY: measure_appearance(images).to_dict()}
+    names = prepared.dataset.class_names
+    write_onnx(prepared.model, run.path / "model.onnx", names, images[:ONNX_PROOF_PICTURES], extra)
+    temperature = _calibrate(run.path / "model.onnx", prepared.dataset)
+    _learn_to_reject(run, prepared, out)
+    return temperature
+
+
+def _calibrate(path: Path, dataset: Dataset) -> float:
+    """On validation data alone: without any, or where the test data are it, probabilities stay the network's own."""
+    if dataset.validation is None or dataset.validation is dataset.test:
+        return 1.0
+    logits, _ = Predictor(path).logits_and_probabilities(dataset.validation.images)
+    temperature = fit_temperature(logits, dataset.validation.labels)
+    set_temperature(path, temperature)
+    return temperature
+
+
+def _learn_to_reject(run: Run, prepared: Prepared, out: Output) -> None:
+    """Fits on training data and, for what is usual, on validation data."""
+    dataset, path = prepared.dataset, run.path / "model.onnx"
+    if dataset.validation is None:
+        out.say(
+            "Note: without validation data, what is too strange for the model (predict --reject) is chosen on training "
+            "pictures, and more new pictures than stated will be."
+        )
+    rejection = fit_rejection(Predictor(path), dataset.train, dataset.validation, prepared.recipe.training.seed)
+    add_metadata(path, REJECTION_KEY, rejection.dump())

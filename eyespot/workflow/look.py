@@ -1,0 +1,110 @@
+"""look: describe a dataset, draw it, and say what may be wrong with it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from eyespot.data.augment.policy import settled
+from eyespot.data.dataset import Dataset, chunks
+from eyespot.data.load import load
+from eyespot.figures.dataset import draw_look, oddity_gallery, pair_gallery, suspect_gallery
+from eyespot.figures.style import save
+from eyespot.recipe.schema import AugmentationRecipe, PicturesRecipe, Recipe
+from eyespot.run import check_new, create_run
+from eyespot.workflow.audit import Audit, audit
+
+
+@dataclass(frozen=True)
+class Look:
+    """What `look` found.
+
+    Attributes:
+        summary: shapes, types, ranges and class counts, as plain values.
+        audit: what may be wrong.
+        figures: the pictures drawn.
+    """
+
+    summary: dict[str, Any]
+    audit: Audit
+    figures: list[Path]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**self.summary, **self.audit.to_dict(), "figures": [str(path) for path in self.figures]}
+
+
+def look(  # noqa: PLR0913 - all that it can be told
+    source: str | Path | Dataset = "digits",
+    output: str | Path | None = None,
+    *,
+    pictures: PicturesRecipe | None = None,
+    labels: bool | None = None,
+    augment: str | None = None,
+    console: Console | None = None,
+) -> Look:
+    """Describes a dataset, draws it, and looks for what may be wrong with it.
+
+    Args:
+        source: as `load` takes it.
+        output: folder for the figures; None: `runs/look-<dataset>-<n>`.
+        pictures: how own pictures are read.
+        labels: whether they are checked, which takes a minute or two for 60,000 pictures; None: those of own pictures.
+        augment: a policy, or `auto`: what it does to training pictures is drawn too.
+        console: where progress is shown; None: nowhere.
+
+    Raises:
+        RecipeError: there is no such policy.
+        DataError: the dataset is missing or malformed.
+        RunError: `output` exists.
+    """
+    check_new(output)
+    shown = console or Console(quiet=True)
+    policy = Recipe().with_options({"augment": augment}).augmentation
+    dataset = load(source, pictures, shown)
+    found = audit(dataset, shown, labels=dataset.origin is not None if labels is None else labels)
+    folder = create_run(Path(output) if output else None, f"look-{dataset.name}").path
+    figures = [*draw_look(dataset, folder), *_draw_audit(found, folder)]
+    if augment is not None:
+        figures.append(_draw_augmentation(dataset, settled(policy, dataset), folder))
+    return Look(_summary(dataset), found, figures)
+
+
+def _summary(dataset: Dataset) -> dict[str, Any]:
+    splits = {
+        name: {
+            "pictures": len(split),
+            "shape": list(split.images.shape),
+            "dtype": str(split.images.dtype),
+            "range": [
+                min(int(part.min()) for part in chunks(split.images)),
+                max(int(part.max()) for part in chunks(split.images)),
+            ],
+            "labels_dtype": str(split.labels.dtype),
+            "classes": dict(zip(dataset.class_names, dataset.class_counts(split).tolist(), strict=True)),
+        }
+        for name, split in dataset.splits.items()
+    }
+    notes = list(dataset.origin.notes) if dataset.origin else []
+    return {"dataset": dataset.name, "splits": splits, "notes": notes}
+
+
+def _draw_audit(found: Audit, folder: Path) -> list[Path]:
+    """What was found, where anything was."""
+    figures = {}
+    if found.leaks:
+        figures["leaks.png"] = pair_gallery(found.dataset, found.leaks)
+    if within := [pair for pair in found.duplicates if not pair.leaks]:
+        figures["duplicates.png"] = pair_gallery(found.dataset, within)
+    if found.oddities:
+        figures["oddities.png"] = oddity_gallery(found.dataset, found.oddities)
+    if found.suspects:
+        figures["suspects.png"] = suspect_gallery(found.dataset, found.suspects)
+    return [save(figure, folder / name) for name, figure in figures.items()]
+
+
+def _draw_augmentation(dataset: Dataset, recipe: AugmentationRecipe, folder: Path) -> Path:
+    from eyespot.figures.augmentation import augmentation_samples  # brings PyTorch
+
+    return save(augmentation_samples(dataset, recipe), folder / "augmentation.png")

@@ -1,0 +1,85 @@
+"""predict: what pictures show."""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eyespot.data.picture import find_pictures
+from eyespot.errors import PictureError
+from eyespot.files import creating, numbered
+from eyespot.run import Run, open_run
+
+if TYPE_CHECKING:
+    from eyespot.inference.pictures import Steps
+    from eyespot.inference.predictor import Prediction
+
+STEPS_FOLDER = "predictions"
+
+
+def predict(  # noqa: PLR0913 - each is one option of the command
+    run: str | Path | Run,
+    pictures: str | Path | bytes | Sequence[str | Path | bytes],
+    top: int = 5,
+    on_error: Callable[[PictureError], None] | None = None,
+    reject: bool | float = False,
+    *,
+    as_is: bool = False,
+    each: bool = False,
+    show: Callable[[Path], None] | None = None,
+) -> "list[Prediction]":
+    """Says what pictures show, with the run's ONNX model; imports neither Keras nor PyTorch.
+
+    A photograph is first brought to the looks of the training pictures, where those show one object each on a plain
+    background: light made even, ruled lines taken out, the object found, scaled and centred. A picture that looks like
+    the training pictures already is left as it is.
+
+    Args:
+        run: a run, or its directory.
+        pictures: one or several: a file, a folder (every picture below it, in order), or a picture's bytes.
+        top: how many classes to name.
+        on_error: told of each picture that cannot be read, which is then left out; None: the first one raises.
+        reject: answer "none of these" for a picture that is unlike anything the model has seen: True, or the share of
+            the validation pictures that would be rejected (True is 0.01). False: always name a class.
+        as_is: only resize pictures, as training did.
+        each: every object on a picture gets a prediction, in reading order, not only the most prominent one.
+        show: have the steps of each picture drawn into the run's `predictions/`, and be told of each file.
+
+    Raises:
+        RunError: the run is missing or half there.
+        PictureError: a picture cannot be read, or a folder holds none.
+        ModelError: it is to reject, and the run is of before eyespot could.
+        RecipeError: `reject` does not lie between 0 and 1.
+    """
+    opened = run if isinstance(run, Run) else open_run(run)
+    predictor = opened.predictor()
+    items: list[Path | tuple[str, bytes]] = []
+    for picture in [pictures] if isinstance(pictures, str | Path | bytes) else pictures:
+        if isinstance(picture, bytes):
+            items.append(("-", picture))
+            continue
+        try:
+            items.extend(find_pictures(Path(picture)))
+        except PictureError as error:
+            if on_error is None:
+                raise
+            on_error(error)
+    drawn = _drawing(opened, show) if show else None
+    return predictor.predict(items, top, on_error, reject, as_is=as_is, each=each, on_steps=drawn)
+
+
+def _drawing(run: Run, show: Callable[[Path], None]) -> "Callable[[str, Steps], None]":
+    """Draws a picture's steps under a name that is free."""
+    from eyespot.figures.dataset import steps_figure
+    from eyespot.figures.style import save
+
+    def draw(name: str, steps: "Steps") -> None:
+        stem = Path(name).stem if name != "-" else "standard-input"
+        for path in numbered(run.path / STEPS_FOLDER / f"{stem}-steps.png"):
+            if not os.path.lexists(path):
+                with suppress(FileExistsError):  # another process has just taken it
+                    show(save(steps_figure(name, steps), path, creating))
+                    return
+
+    return draw

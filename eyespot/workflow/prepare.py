@@ -1,0 +1,250 @@
+"""Prepare a training: recipe, data, model and program that fit each other."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from eyespot.backend import keras
+from eyespot.data.audit.duplicates import Pair, leaking_rows
+from eyespot.data.augment.policy import Changes, changes_of
+from eyespot.data.augment.policy import settled as settled_augmentation
+from eyespot.data.catalog import CATALOG
+from eyespot.data.dataset import Dataset
+from eyespot.data.load import is_path, load, looks_like_path
+from eyespot.data.split import split
+from eyespot.engine.hardware import dtype_for
+from eyespot.engine.kernels.cpu import are_compiled
+from eyespot.errors import DataError, ModelError, unknown
+from eyespot.models.architectures import build_recipe
+from eyespot.models.loading import check_built, continue_from, is_own, load_model
+from eyespot.onnx_writer.write import write_onnx
+from eyespot.recipe.recipe_files import SUFFIXES, read_recipe, recipe_names, with_settings
+from eyespot.recipe.schema import Recipe
+from eyespot.run import open_run
+from eyespot.shapes import Float32
+from eyespot.training.class_balance import balanced_weights, told_weights
+from eyespot.training.program import EngineProgram, KerasProgram
+from eyespot.workflow.audit import audit
+from eyespot.workflow.find_input_range import AUTO, with_its_range
+
+
+def recipe_for(
+    source: str | Dataset | None, recipe: Recipe | None, settings: Mapping[str, Any]
+) -> tuple[str | Dataset, Recipe]:
+    """The dataset, and the recipe to train it by.
+
+    Args:
+        source: a dataset, or the name of one; or, where no recipe is given, a recipe's file or name.
+        settings: keys of the recipe to change, by their dotted names.
+
+    Raises:
+        DataError: there is no dataset and no recipe of that name.
+        RecipeError: the recipe, or a setting, does not fit.
+    """
+    if recipe is None and isinstance(source, str) and names_recipe(source):
+        chosen = read_recipe(source, settings)
+        return chosen.dataset, chosen
+    if isinstance(source, str) and source not in CATALOG and not is_path(source):
+        if looks_like_path(source):
+            raise DataError(f"There is no file or folder {source}.")
+        raise DataError(unknown("dataset or recipe", source, {*CATALOG, *recipe_names()}))
+    chosen = with_settings(recipe or Recipe(), settings)
+    return chosen.dataset if source is None else source, chosen
+
+
+def model_before_data(source: str | Dataset, recipe: Recipe, *, trust: bool) -> keras.Model | None:
+    """The recipe's model, built before pictures are read or downloaded, where it is known what it gets.
+
+    Raises:
+        ModelError, RecipeError: it cannot be built for them.
+    """
+    if isinstance(source, str) and source in CATALOG and not is_path(source) and recipe.model.start is None:
+        entry = CATALOG[source]
+        return build_recipe(recipe, entry.input_shape, entry.classes, trust=trust)
+    return None
+
+
+def names_recipe(source: object) -> bool:
+    """Whether it is a recipe's file or name: names mean an existing path first, then a dataset, then a recipe."""
+    if not isinstance(source, str):
+        return False
+    known = source not in CATALOG and not is_path(source) and source in recipe_names()
+    return known or Path(source).suffix in SUFFIXES
+
+
+def own_first(source: object) -> bool:
+    """Whether the user names the pictures, and not a recipe: then a path goes before a catalog name (see `load`)."""
+    return source is not None and not names_recipe(source)
+
+
+def model_stem(recipe: Recipe) -> str:
+    """The model's name as part of a directory's name."""
+    name = recipe.model.start or recipe.model.name or recipe.name or "own"
+    file, _, function = name.rpartition(".py:")
+    stem = function if file else Path(name).stem
+    return f"from-{stem}" if recipe.model.start else stem
+
+
+def starting_model(
+    recipe: Recipe, dataset: Dataset, built: keras.Model | None, *, trust: bool
+) -> tuple[keras.Model, Recipe, list[str]]:
+    """The model to train, known to fit the pictures and to be exportable, before anything is trained.
+
+    Also the recipe, with the range of pixels that a user's own model expects; and what the user should be told of that.
+
+    Args:
+        built: the recipe's model, if it was built before the pictures were read.
+        trust: of a `.keras` file, as of `load_model`.
+    """
+    wanted, shape, classes = recipe.model, dataset.input_shape, dataset.classes
+    seed, same = recipe.training.seed, False
+    if wanted.start is None:
+        if wanted.freeze:
+            raise ModelError(
+                "Freezing leaves fresh random weights as they are: it goes with starting from a trained model."
+            )
+        model = build_recipe(recipe, shape, classes, trust=trust) if built is None else built
+    else:
+        start = Path(wanted.start)
+        known = open_run(start).predictor().class_names if start.is_dir() else None
+        trained = open_run(start).model(trust=trust) if start.is_dir() else load_model(start, trust=trust)
+        check_built(trained, wanted.start)
+        same = known == dataset.class_names if known else trained.outputs[0].shape[-1] == classes
+        model = continue_from(trained, wanted.start, shape, classes, new_head=not same, freeze=wanted.freeze, seed=seed)
+    notes: list[str] = []
+    if wanted.start or is_own(wanted.name or ""):
+        model, found, notes = with_its_range(model, recipe, dataset, trained=same)
+        recipe = recipe.model_copy(update={"model": wanted.model_copy(update={"input_range": found})})
+    elif wanted.input_range != AUTO:
+        raise ModelError(
+            f"model.input_range goes with a model of your own; {wanted.name or 'a model of layers'} begins with raw "
+            "pixels: leave it out."
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        write_onnx(model, Path(folder) / "model.onnx", dataset.class_names, dataset.train.images[:1])
+    return model, recipe, notes
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that is known before the first step.
+
+    Attributes:
+        dataset: split as the recipe has it.
+        fingerprint: of the pictures and labels.
+        recipe: with everything in it that was left open.
+        changes: of the training pictures.
+        class_weights: of the training loss; None: all the same.
+        notes: what the user should be told.
+    """
+
+    dataset: Dataset
+    fingerprint: str
+    recipe: Recipe
+    model: keras.Model
+    changes: Changes
+    class_weights: Float32[np.ndarray, " classes"] | None
+    notes: tuple[str, ...]
+
+
+def prepare(  # noqa: PLR0913 - as of `train`
+    source: str | Dataset | None,
+    recipe: Recipe | None,
+    settings: Mapping[str, Any],
+    options: Mapping[str, Any],
+    console: Console,
+    *,
+    trust: bool,
+) -> Prepared:
+    """Finds the recipe, builds the model, reads the pictures; arguments as of `train`.
+
+    Raises:
+        EyespotError: something asked for is missing, unknown or does not fit.
+    """
+    path_first = own_first(source)
+    source, recipe = recipe_for(source, recipe, settings)
+    recipe = recipe.with_options(dict(options))
+    built = model_before_data(source, recipe, trust=trust)
+    whole = load(source, recipe.pictures, console, own_first=path_first)
+    origin = whole.origin
+    recipe = recipe.settled(
+        origin.path if origin else whole.name,
+        validation_given=whole.validation is not None,
+        pictures=origin.pictures if origin else None,
+        augmentation=settled_augmentation(recipe.augmentation, whole),
+    )
+    dataset = split(whole, recipe.split, recipe.training.seed)
+    found = audit(dataset, console, labels=False, within=False) if origin else None
+    if found and recipe.pictures.drop_leaks:
+        dataset = _without_leaks(dataset, found.leaks)
+    batch_size = recipe.training.batch_size_for(len(dataset.train))
+    recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch_size": batch_size})})
+    model, recipe, of_model = starting_model(recipe, dataset, built, trust=trust)
+    return Prepared(
+        dataset,
+        whole.fingerprint,
+        recipe,
+        model,
+        changes_of(recipe.augmentation),
+        _class_weights(recipe, dataset),
+        (*_notes(recipe, whole, dataset), *(found.sentences() if found else ()), *of_model),
+    )
+
+
+def _class_weights(recipe: Recipe, dataset: Dataset) -> Float32[np.ndarray, " classes"] | None:
+    wanted = recipe.training.class_weights == "balanced"
+    return balanced_weights(dataset.train.labels, dataset.classes) if wanted else None
+
+
+def _notes(recipe: Recipe, whole: Dataset, dataset: Dataset) -> tuple[str, ...]:
+    notes = list(whole.origin.notes) if whole.origin else []
+    if whole.validation is not None and recipe.split.method != "given":
+        notes.append(
+            f"Note: the validation data that {whole.name} comes with is left out (--split {recipe.split.method})."
+        )
+    changes, weights = changes_of(recipe.augmentation), _class_weights(recipe, dataset)
+    if changes.any:
+        notes.append(f"Training pictures are changed at random ({recipe.augmentation.policy}): {changes.describe()}.")
+    if weights is not None:
+        notes.append(f"Class weights, balanced: {told_weights(weights, dataset.class_names)}.")
+    if recipe.training.resample:
+        notes.append("An epoch has as many pictures of each class (resample: balanced).")
+    return tuple(notes)
+
+
+def _without_leaks(dataset: Dataset, leaks: list[Pair]) -> Dataset:
+    """The training pictures that are in another split too left out."""
+    kept = np.setdiff1d(np.arange(len(dataset.train)), leaking_rows(leaks))
+    if not len(kept):
+        raise DataError(f"{dataset.name}: every training picture is in another split too: nothing is left to learn.")
+    return replace(dataset, train=dataset.train.take(kept))
+
+
+def program_for(prepared: Prepared, steps: int, say: Callable[[str], None]) -> EngineProgram | KerasProgram:
+    """The engine's program; Keras's where that is asked for, or where the engine cannot.
+
+    Args:
+        steps: of an epoch.
+        say: is told which, and why.
+    """
+    model, recipe = prepared.model, prepared.recipe.training
+    fed: dict[str, Any] = {"changes": prepared.changes, "class_weights": prepared.class_weights}
+    if recipe.engine == "eyespot":
+        dtype = dtype_for(recipe.precision)
+        try:
+            program = EngineProgram(model, recipe, steps, dtype, **fed)
+        except ModelError as error:
+            say(f"Note: Keras runs this model, not the engine: {error}")
+        else:
+            left = {name for name, how in program.lowered.lowering if how == "Keras"}
+            told = f", but Keras runs {', '.join(sorted(left))}" if left else ""
+            say(f"The engine runs this model in {str(dtype).removeprefix('torch.')}{told}.")
+            if program.lowered.kernels == "cpu" and not are_compiled():
+                say("Its kernels are compiled for this processor now, once: some ten seconds.")
+            return program
+    return KerasProgram(model, recipe, steps, **fed)

@@ -1,0 +1,141 @@
+"""report: one page that says how good a run's classifier is, how sure that is, and what it gets wrong."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eyespot.backend import keras
+from eyespot.data.dataset import Dataset, Split
+from eyespot.errors import DataError, ModelError, RunError
+from eyespot.explanation.maps import explain_images
+from eyespot.figures.results import wrong_rows
+from eyespot.files import check_own, rewrite_text
+from eyespot.models.cost import layer_costs
+from eyespot.reports.html import check_language
+from eyespot.reports.report import ExplainedMistakes, ReportFacts, report_page
+from eyespot.run import Run, open_run
+from eyespot.shapes import Float32
+from eyespot.workflow.card import CARD, card_facts, card_text, check_card, judged_split
+from eyespot.workflow.evaluate import evaluate
+from eyespot.workflow.run_data import pictures_of, read_answers
+
+EXPLAINED = 6  # mistakes
+DELIVERED = ("model.keras", "model.onnx", "weights.weights.h5")
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What `report` wrote.
+
+    Attributes:
+        page: the report.
+        card: the model card, as Markdown.
+        notes: what a reader should know; they are in the page.
+    """
+
+    run: Run
+    page: Path
+    card: Path
+    notes: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        size = self.page.stat().st_size
+        told = {"report": str(self.page), "bytes": size, "model_card": str(self.card), "notes": self.notes}
+        return {"run": str(self.run.path), **told}
+
+
+def report(run: str | Path | Run, output: str | Path | None = None, language: str = "en") -> Reported:
+    """Writes a run's report: one HTML file that opens from disk and asks nothing of any network.
+
+    Beside it goes `model-card.md`. The next call writes both again, unless somebody has changed them. Nothing is
+    measured that the run has measured already; a run of an earlier eyespot is evaluated anew.
+
+    Args:
+        run: a run, or its directory.
+        output: the file; None: `report.html` in the run.
+        language: `en` or `zh`.
+
+    Raises:
+        RunError: the run is missing or half there, or has neither test nor validation data.
+        RunError: what is at the page's or the card's place is not by eyespot, or was changed.
+        EyespotError: there is no such language.
+    """
+    spoken = check_language(language)
+    opened = run if isinstance(run, Run) else open_run(run)
+    page = Path(output) if output else opened.path / "report.html"
+    card = page.with_name(CARD)
+    check_own(page)
+    check_card(card, opened)
+    facts = facts_of(opened)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    rewrite_text(page, report_page(facts, spoken))
+    rewrite_text(card, card_text(facts, spoken))
+    return Reported(opened, page, card, list(facts.notes))
+
+
+def facts_of(run: Run) -> ReportFacts:
+    """All that a report of a run rests on; raises as `report` does."""
+    try:
+        dataset, notes = pictures_of(run)
+    except DataError as error:
+        return gathered(run, None, [str(error)])
+    return gathered(run, None if notes else dataset, notes)  # other pictures than those it was measured on
+
+
+def gathered(run: Run, dataset: Dataset | None, notes: list[str]) -> ReportFacts:
+    """What a run and its pictures tell, which are None where they are gone or have changed."""
+    judged = measured_split(run)
+    told = card_facts(run, dataset, run.predictor().class_names)
+    split = dataset.splits.get(judged) if dataset else None
+    probabilities = read_answers(run, judged, told.class_names).probabilities if split is not None else None
+    model = _model(run)
+    if judged != "test":
+        notes = [*notes, "There is no test data: what is reported is of validation data, by which choices were made."]
+    return ReportFacts(
+        **vars(told),
+        recipe=run.file("recipe.yaml").read_text(encoding="utf-8"),
+        history=run.history,
+        layers=layer_costs(model) if model else None,
+        probabilities=probabilities,
+        notes=notes,
+        files={name: (run.path / name).stat().st_size for name in DELIVERED if (run.path / name).exists()},
+        explained=_explained(model, split, probabilities)
+        if model and split is not None and probabilities is not None
+        else None,
+    )
+
+
+def measured_split(run: Run) -> str:
+    """The split to judge by; figures of an earlier eyespot are measured anew."""
+    judged = judged_split(run.metrics)
+    if judged is None:
+        raise RunError(f"{run.path} has no figures on test or validation data: there is nothing to report.")
+    if "calibration" not in run.metrics[judged]:
+        evaluate(run)
+        if "calibration" not in run.metrics[judged]:
+            raise RunError(f"{run.path} was measured by an earlier eyespot, and has no pictures to measure it on anew.")
+    return judged
+
+
+def _model(run: Run) -> keras.Model | None:
+    try:
+        return run.model()
+    except ModelError:  # classes of its own, for which a report asks no trust
+        return None
+
+
+def _explained(
+    model: keras.Model, split: Split, probabilities: Float32[np.ndarray, "n classes"]
+) -> ExplainedMistakes | None:
+    """Maps of the surest mistakes, of the classes that they were taken for."""
+    rows = wrong_rows(split, probabilities)[:EXPLAINED]
+    if not len(rows):
+        return None
+    try:
+        found = explain_images(model, np.asarray(split.images[rows]), probabilities[rows].argmax(axis=1))
+    except ModelError:  # it is not built of layers
+        return None
+    return ExplainedMistakes(rows, found.pictures, found.notes)

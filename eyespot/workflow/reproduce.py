@@ -1,0 +1,210 @@
+"""reproduce: run the tutorials' experiments, and set what they give beside what is printed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from eyespot.data.dataset import Dataset
+from eyespot.data.load import load
+from eyespot.errors import DivergedError
+from eyespot.figures.curves import curves_side_by_side
+from eyespot.figures.dataset import pixel_values, sample_grid
+from eyespot.figures.results import gallery
+from eyespot.figures.style import save
+from eyespot.files import check_own, rewrite_text, rewriting
+from eyespot.models.architectures import build_recipe
+from eyespot.recipe.recipe_files import read_recipe, recipe_names, with_settings
+from eyespot.recipe.schema import Published, Recipe
+from eyespot.run import Run
+from eyespot.studies.judgement import Judged, judge_figures
+from eyespot.studies.pages import experiment_page, study_page
+from eyespot.studies.progress import ObservedTraining, StudyProgress
+from eyespot.workflow.repeats import check_made_so, circumstances, cost_of, repeat, trained
+
+ROOT = Path("studies") / "reproduce"
+PAGE, PICTURE = "README.md", "dropout.png"
+WITH_AND_WITHOUT = ("fashion-cnn", "fashion-cnn-dropout")
+FIRST = 25  # test pictures shown with what is predicted
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment's repeats, judged.
+
+    Attributes:
+        runs: one a repeat; they differ in the seed alone.
+    """
+
+    recipe: Recipe
+    runs: tuple[Run, ...]
+    figures: tuple[Judged, ...]
+
+    @property
+    def name(self) -> str:
+        """Of its recipe."""
+        return str(self.recipe.name)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was chosen where the tutorial leaves it open."""
+        return self.recipe.published.notes if self.recipe.published else []
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "name": self.name,
+            "description": self.recipe.description,
+            "figures": [judged.to_dict() for judged in self.figures],
+            "notes": self.notes,
+            "runs": [str(run.path) for run in self.runs],
+        }
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A study of the tutorials' experiments, in a directory."""
+
+    path: Path
+    experiments: tuple[Experiment, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {"study": str(self.path), "experiments": [experiment.to_dict() for experiment in self.experiments]}
+
+
+def reproduce(
+    names: Sequence[str] | None = None,
+    repeats: int = 1,
+    output: str | Path | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    console: Console | None = None,
+) -> Reproduction:
+    """Trains experiments of the tutorials, and judges each figure they print; what an earlier call finished is kept.
+
+    Args:
+        names: of recipes that come with eyespot; None: all.
+        repeats: of each; they differ in the seed.
+        output: the study's directory; None: `studies/reproduce`.
+        settings: keys to change in every recipe, by their dotted names.
+        console: where progress is printed; None: standard output.
+
+    Raises:
+        RecipeError: there is no such recipe or key.
+        DataError: a dataset is missing; nothing was trained.
+        RunError: the directory holds repeats of other settings, or a file that would be written over and is not by
+            eyespot or was changed; nothing was trained.
+        InterruptedRun: the user stopped it; the same call goes on.
+    """
+    folder = Path(output) if output else ROOT
+    recipes = [with_settings(read_recipe(name), settings or {}) for name in names or recipe_names()]
+    datasets = {name: load(name, own_first=False) for name in dict.fromkeys(recipe.dataset for recipe in recipes)}
+    asked = {str(recipe.name): [repeat(recipe, number) for number in range(repeats)] for recipe in recipes}
+    for one in (one for repeated in asked.values() for one in repeated):
+        check_made_so(_place(folder, one), one.settled(one.dataset, validation_given=False), datasets[one.dataset])
+    written = [folder / PAGE, folder / PICTURE, *(folder / name / PAGE for name in asked)]
+    check_own(*written)
+    costs = {recipe.name: _cost(recipe, datasets[recipe.dataset]) for recipe in recipes}
+    experiments = []
+    with StudyProgress(console or Console(), sum(costs.values()) * repeats) as progress:
+        for recipe in recipes:
+            runs = []
+            for number, one in enumerate(asked[str(recipe.name)]):
+                label = f"{recipe.name}, repeat {number + 1} of {repeats}" if repeats > 1 else str(recipe.name)
+                run = _run(folder, one, datasets[recipe.dataset], progress.experiment(label, costs[recipe.name]))
+                runs.append(run)
+            experiments.append(_judged(recipe, runs, datasets[recipe.dataset]))
+    done = Reproduction(folder, tuple(experiments))
+    _write(done, datasets)
+    return done
+
+
+def _place(folder: Path, recipe: Recipe) -> Run:
+    return Run(folder / str(recipe.name) / f"{recipe.name}-seed-{recipe.training.seed}")
+
+
+def _cost(recipe: Recipe, dataset: Dataset) -> float:
+    return cost_of(build_recipe(recipe, dataset.input_shape, dataset.classes), recipe, len(dataset.train))
+
+
+def _run(folder: Path, recipe: Recipe, dataset: Dataset, observer: ObservedTraining) -> Run:
+    """The repeat's run, with the pictures that tutorials show."""
+    run = trained(_place(folder, recipe), recipe, dataset, observer, folder)
+    if "test" not in run.metrics:
+        raise DivergedError(f"The loss of {run.path} stopped being a number in its first epoch: see its log.")
+    if not (run.path / "figures" / "samples.png").exists():
+        _draw(run, dataset)
+    observer.finish()
+    return run
+
+
+def _draw(run: Run, dataset: Dataset) -> None:
+    """What tutorials show besides the figures of every run: samples, pixel values, the first test pictures."""
+    figures = {"pixels": pixel_values(dataset)}
+    if dataset.test:
+        first = dataset.test.take(np.arange(min(FIRST, len(dataset.test))))
+        predictor = run.predictor()
+        probabilities, title = (
+            predictor.probabilities(first.images),
+            f"{run.path.parent.name}: the first test pictures",
+        )
+        figures["predictions"] = gallery(first, probabilities, np.arange(len(first)), predictor.class_names, title)
+    figures["samples"] = sample_grid(dataset)  # the last one to be there
+    for name, figure in figures.items():
+        save(figure, run.path / "figures" / f"{name}.png")
+
+
+def _judged(recipe: Recipe, runs: Sequence[Run], dataset: Dataset) -> Experiment:
+    pictures = len(dataset.test) if dataset.test else 0
+    published = recipe.published or Published(source="")
+    figures = judge_figures(published, [_measured(run, published.epoch) for run in runs], pictures)
+    return Experiment(recipe, tuple(runs), tuple(figures))
+
+
+def _measured(run: Run, epoch: str) -> dict[str, Any]:
+    """A run's figures, by the names that recipes give them.
+
+    Args:
+        epoch: which one those of training and validation are of.
+    """
+    metrics, history = run.metrics, run.history
+    row = dict(history.rows[-1 if epoch == "last" else metrics["kept_epoch"] - 1])
+    if epoch == "kept" and "validation" in metrics:  # measured again, of the model as it is shipped
+        row |= {f"val_{name}": metrics["validation"][name] for name in ("loss", "accuracy")}
+    seconds = sorted(row["seconds"] for row in history.rows)
+    test = metrics["test"]
+    return {
+        "parameters": metrics["parameters"],
+        "train_loss": row["loss"],
+        "train_accuracy": row["accuracy"],
+        "val_loss": row.get("val_loss"),
+        "val_accuracy": row.get("val_accuracy"),
+        "test_loss": test["loss"],
+        "test_accuracy": test["accuracy"],
+        "correct_after_rounding": test["correct_after_rounding"],
+        "seconds_per_epoch": seconds[len(seconds) // 2],
+        "verdict": metrics["verdict"]["fit"],
+    }
+
+
+def _write(done: Reproduction, datasets: Mapping[str, Dataset]) -> None:
+    """The study's pages and pictures."""
+    for experiment in done.experiments:
+        recipe, run = experiment.recipe, experiment.runs[0]
+        dataset = datasets[recipe.dataset]
+        lines: list[str] = []
+        model = build_recipe(recipe, dataset.input_shape, dataset.classes)
+        model.summary(print_fn=lines.append, line_length=80)
+        told = "\n".join(lines), run.metrics["test"], dataset.class_names, run.path.name
+        rewrite_text(done.path / experiment.name / PAGE, experiment_page(recipe, experiment.figures, *told))
+    runs = {one.name: one.runs[0] for one in done.experiments if one.name in WITH_AND_WITHOUT}
+    if len(runs) == len(WITH_AND_WITHOUT):
+        pair = {name: (run.history, run.metrics["verdict"]["fit"]) for name, run in runs.items()}
+        save(curves_side_by_side(pair, "Fashion-MNIST, with and without dropout"), done.path / PICTURE, rewriting)
+    both = [(experiment.recipe, experiment.figures) for experiment in done.experiments]
+    page = study_page(both, circumstances(), compares=len(runs) == len(WITH_AND_WITHOUT))
+    rewrite_text(done.path / PAGE, page)

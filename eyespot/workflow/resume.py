@@ -1,0 +1,117 @@
+"""Continuing a training that was interrupted: which run, and whether it is still the same training."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from eyespot.environment import describe_environment
+from eyespot.errors import RunError
+from eyespot.files import write_text
+from eyespot.recipe.schema import Recipe
+from eyespot.run import ROOT, Run, open_run
+from eyespot.training.checkpoint import remove_unfinished
+from eyespot.workflow.prepare import Prepared
+
+AUTO = "auto"  # instead of a run: the latest unfinished one
+PACKAGES = ("eyespot", "keras", "torch", "numpy", "scikit-learn")
+MACHINE = ("processor", "device", "torch_threads")
+
+
+def open_earlier(resume: str | Path | Run | None) -> Run | None:
+    """The run that is named, if one is.
+
+    Raises:
+        RunError: there is no such run.
+    """
+    return resume if resume is None or isinstance(resume, Run) else None if resume == AUTO else open_run(resume)
+
+
+def record(run: Run, prepared: Prepared, *, resumed: bool) -> None:
+    """Writes what a training follows and where it happens, before it begins; what is resumed keeps its beginning.
+
+    A recipe that says the same already is left as it is, with the comments that a person may have added.
+    """
+    now = describe_environment() | {"dataset_sha256": prepared.fingerprint}
+    if resumed:
+        remove_unfinished(run.path)
+        before = run.environment
+        now = before | {"resumed": [*before.get("resumed", []), now]}
+    recipe = prepared.recipe.dump()
+    if not resumed or run.recipe.dump() != recipe:
+        write_text(run.path / "recipe.yaml", recipe)
+    run.write_json("environment.json", now)
+
+
+def unfinished_run(wanted: Recipe) -> Run | None:
+    """The latest run under `runs/` of this recipe that was interrupted, and that no process trains now; else None."""
+    recipes = sorted(ROOT.glob("*/recipe.yaml"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for run in (Run(path.parent) for path in recipes):
+        if ending_of(run) is None and not differences_in_recipe(run.recipe, wanted) and not is_under_way(run):
+            return run
+    return None
+
+
+def is_under_way(run: Run) -> bool:
+    """Whether another process trains it."""
+    try:
+        with run.locked():
+            return False
+    except RunError:
+        return True
+
+
+def ending_of(run: Run) -> str | None:
+    """How a run's training ended; None where it was interrupted, or killed."""
+    if not (run.path / "metrics.json").exists():
+        return None
+    ending = run.metrics.get("ending", "completed")
+    return None if ending == "interrupted" else str(ending)
+
+
+def check_is_the_same(run: Run, prepared: Prepared, *, accept_changes: bool) -> list[str]:
+    """What is not as it was when the run was begun, where that is accepted.
+
+    Raises:
+        RunError: something differs and is not accepted, or the run is finished and nothing differs.
+    """
+    before = run.environment
+    differences = differences_in_recipe(run.recipe, prepared.recipe)
+    if before.get("dataset_sha256") != prepared.fingerprint:
+        differences.append(f"the pictures or labels of {prepared.dataset.name} have changed")
+    differences += differences_in_environment(before)
+    ending = ending_of(run)
+    if differences and not accept_changes:
+        raise RunError(
+            f"{run.path} would not go on as it began: {'; '.join(differences)}. Undo that, or continue all the same "
+            "with --accept-changes."
+        )
+    if ending and not differences:
+        raise RunError(
+            f"{run.path} is finished ({ending} after {len(run.history)} epochs): there is nothing to resume. To train "
+            "on, change what ended it, as in: --epochs 60 --accept-changes"
+        )
+    return differences
+
+
+def differences_in_recipe(before: Recipe, now: Recipe) -> list[str]:
+    """What a training depends on and is not the same in both, a few words each."""
+    old, new = before.settings(), now.settings()
+    return _differences(old, new, sorted({*old, *new}))
+
+
+def differences_in_environment(before: Mapping[str, Any]) -> list[str]:
+    """Versions and what of the machine a training depends on, where they are not as a run's environment has them."""
+    now = describe_environment()
+    versions = _differences(before.get("packages") or {}, now["packages"], PACKAGES)
+    return versions + _differences(before, now, MACHINE)
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """In words, where the values of a name are not equal."""
+    told = []
+    for name in names:
+        old, new = before.get(name), now.get(name)
+        if old != new:
+            lists = isinstance(old, list) or isinstance(new, list)
+            told.append(f"{name} has changed" if lists else f"{name} was {old} and is {new} now")
+    return told

@@ -1,0 +1,135 @@
+"""The data of a run: its images, opened again, and what its model has answered (`predictions.parquet`)."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from eyespot.data.catalog import CATALOG
+from eyespot.data.dataset import Dataset, with_classes
+from eyespot.data.load import load
+from eyespot.data.split import split
+from eyespot.errors import DataError, RunError
+from eyespot.files import replacing
+from eyespot.run import Run
+from eyespot.shapes import Bool, Float32, Int64
+
+
+def pictures_of(run: Run, on: str | Path | Dataset | None = None) -> tuple[Dataset, list[str]]:
+    """What a run was trained on, split as it was then, or other pictures of the same classes.
+
+    Args:
+        on: another source; it is brought to the size that the model takes. None: the run's own.
+
+    Returns:
+        The dataset, and what a reader should know of it.
+
+    Raises:
+        RunError: the run is half there.
+        DataError: the pictures are gone or were never on disk, or have other classes.
+    """
+    recipe, predictor = run.recipe, run.predictor()
+    if on is None:
+        _check_they_are_there(run)
+    height, width, channels = predictor.input_shape
+    as_trained = recipe.pictures.model_copy(update={"size": (height, width), "color": channels > 1})
+    loaded = load(recipe.dataset if on is None else on, as_trained, own_first=on is not None)
+    dataset = with_classes(loaded, predictor.class_names, str(run.path))
+    if on is not None:
+        return dataset, []
+    notes = []
+    if dataset.fingerprint != run.environment.get("dataset_sha256"):
+        notes.append(f"{dataset.name} has changed since the run was trained: these are not the same pictures.")
+    return split(dataset, recipe.split, recipe.training.seed), notes
+
+
+def are_kept(run: Run) -> bool:
+    """Whether a run's pictures lie anywhere: arrays do not."""
+    return Path(run.recipe.dataset).is_absolute() or run.recipe.dataset in CATALOG
+
+
+def _check_they_are_there(run: Run) -> None:
+    source = run.recipe.dataset
+    if not are_kept(run):
+        raise DataError(f"{run.path} was trained on arrays ({source}), which are not kept: name others with `on`.")
+    if Path(source).is_absolute() and not Path(source).exists():
+        raise DataError(
+            f"The pictures of {run.path} are no longer at {source}: put them back, or name others with --on."
+        )
+
+
+FILE = "predictions.parquet"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One model's answers, in the order of the pictures.
+
+    Attributes:
+        labels: what is right, `[n]`.
+        probabilities: `[n, classes]`, calibrated.
+    """
+
+    labels: Int64[np.ndarray, " n"]
+    probabilities: Float32[np.ndarray, "n classes"]
+
+    @property
+    def predictions(self) -> Int64[np.ndarray, " n"]:
+        """The most probable class of each picture."""
+        predictions: Int64[np.ndarray, " n"] = self.probabilities.argmax(axis=1)
+        return predictions
+
+    @property
+    def right(self) -> Bool[np.ndarray, " n"]:
+        """Whether each answer is right."""
+        right: Bool[np.ndarray, " n"] = self.predictions == self.labels
+        return right
+
+
+def write_answers(run: Run, name: str, answers: Answers, names: tuple[str, ...], folder: str = "") -> None:
+    """One row a picture; rows of the same split written before are replaced, other splits' kept.
+
+    Args:
+        name: of the split.
+        names: of the classes.
+        folder: below the run, ending in a slash.
+    """
+    columns: dict[str, Any] = {
+        "split": [name] * len(answers.labels),
+        "row": range(len(answers.labels)),
+        "label": [names[label] for label in answers.labels],
+        "predict": [names[label] for label in answers.predictions],
+        "probability": answers.probabilities.max(axis=1),
+        "probabilities": list(answers.probabilities),
+    }
+    path = run.path / f"{folder}{FILE}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.table(columns)
+    with suppress(FileNotFoundError, pa.ArrowInvalid):  # where it is damaged, it is written afresh
+        before = pq.read_table(path)
+        table = pa.concat_tables([before.filter(pc.field("split") != name), table])
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def read_answers(run: Run, name: str, names: tuple[str, ...]) -> Answers:
+    """What the run's model has answered on one of its own splits.
+
+    Raises:
+        RunError: the file is missing or damaged, or holds no such split.
+    """
+    path = run.file(FILE)
+    try:
+        table = pq.read_table(path, filters=pc.field("split") == name).sort_by("row")
+        labels = np.array([names.index(label) for label in table["label"].to_pylist()], np.int64)
+        probabilities = np.array(table["probabilities"].to_pylist(), np.float32).reshape(len(labels), len(names))
+    except (pa.ArrowException, KeyError, ValueError) as error:
+        raise RunError(f"{path} is damaged ({error}). Make it anew with: eyespot evaluate {run.path}") from None
+    if not len(labels):
+        raise RunError(f"{path} holds no {name} pictures. Make it anew with: eyespot evaluate {run.path}")
+    return Answers(labels, probabilities)

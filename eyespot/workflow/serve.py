@@ -1,0 +1,133 @@
+"""serve: models answer over HTTP, and on a page."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eyespot.errors import EyespotError, ServingError
+from eyespot.exporting.package import is_export
+from eyespot.run import Run
+
+if TYPE_CHECKING:
+    from eyespot.serving.limits import ServerLimits
+    from eyespot.serving.served import Examples, Offer
+
+PORT = 8000
+CORRECTIONS = "corrections"  # in a run
+NOT_SHOWN = "This server shows no test pictures (--examples)."
+NEEDED = ("uvicorn", "httptools", "fastapi", "prometheus_client", "python_multipart")
+
+
+def serve(  # noqa: PLR0913 - each is one option of the command
+    runs: str | Path | Run | Sequence[str | Path | Run],
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    *,
+    token: str | None = None,
+    allow_origins: Sequence[str] = (),
+    allow_hosts: Sequence[str] = (),
+    corrections: str | Path | None = None,
+    take_corrections: bool = True,
+    examples: bool | None = None,
+    limits: "ServerLimits | None" = None,
+    quiet: bool = False,
+    on_ready: Callable[[str, list[str]], None] | None = None,
+) -> None:
+    """Serves models until it is told to stop (SIGTERM, Ctrl-C); imports neither Keras nor PyTorch.
+
+    Args:
+        runs: one or several: a run, its directory, or any folder with a model.onnx by eyespot, such as an export.
+        host: the address to listen on; only this machine can reach the default.
+        port: 0 takes a free one.
+        token: what requests must bring as a bearer token; None: nothing.
+        allow_origins: other sites whose pages may ask, as https://example.org.
+        allow_hosts: names that the server goes by besides localhost, where it listens on loopback only.
+        corrections: where corrected pictures are kept, in a folder for each model where there are several; None:
+            `corrections` in each run, and `<folder>-corrections` beside an export, which a later export replaces.
+        take_corrections: False: none are taken.
+        examples: whether test pictures are shown to all who may ask; None: those of public datasets, never own ones.
+        limits: what is taken on.
+        quiet: do not log requests.
+        on_ready: told of the address and the models' names once requests are answered.
+
+    Raises:
+        RunError: there is no model at one of them, or two have one name.
+        ModelError: a model cannot be opened.
+        ServingError: the address is taken, or the extra `serve` is not installed.
+    """
+    from eyespot.serving.binding import address_of, bind
+
+    given = [runs] if isinstance(runs, str | Path | Run) else list(runs)
+    folders = [one.path if isinstance(one, Run) else Path(one) for one in given]
+    places = [_place(folder, corrections, alone=len(folders) == 1) if take_corrections else None for folder in folders]
+    _check_installed()
+    with bind(host, port) as taken:
+        from eyespot.serving.access import Access, hosts_for
+        from eyespot.serving.limits import ServerLimits
+        from eyespot.serving.log import Log
+        from eyespot.serving.server import serve_until_stopped
+        from eyespot.serving.service import open_service
+
+        offers = [_offer(folder, place, examples) for folder, place in zip(folders, places, strict=True)]
+        access = Access(token, hosts_for(host, tuple(allow_hosts)), tuple(allow_origins))
+        service = open_service(offers, limits or ServerLimits(), access, Log(quiet=quiet))
+
+        def ready() -> None:
+            if on_ready:
+                on_ready(address_of(taken), list(service.models))
+
+        serve_until_stopped(service, taken, ready)
+
+
+def _check_installed() -> None:
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise ServingError(
+            f"eyespot serve needs what is not installed ({', '.join(missing)}): pip install 'eyespot[serve]'"
+        )
+
+
+def _name(folder: Path) -> str:
+    return folder.resolve().name
+
+
+def _place(folder: Path, corrections: str | Path | None, *, alone: bool) -> Path:
+    """Where a model's corrections are kept: in a run, but beside an export, whose folder a later one replaces."""
+    if corrections is None:
+        named = folder if folder.name not in {"", ".."} else folder.resolve()
+        return named.with_name(f"{named.name}-{CORRECTIONS}") if is_export(folder) else folder / CORRECTIONS
+    return Path(corrections) if alone else Path(corrections) / _name(folder)
+
+
+def _offer(folder: Path, corrections: Path | None, examples: bool | None) -> "Offer":
+    from eyespot.serving.served import Offer
+
+    is_run = (folder / "recipe.yaml").is_file()
+    return Offer(_name(folder), folder, corrections, partial(_test_pictures, folder, examples) if is_run else None)
+
+
+def _test_pictures(folder: Path, shown: bool | None) -> "Examples":
+    """A run's test pictures, or why they are not shown; whoever asks is not told where anything lies."""
+    from eyespot.serving.examples import none_of
+    from eyespot.serving.served import Examples
+
+    run = Run(folder)
+    shape = run.predictor().input_shape
+    try:
+        from eyespot.data.catalog import CATALOG
+        from eyespot.workflow.run_data import are_kept, pictures_of
+
+        if not are_kept(run):
+            return none_of(shape, "The run was trained on arrays, which are not kept.")
+        if shown is False or (shown is None and run.recipe.dataset not in CATALOG):
+            return none_of(shape, NOT_SHOWN)
+        dataset, notes = pictures_of(run)
+        if shown is None and (notes or not dataset.public):  # not the public pictures that it was trained on
+            return none_of(shape, NOT_SHOWN)
+    except (EyespotError, ImportError, OSError):
+        return none_of(shape, "The test pictures cannot be read.")
+    if dataset.test is None:
+        return none_of(shape, "The run has no test pictures.")
+    return Examples(dataset.test.images, dataset.test.labels, " ".join(notes) or None)

@@ -1,0 +1,218 @@
+"""study: a recipe and stated changes of it, each trained several times, and what the validation data says of them."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+
+from eyespot.data.dataset import Dataset
+from eyespot.data.load import load
+from eyespot.errors import EyespotError, RecipeError
+from eyespot.figures.curves import Dots, dots_with_intervals
+from eyespot.figures.style import save
+from eyespot.files import check_own, rewrite_text, rewriting
+from eyespot.recipe.recipe_files import with_settings
+from eyespot.recipe.schema import Recipe
+from eyespot.run import Run
+from eyespot.studies.comparison import Compared, Measured, compare, page, sentences
+from eyespot.studies.plan import Change, StudyPlan, Variant, folder_name, names_study, read_plan, variants_of
+from eyespot.studies.progress import StudyProgress
+from eyespot.workflow.prepare import own_first, prepare, recipe_for
+from eyespot.workflow.repeats import check_made_so, circumstances, cost_of, repeat, trained
+from eyespot.workflow.resume import differences_in_recipe
+
+ROOT = Path("studies")
+PICTURE, TABLE, PAGE = "accuracy.png", "study.json", "README.md"
+ON_TEST_DATA = "Note: this recipe validates on the test pictures, so that its test figures are no test."
+
+
+@dataclass(frozen=True)
+class Study:
+    """Variants of a recipe, compared.
+
+    Attributes:
+        path: its directory, with `study.json`, `README.md`, `accuracy.png` and the runs.
+        rows: the base first.
+        told: what the validation data says, a sentence each.
+        notes: what the reader should know besides.
+        runs: of each variant, one a repeat.
+    """
+
+    path: Path
+    rows: tuple[Compared, ...]
+    told: tuple[str, ...]
+    notes: tuple[str, ...]
+    runs: tuple[tuple[Run, ...], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        both = zip(self.rows, self.runs, strict=True)
+        return {
+            "study": str(self.path),
+            "repeats": self.rows[0].repeats,
+            "variants": [row.to_dict() | {"runs": [str(run.path) for run in runs]} for row, runs in both],
+            "sentences": list(self.told),
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A variant that can be trained.
+
+    Attributes:
+        recipe: with everything in it that was left open.
+        cost: of one training of it, in any unit.
+    """
+
+    variant: Variant
+    recipe: Recipe
+    dataset: Dataset
+    parameters: int
+    cost: float
+
+
+def study(  # noqa: PLR0913 - all that a study can be told
+    source: str | Dataset | None = None,
+    *,
+    changes: Sequence[Change] | Mapping[str, Mapping[str, Any]] = (),
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    repeats: int | None = None,
+    output: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    console: Console | None = None,
+) -> Study:
+    """Trains a recipe and its variants with the same seeds, and compares them; what an earlier call finished is kept.
+
+    Args:
+        source: a dataset, a recipe's name or file, or a study's file, to which the other arguments are added.
+        changes: single changes of the base, by name: `{"no dropout": {"model.dropout": 0}}`.
+        grid: keys by their dotted names, and the values each takes; all are combined.
+        repeats: trainings of each variant, which differ in the seed alone; None: as the file says, else 3.
+        output: the study's directory; None: `studies/<name>`.
+        settings: keys to change for all variants, the base too, by their dotted names.
+        console: where progress is printed; None: standard output.
+
+    Raises:
+        EyespotError: something asked for is missing, unknown or does not fit; nothing was trained.
+        RunError: the directory holds runs of other settings, or a file that would be written over and is not by eyespot
+            or was changed; nothing was trained.
+        InterruptedRun: the user stopped it; the same call goes on.
+    """
+    plan = read_plan(source) if isinstance(source, str) and names_study(source) else StudyPlan()
+    base = plan.base if isinstance(source, str) and names_study(source) else source
+    added = [Change.of(*one) for one in changes.items()] if isinstance(changes, Mapping) else changes
+    variants = variants_of([*plan.changes, *added], {**plan.grid, **(grid or {})})
+    data, recipe = recipe_for(base, None, {**plan.settings, **(settings or {})})
+    out = console or Console()
+    checked, notes = _distinct(list(_check(data, recipe, variants, out, path_first=own_first(base))))
+    title = Path(source).stem if isinstance(source, str) and plan.base else recipe.name or checked[0].dataset.name
+    folder, count = Path(output) if output else ROOT / title, repeats or plan.repeats
+    check_own(*(folder / name for name in (PICTURE, TABLE, PAGE)))
+    for number in range(count):
+        for one in checked:
+            check_made_so(_place(folder, one, number), repeat(one.recipe, number), one.dataset)
+    runs = _train_all(folder, checked, count, out)
+    rows = compare(*_split([_measured(one, made) for one, made in zip(checked, runs, strict=True)]))
+    if checked[0].recipe.split.method == "test":
+        notes.append(ON_TEST_DATA)
+    done = Study(folder, tuple(rows), tuple(sentences(rows)), tuple(notes), tuple(runs))
+    _write(done, title)
+    return done
+
+
+def _check(
+    data: str | Dataset, recipe: Recipe, variants: Sequence[Variant], out: Console, *, path_first: bool
+) -> Iterator[_Checked]:
+    """Builds every variant's model for its data before any is trained."""
+    loaded: dict[str, Dataset] = {}
+    for variant in variants:
+        where = f"the variant {variant.name!r}"
+        changed = with_settings(recipe, variant.settings, where)
+        how = changed.pictures.model_dump_json()
+        if how not in loaded:
+            loaded[how] = load(data, changed.pictures, out, own_first=path_first)
+        try:
+            prepared = prepare(loaded[how], changed, {}, {}, Console(quiet=True), trust=False)
+        except EyespotError as error:
+            raise type(error)(f"In {where}: {error}") from None
+        if prepared.dataset.validation is None:
+            raise RecipeError(
+                f"In {where}: a study compares on validation data: choose another split.method than none."
+            )
+        cost = cost_of(prepared.model, prepared.recipe, len(prepared.dataset.train))
+        yield _Checked(variant, prepared.recipe, loaded[how], prepared.model.count_params(), cost)
+
+
+def _distinct(checked: Sequence[_Checked]) -> tuple[list[_Checked], list[str]]:
+    """Without variants that are the base itself; these are noted.
+
+    Raises:
+        RecipeError: two variants are the same training.
+    """
+    kept, notes = [checked[0]], []
+    for one in checked[1:]:
+        same = [other for other in kept if not differences_in_recipe(other.recipe, one.recipe)]
+        if same and same[0] is not checked[0]:
+            raise RecipeError(f"{one.variant.name!r} is the same training as {same[0].variant.name!r}: leave one out.")
+        if same:
+            notes.append(f"{one.variant.name} is the base itself.")
+        else:
+            kept.append(one)
+    if len(kept) == 1:
+        raise RecipeError("There is nothing to compare: every variant is the base itself.")
+    return kept, notes
+
+
+def _place(folder: Path, one: _Checked, number: int) -> Run:
+    name = folder_name(one.variant.name)
+    return Run(folder / name / f"{name}-seed-{one.recipe.training.seed + number}")
+
+
+def _train_all(folder: Path, checked: Sequence[_Checked], repeats: int, out: Console) -> list[tuple[Run, ...]]:
+    """Each variant's runs; all variants with one seed before any with the next."""
+    runs: list[list[Run]] = [[] for _ in checked]
+    with StudyProgress(out, sum(one.cost for one in checked) * repeats) as progress:
+        for number in range(repeats):
+            for one, made in zip(checked, runs, strict=True):
+                label = f"{one.variant.name}, repeat {number + 1} of {repeats}"
+                observer = progress.experiment(label, one.cost)
+                place = _place(folder, one, number)
+                made.append(trained(place, repeat(one.recipe, number), one.dataset, observer, folder))
+                observer.finish()
+    return [tuple(made) for made in runs]
+
+
+def _split(measured: Sequence[Measured]) -> tuple[Measured, Sequence[Measured]]:
+    return measured[0], measured[1:]
+
+
+def _measured(one: _Checked, runs: Sequence[Run]) -> Measured:
+    metrics = [run.metrics for run in runs]
+    figures = {
+        f"{short}_{name}": [told.get(split, {}).get(name) for told in metrics]
+        for short, split in (("val", "validation"), ("test", "test"))
+        for name in ("accuracy", "loss")
+    }
+    columns = [run.history.column("seconds") for run in runs]
+    seconds = [median(column) for column in columns if column]
+    diverged = sum(told["ending"] == "diverged" for told in metrics)
+    return Measured(one.variant.name, dict(one.variant.settings), one.parameters, figures, seconds, diverged)
+
+
+def _write(done: Study, title: str) -> None:
+    """The study's table, page and picture."""
+    drawn = []
+    for row in done.rows:
+        spread, difference = row.spreads["val_accuracy"], row.difference
+        interval = (spread.low, spread.high) if spread and spread.low is not None and spread.high is not None else None
+        ends = (difference.mean, difference.low, difference.high) if difference else None
+        drawn.append(Dots(row.name, row.measured.values("val_accuracy"), interval, ends))
+    save(dots_with_intervals(drawn, title), done.path / PICTURE, rewriting)
+    text = json.dumps(done.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    rewrite_text(done.path / TABLE, text + "\n")
+    rewrite_text(done.path / PAGE, page(title, circumstances(), done.rows, done.told, done.notes))

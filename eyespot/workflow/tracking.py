@@ -1,0 +1,161 @@
+"""A run beside its double in MLflow: what is logged when it begins, and when it ends."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+from eyespot.errors import DivergedError, TrackingError
+from eyespot.output import Output
+from eyespot.recipe.schema import Recipe
+from eyespot.run import Run
+from eyespot.training.mlflow import Tracker, connect, is_refusal, patience, said, without_password
+from eyespot.workflow.prepare import Prepared
+
+RECORD = "mlflow.json"
+FILES = ("recipe.yaml", "metrics.json", "model.onnx")
+STATUS = {"completed": "FINISHED", "early stopping": "FINISHED", "interrupted": "KILLED", "diverged": "FAILED"}
+
+
+class Tracking:
+    """A tracking server or store that has answered.
+
+    Args:
+        uri: as MLflow takes it.
+
+    Raises:
+        TrackingError: it has not.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.client, self.where = connect(uri), without_password(uri)
+
+    @contextmanager
+    def of(self, run: Run, prepared: Prepared, out: Output) -> Iterator[tuple[Tracker]]:
+        """Within it a run is trained; its end, good or bad, is logged with what it left behind.
+
+        Yields:
+            The observers of its epochs.
+
+        Raises:
+            TrackingError: the MLflow run cannot be begun.
+        """
+        tracker = self._begin(run, prepared, out)
+        try:
+            yield (tracker,)
+        except DivergedError:
+            _log_end(tracker, run, public=prepared.dataset.public)
+            raise
+        except BaseException:
+            tracker.finish("FAILED")
+            raise
+        _log_end(tracker, run, public=prepared.dataset.public)
+
+    def _begin(self, run: Run, prepared: Prepared, out: Output) -> Tracker:
+        """Goes on with the MLflow run that this run has there, or makes one."""
+        try:
+            with patience():
+                theirs = self._earlier(run) or self._new(run, prepared.dataset.name)
+                known = self._known_metrics(theirs)
+        except Exception as error:  # noqa: BLE001 - as in `connect`
+            raise TrackingError(f"MLflow at {self.where} cannot begin a run: {said(error)}.") from None
+        out.say(f"MLflow at {self.where}: run {theirs.info.run_name}, {theirs.info.run_id}.")
+        tracker = Tracker(self.client, theirs.info.run_id, self.where, out.say, known)
+        asked, params = _params(prepared.recipe), theirs.data.params
+        tracker.log_params({name: value for name, value in asked.items() if name not in params})
+        changed = {name: value for name, value in asked.items() if params.get(name, value) != value}
+        tracker.log_tags({f"changed.{name}": value for name, value in changed.items()} | _tags(run, prepared))
+        if (run.path / "history.csv").exists():
+            for row in Run(run.path).history.rows:  # what was not sent when it was stopped
+                tracker.on_epoch(row)
+        return tracker
+
+    def _earlier(self, run: Run) -> Any:
+        """The MLflow run that is recorded in this run, if it is there; it runs again."""
+        path = run.path / RECORD
+        record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if record.get("uri") != self.where:
+            return None
+        try:
+            theirs = self.client.get_run(record["run_id"])
+        except Exception as error:
+            if is_refusal(error):  # it knows of no such run
+                return None
+            raise
+        if theirs.info.lifecycle_stage != "active":
+            return None
+        self.client.update_run(theirs.info.run_id, status="RUNNING")
+        return theirs
+
+    def _new(self, run: Run, dataset: str) -> Any:
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or f"eyespot-{dataset}"
+        experiment = self.client.get_experiment_by_name(name)
+        made = experiment.experiment_id if experiment else self.client.create_experiment(name)
+        theirs = self.client.create_run(made, run_name=run.name)
+        run.write_json(RECORD, {"uri": self.where, "experiment": name, "run_id": theirs.info.run_id})
+        return theirs
+
+    def _known_metrics(self, theirs: Any) -> dict[tuple[str, int], float]:
+        return {
+            (metric.key, metric.step): metric.value
+            for name in theirs.data.metrics
+            for metric in self.client.get_metric_history(theirs.info.run_id, name)
+        }
+
+
+def tracked(
+    tracking: Tracking | None, run: Run, prepared: Prepared, out: Output
+) -> AbstractContextManager[tuple[Tracker, ...]]:
+    """What `Tracking.of` gives, or no observers; a run that was logged before is not without being asked again."""
+    if tracking:
+        return tracking.of(run, prepared, out)
+    if (run.path / RECORD).exists():
+        out.say("Note: this run was logged to MLflow so far, and is not now: --mlflow goes on there.")
+    return nullcontext(())
+
+
+def _params(recipe: Recipe) -> dict[str, str]:
+    """What was asked for, by dotted names."""
+    stated = {name: value for name, value in recipe.settings().items() if value is not None}
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in stated.items()}
+
+
+def _tags(run: Run, prepared: Prepared) -> dict[str, str]:
+    version = run.environment["packages"]["eyespot"]
+    return {"eyespot": version, "dataset_sha256": prepared.fingerprint, "run_path": str(run.path.resolve())}
+
+
+def _log_end(tracker: Tracker, run: Run, *, public: bool) -> None:
+    """The verdict, the figures on validation and test data, and files.
+
+    Args:
+        public: whether anybody may see the pictures that it was trained on.
+    """
+    metrics = run.metrics
+    epochs = len(Run(run.path).history)
+    for split in ("validation", "test"):
+        tracker.log_metrics(_figures(split, metrics.get(split) or {}), epochs)
+    verdict, ending = metrics["verdict"], metrics["ending"]
+    tracker.log_tags({"verdict": verdict["fit"], "ending": ending, "mlflow.note.content": verdict["sentence"]})
+    for name in FILES:
+        if (run.path / name).exists():
+            tracker.log_file(run.path / name)
+    # Of a person's own pictures, only figures that show none of them leave this machine.
+    shown = ("*.png",) if public else ("curves.png", "confusion-*.png")
+    for path in sorted(path for pattern in shown for path in (run.path / "figures").glob(pattern)):
+        tracker.log_file(path, "figures")
+    tracker.finish(STATUS[ending])
+
+
+def _figures(split: str, values: Mapping[str, Any]) -> dict[str, float]:
+    """A split's numbers as metrics: `test/accuracy`, and its interval as `test/accuracy_low` and `_high`."""
+    figures: dict[str, float] = {}
+    for name, value in values.items():
+        if isinstance(value, int | float):
+            figures[f"{split}/{name}"] = value
+        elif name.endswith("_interval"):
+            low, high = value
+            stem = f"{split}/{name.removesuffix('_interval')}"
+            figures |= {f"{stem}_low": low, f"{stem}_high": high}
+    return figures

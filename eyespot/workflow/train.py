@@ -1,0 +1,279 @@
+"""train: learn, judge the fit, and only then look at the test data, once."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from eyespot.data.dataset import Dataset, shape_text
+from eyespot.engine.hardware import deterministic_kernels
+from eyespot.errors import DivergedError
+from eyespot.evaluation.metrics import Evaluation
+from eyespot.figures.curves import learning_curves
+from eyespot.figures.style import save
+from eyespot.models.loading import layers_of_their_own, takes_raw_pixels
+from eyespot.output import Output
+from eyespot.recipe.schema import Recipe
+from eyespot.run import Run, check_new, create_run
+from eyespot.training.checkpoint import Checkpoints, TrainingState, latest_state
+from eyespot.training.console import Interrupt, ProgressDisplay
+from eyespot.training.diagnose import Verdict, diagnose
+from eyespot.training.fit import Observer, Outcome, fit
+from eyespot.training.history import History, HistoryFile
+from eyespot.training.program import compile_classifier
+from eyespot.training.tensorboard import EventFiles
+from eyespot.workflow.card import CARD, check_card, write_card
+from eyespot.workflow.finish import deliver, judge
+from eyespot.workflow.prepare import Prepared, model_stem, names_recipe, prepare, program_for
+from eyespot.workflow.resume import AUTO, check_is_the_same, open_earlier, record, unfinished_run
+from eyespot.workflow.tracking import Tracking, tracked
+
+USUAL_LEARNING_RATE = 1e-3  # Adam's default
+
+
+@dataclass(frozen=True)
+class Training:
+    """What `train` did.
+
+    Attributes:
+        run: where it is written.
+        outcome: how it ended, with the history.
+        verdict: what the curves say.
+        validation: figures of the kept model on validation data; None without any.
+        test: its figures on test data; None without any, and after an interruption.
+        seconds: for all of it, reading data and drawing figures included.
+        stopped_by: the signal that interrupted it.
+    """
+
+    run: Run
+    outcome: Outcome
+    verdict: Verdict
+    validation: Evaluation | None
+    test: Evaluation | None
+    seconds: float
+    stopped_by: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        validation, test = self.validation, self.test
+        return {
+            "run": str(self.run.path),
+            "test_accuracy": test.accuracy if test else None,
+            "test_accuracy_interval": list(test.accuracy_interval) if test else None,
+            "test_loss": test.loss if test else None,
+            "val_accuracy": validation.accuracy if validation else None,
+            "val_loss": validation.loss if validation else None,
+            "seconds": self.seconds,
+            "epochs": len(self.outcome.history),
+            "kept_epoch": self.outcome.kept_epoch,
+            "ending": self.outcome.ending,
+            "verdict": self.verdict.to_dict(),
+        }
+
+
+def train(  # noqa: PLR0913 - all that a training can be told
+    source: str | Dataset | None = None,
+    recipe: Recipe | None = None,
+    output: str | Path | None = None,
+    *,
+    resume: str | Path | Run | None = None,
+    accept_changes: bool = False,
+    trust: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    console: Console | None = None,
+    observers: Sequence[Observer] = (),
+    mlflow: str | None = None,
+    **options: Any,
+) -> Training:
+    """Trains a classifier and writes its run: learn, judge the fit, and only then look at the test data, once.
+
+    Args:
+        source: as `load` takes it, by default the recipe's dataset; or the name or file of a recipe.
+        recipe: everything else; by default a small CNN with sensible settings.
+        output: the run's directory; None: `runs/<dataset>-<model>-<n>`.
+        resume: a run that was interrupted, to go on with: it ends as if it had not been, bit for bit. Everything else
+            comes from it, but arrays that it was trained on must be given again; a recipe that is given is compared.
+            `"auto"`: the latest unfinished run of this recipe under `runs/`, else a new one.
+        accept_changes: resume also where recipe, data, versions or machine differ from those that the run began with.
+        trust: open a `.keras` file with classes that are not Keras's own, and are registered with it; a recipe cannot
+            ask for this.
+        settings: keys of the recipe to change, by their dotted names: `{"training.epochs": 3}`.
+        console: where progress is printed; None: standard output. `Console(quiet=True)` prints nothing.
+        observers: told of steps and epochs.
+        mlflow: a tracking server or store to log to as well, such as `http://host:5000` or `sqlite:///mlflow.db`.
+        options: settings of the recipe to change, by the names of the command line: `model="mlp"`, `epochs=3`, …
+
+    Returns:
+        The training, also where the user interrupted it or the loss stopped being a number after a good epoch: its
+        `outcome.ending` says so, and the run holds what was good.
+
+    Raises:
+        EyespotError: something asked for is missing, unknown or does not fit; nothing was trained.
+        DivergedError: the loss stopped being a number in the first epoch; there is nothing to keep.
+        RunError: `output` exists; or the run to resume is missing, finished, under way in another process, would not
+            go on as it began, or has a model card that somebody has changed.
+        CheckpointError: the run's checkpoint is of another model.
+        TrackingError: `mlflow` cannot be reached; nothing was trained.
+    """
+    started = time.perf_counter()
+    earlier = open_earlier(resume)
+    if earlier and recipe is None and not names_recipe(source):
+        recipe = earlier.recipe
+    if resume is None:
+        check_new(output)
+    shown = console or Console()
+    tracking = Tracking(mlflow) if mlflow else None
+    prepared = prepare(source, recipe, settings or {}, options, shown, trust=trust)
+    if resume == AUTO:
+        earlier = unfinished_run(prepared.recipe)
+    changes = check_is_the_same(earlier, prepared, accept_changes=accept_changes) if earlier else []
+    if earlier:
+        check_card(earlier.path / CARD, earlier)
+    name = f"{prepared.dataset.name}-{model_stem(prepared.recipe)}"
+    run = earlier or create_run(Path(output) if output else None, name)
+    with run.locked(), Output(shown) as out:
+        record(run, prepared, resumed=earlier is not None)
+        out.open_log(run.path / "log")
+        for note in prepared.notes:
+            out.say(note)
+        for change in changes:
+            out.say(f"Note: {change}. It goes on all the same; the result is not that of an uninterrupted training.")
+        with tracked(tracking, run, prepared, out) as trackers:
+            told = (*observers, *trackers)
+            outcome, stopped_by = _fit(run, prepared, out, told, resumed=earlier is not None)
+            temperature = deliver(run, prepared, out)
+            training = _conclude(
+                run, outcome, prepared, temperature=temperature, stopped_by=stopped_by, started=started
+            )
+        _tell(training, out)
+        return training
+
+
+def _fit(
+    run: Run, prepared: Prepared, out: Output, observers: Sequence[Observer], *, resumed: bool
+) -> tuple[Outcome, int | None]:
+    """Trains, with everything written as it happens. Also which signal stopped it."""
+    model, dataset, training = prepared.model, prepared.dataset, prepared.recipe.training
+    sizes = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
+    out.say(
+        f"{run.path}: {dataset.name}, {sizes} pictures of {shape_text(dataset.input_shape)}, {dataset.classes} classes"
+    )
+    model.summary(print_fn=out.say, line_length=80)
+    if prepared.recipe.model.input_range == "auto" and not takes_raw_pixels(model):
+        out.say(
+            "Note: the model does not rescale pixels; it is given 0-255 as they are. Begin it with Rescaling(1/255)."
+        )
+    if own := layers_of_their_own(model):
+        out.say(
+            f"Note: model.keras will not open without the code of {', '.join(own)}; model.onnx, by which eyespot "
+            "predicts, needs nothing."
+        )
+    steps = training.steps_for(len(dataset.train))
+    program = program_for(prepared, steps, out.say)
+    keeper = Checkpoints(run.path / "checkpoints", prepared.recipe.checkpoints, out.say)
+    state = latest_state(keeper.folder, out.say) if resumed else None
+    if resumed:
+        out.say(_where(state))
+    written = HistoryFile(run.path / "history.csv")
+    written.start_with(state.history if state else History())
+    before = state.epochs if state else 0.0
+    events = EventFiles(run.path / "tensorboard", purge_from=int(before) + 1 if state else None)
+    display = ProgressDisplay(out.console, out.say, training.epochs, before)
+    with Interrupt() as interrupted, display, deterministic_kernels(wanted=training.deterministic):
+        told: Sequence[Observer] = (written, events, display, *observers)
+        outcome = fit(program, dataset, training, told, interrupted, keeper, state)
+    events.close()
+    if outcome.ending == "diverged":
+        _tell_divergence(run, outcome, dataset, program.learning_rate, out)
+    # Afresh: the optimizer's state is of the last epoch, the weights may not be.
+    compile_classifier(model, training, steps)
+    return outcome, interrupted.signal
+
+
+def _where(state: TrainingState | None) -> str:
+    if state is None:
+        return "It was stopped before its first checkpoint, and begins again."
+    position = state.position
+    within = f" and {position.steps_done:,} steps" if position.steps_done else ""
+    return f"It goes on after {position.epochs_done} epochs{within}."
+
+
+def _tell_divergence(run: Run, outcome: Outcome, dataset: Dataset, learning_rate: float, out: Output) -> None:
+    """Says where the loss was lost; raises where there is nothing to keep."""
+    epoch, lower = len(outcome.history) + 1, min(learning_rate / 10, USUAL_LEARNING_RATE)
+    told = (
+        f"The loss or a weight became NaN or infinite at step {outcome.steps_done} of epoch {epoch}. Try a lower "
+        f"learning rate, such as {lower:.2g} (it was {learning_rate:.2g}), and check that pixels are rescaled."
+    )
+    if outcome.kept_epoch:
+        out.say(f"{told} The model after epoch {outcome.kept_epoch} is kept.")
+        return
+    out.say(told)
+    verdict = diagnose(outcome.history, dataset.classes, diverged=True)
+    run.write_json("metrics.json", {"ending": outcome.ending, "verdict": verdict.to_dict()})
+    raise DivergedError(f"{told} {run.path} holds the recipe and the log, but no model.")
+
+
+def _conclude(  # noqa: PLR0913 - all that is known in the end
+    run: Run, outcome: Outcome, prepared: Prepared, *, temperature: float, stopped_by: int | None, started: float
+) -> Training:
+    """The verdict, the figures on validation data and, last and once, on test data; all written into the run."""
+    dataset = prepared.dataset
+    verdict = diagnose(
+        outcome.history,
+        dataset.classes,
+        diverged=outcome.ending == "diverged",
+        evidence=outcome.evidence,
+        validation_images=None if dataset.validation is None else len(dataset.validation),
+        kept_epoch=outcome.kept_epoch or None,
+    )
+    if outcome.history.rows:
+        save(learning_curves(outcome.history, verdict, run.name), run.path / "figures" / "curves.png")
+    judged = {"validation": dataset.validation, "test": dataset.test}
+    if outcome.ending == "interrupted":
+        del judged["test"]  # the choice of when to stop was the user's, and may not be the last
+    evaluations = {name: judge(run, split, name) for name, split in judged.items() if split is not None}
+    figures = {name: evaluation.to_dict() for name, evaluation in evaluations.items()}
+    told = {
+        "ending": outcome.ending,
+        "kept_epoch": outcome.kept_epoch,
+        "parameters": prepared.model.count_params(),
+        "verdict": verdict.to_dict(),
+        "temperature": temperature,
+    }
+    run.write_json("metrics.json", told | figures)
+    write_card(run, dataset)
+    seconds = time.perf_counter() - started
+    return Training(run, outcome, verdict, evaluations.get("validation"), evaluations.get("test"), seconds, stopped_by)
+
+
+def _tell(training: Training, out: Output) -> None:
+    """The verdict and the figures, below the epochs."""
+    run, validation, test = training.run.path, training.validation, training.test
+    out.say()
+    if training.verdict.of_kept_model != training.verdict.fit:
+        out.say(training.verdict.headline)
+    out.say(training.verdict.sentence)
+    out.say(training.verdict.advice)
+    if validation:
+        kept = _when(training.outcome)
+        out.say(f"Validation: accuracy {validation.accuracy:.2%}, loss {validation.loss:.4f} ({kept}).")
+    if test:
+        low, high = test.accuracy_interval
+        interval = f"95 % interval {low:.2%} to {high:.2%}"
+        out.say(f"Test: accuracy {test.accuracy:.2%} ({interval}), loss {test.loss:.4f}.")
+        before, after = test.before_calibration.ece, test.calibration.ece
+        out.say(f"Its probabilities are off by {after:.2%} on average ({before:.2%} before calibration).")
+    out.say(f"Run: {run}, pictures in {run}/figures, {training.seconds:.1f} s in all.")
+    if training.outcome.ending != "interrupted":
+        out.say(f"Next: eyespot evaluate {run}")
+
+
+def _when(outcome: Outcome) -> str:
+    """When the model that was kept had its weights."""
+    if outcome.ending == "interrupted" and outcome.steps_done and outcome.kept_epoch == len(outcome.history):
+        return f"at step {outcome.steps_done} of epoch {outcome.kept_epoch + 1}"
+    return f"after epoch {outcome.kept_epoch}"

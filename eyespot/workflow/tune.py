@@ -1,0 +1,354 @@
+"""tune: search a recipe's settings on validation data, and train the best few anew before one is believed."""
+
+import json
+import signal
+import textwrap
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+
+from eyespot.data.dataset import Dataset
+from eyespot.data.load import load
+from eyespot.errors import EyespotError, InterruptedRun, ModelError, RecipeError
+from eyespot.files import check_own, rewrite_text
+from eyespot.random import seed_for
+from eyespot.recipe.recipe_files import with_settings
+from eyespot.recipe.schema import Recipe
+from eyespot.studies.candidates import Candidate, differences, page, sentence, winner
+from eyespot.studies.space import (
+    Range,
+    Space,
+    base_values,
+    default_space,
+    own_value,
+    read_space,
+    space_of,
+    starting_points,
+)
+from eyespot.training.console import Interrupt
+from eyespot.workflow.prepare import own_first, prepare, recipe_for
+from eyespot.workflow.repeats import circumstances
+from eyespot.workflow.search import OWN, Pruning, Search, Tried, check_optuna, open_search, try_recipe, without_test
+
+SEEDS = 3  # that candidates are trained anew with
+CANDIDATES = 3  # at most so many, besides the recipe itself
+SLOWER = 1.15  # a training may take so many times as long as it did before
+SHARE = 0.7  # of the time, at most, for training anew
+TOO_LONG = "its time was over"
+
+
+class Campaign:
+    """A search under way, and its clock.
+
+    Args:
+        dataset: without test pictures.
+        own: the recipe's own value of each key of the space.
+        limit: seconds for all of it, earlier calls included; None: none.
+        trials: at most so many; None: as many as the time allows.
+        asked: whether the user wants to stop.
+        folder: where the search's file is, for sentences.
+        started: when this call began, by `time.perf_counter`.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - all that it goes by
+        self,
+        search: Search,
+        dataset: Dataset,
+        recipe: Recipe,
+        own: Mapping[str, Any],
+        limit: float | None,
+        trials: int | None,
+        asked: Interrupt,
+        out: Console,
+        folder: Path,
+        started: float,
+    ) -> None:
+        self.search, self.dataset, self.recipe, self.own = search, dataset, recipe, own
+        self.limit, self.trials, self.asked, self.out, self.folder = limit, trials, asked, out, folder
+        self.before, self.started = float(search.remembered("seconds", 0.0)), started
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds, earlier calls included."""
+        return self.before + time.perf_counter() - self.started
+
+    def search_on(self) -> None:
+        """Tries settings until the time or the number of trials is over; what training anew needs is kept back."""
+        while self._may_try():
+            trial = self.search.ask()
+            is_own = bool(trial.user_attrs.get(OWN))
+            changed = {} if is_own else self._settings(trial.params)
+            tried, why = self._try(changed, Pruning(trial, never=is_own))
+            if is_own and why:
+                raise EyespotError(self._too_short(tried))
+            self.search.tell(trial, tried, why)
+            self.search.remember("seconds", self.elapsed)
+            self._say_trial(trial.number, tried, why, "the recipe itself" if is_own else differences(changed))
+
+    def train_anew(self) -> tuple[Candidate, ...]:
+        """The recipe itself and the best few, each with fresh seeds; after the best, only while there is time."""
+        own, best = self.search.own, self.search.best[:CANDIDATES]
+        candidates = [self._anew(None, {}, own.value if own else None)]
+        for place, trial in enumerate(best):
+            needed = SEEDS * SLOWER * trial.user_attrs["steady"]
+            if place and self.limit is not None and self.elapsed + needed > self.limit:
+                break
+            candidates.append(self._anew(trial.number, self._settings(trial.params), trial.value))
+        return tuple(candidates)
+
+    def _may_try(self) -> bool:
+        done = self.search.finished
+        if self.trials is not None and len(done) >= self.trials:
+            return False
+        if self.limit is None or len(done) < 2:  # noqa: PLR2004 - the recipe itself, and something else
+            return True
+        usual = median(trial.user_attrs["steady"] for trial in done)
+        return bool(self.elapsed + usual + self._kept_back(usual) < self.limit)
+
+    def _kept_back(self, usual: float) -> float:
+        """Seconds that training anew will take: the recipe itself, and as many of the best as may be.
+
+        Args:
+            usual: what a candidate takes, where there is none yet.
+        """
+        own = self.search.own
+        first = own.user_attrs["steady"] if own else 0.0
+        best = [trial.user_attrs["steady"] for trial in self.search.best[:CANDIDATES]] or [usual]
+        needed = [SEEDS * SLOWER * (first + sum(best[: count + 1])) for count in range(len(best))]
+        affordable = [seconds for seconds in needed if self.limit is not None and seconds < SHARE * self.limit]
+        return float(max(affordable, default=needed[0]))
+
+    def _settings(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What a trial changes of the recipe, to three digits."""
+        changed = {key: value for key, value in params.items() if value != self.own[key]}
+        return {key: float(f"{value:.3g}") if isinstance(value, float) else value for key, value in changed.items()}
+
+    def _try(self, settings: Mapping[str, Any], pruning: Pruning) -> tuple[Tried, str]:
+        """Trains the recipe with settings, and says why it was cut short; empty where it was not."""
+
+        # The first candidate may take the time that it would need to be trained anew: better late than without any.
+        ends = float("inf") if self.limit is None else self.limit - (self._kept_back(0.0) if self.search.own else 0.0)
+
+        try:
+            recipe = with_settings(self.recipe, settings)
+            tried = try_recipe(
+                self.dataset, recipe, (pruning,), lambda: self.asked() or pruning.pruned or self.elapsed > ends
+            )
+        except (RecipeError, ModelError) as error:  # each value fits the recipe, but not all of them together
+            return Tried("diverged", None, None, 0, 0.0, 0.0), str(error)
+        self._check_goes_on()
+        if tried.ending == "diverged":
+            return tried, "it diverged"
+        return tried, ("pruned" if pruning.pruned else TOO_LONG) if tried.ending == "interrupted" else ""
+
+    def _anew(self, number: int | None, settings: Mapping[str, Any], searched: float | None) -> Candidate:
+        """Trains settings with fresh seeds; what an earlier call did is kept."""
+        name = "own" if number is None else str(number)
+        known = dict(self.search.remembered("anew", {}).get(name, {}))
+        first = self.recipe.training.seed + 1
+        for seed in range(first, first + SEEDS):
+            if str(seed) not in known:
+                recipe = with_settings(self.recipe, {**settings, "training.seed": seed})
+                tried = try_recipe(self.dataset, recipe, stop=self.asked)
+                self._check_goes_on()
+                known[str(seed)] = None if tried.ending == "diverged" else tried.val_loss
+                self.search.remember("anew", {**self.search.remembered("anew", {}), name: known})
+                self.search.remember("seconds", self.elapsed)
+        losses = {int(seed): float("inf") if loss is None else loss for seed, loss in known.items()}
+        told = ", ".join(f"{loss:.4f}" for loss in losses.values())
+        done = Candidate(number, dict(settings), searched, losses)
+        self._say(f"{done.name}, trained anew with the seeds {', '.join(known)}: validation loss {told}")
+        return done
+
+    def _check_goes_on(self) -> None:
+        if self.asked():
+            self.search.remember("seconds", self.elapsed)
+            told = f"Stopped as asked. The same command goes on from there; {self.folder} holds what is done."
+            raise InterruptedRun(told, self.asked.signal or signal.SIGINT)
+
+    def _too_short(self, tried: Tried) -> str:
+        if tried.ending == "diverged":
+            return "The recipe itself diverges: lower its learning rate first."
+        epochs = max(1, tried.epochs)
+        needed = tried.seconds / epochs * self.recipe.training.epochs * 4 * SEEDS
+        return (
+            f"The time was over after {tried.epochs} epochs of the recipe itself: a search of it needs about "
+            f"{needed:,.0f} seconds (--time)."
+        )
+
+    def _say_trial(self, number: int, tried: Tried, why: str, what: str) -> None:
+        loss = "-" if tried.val_loss is None else f"{tried.val_loss:.4f}"
+        ended = f", {why}" if why else ""
+        self._say(
+            f"trial {number}: validation loss {loss}, {tried.epochs} epochs, {tried.seconds:.1f} s{ended}: {what}"
+        )
+
+    def _say(self, text: str) -> None:
+        self.out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+ROOT = Path("studies")
+PAGE, TABLE, BEST = "README.md", "tuning.json", "best.yaml"
+USUAL_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What a search found.
+
+    Attributes:
+        path: its directory, with `best.yaml`, `tuning.json`, `README.md` and `search.sqlite3`.
+        recipe: the best: what `best.yaml` holds.
+        candidates: trained anew, the recipe itself first.
+        trials: how many ended, pruned ones included.
+        pruned: how many were cut short.
+        seconds: for all of it, earlier calls included.
+    """
+
+    path: Path
+    recipe: Recipe
+    candidates: tuple[Candidate, ...]
+    trials: int
+    pruned: int
+    seconds: float
+
+    @property
+    def found_better(self) -> bool:
+        """Whether another recipe has a lower median validation loss over the fresh seeds."""
+        return winner(self.candidates).number is not None
+
+    @property
+    def told(self) -> str:
+        """What was found, in a sentence."""
+        return sentence(self.candidates, self.trials)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "study": str(self.path),
+            "recipe": str(self.path / BEST),
+            "found_better": self.found_better,
+            "candidates": [one.to_dict() for one in self.candidates],
+            "trials": self.trials,
+            "pruned": self.pruned,
+            "seconds": self.seconds,
+            "sentence": self.told,
+        }
+
+
+def tune(  # noqa: PLR0913 - all that a search can be told
+    source: str | Dataset | None = None,
+    *,
+    seconds: float | None = None,
+    trials: int | None = None,
+    space: str | Path | Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    output: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    console: Console | None = None,
+) -> Tuning:
+    """Searches a recipe's settings for a lower validation loss; the same call goes on with an interrupted search.
+
+    The recipe's own settings are the first trial. At the end the best few and the recipe itself are trained with three
+    fresh seeds, and the lowest median wins. Test data is never used.
+
+    Args:
+        source: a dataset, or a recipe's name or file.
+        seconds: for all of it; None: 120, or without limit where `trials` is given.
+        trials: at most so many, besides training anew.
+        space: for each key a list of values, or `low`, `high` and `log`; a file or a mapping; None: a usual one.
+        seed: of the trainings, and of what is proposed; None: as the recipe has it.
+        output: the search's directory; None: `studies/tune-<name>`.
+        settings: keys of the recipe to change first, by their dotted names.
+        console: where progress is printed; None: standard output.
+
+    Raises:
+        EyespotError: something asked for is missing, unknown or does not fit, Optuna is not installed, or the time was
+            not enough for one training of the recipe itself.
+        RunError: the directory holds a search for something else, or a file that would be written over and is not by
+            eyespot or was changed.
+        InterruptedRun: the user stopped it; the same call goes on.
+    """
+    started = time.perf_counter()
+    check_optuna()
+    limit = USUAL_SECONDS if seconds is None and trials is None else seconds
+    named, recipe = recipe_for(source, None, {**(settings or {}), **({} if seed is None else {"training.seed": seed})})
+    out = console or Console()
+    whole = load(named, recipe.pictures, out, own_first=own_first(source))
+    recipe = with_settings(recipe, {"dataset": whole.origin.path if whole.origin else whole.name})
+    dataset = without_test(whole, recipe)
+    prepared = prepare(dataset, recipe, {}, {}, Console(quiet=True), trust=False)
+    base = base_values(recipe, prepared.dataset)
+    searched = _space(space, recipe, base, prepared.dataset)
+    folder = Path(output) if output else ROOT / f"tune-{recipe.name or whole.name}"
+    check_own(*(folder / name for name in (PAGE, TABLE, BEST)))
+    about = {
+        "recipe": prepared.recipe.model_dump(mode="json", by_alias=True, exclude={"checkpoints", "published"}),
+        "dataset": dataset.fingerprint,
+        "space": _told(searched),
+    }
+    warmup = max(1, recipe.training.epochs // 3)
+    with (
+        open_search(folder, searched, seed_for(recipe.training.seed, "tune"), warmup, about) as search,
+        Interrupt() as asked,
+    ):
+        own = {key: own_value(recipe, key, base) for key in searched}
+        search.begin_with(starting_points(searched, own))
+        campaign = Campaign(search, dataset, recipe, own, limit, trials, asked, out, folder, started)
+        campaign.search_on()
+        candidates = campaign.train_anew()
+        finished = search.finished
+        cut = sum(bool(trial.user_attrs["why"]) for trial in finished)
+        done = Tuning(folder, _best(recipe, candidates), candidates, len(finished), cut, campaign.elapsed)
+    _write(done, recipe, searched)
+    return done
+
+
+def _space(
+    space: str | Path | Mapping[str, Any] | None, recipe: Recipe, base: Mapping[str, Any], dataset: Dataset
+) -> Space:
+    if space is None:
+        return space_of(default_space(recipe, dataset, base), recipe, base, "the usual search space")
+    if isinstance(space, Mapping):
+        return space_of(space, recipe, base, "the search space")
+    return space_of(read_space(Path(space)), recipe, base, str(space))
+
+
+def _told(space: Space) -> dict[str, Any]:
+    """A space as plain values."""
+    return {key: one.model_dump() if isinstance(one, Range) else one for key, one in space.items()}
+
+
+def _best(recipe: Recipe, candidates: Sequence[Candidate]) -> Recipe:
+    """The winner as a recipe of its own, without what was published of another."""
+    best = winner(candidates)
+    changed = with_settings(recipe, best.settings)
+    if best.number is None:
+        return changed
+    change = f"found by eyespot tune: {differences(best.settings)}"
+    own = {"name": None, "description": None, "teaches": None, "published": None}
+    return changed.model_copy(update=own | {"variation_of": recipe.name, "change": change})
+
+
+def _write(done: Tuning, recipe: Recipe, space: Space) -> None:
+    """The best recipe, and the pages."""
+    keys = "\n".join(f"- {key}: {_range_text(one)}" for key, one in space.items())
+    searched = f"{done.trials} trials, {done.pruned} of them cut short, in {done.seconds:.0f} s, of:\n\n{keys}"
+    title = f"A search for {recipe.name or recipe.dataset}"
+    rewrite_text(done.path / PAGE, page(title, circumstances(), done.told, done.candidates, searched))
+    text = json.dumps(done.to_dict() | {"space": _told(space)}, indent=2, ensure_ascii=False, allow_nan=False)
+    rewrite_text(done.path / TABLE, text + "\n")
+    lines = [f"Written by eyespot tune, {circumstances()}.", done.told, *searched.splitlines()]
+    comment = "\n".join(f"# {line}".rstrip() for text in lines for line in textwrap.wrap(text, 108) or [""])
+    rewrite_text(done.path / BEST, f"{comment}\n{done.recipe.dump()}")
+
+
+def _range_text(one: list[Any] | Range) -> str:
+    if isinstance(one, Range):
+        return f"{one.low:.4g} to {one.high:.4g}" + (", logarithmic" if one.log else "")
+    return ", ".join("none" if value is None else str(value) for value in one)
