@@ -21,7 +21,7 @@ from rich.console import Console
 import eyespot
 from eyespot.data.audit.duplicates import find_duplicates
 from eyespot.data.dataset import Dataset, Split
-from eyespot.workflow.audit import suspects_in
+from eyespot.workflow.audit import find_suspect_labels
 
 SEED = 11
 COPIES = 1_000
@@ -91,7 +91,7 @@ def measure_labels() -> dict[str, Any]:
     labels = whole.train.labels.copy()
     labels[flipped] = (labels[flipped] + generator.integers(1, whole.classes, len(flipped))) % whole.classes
     started = time.perf_counter()
-    suspects = suspects_in(Dataset("flipped", whole.class_names, Split(whole.train.images, labels)), Console())
+    suspects = find_suspect_labels(Dataset("flipped", whole.class_names, Split(whole.train.images, labels)), Console())
     seconds = time.perf_counter() - started
     top = suspects.rows[: int(MOST_SUSPECT * number)]
     return {

@@ -20,7 +20,7 @@ import torch
 
 from eyespot.backend import keras
 from eyespot.data.augment.policy import POLICIES, Changes
-from eyespot.engine.steps import Feed
+from eyespot.engine.steps import BatchMaker
 
 layers = keras.layers
 BATCH = 64
@@ -63,7 +63,7 @@ def by_keras(changes: Changes, labels: torch.Tensor) -> Callable[[torch.Tensor],
 
 def by_eyespot(changes: Changes, labels: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
     """As a step of a training has it, its draws included."""
-    feed, step = Feed(0, changes), itertools.count()
+    feed, step = BatchMaker(0, changes), itertools.count()
     return lambda images: feed.batch(images, labels, next(step))[0]
 
 

@@ -29,7 +29,7 @@ from eyespot.data.dataset import Dataset
 from eyespot.output import Output
 from eyespot.recipe.schema import Recipe
 from eyespot.training.fit import fit
-from eyespot.training.lr_finder import Curve, Smoothing, suggest
+from eyespot.training.lr_finder import RateCurve, Smoothing, suggest
 from eyespot.workflow.prepare import prepare, program_for
 
 QUIET = Console(quiet=True)
@@ -37,13 +37,13 @@ GRID = [float(f"{10 ** (power / 2):.3g}") for power in range(-9, 2)]
 SETS = {"digits": (None, 2), "mnist": (12_000, 1), "fashion-mnist": (12_000, 1)}  # training pictures, epochs
 
 
-def averaged(curve: Curve) -> np.ndarray:
+def averaged(curve: RateCurve) -> np.ndarray:
     """As fastai does."""
     smoothing = Smoothing(0.98)
     return np.array([smoothing.add(loss) for loss in curve.losses])
 
 
-def valley(curve: Curve) -> float:
+def valley(curve: RateCurve) -> float:
     """Two thirds into the longest falling subsequence."""
     losses = averaged(curve)
     lengths = np.ones(len(losses), int)
@@ -56,17 +56,22 @@ def valley(curve: Curve) -> float:
     return float(curve.rates[start + int(third) + int(third / 2)])
 
 
-def steepest(curve: Curve) -> float:
+def steepest(curve: RateCurve) -> float:
     """Where it falls fastest."""
     return float(curve.rates[np.diff(averaged(curve)).argmin()])
 
 
-def tenth(curve: Curve) -> float:
+def tenth(curve: RateCurve) -> float:
     """A tenth of the rate where it is lowest."""
     return float(curve.rates[averaged(curve).argmin()] / 10)
 
 
-RULES: dict[str, Callable[[Curve], float]] = {"fall": suggest, "valley": valley, "steepest": steepest, "tenth": tenth}
+RULES: dict[str, Callable[[RateCurve], float]] = {
+    "fall": suggest,
+    "valley": valley,
+    "steepest": steepest,
+    "tenth": tenth,
+}
 
 
 def pictures(name: str, count: int | None) -> Dataset:

@@ -20,7 +20,7 @@ Bits = TypeVar("Bits", int, torch.Tensor)
 LOW = 0xFFFFFFFF
 
 
-def drawn(index: Bits, first_key: Bits | int, second_key: Bits | int) -> Bits:
+def random_bits(index: Bits, first_key: Bits | int, second_key: Bits | int) -> Bits:
     """32 random bits of each index, for Python's integers and for tensors of int64; all are in [0, 2**32).
 
     Multiply and xor-shift with the constants of Wellons's `lowbias32` (nullprogram.com/blog/2018/07/31), the second key
@@ -33,11 +33,11 @@ def drawn(index: Bits, first_key: Bits | int, second_key: Bits | int) -> Bits:
     return word ^ (word >> 16)
 
 
-def keys_of_step(seed: int, number: int) -> tuple[int, int]:
+def step_keys(seed: int, number: int) -> tuple[int, int]:
     """The two keys of a training's step, from 0 on."""
     return seed_for(seed, "dropout", number), seed_for(seed, "dropout", number, "second key")
 
 
-def keys_of_stage(keys: tuple[int, int], stage: int) -> tuple[int, int]:
+def stage_keys(keys: tuple[int, int], stage: int) -> tuple[int, int]:
     """The two keys of one of the step's stages."""
-    return drawn(2 * stage, *keys), drawn(2 * stage + 1, *keys)
+    return random_bits(2 * stage, *keys), random_bits(2 * stage + 1, *keys)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 import eyespot
-from eyespot.cli.tables import AsJson, console, emit, print_table, table
+from eyespot.cli.tables import JsonOption, console, print_json, print_table, table
 
 
 def compare(
@@ -15,7 +15,7 @@ def compare(
         Path | None, typer.Option(help="The page to write; by default compare.html in the first run.")
     ] = None,
     lang: Annotated[Literal["en", "zh"], typer.Option(help="English or Chinese.")] = "en",
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Tell which of several runs is really better, by how much, and on which pictures.
 
@@ -23,7 +23,7 @@ def compare(
     """
     found = eyespot.compare(runs, output, lang)
     if as_json:
-        emit(found.to_dict())
+        print_json(found.to_dict())
         return
     out = console(as_json)
     rows = []

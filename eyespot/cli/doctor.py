@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 import eyespot
-from eyespot.cli.tables import AsJson, console, emit, print_table, table
+from eyespot.cli.tables import JsonOption, console, print_json, print_table, table
 
 
 def doctor(
     run: Annotated[Path, typer.Argument(help="A run's directory.")],
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Say what executes a run's model on this machine: layer by layer, the optimizer, the precision, and why.
 
@@ -19,7 +19,7 @@ def doctor(
     """
     found = eyespot.doctor(run)
     if as_json:
-        emit(found.to_dict())
+        print_json(found.to_dict())
         return
     out = console(as_json)
     rows = [(part.layer, part.how, f"{part.parameters:,}" if part.parameters else "") for part in found.parts]

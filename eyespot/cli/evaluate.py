@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 import eyespot
-from eyespot.cli.tables import AsJson, console, emit, print_table, table
+from eyespot.cli.tables import JsonOption, console, print_json, print_table, table
 
 MOST_COLUMNS = 30  # classes that fit beside each other in a wide terminal
 
@@ -14,7 +14,7 @@ MOST_COLUMNS = 30  # classes that fit beside each other in a wide terminal
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run's directory.")],
     on: Annotated[str | None, typer.Option(help="Another dataset with the same classes.")] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure a run's model: accuracy with its interval, report a class, confusion matrix, right and wrong pictures.
 
@@ -22,7 +22,7 @@ def evaluate(
     """
     result = eyespot.evaluate(run, on)
     if as_json:
-        emit(result.to_dict())
+        print_json(result.to_dict())
         return
     out = console(as_json)
     figures = result.evaluation

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import eyespot
-from eyespot.cli.tables import AsJson, console, emit, print_table, table
+from eyespot.cli.tables import JsonOption, console, print_json, print_table, table
 from eyespot.errors import PictureError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def explain(
     trust: Annotated[
         bool, typer.Option("--trust", help="Allow classes of layers in the model that are not Keras's own.")
     ] = False,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Draw what the model looks at in pictures.
 
@@ -67,7 +67,7 @@ def explain(
         console=console(as_json=True),
     )
     if as_json:
-        emit(found.to_dict())
+        print_json(found.to_dict())
     elif found.pictures:
         print_table(out, table(COLUMNS, [_row(picture) for picture in found.pictures], text_columns=2))
     paths = [path for picture in found.pictures for path in (*picture.figures, picture.arrays) if path]

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 import eyespot
-from eyespot.cli.picture_options import Examples
-from eyespot.cli.tables import AsJson, console, emit, print_table, table
+from eyespot.cli.picture_options import ExamplesOption
+from eyespot.cli.tables import JsonOption, console, print_json, print_table, table
 
 
 def export(
@@ -22,8 +22,8 @@ def export(
     tolerance: Annotated[
         float, typer.Option(help="Refuse an export that loses more accuracy than this, a share.")
     ] = 0.005,
-    examples: Examples = None,
-    as_json: AsJson = False,
+    examples: ExamplesOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Write a run's model in a format that other programs open, and check that it answers as the run does.
 
@@ -34,7 +34,7 @@ def export(
     """
     done = eyespot.export(run, form, output, on=on, tolerance=tolerance, examples=examples)
     if as_json:
-        emit(done.to_dict())
+        print_json(done.to_dict())
         return
     out = console(as_json)
     print_table(out, table(("file", "bytes"), [(name, f"{size:,}") for name, size in done.files.items()]))

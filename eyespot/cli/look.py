@@ -7,7 +7,7 @@ import typer
 
 import eyespot
 from eyespot.cli import picture_options
-from eyespot.cli.tables import AsJson, console, emit, print_table, table
+from eyespot.cli.tables import JsonOption, console, print_json, print_table, table
 
 
 def look(
@@ -22,19 +22,19 @@ def look(
             help="Check labels too, by small networks: a minute or two for 60,000 pictures. Default: of own pictures.",
         ),
     ] = None,
-    size: picture_options.Size = None,
-    resize: picture_options.Resize = None,
-    color: picture_options.Color = None,
-    class_names: picture_options.ClassNames = None,
-    image_column: picture_options.ImageColumn = None,
-    label_column: picture_options.LabelColumn = None,
-    split_column: picture_options.SplitColumn = None,
-    max_bytes: picture_options.MaxBytes = None,
-    max_pixels: picture_options.MaxPixels = None,
+    size: picture_options.SizeOption = None,
+    resize: picture_options.ResizeOption = None,
+    color: picture_options.ColorOption = None,
+    class_names: picture_options.ClassNamesOption = None,
+    image_column: picture_options.ImageColumnOption = None,
+    label_column: picture_options.LabelColumnOption = None,
+    split_column: picture_options.SplitColumnOption = None,
+    max_bytes: picture_options.MaxBytesOption = None,
+    max_pixels: picture_options.MaxPixelsOption = None,
     augment: Annotated[
         str | None, typer.Option(help="Also draw what a policy does: auto, digits, objects or photos.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Describe a dataset, draw it, and say what may be wrong with it.
 
@@ -61,7 +61,7 @@ def look(
     out = console(as_json)
     found = eyespot.look(source, output, pictures=wanted, labels=labels, augment=augment, console=out)
     if as_json:
-        emit(found.to_dict())
+        print_json(found.to_dict())
         return
     splits = found.summary["splits"]
     columns = ("split", "pictures", "shape", "dtype", "range", "labels")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from eyespot.cli.tables import AsJson, console, emit, print_table, table
+from eyespot.cli.tables import JsonOption, console, print_json, print_table, table
 from eyespot.errors import ModelError, RecipeError
 
 
@@ -15,7 +15,7 @@ def models(
     ] = None,
     size: Annotated[str, typer.Option("--input", help="Height x width x channels of the pictures.")] = "28x28x1",
     classes: Annotated[int, typer.Option(min=2, help="How many classes.")] = 10,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List the models by name, with their parameters and multiply-adds for pictures of a given size.
 
@@ -36,7 +36,7 @@ def models(
                 raise
     costs = [(key, model.count_params(), multiply_adds(model)) for key, model in built.items()]
     if as_json:
-        emit([{"name": key, "parameters": parameters, "multiply_adds": work} for key, parameters, work in costs])
+        print_json([{"name": key, "parameters": parameters, "multiply_adds": work} for key, parameters, work in costs])
         return
     out = console(as_json)
     if name:

@@ -6,33 +6,33 @@ import typer
 
 PANEL = "Own pictures"
 
-Size = Annotated[
+SizeOption = Annotated[
     str | None, typer.Option(help="28, or height x width as 28x32. Default: the commonest.", rich_help_panel=PANEL)
 ]
-Resize = Annotated[
+ResizeOption = Annotated[
     str | None, typer.Option(help="pad, crop or squash, to bring all to one size. Default: pad.", rich_help_panel=PANEL)
 ]
-Color = Annotated[
+ColorOption = Annotated[
     bool | None, typer.Option("--color/--grey", help="Default: grey where all pictures are.", rich_help_panel=PANEL)
 ]
-ClassNames = Annotated[
+ClassNamesOption = Annotated[
     str | None,
     typer.Option(
         help="A file that says what each folder or label is called (.yaml, .json, .csv).", rich_help_panel=PANEL
     ),
 ]
-ImageColumn = Annotated[
+ImageColumnOption = Annotated[
     str | None, typer.Option(help="Of a table or .npz file, if its name does not tell.", rich_help_panel=PANEL)
 ]
-LabelColumn = Annotated[str | None, typer.Option(help="Likewise.", rich_help_panel=PANEL)]
-SplitColumn = Annotated[str | None, typer.Option(help="Likewise.", rich_help_panel=PANEL)]
-MaxBytes = Annotated[
+LabelColumnOption = Annotated[str | None, typer.Option(help="Likewise.", rich_help_panel=PANEL)]
+SplitColumnOption = Annotated[str | None, typer.Option(help="Likewise.", rich_help_panel=PANEL)]
+MaxBytesOption = Annotated[
     int | None, typer.Option(help="Larger files are left out. Default: 100,000,000.", rich_help_panel=PANEL)
 ]
-MaxPixels = Annotated[
+MaxPixelsOption = Annotated[
     int | None, typer.Option(help="Pictures with more are left out. Default: 64,000,000.", rich_help_panel=PANEL)
 ]
-DropLeaks = Annotated[
+DropLeaksOption = Annotated[
     bool | None,
     typer.Option(
         "--drop-leaks",
@@ -40,7 +40,7 @@ DropLeaks = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
-Examples = Annotated[
+ExamplesOption = Annotated[
     bool | None,
     typer.Option(
         "--examples/--no-examples",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import eyespot
-from eyespot.cli.tables import AsJson, console, emit, print_table, table
+from eyespot.cli.tables import JsonOption, console, print_json, print_table, table
 from eyespot.errors import PictureError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def predict(
     show: Annotated[
         bool, typer.Option("--show", help="Draw what becomes of each picture, step by step, into RUN/predictions/.")
     ] = False,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a CSV table: file, label, probability.")] = False,
 ) -> None:
     """Say what pictures show: the most probable class, how probable, and the next ones.
@@ -62,7 +62,7 @@ def predict(
         show=(lambda path: _note(f"Steps: {path}")) if show else None,
     )
     if as_json:
-        emit([prediction.to_dict() for prediction in predictions])
+        print_json([prediction.to_dict() for prediction in predictions])
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(("file", "label", "probability", *(PLACE if each else ()), *(JUDGED if judged else ())))

@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 import typer
 
 import eyespot
-from eyespot.cli.tables import AsJson, console, emit
+from eyespot.cli.tables import JsonOption, console, print_json
 
 
 def report(
     run: Annotated[Path, typer.Argument(help="A run's directory.")],
     output: Annotated[Path | None, typer.Option(help="The file to write; by default report.html in the run.")] = None,
     lang: Annotated[Literal["en", "zh"], typer.Option(help="English or Chinese.")] = "en",
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write one page that says how good a run's classifier is, how sure that is, and what it gets wrong.
 
@@ -23,7 +23,7 @@ def report(
     """
     done = eyespot.report(run, output, lang)
     if as_json:
-        emit(done.to_dict())
+        print_json(done.to_dict())
         return
     out = console(as_json)
     for line in (*done.notes, str(done.page), str(done.card)):

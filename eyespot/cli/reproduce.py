@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import eyespot
-from eyespot.cli.tables import AsJson, console, emit, print_table, table
+from eyespot.cli.tables import JsonOption, console, print_json, print_table, table
 
 
 def reproduce(
@@ -16,7 +16,7 @@ def reproduce(
         list[str] | None, typer.Option("--set", help="Any key of the recipes, such as training.epochs=1; repeatable.")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="The study's directory. Default: studies/reproduce.")] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Run the tutorials' experiments, and set what they give beside what is printed.
 
@@ -26,18 +26,18 @@ def reproduce(
     an interruption.
     """
     from eyespot.recipe.recipe_files import parse_setting
-    from eyespot.studies.pages import cells, reasons
+    from eyespot.studies.pages import figure_row, judgement_reasons
 
     out = console(as_json)
     changed = dict(parse_setting(text) for text in settings or ())
     done = eyespot.reproduce(names, repeats, output, settings=changed, console=out)
     if as_json:
-        emit(done.to_dict())
+        print_json(done.to_dict())
         return
-    rows = [(one.name, *cells(judged)) for one in done.experiments for judged in one.figures if judged.is_shown]
+    rows = [(one.name, *figure_row(judged)) for one in done.experiments for judged in one.figures if judged.is_shown]
     columns = ("experiment", "figure", "published", "ours", "range", "judgement")
     print_table(out, table(columns, rows, text_columns=2))
     for one in done.experiments:
-        for told in (*reasons(one.name, one.figures), *(f"{one.name}: {note}" for note in one.notes)):
+        for told in (*judgement_reasons(one.name, one.figures), *(f"{one.name}: {note}" for note in one.notes)):
             out.print(told, markup=False, highlight=False, soft_wrap=True)
     out.print(f"Pages and pictures: {done.path}/README.md", markup=False, highlight=False, soft_wrap=True)

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 import eyespot
-from eyespot.cli.picture_options import Examples
-from eyespot.cli.tables import AsJson, console, emit
+from eyespot.cli.picture_options import ExamplesOption
+from eyespot.cli.tables import JsonOption, console, print_json
 from eyespot.errors import RecipeError
 from eyespot.serving.access import is_loopback
 from eyespot.serving.limits import ServerLimits
@@ -28,7 +28,7 @@ def serve(
         ),
     ] = None,
     no_corrections: Annotated[bool, typer.Option("--no-corrections", help="Take no corrected pictures.")] = False,
-    examples: Examples = None,
+    examples: ExamplesOption = None,
     token_file: Annotated[
         Path | None,
         typer.Option(
@@ -76,7 +76,7 @@ def serve(
         float, typer.Option(help="Until the server has stopped.", rich_help_panel=LIMITS)
     ] = DEFAULT.stop_seconds,
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not log requests.")] = False,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Answer over HTTP what pictures show, and on a page to draw on.
 
@@ -95,7 +95,7 @@ def serve(
 
     def told(address: str, names: list[str]) -> None:
         if as_json:
-            emit({"address": address, "models": names, "pid": os.getpid()})
+            print_json({"address": address, "models": names, "pid": os.getpid()})
         else:
             out.print(f"{', '.join(names)} at {address}", markup=False, highlight=False, soft_wrap=True)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import eyespot
-from eyespot.cli.tables import AsJson, console, emit, print_table, table
+from eyespot.cli.tables import JsonOption, console, print_json, print_table, table
 
 
 def study(
@@ -27,7 +27,7 @@ def study(
         list[str] | None, typer.Option("--set", help="A key to change in all of them, the base too; repeatable.")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="The study's directory. Default: studies/<name>.")] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train a recipe and stated changes of it several times, and say what made a difference.
 
@@ -38,7 +38,7 @@ def study(
     finished is kept, so the same command goes on after an interruption.
     """
     from eyespot.recipe.recipe_files import parse_setting
-    from eyespot.studies.comparison import COLUMNS, cells
+    from eyespot.studies.comparison import COLUMNS, table_row
     from eyespot.studies.plan import parse_change, parse_values
 
     out = console(as_json)
@@ -52,8 +52,8 @@ def study(
         console=out,
     )
     if as_json:
-        emit(done.to_dict())
+        print_json(done.to_dict())
         return
-    print_table(out, table(COLUMNS, map(cells, done.rows)))
+    print_table(out, table(COLUMNS, map(table_row, done.rows)))
     for told in (*done.told, *done.notes, f"Page and picture: {done.path}/README.md"):
         out.print(told, markup=False, highlight=False, soft_wrap=True)

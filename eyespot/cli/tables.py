@@ -11,7 +11,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON; everything else goes to standard error.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one line of JSON; everything else goes to standard error.")
+]
 
 
 def console(as_json: bool) -> Console:
@@ -26,7 +28,7 @@ def print_table(out: Console, drawn: Table) -> None:
     Console(file=out.file, force_terminal=out.is_terminal, width=needed).print(drawn)
 
 
-def emit(values: Any) -> None:
+def print_json(values: Any) -> None:
     """One line of JSON on standard output."""
     sys.stdout.write(json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n")
     sys.stdout.flush()

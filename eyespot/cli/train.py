@@ -11,21 +11,21 @@ import typer
 
 import eyespot
 from eyespot.cli import picture_options
-from eyespot.cli.tables import AsJson, console, emit
+from eyespot.cli.tables import JsonOption, console, print_json
 from eyespot.errors import DivergedError, InterruptedRun, RecipeError
 
 if TYPE_CHECKING:
-    from eyespot.workflow.find_lr import FoundRate
+    from eyespot.workflow.find_lr import LearningRateSuggestion
 
 REPLACED = ("--find-lr", "--json", "--output", "--learning-rate")
 WITH_VALUE = ("--output", "--learning-rate")
 
 
-def tell(found: "FoundRate", *, as_json: bool) -> None:
+def print_suggestion(found: "LearningRateSuggestion", *, as_json: bool) -> None:
     """The command that trains with the suggestion; as JSON, everything."""
     command = training_command(sys.argv[1:], found.suggested)
     if as_json:
-        emit(found.to_dict() | {"command": command})
+        print_json(found.to_dict() | {"command": command})
     else:
         console(as_json).print(f"Next: {command}", markup=False, highlight=False, soft_wrap=True)
 
@@ -138,17 +138,17 @@ def train(
     output: Annotated[
         Path | None, typer.Option(help="The run's directory. Default: runs/<dataset>-<model>-<n>.")
     ] = None,
-    size: picture_options.Size = None,
-    resize: picture_options.Resize = None,
-    color: picture_options.Color = None,
-    class_names: picture_options.ClassNames = None,
-    image_column: picture_options.ImageColumn = None,
-    label_column: picture_options.LabelColumn = None,
-    split_column: picture_options.SplitColumn = None,
-    max_bytes: picture_options.MaxBytes = None,
-    max_pixels: picture_options.MaxPixels = None,
-    drop_leaks: picture_options.DropLeaks = None,
-    as_json: AsJson = False,
+    size: picture_options.SizeOption = None,
+    resize: picture_options.ResizeOption = None,
+    color: picture_options.ColorOption = None,
+    class_names: picture_options.ClassNamesOption = None,
+    image_column: picture_options.ImageColumnOption = None,
+    label_column: picture_options.LabelColumnOption = None,
+    split_column: picture_options.SplitColumnOption = None,
+    max_bytes: picture_options.MaxBytesOption = None,
+    max_pixels: picture_options.MaxPixelsOption = None,
+    drop_leaks: picture_options.DropLeaksOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Train a classifier, judge the fit, test it once, and write a run.
 
@@ -199,7 +199,7 @@ def train(
     if find_lr:
         if resume or mlflow:
             raise RecipeError("--find-lr trains nothing to resume or to log: leave out --resume and --mlflow.")
-        tell(
+        print_suggestion(
             eyespot.find_lr(source, output=output, trust=trust, settings=changed, console=console(as_json), **options),
             as_json=as_json,
         )
@@ -216,7 +216,7 @@ def train(
         **options,
     )
     if as_json:
-        emit(done.to_dict())
+        print_json(done.to_dict())
     if done.outcome.ending == "diverged":
         raise DivergedError(f"The loss diverged; {done.run.path} holds the last good model.")
     if done.outcome.ending == "interrupted":

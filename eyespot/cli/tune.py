@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import eyespot
-from eyespot.cli.tables import AsJson, console, emit, print_table, table
+from eyespot.cli.tables import JsonOption, console, print_json, print_table, table
 
 
 def tune(
@@ -26,7 +26,7 @@ def tune(
         list[str] | None, typer.Option("--set", help="A key of the recipe to change first; repeatable.")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="The search's directory. Default: studies/tune-<name>.")] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Search for a better recipe, on validation data alone, and write it as best.yaml.
 
@@ -38,7 +38,7 @@ def tune(
     was interrupted, and one with more time or trials searches further.
     """
     from eyespot.recipe.recipe_files import parse_setting
-    from eyespot.studies.candidates import COLUMNS, cells
+    from eyespot.studies.candidates import COLUMNS, table_row
 
     out = console(as_json)
     changed = dict(parse_setting(text) for text in settings or ())
@@ -46,9 +46,9 @@ def tune(
         source, seconds=seconds, trials=trials, space=space, seed=seed, output=output, settings=changed, console=out
     )
     if as_json:
-        emit(done.to_dict())
+        print_json(done.to_dict())
         return
-    print_table(out, table(COLUMNS, map(cells, done.candidates)))
+    print_table(out, table(COLUMNS, map(table_row, done.candidates)))
     for told in (done.told, f"{done.trials} trials, {done.pruned} cut short, {done.seconds:.0f} s."):
         out.print(told, markup=False, highlight=False, soft_wrap=True)
     out.print(f"Next: eyespot train {done.path}/best.yaml", markup=False, highlight=False, soft_wrap=True)

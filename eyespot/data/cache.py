@@ -25,21 +25,21 @@ from filelock import FileLock
 
 from eyespot.data.download import cache_directory
 from eyespot.data.formats.listing import Listing
-from eyespot.data.parallel import shared_work
-from eyespot.data.picture import Form, Header, Limits, read_header, read_with_header
+from eyespot.data.parallel import map_in_processes
+from eyespot.data.picture import InputForm, Limits, PictureHeader, read_header, read_with_header
 from eyespot.errors import DataError, PictureError
 from eyespot.files import write_text
 from eyespot.shapes import Int64, Shaped
 
 CHUNK = 64  # pictures that are decoded at once, and written down as done
 
-Chunk = Sequence[Path | bytes]
-Found = list[tuple[int, int, int, str | None]]
+FileChunk = Sequence[Path | bytes]
+ChunkFacts = list[tuple[int, int, int, str | None]]
 
 
-def headers(sources: Chunk, limits: Limits) -> list[Header | None]:
+def read_headers(sources: FileChunk, limits: Limits) -> list[PictureHeader | None]:
     """Of each picture, or None where it cannot be opened."""
-    found: list[Header | None] = []
+    found: list[PictureHeader | None] = []
     for source in sources:
         try:
             found.append(read_header(source, "", limits))
@@ -48,7 +48,7 @@ def headers(sources: Chunk, limits: Limits) -> list[Header | None]:
     return found
 
 
-def decode_into(file: Path, start: int, sources: Chunk, form: Form) -> Found:
+def decode_into(file: Path, start: int, sources: FileChunk, form: InputForm) -> ChunkFacts:
     """Decodes pictures and writes their pixels into a file.
 
     Args:
@@ -64,7 +64,7 @@ def decode_into(file: Path, start: int, sources: Chunk, form: Form) -> Found:
         OSError: they cannot be written.
     """
     pixels = np.zeros((len(sources), *form.shape), np.uint8)
-    told: Found = []
+    told: ChunkFacts = []
     for row, source in enumerate(sources):
         try:
             pixels[row], header = read_with_header(source, form, "it")
@@ -93,7 +93,7 @@ class Journal:
     """
 
     def __init__(self, path: Path, pixels: Path) -> None:
-        self.chunks: dict[int, Found] = {}
+        self.chunks: dict[int, ChunkFacts] = {}
         self._file, self._pixels = path.open("ab+"), pixels
         self._unwritten: list[bytes] = []
         self._synced = time.monotonic()
@@ -116,7 +116,7 @@ class Journal:
         self._sync()
         self._file.close()
 
-    def add(self, start: int, found: Found) -> None:
+    def add(self, start: int, found: ChunkFacts) -> None:
         """Takes down a chunk whose pixels have been written."""
         self.chunks[start] = found
         self._unwritten.append(json.dumps([start, found]).encode() + b"\n")
@@ -140,7 +140,7 @@ Told = list[list[int | str | None]]
 
 
 @dataclass(frozen=True)
-class Cached:
+class CachedPixels:
     """Decoded pictures.
 
     Attributes:
@@ -158,9 +158,9 @@ class Cached:
 
 def cached_pixels(
     listing: Listing,
-    form: Form,
+    form: InputForm,
     progress: Callable[[int], None],
-) -> Cached:
+) -> CachedPixels:
     """The pixels of a listing's pictures, decoded now or before.
 
     Args:
@@ -177,7 +177,7 @@ def cached_pixels(
         if not (folder / COMPLETE).exists():
             _decode(folder, listing, form, progress)
     told: Told = json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
-    return Cached(
+    return CachedPixels(
         np.load(folder / "pixels.npy", mmap_mode="r"),
         {row: str(fault) for row, (_, _, _, fault) in enumerate(told) if fault is not None},
         np.array([[height, width] for width, height, _, _ in told], np.int64).reshape(-1, 2),
@@ -185,7 +185,7 @@ def cached_pixels(
     )
 
 
-def _key(listing: Listing, form: Form) -> str:
+def _key(listing: Listing, form: InputForm) -> str:
     digest = hashlib.sha256(json.dumps([VERSION, asdict(form)]).encode())
     digest.update(str(listing.path.resolve()).encode(errors="surrogateescape"))
     for entry in listing.entries:
@@ -193,7 +193,7 @@ def _key(listing: Listing, form: Form) -> str:
     return digest.hexdigest()[:32]
 
 
-def _decode(folder: Path, listing: Listing, form: Form, progress: Callable[[int], None]) -> None:
+def _decode(folder: Path, listing: Listing, form: InputForm, progress: Callable[[int], None]) -> None:
     """Fills the folder; chunks that were finished before are left as they are."""
     total, row_bytes = len(listing.entries), int(np.prod(form.shape))
     pixels = folder / "pixels.npy"
@@ -202,12 +202,12 @@ def _decode(folder: Path, listing: Listing, form: Form, progress: Callable[[int]
         missing = [start for start in range(0, total, CHUNK) if start not in journal.chunks]
         ready = sum(len(found) for found in journal.chunks.values())
 
-        def decode(number: int) -> Found:
+        def decode(number: int) -> ChunkFacts:
             start = missing[number]
             sources = listing.read(range(start, min(start + CHUNK, total)))
             return decode_into(pixels, data_starts + start * row_bytes, sources, form)
 
-        for number, found in shared_work(decode, len(missing)):
+        for number, found in map_in_processes(decode, len(missing)):
             journal.add(missing[number], found)
             ready += len(found)
             progress(ready)

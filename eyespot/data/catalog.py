@@ -13,7 +13,7 @@ from string import ascii_lowercase
 import numpy as np
 
 from eyespot.data.dataset import Dataset, Split
-from eyespot.data.download import RemoteFile, Shelf
+from eyespot.data.download import PublishedFiles, RemoteFile
 from eyespot.data.formats.binary import parse_cifar, parse_images, parse_labels
 from eyespot.errors import DataError
 
@@ -26,7 +26,7 @@ DIGITS_TEST_PICTURES = 360
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogEntry:
     """One dataset of the catalog.
 
     Attributes:
@@ -54,13 +54,13 @@ def _digits() -> Dataset:
     return Dataset("digits", DIGIT_NAMES, Split(images[train], labels[train]), test=Split(images[test], labels[test]))
 
 
-def _idx(shelf: Shelf, class_names: tuple[str, ...], stems: tuple[str, str] = ("train", "t10k")) -> Dataset:
+def _idx(shelf: PublishedFiles, class_names: tuple[str, ...], stems: tuple[str, str] = ("train", "t10k")) -> Dataset:
     """MNIST's layout: pictures and labels for training and for test, in four IDX files."""
     train, test = (_idx_pair(shelf, stem) for stem in stems)
     return Dataset(shelf.name, class_names, train, test=test)
 
 
-def _idx_pair(shelf: Shelf, stem: str) -> Split:
+def _idx_pair(shelf: PublishedFiles, stem: str) -> Split:
     images, images_at = shelf.read(f"{stem}-images-idx3-ubyte")
     labels, labels_at = shelf.read(f"{stem}-labels-idx1-ubyte")
     pictures, targets = parse_images(images, images_at), parse_labels(labels, labels_at)
@@ -80,7 +80,7 @@ def _emnist_letters() -> Dataset:
     return Dataset(EMNIST.name, tuple(ascii_lowercase), upright[0], test=upright[1])
 
 
-def _cifar(shelf: Shelf, train: tuple[str, ...], test: str, names: str, label_bytes: int) -> Dataset:
+def _cifar(shelf: PublishedFiles, train: tuple[str, ...], test: str, names: str, label_bytes: int) -> Dataset:
     """CIFAR's binary files; class names are in the text file beside them."""
     listing, _ = shelf.read(names)
     class_names = tuple(line.strip() for line in listing.decode("utf-8", "replace").splitlines() if line.strip())
@@ -95,7 +95,7 @@ def _published(mirrors: tuple[str, ...], *files: tuple[str, int, str]) -> tuple[
     return tuple(RemoteFile(name, size, sha256, mirrors) for name, size, sha256 in files)
 
 
-MNIST = Shelf(
+MNIST = PublishedFiles(
     "mnist",
     _published(
         ("https://storage.googleapis.com/cvdf-datasets/mnist/", "https://ossci-datasets.s3.amazonaws.com/mnist/"),
@@ -105,7 +105,7 @@ MNIST = Shelf(
         ("t10k-labels-idx1-ubyte.gz", 4542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
     ),
 )
-FASHION_MNIST = Shelf(
+FASHION_MNIST = PublishedFiles(
     "fashion-mnist",
     _published(
         (
@@ -119,7 +119,7 @@ FASHION_MNIST = Shelf(
         ("t10k-labels-idx1-ubyte.gz", 5148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
     ),
 )
-KMNIST = Shelf(
+KMNIST = PublishedFiles(
     "kmnist",
     _published(
         ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
@@ -129,7 +129,7 @@ KMNIST = Shelf(
         ("t10k-labels-idx1-ubyte.gz", 5120, "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c"),
     ),
 )
-EMNIST = Shelf(
+EMNIST = PublishedFiles(
     "emnist-letters",
     _published(
         ("https://biometrics.nist.gov/cs_links/EMNIST/", "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/"),
@@ -138,7 +138,7 @@ EMNIST = Shelf(
     subfolder="gzip",
 )
 TORONTO = ("https://www.cs.toronto.edu/~kriz/",)
-CIFAR10 = Shelf(
+CIFAR10 = PublishedFiles(
     "cifar10",
     _published(
         TORONTO,
@@ -146,7 +146,7 @@ CIFAR10 = Shelf(
     ),
     subfolder="cifar-10-batches-bin",
 )
-CIFAR100 = Shelf(
+CIFAR100 = PublishedFiles(
     "cifar100",
     _published(
         TORONTO,
@@ -157,17 +157,17 @@ CIFAR100 = Shelf(
 CIFAR10_BATCHES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 
 CATALOG = {
-    "digits": Entry("handwritten digits, 8x8, embedded (scikit-learn)", _digits, (8, 8, 1)),
-    "mnist": Entry("handwritten digits", lambda: _idx(MNIST, DIGIT_NAMES)),
-    "fashion-mnist": Entry("clothes", lambda: _idx(FASHION_MNIST, FASHION_NAMES)),
-    "kmnist": Entry("handwritten hiragana", lambda: _idx(KMNIST, KUZUSHIJI_NAMES)),
-    "emnist-letters": Entry("handwritten letters", _emnist_letters, classes=26),
-    "cifar10": Entry(
+    "digits": CatalogEntry("handwritten digits, 8x8, embedded (scikit-learn)", _digits, (8, 8, 1)),
+    "mnist": CatalogEntry("handwritten digits", lambda: _idx(MNIST, DIGIT_NAMES)),
+    "fashion-mnist": CatalogEntry("clothes", lambda: _idx(FASHION_MNIST, FASHION_NAMES)),
+    "kmnist": CatalogEntry("handwritten hiragana", lambda: _idx(KMNIST, KUZUSHIJI_NAMES)),
+    "emnist-letters": CatalogEntry("handwritten letters", _emnist_letters, classes=26),
+    "cifar10": CatalogEntry(
         "animals and vehicles, colour",
         lambda: _cifar(CIFAR10, CIFAR10_BATCHES, "test_batch.bin", "batches.meta.txt", 1),
         (32, 32, 3),
     ),
-    "cifar100": Entry(
+    "cifar100": CatalogEntry(
         "a hundred kinds of thing, colour",
         lambda: _cifar(CIFAR100, ("train.bin",), "test.bin", "fine_label_names.txt", 2),
         (32, 32, 3),

@@ -16,7 +16,7 @@ from eyespot.shapes import Int64, Shaped
 AT_ONCE = 1 << 20  # bytes of pixels at a time when something is computed over all rows; as floats some times more
 
 
-class Rows:
+class RowView:
     """An array `[n, …]` that is made of `m` rows of another, in any order; read-only.
 
     What is taken from it is a NumPy array with a copy of the rows asked for. Behaves as an array in what a dataset
@@ -31,7 +31,7 @@ class Rows:
         self.base, self.index = base, index
 
     def __repr__(self) -> str:
-        return f"Rows({len(self):,} of {len(self.base):,}, {self.dtype}, {list(self.shape)})"
+        return f"RowView({len(self):,} of {len(self.base):,}, {self.dtype}, {list(self.shape)})"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -75,12 +75,12 @@ class Rows:
         whole: Shaped[np.ndarray, ...] = self[:]
         return whole if dtype is None else whole.astype(dtype, copy=False)
 
-    def take(self, rows: Int64[np.ndarray, " k"]) -> "Rows":
+    def take(self, rows: Int64[np.ndarray, " k"]) -> "RowView":
         """Rows of these rows, again without a copy."""
-        return Rows(self.base, self.index[rows])
+        return RowView(self.base, self.index[rows])
 
 
-def chunks(images: Shaped[np.ndarray, "..."] | Rows) -> Iterator[Shaped[np.ndarray, "..."]]:
+def chunks(images: Shaped[np.ndarray, "..."] | RowView) -> Iterator[Shaped[np.ndarray, "..."]]:
     """All rows in order, a few megabytes at a time, so that memory stays flat."""
     row_bytes = max(1, images.nbytes // max(1, len(images)))
     step = max(1, AT_ONCE // row_bytes)
@@ -105,7 +105,7 @@ class Split:
         DataError: it is empty, there are not as many labels as pictures, or either is not what it should be.
     """
 
-    images: Shaped[np.ndarray, "..."] | Rows
+    images: Shaped[np.ndarray, "..."] | RowView
     labels: Shaped[np.ndarray, "..."]
     files: tuple[str, ...] | None = None
     sizes: Int64[np.ndarray, "n 2"] | None = None
@@ -131,13 +131,13 @@ class Split:
 
     def take(self, rows: Int64[np.ndarray, " m"]) -> "Split":
         """The given rows, in the given order."""
-        images = self.images.take(rows) if isinstance(self.images, Rows) else self.images[rows]
+        images = self.images.take(rows) if isinstance(self.images, RowView) else self.images[rows]
         files = None if self.files is None else tuple(self.files[row] for row in rows)
         return Split(images, self.labels[rows], files, None if self.sizes is None else self.sizes[rows])
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedFile:
     """A file, or a row of a table, that is left out."""
 
     file: str
@@ -157,7 +157,7 @@ class Origin:
 
     path: str
     pictures: PicturesRecipe
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
     notes: tuple[str, ...] = ()
 
 

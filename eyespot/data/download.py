@@ -175,7 +175,7 @@ def cache_directory() -> Path:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class PublishedFiles:
     """The files of one dataset.
 
     Looked for under EYESPOT_DATA/<name>/, then in the cache, then downloaded into the cache. A file may lie there

@@ -11,16 +11,16 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
-from eyespot.data.cache import CHUNK, Cached, cached_pixels, headers
+from eyespot.data.cache import CHUNK, CachedPixels, cached_pixels, read_headers
 from eyespot.data.catalog import CATALOG
-from eyespot.data.dataset import Dataset, Origin, Rows, Skipped, Split
-from eyespot.data.formats.arrays import Labelled, read_arrays
+from eyespot.data.dataset import Dataset, Origin, RowView, SkippedFile, Split
+from eyespot.data.formats.arrays import ImagesWithClassNames, read_arrays
 from eyespot.data.formats.binary import idx_images, read_idx_pairs
-from eyespot.data.formats.folder import list_folder, read_class_names, renamed
+from eyespot.data.formats.folder import list_folder, read_class_names, rename_classes
 from eyespot.data.formats.listing import Listing, in_order
 from eyespot.data.formats.table import FORMATS, is_pixel_table, list_tables, read_pixel_table, tables_in
-from eyespot.data.parallel import shared_work
-from eyespot.data.picture import Form, Header, Limits, read_picture
+from eyespot.data.parallel import map_in_processes
+from eyespot.data.picture import InputForm, Limits, PictureHeader, read_picture
 from eyespot.errors import DataError, PictureError, unknown
 from eyespot.recipe.schema import PicturesRecipe
 
@@ -45,7 +45,7 @@ def infer_shape(listing: Listing, wanted: PicturesRecipe, limits: Limits) -> tup
     total = len(listing.entries)
     rows = np.unique(np.linspace(0, total - 1, min(total, SAMPLE)).astype(int)).tolist()
     chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
-    parts = dict(shared_work(lambda number: headers(listing.read(chunks[number]), limits), len(chunks)))
+    parts = dict(map_in_processes(lambda number: read_headers(listing.read(chunks[number]), limits), len(chunks)))
     found = [header for number in sorted(parts) for header in parts[number]]
     known = [(row, header) for row, header in zip(rows, found, strict=True) if header]
     if not known:
@@ -55,7 +55,7 @@ def infer_shape(listing: Listing, wanted: PicturesRecipe, limits: Limits) -> tup
     return (*size, 3 if color else 1), notes
 
 
-def _size(wanted: PicturesRecipe, found: Sequence[Header], total: int) -> tuple[tuple[int, int], list[str]]:
+def _size(wanted: PicturesRecipe, found: Sequence[PictureHeader], total: int) -> tuple[tuple[int, int], list[str]]:
     """(height, width)."""
     if wanted.size:
         return wanted.size, []
@@ -71,7 +71,7 @@ def _size(wanted: PicturesRecipe, found: Sequence[Header], total: int) -> tuple[
     return smaller, [f"All are brought to {smaller[0]}x{smaller[1]}: {reason}. --size sets another."]
 
 
-def _has_colors(listing: Listing, found: Sequence[tuple[int, Header]], limits: Limits) -> bool:
+def _has_colors(listing: Listing, found: Sequence[tuple[int, PictureHeader]], limits: Limits) -> bool:
     """Whether any picture shows colours; one stored in colour may be grey all the same."""
     stored = [row for row, header in found if not header.grey]
     sample: list[Path | bytes] = list(listing.read(stored[:: max(1, len(stored) // COLOR_SAMPLE)][:COLOR_SAMPLE]))
@@ -88,7 +88,7 @@ def _has_colors(listing: Listing, found: Sequence[tuple[int, Header]], limits: L
 ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz"})
 
 
-def read_own(path: Path, wanted: PicturesRecipe, console: Console) -> Dataset:
+def load_own(path: Path, wanted: PicturesRecipe, console: Console) -> Dataset:
     """Reads labelled pictures from a folder, a table, arrays or IDX files, told apart by what is there.
 
     Args:
@@ -116,7 +116,7 @@ def _listing(path: Path, wanted: PicturesRecipe) -> Listing | None:
 
 def _from_arrays(path: Path, wanted: PicturesRecipe) -> Dataset:
     if images := idx_images(path):
-        found: Mapping[str, Labelled] = read_idx_pairs(images)
+        found: Mapping[str, ImagesWithClassNames] = read_idx_pairs(images)
     elif path.is_dir() or path.suffix in {".npz", ".npy"}:
         found = read_arrays(path, wanted)
     elif path.suffix in {".csv", ".tsv"}:
@@ -130,9 +130,9 @@ def _from_arrays(path: Path, wanted: PicturesRecipe) -> Dataset:
     for name, part in found.items():
         rows = np.array([row for row, label in enumerate(part.labels) if label is not None], np.int64)
         unlabelled = [row for row, label in enumerate(part.labels) if label is None]
-        skipped += [Skipped(f"{name}, row {row + 1}", "it has no label") for row in unlabelled]
+        skipped += [SkippedFile(f"{name}, row {row + 1}", "it has no label") for row in unlabelled]
         classed = np.array([numbers[str(part.labels[row])] for row in rows], np.int64)
-        images_here = Rows(part.images, rows) if isinstance(part.images, np.memmap) else part.images[rows]
+        images_here = RowView(part.images, rows) if isinstance(part.images, np.memmap) else part.images[rows]
         splits[name] = Split(images_here, classed)
     first = splits["train"].images.shape
     settled = wanted.model_copy(update={"size": tuple(first[1:3]), "color": first[3] == 3})  # noqa: PLR2004
@@ -149,9 +149,12 @@ def _from_listing(path: Path, listing: Listing, wanted: PicturesRecipe, console:
     total = len(listing.entries)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task(f"Reading {total:,} pictures", total=total)
-        form = Form(shape, wanted.resize, limits)
+        form = InputForm(shape, wanted.resize, limits)
         cached = cached_pixels(listing, form, lambda done: progress.update(task, completed=done))
-    skipped = [*listing.skipped, *(Skipped(listing.entries[row].file, fault) for row, fault in cached.faults.items())]
+    skipped = [
+        *listing.skipped,
+        *(SkippedFile(listing.entries[row].file, fault) for row, fault in cached.faults.items()),
+    ]
     if cached.animated:
         notes.append(f"{cached.animated:,} of the pictures are animations: the first frame of each is taken.")
     if skipped:
@@ -163,7 +166,7 @@ def _from_listing(path: Path, listing: Listing, wanted: PicturesRecipe, console:
     return Dataset(_name(path), names, **splits, origin=origin, public=False)
 
 
-def _splits(listing: Listing, cached: Cached, numbers: Mapping[str, int]) -> dict[str, Split]:
+def _splits(listing: Listing, cached: CachedPixels, numbers: Mapping[str, int]) -> dict[str, Split]:
     splits = {}
     for name in ("train", "validation", "test"):
         rows = [row for row, entry in enumerate(listing.entries) if entry.split == name and row not in cached.faults]
@@ -171,7 +174,7 @@ def _splits(listing: Listing, cached: Cached, numbers: Mapping[str, int]) -> dic
             index = np.array(rows, np.int64)
             labels = np.array([numbers[listing.entries[row].label] for row in rows], np.int64)
             files = tuple(listing.entries[row].file for row in rows)
-            splits[name] = Split(Rows(cached.pixels, index), labels, files, cached.sizes[index])
+            splits[name] = Split(RowView(cached.pixels, index), labels, files, cached.sizes[index])
     return splits
 
 
@@ -181,7 +184,7 @@ def _classes(
     """Class names in order, and the number of each label."""
     if wanted.class_names:
         file = Path(wanted.class_names)
-        names = renamed(labels, read_class_names(file), file)
+        names = rename_classes(labels, read_class_names(file), file)
         ordered = tuple(dict.fromkeys(names.values()))
         return ordered, {label: ordered.index(name) for label, name in names.items()}
     ordered = tuple(stated or in_order(labels))
@@ -194,7 +197,7 @@ def _name(path: Path) -> str:
     return re.sub(r"^\W+", "", re.sub(r"[^\w .+-]", "_", stem)) or "pictures"
 
 
-def _told(skipped: Sequence[Skipped]) -> str:
+def _told(skipped: Sequence[SkippedFile]) -> str:
     """How many files are left out, and the commonest reason."""
     first = skipped[0]
     more = f", and {len(skipped) - 1:,} more" if len(skipped) > 1 else ""
@@ -238,7 +241,7 @@ def load(
     if not own_first and source in CATALOG:
         return _public(str(source))
     if is_path(source):
-        return read_own(Path(source), pictures or PicturesRecipe(), console or Console(quiet=True))
+        return load_own(Path(source), pictures or PicturesRecipe(), console or Console(quiet=True))
     if isinstance(source, Path) or looks_like_path(source):
         raise DataError(f"There is no file or folder {source}.")
     if source not in CATALOG:

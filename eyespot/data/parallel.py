@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 FORKS = sys.platform == "linux"  # elsewhere a fork may hang, and other processes take longer to start than to be of use
 
 
-def shared_work(work: Callable[[int], Result], count: int) -> Generator[tuple[int, Result], None, None]:
+def map_in_processes(work: Callable[[int], Result], count: int) -> Generator[tuple[int, Result], None, None]:
     """What `work` makes of each number below `count`, with the number, in the order in which they are finished.
 
     This process works too; the others are forked from it, so that they begin at once, with all that it has in memory.

@@ -12,7 +12,15 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from eyespot.data.picture_files import OTHERS, READ_ENDINGS, SENTENCE, Damaged, NotRead, Stored, look_through
+from eyespot.data.picture_files import (
+    OTHERS,
+    READ_ENDINGS,
+    SENTENCE,
+    DamagedFile,
+    PictureContents,
+    UnsupportedFile,
+    look_through,
+)
 from eyespot.errors import PictureError
 from eyespot.shapes import UInt8
 
@@ -51,7 +59,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Form:
+class InputForm:
     """What pictures are brought to: height, width and channels, in which way, and within which limits."""
 
     shape: tuple[int, int, int]
@@ -60,7 +68,7 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Header:
+class PictureHeader:
     """What a picture says of itself before its pixels are read.
 
     Attributes:
@@ -98,7 +106,7 @@ def read_picture(
     Raises:
         PictureError: it is missing, not a picture, of a format that is not read, truncated, or larger than the limits.
     """
-    return read_with_header(source, Form(input_shape, resize, limits), where)[0]
+    return read_with_header(source, InputForm(input_shape, resize, limits), where)[0]
 
 
 def open_picture(source: Path | bytes, where: str | None = None, *, grey: bool) -> Image.Image:
@@ -113,8 +121,8 @@ def open_picture(source: Path | bytes, where: str | None = None, *, grey: bool) 
 
 
 def read_with_header(
-    source: Path | bytes, form: Form, where: str | None = None
-) -> tuple[UInt8[np.ndarray, "height width channels"], Header]:
+    source: Path | bytes, form: InputForm, where: str | None = None
+) -> tuple[UInt8[np.ndarray, "height width channels"], PictureHeader]:
     """What `read_picture` gives, and what `read_header` does, by opening the picture once."""
     height, width, channels = form.shape
     with _opened(source, where, form.limits) as (opened, stored):
@@ -122,10 +130,10 @@ def read_with_header(
         if stored.format == "JPEG":
             _draft(opened, (width, height), "L" if channels == 1 else "RGB")
         picture = _plain(opened, "L" if channels == 1 else "RGB")
-    return fitted(_upright(picture, stored), form.shape, form.resize), header
+    return fit_to_size(_upright(picture, stored), form.shape, form.resize), header
 
 
-def fitted(
+def fit_to_size(
     picture: Image.Image, shape: tuple[int, int, int], resize: Resize
 ) -> UInt8[np.ndarray, "height width channels"]:
     """A grey or RGB picture at a model's height, width and channels; `resize` as of `read_picture`."""
@@ -136,7 +144,7 @@ def fitted(
     return np.frombuffer(picture.tobytes(), np.uint8).reshape(shape)
 
 
-def read_header(source: Path | bytes, where: str | None = None, limits: Limits = Limits()) -> Header:
+def read_header(source: Path | bytes, where: str | None = None, limits: Limits = Limits()) -> PictureHeader:
     """Size and kind of a picture, without its pixels.
 
     Raises:
@@ -146,15 +154,15 @@ def read_header(source: Path | bytes, where: str | None = None, limits: Limits =
         return _header(opened, stored)
 
 
-def _header(opened: Image.Image, stored: Stored) -> Header:
+def _header(opened: Image.Image, stored: PictureContents) -> PictureHeader:
     width, height = stored.width, stored.height
     if stored.orientation in SIDEWAYS:
         width, height = height, width
-    return Header(width, height, opened.mode in GREY_MODES, stored.frames)
+    return PictureHeader(width, height, opened.mode in GREY_MODES, stored.frames)
 
 
 @contextmanager
-def _opened(source: Path | bytes, where: str | None, limits: Limits) -> Iterator[tuple[Image.Image, Stored]]:
+def _opened(source: Path | bytes, where: str | None, limits: Limits) -> Iterator[tuple[Image.Image, PictureContents]]:
     """The picture, its pixels not read yet, and what its file says; damage found later is an error too."""
     name = where or str(source if isinstance(source, Path) else "the picture")
     stored = _bounded(_content(source, name, limits), name, limits)
@@ -202,13 +210,13 @@ def _content(source: Path | bytes, name: str, limits: Limits) -> bytes:
     return content
 
 
-def _bounded(content: bytes, name: str, limits: Limits) -> Stored:
+def _bounded(content: bytes, name: str, limits: Limits) -> PictureContents:
     """What a file says of itself, where it is of a format that is read, and decoding it takes no more than it may."""
     try:
         stored = look_through(content)
-    except Damaged as damage:
+    except DamagedFile as damage:
         raise PictureError(f"{name} is truncated or damaged ({damage}).") from None
-    except NotRead as kind:
+    except UnsupportedFile as kind:
         raise PictureError(f"{name} is {kind}, which is not read: {SENTENCE}.") from None
     if stored is None:
         named = OTHERS.get(Path(name).suffix.lower())
@@ -321,7 +329,7 @@ def _over_white(band: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
 
 
-def _upright(picture: Image.Image, stored: Stored) -> Image.Image:
+def _upright(picture: Image.Image, stored: PictureContents) -> Image.Image:
     """Turned as its EXIF orientation says; not copied where that says nothing, as most do."""
     turn = TURNS.get(stored.orientation)
     return picture if turn is None else picture.transpose(turn)

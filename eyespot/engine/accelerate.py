@@ -13,10 +13,10 @@ from torch import Tensor
 
 from eyespot.backend import keras
 from eyespot.engine.hardware import Precision, dtype_for
-from eyespot.engine.keras_step import Intake, Tally, weights_of_rows
-from eyespot.engine.loss import CrossEntropy, Weighed, fused_loss
-from eyespot.engine.lowered_program import LoweredProgram, Turns
-from eyespot.engine.stage import Pass, Step
+from eyespot.engine.keras_step import BatchAdapter, FastMetrics, weights_of_rows
+from eyespot.engine.loss import CompiledLossOutput, CrossEntropy, fused_loss
+from eyespot.engine.lowered_program import LoweredProgram, WeightsLock
+from eyespot.engine.stage import Pass, PassContext
 from eyespot.errors import EyespotError, ModelError, unknown
 
 Logs = dict[str, Any]
@@ -74,8 +74,8 @@ class _Accelerated:
         self.model, self.dtype = model, dtype
         self.reason = ""
         self.seed = self.number = 0
-        self.tally: Tally | None = None
-        self.turns = Turns()
+        self.tally: FastMetrics | None = None
+        self.turns = WeightsLock()
         self.measuring = RLock()  # metrics are one set a model: an evaluation has them to itself
         self._lower()
 
@@ -99,7 +99,7 @@ class _Accelerated:
         images = self.intake.images(x) if self.program else None
         if self.program is None or images is None or not hasattr(y, "shape"):
             return self.model.train_step(batches[0])  # type: ignore[no-any-return]
-        passing = Pass(Step(training=True, seed=self.seed, number=self.number))
+        passing = Pass(PassContext(training=True, seed=self.seed, number=self.number))
         self.number += 1
         with torch.no_grad():
             weighed, labels = self._weigh(self.program.forward(images, passing), (x, y, weight), passing)
@@ -113,7 +113,7 @@ class _Accelerated:
     def test_step(self, batches: Any) -> Logs:
         """Loss and metrics of one batch in inference form."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(batches[0])
-        passing = Pass(Step(training=False))
+        passing = Pass(PassContext(training=False))
         with torch.no_grad(), self.measuring, self.turns.reading():
             images = self.intake.images(x) if self.program else None
             if self.program is None or images is None or not hasattr(y, "shape"):
@@ -128,17 +128,21 @@ class _Accelerated:
             images = self.intake.images(x) if self.program else None
             if self.program is None or images is None:
                 return self.model.predict_step(batches[0])
-            output = self.program.forward(images, Pass(Step(training=False))).to(torch.float32, copy=True)
+            output = self.program.forward(images, Pass(PassContext(training=False))).to(torch.float32, copy=True)
             return torch.softmax(output, 1) if self.program.ends_in_softmax else output
 
-    def _weigh(self, output: Tensor, batch: tuple[Any, Any, Any], passing: Pass) -> tuple[Weighed, Tensor | None]:
+    def _weigh(
+        self, output: Tensor, batch: tuple[Any, Any, Any], passing: Pass
+    ) -> tuple[CompiledLossOutput, Tensor | None]:
         """The loss, and the labels in the form that the fused loss takes; None where Keras computed it."""
         weighed, labels = self._of_output(output, batch, passing)
         if passing.losses:
             weighed = replace(weighed, loss=weighed.loss + sum(passing.losses))
         return weighed, labels
 
-    def _of_output(self, output: Tensor, batch: tuple[Any, Any, Any], passing: Pass) -> tuple[Weighed, Tensor | None]:
+    def _of_output(
+        self, output: Tensor, batch: tuple[Any, Any, Any], passing: Pass
+    ) -> tuple[CompiledLossOutput, Tensor | None]:
         weights = None if batch[2] is None else weights_of_rows(batch[2])
         if self.loss is None or (weights is None and batch[2] is not None):
             return self._weigh_by_keras(output, batch, passing), None
@@ -150,20 +154,20 @@ class _Accelerated:
                 self.intake.check_range(labels)
             raise
 
-    def _weigh_by_keras(self, output: Tensor, batch: tuple[Any, Any, Any], passing: Pass) -> Weighed:
+    def _weigh_by_keras(self, output: Tensor, batch: tuple[Any, Any, Any], passing: Pass) -> CompiledLossOutput:
         (x, y, weight), training = batch, passing.step.training
         with torch.set_grad_enabled(training):
             leaf = output.float().detach().requires_grad_(training)
             predictions = torch.softmax(leaf, 1) if self.program and self.program.ends_in_softmax else leaf
             if self.model._compile_loss is None and passing.losses:  # all that is learnt
-                return Weighed(torch.zeros_like(passing.losses[0]), predictions.detach(), None)
+                return CompiledLossOutput(torch.zeros_like(passing.losses[0]), predictions.detach(), None)
             loss = self.model._compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weight, training=training)
         # Of a loss that does not depend on the output, the error is PyTorch's, unless something else is learnt.
         learns = training and (loss.requires_grad or not passing.losses)
         gradient = torch.autograd.grad(loss, leaf)[0].to(output.dtype) if learns else None
-        return Weighed(loss.detach(), predictions.detach(), gradient)
+        return CompiledLossOutput(loss.detach(), predictions.detach(), gradient)
 
-    def _logs(self, batch: tuple[Any, Any, Any], weighed: Weighed, labels: Tensor | None) -> Logs:
+    def _logs(self, batch: tuple[Any, Any, Any], weighed: CompiledLossOutput, labels: Tensor | None) -> Logs:
         """The metrics so far."""
         if self.tally is not None and labels is not None:
             return self.tally.add(weighed, labels)
@@ -187,7 +191,9 @@ class _Accelerated:
             self.intake.looks = self.intake.scales
             sparse = self.loss is not None and self.loss.sparse
             self.tally = (
-                Tally(self.model, sparse=sparse) if self.loss and Tally.can(self.model, sparse=sparse) else None
+                FastMetrics(self.model, sparse=sparse)
+                if self.loss and FastMetrics.can(self.model, sparse=sparse)
+                else None
             )
             if kind == "train" and self.program.generators:
                 # Where Keras, too, would draw from PyTorch's seed; elsewhere the order of the pictures stays Keras's.
@@ -252,7 +258,7 @@ class _Accelerated:
                 # bfloat16 is too coarse for probabilities
                 program = LoweredProgram(model, torch.float32, any_end=True)
             program.turns = self.turns  # which outlasts it
-            self.program, self.intake, self.reason = program, Intake(model), ""
+            self.program, self.intake, self.reason = program, BatchAdapter(model), ""
             lowering = program.lowering
         except ModelError as error:
             lowering = [(model.name, f"Keras: {error}")]

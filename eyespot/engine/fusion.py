@@ -11,29 +11,29 @@ from dataclasses import replace
 
 import torch
 
+from eyespot.engine.epilogue_spec import EpilogueSpec, PoolWindow
 from eyespot.engine.kernels import Kernels
-from eyespot.engine.lowering import Lowered
+from eyespot.engine.lowering import PlacedStage
 from eyespot.engine.stage import Parameter, Parameters, Stage
 from eyespot.engine.stages.linear import ConvolutionStage, DenseStage
 from eyespot.engine.stages.normalization import BatchNormalizationStage
 from eyespot.engine.stages.pointwise import DropoutStage, LeakyReluStage
 from eyespot.engine.stages.pooling import MaxPoolStage
-from eyespot.engine.tail import Tail, Window
 
 LINEAR = ConvolutionStage | DenseStage
 TAIL = MaxPoolStage | LeakyReluStage | DropoutStage
 LARGEST_WINDOW = 64  # places of a window that fit in the byte an output's backward pass needs
-Epilogue = Callable[[Tail, Parameter | None], Stage]
+Epilogue = Callable[[EpilogueSpec, Parameter | None], Stage]
 
 
-def fuse(lowered: list[Lowered], parameters: Parameters, kernels: Kernels | None) -> list[Lowered]:
+def fuse(lowered: list[PlacedStage], parameters: Parameters, kernels: Kernels | None) -> list[PlacedStage]:
     """The same program in fewer stages; values keep their order, so their places are counted anew."""
     if kernels is None:
         return lowered
     heads = LINEAR | BatchNormalizationStage if kernels == "cpu" else LINEAR
     epilogue = _epilogue(kernels)
     uses = Counter(place for one in lowered for place in one.inputs)
-    fused: list[Lowered] = []
+    fused: list[PlacedStage] = []
     places = {0: 0}
     start = 0
     while start < len(lowered):
@@ -64,9 +64,9 @@ def _epilogue(kernels: Kernels) -> Epilogue:
     return EpilogueStage
 
 
-def _followers(lowered: list[Lowered], start: int, uses: Counter[int], *, has_head: bool) -> list[Lowered]:
+def _followers(lowered: list[PlacedStage], start: int, uses: Counter[int], *, has_head: bool) -> list[PlacedStage]:
     """The stages from here on that one pass can do, each the only one to use what the one before gives."""
-    run: list[Lowered] = []
+    run: list[PlacedStage] = []
     for place, one in enumerate(lowered[start:], start):
         continues = one.inputs == (place,) and uses[place] == 1 if has_head or run else one.inputs != (0,)
         if not continues or not _fits([earlier.stage for earlier in run], one.stage):
@@ -85,7 +85,9 @@ def _fits(before: list[Stage], stage: Stage) -> bool:
     return True
 
 
-def _behind(head: Lowered, followers: list[Lowered], parameters: Parameters, epilogue: Epilogue) -> list[Lowered]:
+def _behind(
+    head: PlacedStage, followers: list[PlacedStage], parameters: Parameters, epilogue: Epilogue
+) -> list[PlacedStage]:
     """A linear layer and its epilogue, or batch normalisation with what follows in it."""
     stage = head.stage
     if isinstance(stage, BatchNormalizationStage):
@@ -100,22 +102,22 @@ def _behind(head: Lowered, followers: list[Lowered], parameters: Parameters, epi
     return [head, replace(head, stage=behind, name=_name(followers), wanted=head.learns)]
 
 
-def _alone(run: list[Lowered], epilogue: Epilogue) -> list[Lowered]:
+def _alone(run: list[PlacedStage], epilogue: Epilogue) -> list[PlacedStage]:
     return [replace(run[0], stage=epilogue(_tail(run), None), name=_name(run))] if run else []
 
 
-def _name(run: list[Lowered]) -> str:
+def _name(run: list[PlacedStage]) -> str:
     return " + ".join(dict.fromkeys(one.name for one in run))
 
 
-def _tail(run: list[Lowered]) -> Tail:
-    tail = Tail(tuple(one.stage.how for one in run))
+def _tail(run: list[PlacedStage]) -> EpilogueSpec:
+    tail = EpilogueSpec(tuple(one.stage.how for one in run))
     for one in run:
         match one.stage:
             case MaxPoolStage() as pool:
                 left, _, top, _ = pool.around
                 tail = replace(
-                    tail, window=Window(pool.window[0], pool.window[1], top, left), output_sides=pool.output_sides
+                    tail, window=PoolWindow(pool.window[0], pool.window[1], top, left), output_sides=pool.output_sides
                 )
             case LeakyReluStage() as activation:
                 tail = replace(tail, slope=activation.slope)

@@ -26,7 +26,7 @@ def dtype_for(precision: Precision) -> torch.dtype:
     return torch.bfloat16 if precision == "bfloat16" else torch.float32
 
 
-def why(precision: Precision) -> str:
+def dtype_reason(precision: Precision) -> str:
     """The reason for that dtype, for people."""
     if precision != "auto":
         return "the recipe asks for it"

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from eyespot.backend import keras
-from eyespot.engine.loss import Weighed
+from eyespot.engine.loss import CompiledLossOutput
 from eyespot.errors import DataError
 from eyespot.models.graph import all_layers
 
 SMALL_SCALE = 0.01  # a Rescaling by less than this is made for pixels from 0 to 255
 
 
-class Intake:
+class BatchAdapter:
     """Takes in the batches of one model.
 
     Attributes:
@@ -130,7 +130,7 @@ NO_LAYERS = (keras.layers.InputLayer, keras.Model)
 ACCURACIES = (keras.metrics.SparseCategoricalAccuracy, keras.metrics.CategoricalAccuracy)
 
 
-class Tally:
+class FastMetrics:
     """Loss and accuracy of a model that measures nothing else; Keras takes about as long for these as for a small step.
 
     The sums are those of the model's metrics, so that Keras resets and reads them as ever.
@@ -160,7 +160,7 @@ class Tally:
             return False
         return [metric.name for metric in compiled.metrics] == list(compiled.result())
 
-    def add(self, weighed: Weighed, labels: Tensor) -> dict[str, Any]:
+    def add(self, weighed: CompiledLossOutput, labels: Tensor) -> dict[str, Any]:
         """Takes in a batch; returns the means so far.
 
         Args:

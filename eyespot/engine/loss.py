@@ -38,7 +38,7 @@ class Targets:
 
 
 @dataclass(frozen=True)
-class Judged:
+class LossOutput:
     """What the loss says of a batch.
 
     Attributes:
@@ -52,7 +52,7 @@ class Judged:
     gradient: Tensor
 
 
-def cross_entropy(logits: Tensor, labels: Tensor | Targets, kernels: Kernels | None) -> Judged:
+def cross_entropy(logits: Tensor, labels: Tensor | Targets, kernels: Kernels | None) -> LossOutput:
     """Sparse categorical cross-entropy of softmax(logits), as Keras computes it from probabilities, in float32.
 
     Of targets: as Keras has it with sample weights, and of mixed ones the categorical one.
@@ -66,24 +66,24 @@ def cross_entropy(logits: Tensor, labels: Tensor | Targets, kernels: Kernels | N
     return _of_targets(logits, Targets(labels))
 
 
-def _of_targets(logits: Tensor, targets: Targets) -> Judged:
+def _of_targets(logits: Tensor, targets: Targets) -> LossOutput:
     is_sparse = targets.others is None
     labels = targets.labels if is_sparse else targets.distributions(logits.shape[1])
     weighed = CrossEntropy(sparse=is_sparse)(logits, labels, targets.weights)
     right = weighed.predictions.argmax(1) == targets.labels
-    return Judged(weighed.loss, right.float().mean(), weighed.gradient)
+    return LossOutput(weighed.loss, right.float().mean(), weighed.gradient)
 
 
-def _by_numba(logits: Tensor, labels: Tensor) -> Judged:
+def _by_numba(logits: Tensor, labels: Tensor) -> LossOutput:
     from eyespot.engine.kernels.cpu import cross_entropy as kernel
     from eyespot.engine.kernels.cpu.numbers import bits, f32
 
     gradient = torch.empty_like(logits)
     loss, right = kernel.cross_entropy(bits(logits), labels.numpy(), f32(SMALLEST), bits(gradient))
-    return Judged(torch.tensor(loss), torch.tensor(right), gradient)
+    return LossOutput(torch.tensor(loss), torch.tensor(right), gradient)
 
 
-def _by_triton(logits: Tensor, labels: Tensor) -> Judged:
+def _by_triton(logits: Tensor, labels: Tensor) -> LossOutput:
     from triton import cdiv, next_power_of_2
 
     from eyespot.engine.kernels.cuda import cross_entropy as kernel
@@ -97,11 +97,11 @@ def _by_triton(logits: Tensor, labels: Tensor) -> Judged:
         ROWS=kernel.ROWS, COLUMNS=columns,
     )  # fmt: skip
     loss, right = sums.sum(0) / count
-    return Judged(loss, right, gradient)
+    return LossOutput(loss, right, gradient)
 
 
 @dataclass(frozen=True)
-class Weighed:
+class CompiledLossOutput:
     """What a compiled loss says of a batch.
 
     Attributes:
@@ -134,7 +134,7 @@ class CrossEntropy:
 
     def __call__(
         self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, *, with_gradient: bool = True
-    ) -> Weighed:
+    ) -> CompiledLossOutput:
         """The loss of logits [n, classes], each row counted `weights` [n] times.
 
         Raises:
@@ -148,7 +148,7 @@ class CrossEntropy:
         losses = losses * scale
         if gradient is not None:
             gradient = gradient.mul_(scale[:, None] if isinstance(scale, Tensor) else scale).to(logits.dtype)
-        return Weighed(losses.sum(), values if self.from_logits else probabilities, gradient)
+        return CompiledLossOutput(losses.sum(), values if self.from_logits else probabilities, gradient)
 
     def _scale(self, count: int, weights: Tensor | None) -> Tensor | float:
         """What each row's loss is multiplied with before they are summed."""

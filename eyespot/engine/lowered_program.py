@@ -17,17 +17,17 @@ from eyespot.backend import keras
 from eyespot.engine.fusion import fuse
 from eyespot.engine.hardware import keep_freed_memory
 from eyespot.engine.kernels import Kernels, kernels_for
-from eyespot.engine.loss import Judged, Targets, cross_entropy
+from eyespot.engine.loss import LossOutput, Targets, cross_entropy
 from eyespot.engine.lowering import lower
 from eyespot.engine.optimizers import update_for
-from eyespot.engine.stage import Parameters, Pass, Step
+from eyespot.engine.stage import Parameters, Pass, PassContext
 from eyespot.errors import ModelError
 from eyespot.models.graph import FUNCTIONAL, all_layers, trace
 from eyespot.random import seed_for
 from eyespot.shapes import Int64, UInt8
 
 
-class Turns:
+class WeightsLock:
     """First come, first served, so that neither side waits for ever; within a turn a thread may take others."""
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ class LoweredProgram:
         any_end: bool = False,
         kernels: Kernels | None = None,
     ) -> None:
-        self.turns = Turns()
+        self.turns = WeightsLock()
         self.device = _check(model)
         keep_freed_memory()
         self.model, self.seed = model, seed
@@ -124,7 +124,7 @@ class LoweredProgram:
 
     def train_step(
         self, images: UInt8[np.ndarray, "batch height width channels"], labels: Int64[np.ndarray, " batch"], number: int
-    ) -> Judged:
+    ) -> LossOutput:
         """One update.
 
         Args:
@@ -136,12 +136,12 @@ class LoweredProgram:
         pictures, classes = torch.from_numpy(images).to(self.device), torch.from_numpy(labels).to(self.device)
         return self.learn_as(number, pictures, classes)
 
-    def learn_as(self, number: int, images: Tensor, labels: Tensor | Targets) -> Judged:
+    def learn_as(self, number: int, images: Tensor, labels: Tensor | Targets) -> LossOutput:
         """The update of the step of that number, from tensors that lie where the variables do."""
         self.seed_layers_of_keras(number)
-        return self.learn(images, labels, Step(training=True, seed=self.seed, number=number))
+        return self.learn(images, labels, PassContext(training=True, seed=self.seed, number=number))
 
-    def learn(self, images: Tensor, labels: Tensor | Targets, step: Step) -> Judged:
+    def learn(self, images: Tensor, labels: Tensor | Targets, step: PassContext) -> LossOutput:
         """One update, from tensors that lie where the variables do; layers that Keras runs draw as they do there."""
         passing = Pass(step)
         with torch.no_grad(), self.turns.changing():
@@ -149,7 +149,7 @@ class LoweredProgram:
             self.apply(passing)
         return judged
 
-    def gradients(self, images: Tensor, labels: Tensor | Targets, passing: Pass) -> Judged:
+    def gradients(self, images: Tensor, labels: Tensor | Targets, passing: Pass) -> LossOutput:
         """Runs forward and backward; the pass then has the gradients."""
         judged = self._judged(images, labels, passing)
         self.backward(judged.gradient, passing)
@@ -186,9 +186,9 @@ class LoweredProgram:
     def infer(self, images: Tensor) -> Tensor:
         """The same of pictures that lie where the variables do."""
         with torch.no_grad(), self.turns.reading():
-            return self.forward(images, Pass(Step(training=False)))
+            return self.forward(images, Pass(PassContext(training=False)))
 
-    def _judged(self, images: Tensor, labels: Tensor | Targets, passing: Pass) -> Judged:
+    def _judged(self, images: Tensor, labels: Tensor | Targets, passing: Pass) -> LossOutput:
         judged = cross_entropy(self.forward(images, passing), labels, self.kernels)
         return replace(judged, loss=judged.loss + sum(passing.losses)) if passing.losses else judged
 

@@ -29,7 +29,7 @@ layers, ops = keras.layers, keras.ops
 
 
 @dataclass(frozen=True)
-class Site:
+class CallSite:
     """Where stages are to stand: the call they replace, which one that is, and the program's variables."""
 
     call: Call
@@ -37,7 +37,7 @@ class Site:
     parameters: Parameters
 
 
-Maker = Callable[[Site], list[Stage] | None]  # the stages in a row; None: Keras is to run this one
+StageMaker = Callable[[CallSite], list[Stage] | None]  # the stages in a row; None: Keras is to run this one
 
 
 def activation_stages(function: Callable[..., Any]) -> list[Stage] | None:
@@ -49,7 +49,7 @@ def activation_stages(function: Callable[..., Any]) -> list[Stage] | None:
     return None if isinstance(function, keras.Operation) else [ActivationStage(function)]
 
 
-def _relu(site: Site) -> list[Stage] | None:
+def _relu(site: CallSite) -> list[Stage] | None:
     layer = site.call.layer
     settings = {name: getattr(layer, name) for name in ("negative_slope", "max_value", "threshold")}
     if layer.threshold or layer.max_value is not None:
@@ -57,34 +57,34 @@ def _relu(site: Site) -> list[Stage] | None:
     return [LeakyReluStage(float(layer.negative_slope))]
 
 
-def _softmax(site: Site) -> list[Stage] | None:
+def _softmax(site: CallSite) -> list[Stage] | None:
     axis = site.call.layer.axis
     return [ActivationStage(partial(keras.activations.softmax, axis=axis))] if isinstance(axis, int) else None
 
 
-def _normalization(site: Site) -> list[Stage] | None:
+def _normalization(site: CallSite) -> list[Stage] | None:
     return [NormalizationStage(site.call.layer, site.parameters.dtype)]
 
 
-def _batch_normalization(site: Site) -> list[Stage] | None:
+def _batch_normalization(site: CallSite) -> list[Stage] | None:
     layer = site.call.layer
     axis = layer.axis if isinstance(layer.axis, int) else layer.axis[0]
     last = axis in (-1, len(site.call.inputs[0].shape) - 1)
     return [BatchNormalizationStage(layer, site.parameters)] if last and not layer.renorm else None
 
 
-def _dropout(site: Site) -> list[Stage] | None:
+def _dropout(site: CallSite) -> list[Stage] | None:
     layer = site.call.layer
     return [DropoutStage(layer, site.index)] if layer.noise_shape is None else None
 
 
-def _convolution(site: Site) -> list[Stage] | None:
+def _convolution(site: CallSite) -> list[Stage] | None:
     layer = site.call.layer
     known = layer.padding in {"same", "valid"}
     return [ConvolutionStage(layer, site.call.inputs[0].shape[1:], site.parameters)] if known else None
 
 
-def _separable(site: Site) -> list[Stage] | None:
+def _separable(site: CallSite) -> list[Stage] | None:
     """A depthwise convolution and one of single pixels, which use the layer's own variables."""
     layer, shape = site.call.layer, site.call.inputs[0].shape[1:]
     settings = {name: getattr(layer, name) for name in ("kernel_size", "strides", "padding", "dilation_rate")}
@@ -100,21 +100,21 @@ def _separable(site: Site) -> list[Stage] | None:
     ]
 
 
-def _add(site: Site) -> list[Stage] | None:
+def _add(site: CallSite) -> list[Stage] | None:
     return [AddStage()] if _alike(site) else None
 
 
-def _multiply(site: Site) -> list[Stage] | None:
+def _multiply(site: CallSite) -> list[Stage] | None:
     return [MultiplyStage()] if _alike(site) else None
 
 
-def _alike(site: Site) -> bool:
+def _alike(site: CallSite) -> bool:
     """Whether all are float32 of one rank: integers wrap around, and Keras's layers put missing axes elsewhere."""
     tensors = site.call.inputs
     return all(tensor.dtype == "float32" and len(tensor.shape) == len(tensors[0].shape) for tensor in tensors)
 
 
-def _operator(two: Maker | None, one: Callable[[float], tuple[float, float]], reflected: Any) -> Maker:
+def _operator(two: StageMaker | None, one: Callable[[float], tuple[float, float]], reflected: Any) -> StageMaker:
     """Of an operator on two tensors, or on a tensor x and a number c.
 
     Args:
@@ -123,7 +123,7 @@ def _operator(two: Maker | None, one: Callable[[float], tuple[float, float]], re
         reflected: the same of `c o x`; None where that is no such product.
     """
 
-    def make(site: Site) -> list[Stage] | None:
+    def make(site: CallSite) -> list[Stage] | None:
         arguments = site.call.node.arguments
         if arguments.kwargs or len(arguments.args) != 2:  # noqa: PLR2004
             return None
@@ -138,7 +138,7 @@ def _operator(two: Maker | None, one: Callable[[float], tuple[float, float]], re
     return make
 
 
-def _cast(site: Site) -> list[Stage] | None:
+def _cast(site: CallSite) -> list[Stage] | None:
     return [CastStage(site.parameters.dtype)]
 
 
@@ -152,7 +152,7 @@ FUNCTIONS = (
     ops.relu6, ops.sigmoid, ops.silu, ops.hard_sigmoid, ops.hard_silu, ops.gelu, ops.tanh, ops.elu, ops.selu,
     ops.softplus, ops.softmax,
 )  # fmt: skip
-MAKERS: dict[type, Maker] = {
+STAGE_MAKERS: dict[type, StageMaker] = {
     layers.Rescaling: lambda site: [RescalingStage(site.call.layer, site.parameters)],
     layers.Normalization: _normalization,
     layers.Conv2D: _convolution,
@@ -191,7 +191,7 @@ TAKE_ANY_DTYPE = (RescalingStage, NormalizationStage, ReshapeStage, KerasStage, 
 
 
 @dataclass(frozen=True)
-class Lowered:
+class PlacedStage:
     """One stage in its place.
 
     Attributes:
@@ -208,7 +208,7 @@ class Lowered:
     learns: bool
 
 
-def lower(model: keras.Model, parameters: Parameters) -> list[Lowered]:
+def lower(model: keras.Model, parameters: Parameters) -> list[PlacedStage]:
     """The stages from pixels to logits, in the order they run; the softmax at the end belongs to the loss.
 
     Args:
@@ -220,11 +220,11 @@ def lower(model: keras.Model, parameters: Parameters) -> list[Lowered]:
     graph = trace(model)
     if None in graph.input.shape[1:]:
         raise ModelError(f"{model.name} takes pictures of any size; the engine runs models for one.")
-    row = _Row(parameters)
+    row = _StageList(parameters)
     places = {id(graph.input): 0}
     for index, call in enumerate(graph.calls):
         inputs = [places[id(tensor)] for tensor in call.inputs]
-        stages = _stages(Site(call, index, parameters), is_last=call.output is graph.output)
+        stages = _stages(CallSite(call, index, parameters), is_last=call.output is graph.output)
         places[id(call.output)] = row.add(stages, call.layer.name, inputs, call.output.dtype)
     if places[id(graph.output)] != len(row.lowered):
         raise ModelError(f"{model.name} has layers after its output.")
@@ -232,7 +232,7 @@ def lower(model: keras.Model, parameters: Parameters) -> list[Lowered]:
     return row.lowered
 
 
-class _Row:
+class _StageList:
     """The stages so far.
 
     Attributes:
@@ -241,7 +241,7 @@ class _Row:
     """
 
     def __init__(self, parameters: Parameters) -> None:
-        self.lowered: list[Lowered] = []
+        self.lowered: list[PlacedStage] = []
         self.learns, self.raw = [False], {0}
         self._dtype = parameters.dtype
         self._casts: dict[int, int] = {}
@@ -264,14 +264,14 @@ class _Row:
         trains = any(parameter.variable.trainable for parameter in stage.parameters)
         wanted = any(self.learns[place] for place in places)
         self.learns.append(wanted or trains)
-        self.lowered.append(Lowered(stage, name, places, wanted, wanted or trains))
+        self.lowered.append(PlacedStage(stage, name, places, wanted, wanted or trains))
         kept = isinstance(stage, ReshapeStage) and places[0] in self.raw
         if kept or (isinstance(stage, KerasStage) and not dtype.startswith(("float", "bfloat"))):
             self.raw.add(len(self.lowered))
         return len(self.lowered)
 
 
-def _stages(site: Site, *, is_last: bool) -> list[Stage]:
+def _stages(site: CallSite, *, is_last: bool) -> list[Stage]:
     """The stages of one call: a layer's arithmetic, then its activation; at the end without the softmax."""
     layer = site.call.layer
     activation = getattr(layer, "activation", None) or keras.activations.linear
@@ -280,7 +280,7 @@ def _stages(site: Site, *, is_last: bool) -> list[Stage]:
         raise ModelError(f"{layer.name}, the last layer, must be softmax or end in it.")
     if ends and type(layer) in (layers.Softmax, layers.Activation):
         return []
-    maker = MAKERS.get(type(layer))  # the exact type: a subclass may compute something else
+    maker = STAGE_MAKERS.get(type(layer))  # the exact type: a subclass may compute something else
     plain = site.call.is_plain or not isinstance(layer, keras.Layer)  # an operation's arguments are its maker's to read
     made = maker(site) if maker and plain and _is_usual(layer) else None
     follows = activation_stages(activation) if type(layer) in WITH_ACTIVATION and not ends else []
@@ -300,7 +300,7 @@ def _is_usual(layer: keras.Operation) -> bool:
     return plain and float32 and not regularized and not adapted and "call" not in vars(layer)
 
 
-def _in_float32(site: Site, made: list[Stage]) -> bool:
+def _in_float32(site: CallSite, made: list[Stage]) -> bool:
     """Whether Keras would give float32 too; integers have arithmetic of their own."""
     return site.call.output.dtype == "float32" or all(isinstance(stage, ReshapeStage) for stage in made)
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from eyespot.backend import keras
-from eyespot.random import keys_of_stage, keys_of_step
+from eyespot.random import stage_keys, step_keys
 
 
 class Parameter:
@@ -75,7 +75,7 @@ class Parameters:
 
 
 @dataclass(frozen=True)
-class Step:
+class PassContext:
     """What the stages of one pass need to know.
 
     Attributes:
@@ -93,7 +93,7 @@ class Step:
 
     def keys(self, stage: int) -> tuple[int, int]:
         """Two 32-bit keys for what one stage draws, for kernels on the processor."""
-        return keys_of_stage(self._own, stage)
+        return stage_keys(self._own, stage)
 
     def keys_on(self, device: torch.device) -> Tensor:
         """The step's own two keys, int64 [2], for kernels that mix the stage in themselves."""
@@ -101,7 +101,7 @@ class Step:
 
     @cached_property
     def _own(self) -> tuple[int, int]:
-        return keys_of_step(self.seed, self.number)
+        return step_keys(self.seed, self.number)
 
 
 class Pass:
@@ -114,7 +114,7 @@ class Pass:
         charged: of the stages of these layers, a gradient of zeros: what arrives there where nothing else does.
     """
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: PassContext) -> None:
         self.step = step
         self.gradients: dict[Parameter, Tensor] = {}
         self.losses: list[Tensor] = []

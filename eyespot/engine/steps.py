@@ -16,20 +16,20 @@ from torch import Tensor
 
 from eyespot.backend import keras
 from eyespot.data.augment.policy import Changes
-from eyespot.data.augment.transforms import Augmented, Column, augment, draw, heavier_first
+from eyespot.data.augment.transforms import AugmentedBatch, DrawColumn, augment_batch, draw_step, heavier_first
 from eyespot.data.dataset import Split
 from eyespot.engine.kernels import kernels_for
 from eyespot.engine.loss import Targets
 from eyespot.engine.lowered_program import LoweredProgram
-from eyespot.engine.stage import Step
-from eyespot.random import keys_of_step
+from eyespot.engine.stage import PassContext
+from eyespot.random import step_keys
 from eyespot.shapes import Float32, Int64
 
 NOTHING = Changes()
 AHEAD = 32  # steps
 
 
-class Feed:
+class BatchMaker:
     """Makes batches of a training, on one device.
 
     Args:
@@ -50,7 +50,7 @@ class Feed:
     ) -> None:
         self.seed, self.changes, self.device = seed, changes, device
         self._ahead: dict[tuple[int, int], np.ndarray] = {}
-        self._augment = _by_numba if kernels_for(torch.device(device)) == "cpu" else augment
+        self._augment = _by_numba if kernels_for(torch.device(device)) == "cpu" else augment_batch
         self.weights = None if class_weights is None else torch.tensor(class_weights, device=device)
 
     def draws(self, number: int, pictures: int) -> Tensor:
@@ -58,7 +58,7 @@ class Feed:
         if (number, pictures) not in self._ahead:
             # Several steps' at once: right after a step, which has filled the caches, one's take ten times as long.
             steps = range(number, number + AHEAD)
-            self._ahead = {(step, pictures): draw(self.changes, self.seed, step, pictures) for step in steps}
+            self._ahead = {(step, pictures): draw_step(self.changes, self.seed, step, pictures) for step in steps}
         return torch.from_numpy(self._ahead[number, pictures])
 
     def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor | Targets]:
@@ -82,17 +82,17 @@ class Feed:
         return self.change(images, labels, draws)
 
 
-def _by_numba(images: Tensor, labels: Tensor, changes: Changes, draws: Tensor) -> Augmented:
+def _by_numba(images: Tensor, labels: Tensor, changes: Changes, draws: Tensor) -> AugmentedBatch:
     """As `augment`, on the processor."""
     from eyespot.engine.kernels.cpu import augment as kernel
 
     drawn, out = draws.numpy(), torch.empty_like(images)
-    partners = drawn[:, Column.PARTNER].argsort(kind="stable")
+    partners = drawn[:, DrawColumn.PARTNER].argsort(kind="stable")
     own = np.empty(len(drawn), np.float32)
     kernel.augment(images.numpy(), drawn, partners, kernel.numbers_of(changes), out.numpy(), own)
     if not changes.mixes:
-        return Augmented(out, labels)
-    return Augmented(out, *heavier_first(labels, labels[torch.from_numpy(partners)], torch.from_numpy(own)))
+        return AugmentedBatch(out, labels)
+    return AugmentedBatch(out, *heavier_first(labels, labels[torch.from_numpy(partners)], torch.from_numpy(own)))
 
 
 EVALUATION_BATCH = 500
@@ -148,7 +148,7 @@ class Mean:
 
 
 @runtime_checkable
-class Steps(Protocol):
+class StepRunner(Protocol):
     """What runs the steps of a program.
 
     Attributes:
@@ -174,14 +174,14 @@ class Steps(Protocol):
         """Of a split [n, classes], without dropout and without updates."""
 
 
-class HostSteps:
+class HostStepRunner:
     """On the processor: pictures are gathered for a step when it comes."""
 
     rest = 0.0
 
-    def __init__(self, program: LoweredProgram, feed: Feed | None = None) -> None:
+    def __init__(self, program: LoweredProgram, feed: BatchMaker | None = None) -> None:
         self.program = program
-        self.feed = feed or Feed(program.seed)
+        self.feed = feed or BatchMaker(program.seed)
 
     def begin(self, epoch: Epoch, mean: Mean) -> None:
         """Lays out an epoch."""
@@ -207,15 +207,15 @@ class HostSteps:
         return torch.cat([self.program.logits(split.images[start : start + EVALUATION_BATCH]) for start in starts])
 
 
-def steps_for(program: LoweredProgram, feed: Feed | None = None) -> Steps:
+def step_runner_for(program: LoweredProgram, feed: BatchMaker | None = None) -> StepRunner:
     """Those for the device that a program's variables lie on.
 
     Args:
         feed: makes a batch what is learnt, on that device; None: batches are learnt as they are.
     """
     if program.device.type == "cuda":
-        return DeviceSteps(program, feed)
-    return HostSteps(program, feed)
+        return DeviceStepRunner(program, feed)
+    return HostStepRunner(program, feed)
 
 
 DEVICE_EVALUATION_BATCH = 4096
@@ -223,18 +223,18 @@ WARM_UP = 3  # steps before one is captured: libraries choose their algorithms, 
 RESIDENT_SHARE = 0.5  # of the free memory: a larger data set stays outside, and its batches are sent over
 
 
-class DeviceSteps:
+class DeviceStepRunner:
     """Runs a program's steps where its variables lie."""
 
     rest = 0.1
 
-    def __init__(self, program: LoweredProgram, feed: Feed | None = None) -> None:
+    def __init__(self, program: LoweredProgram, feed: BatchMaker | None = None) -> None:
         self.program, self.device = program, program.device
-        self.feed = feed or Feed(program.seed)
+        self.feed = feed or BatchMaker(program.seed)
         self.captures = self.device.type == "cuda" and _can_be_captured(program)
         self._sums = torch.zeros(2, dtype=torch.float64, device=self.device)
         self._keys = torch.zeros(2, dtype=torch.int64, device=self.device)
-        self._step = Step(training=True, device_keys=self._keys)
+        self._step = PassContext(training=True, device_keys=self._keys)
         self._resident: dict[int, tuple[Split, tuple[Tensor, Tensor] | None]] = {}
         self._batch_size = 0
 
@@ -243,7 +243,7 @@ class DeviceSteps:
         self._epoch, self._learnt = epoch, mean.pictures
         self._pictures = self._laid(epoch.split)
         self._order = torch.from_numpy(epoch.order).to(self.device)
-        keys = [keys_of_step(self.program.seed, epoch.first + index) for index in range(epoch.steps)]
+        keys = [step_keys(self.program.seed, epoch.first + index) for index in range(epoch.steps)]
         self._keys_of_steps = torch.tensor(keys, device=self.device)
         self._draws_of_rows = self._drawn(epoch)
         if epoch.batch_size != self._batch_size:

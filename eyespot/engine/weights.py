@@ -12,7 +12,7 @@ from eyespot.engine.stage import Parameter
 ALIGNED = 32  # elements: every variable, and its copy in two bytes an element, begins at a line of the cache
 
 
-def places(variables: Sequence[keras.Variable]) -> list[int]:
+def offsets(variables: Sequence[keras.Variable]) -> list[int]:
     """Where each variable begins in a vector of all of them, and at last the vector's length."""
     found = [0]
     for variable in variables:
@@ -20,25 +20,25 @@ def places(variables: Sequence[keras.Variable]) -> list[int]:
     return found
 
 
-def end_to_end(variables: Sequence[keras.Variable]) -> Tensor:
+def as_one_vector(variables: Sequence[keras.Variable]) -> Tensor:
     """A float32 vector whose memory is the variables' own: they are moved there, unless that is where they are.
 
     Between one's end and the next one's beginning are zeros.
     """
-    starts = places(variables)
+    starts = offsets(variables)
     if _lie(variables, starts):
         return variables[0].value.detach().as_strided((starts[-1],), (1,))
     vector = torch.zeros(starts[-1], device=variables[0].value.device)
-    for variable, piece in zip(variables, pieces(vector, variables), strict=True):
+    for variable, piece in zip(variables, views_of(vector, variables), strict=True):
         piece.copy_(variable.value.detach())
         variable.value.data = piece
     return vector
 
 
-def pieces(vector: Tensor, variables: Sequence[keras.Variable]) -> list[Tensor]:
+def views_of(vector: Tensor, variables: Sequence[keras.Variable]) -> list[Tensor]:
     """The vector's part for each variable, in its shape."""
     shapes = [variable.value.shape for variable in variables]
-    starts = places(variables)
+    starts = offsets(variables)
     return [vector[start : start + shape.numel()].view(shape) for start, shape in zip(starts, shapes, strict=False)]
 
 
@@ -67,18 +67,18 @@ class OptimizerState:
     def __init__(self, optimizer: keras.optimizers.Optimizer, parameters: Sequence[Parameter]) -> None:
         self.optimizer, self.parameters = optimizer, parameters
         self.variables = [parameter.variable for parameter in parameters]
-        self.weights = end_to_end(self.variables)
+        self.weights = as_one_vector(self.variables)
         self.gradient = torch.zeros_like(self.weights)
-        self._gradients = pieces(self.gradient, self.variables)
+        self._gradients = views_of(self.gradient, self.variables)
         dtypes = {parameter.dtype for parameter in parameters} - {torch.float32}
         self.copy = self.weights.to(dtypes.pop()) if dtypes else torch.empty(0, device=self.weights.device)
-        copies = pieces(self.copy, self.variables) if len(self.copy) else [None] * len(parameters)
+        copies = views_of(self.copy, self.variables) if len(self.copy) else [None] * len(parameters)
         for parameter, copy in zip(parameters, copies, strict=True):
             parameter.moved(copy)
 
     def slots(self, slots: Sequence[keras.Variable]) -> Tensor:
         """The optimizer may have been built for other variables too, which are frozen now."""
-        return end_to_end([slots[self.optimizer._get_variable_index(variable)] for variable in self.variables])
+        return as_one_vector([slots[self.optimizer._get_variable_index(variable)] for variable in self.variables])
 
     def gather(self, gradients: Mapping[Parameter, Tensor]) -> None:
         """Every parameter's gradient into the vector."""

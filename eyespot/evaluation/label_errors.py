@@ -11,7 +11,7 @@ from eyespot.shapes import Float64, Int64, Shaped
 
 
 @dataclass(frozen=True)
-class Suspects:
+class SuspectLabels:
     """Pictures by how suspect their labels are.
 
     Attributes:
@@ -28,7 +28,7 @@ class Suspects:
     estimated: int
 
 
-def find_suspects(probabilities: Shaped[np.ndarray, "n classes"], labels: Int64[np.ndarray, " n"]) -> Suspects:
+def find_suspects(probabilities: Shaped[np.ndarray, "n classes"], labels: Int64[np.ndarray, " n"]) -> SuspectLabels:
     """Ranks labels by how far another class is likelier, and estimates how many are wrong.
 
     The ranking is by the margin between the given class and the likeliest other one, after each class's probabilities
@@ -54,4 +54,4 @@ def find_suspects(probabilities: Shaped[np.ndarray, "n classes"], labels: Int64[
     counted = confident.max(axis=1) >= 0
     wrong = int((counted & (confident.argmax(axis=1) != labels)).sum())
     order = np.argsort(margins, kind="stable")
-    return Suspects(order, margins[order], suggested[order], wrong)
+    return SuspectLabels(order, margins[order], suggested[order], wrong)

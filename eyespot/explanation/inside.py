@@ -7,14 +7,14 @@ import numpy as np
 import torch
 
 from eyespot.backend import keras
-from eyespot.data.dataset import Rows
+from eyespot.data.dataset import RowView
 from eyespot.errors import ModelError
 from eyespot.explanation.network import Network
 from eyespot.shapes import Float32, Int64, Shaped, UInt8
 
 
 @dataclass(frozen=True, eq=False)
-class LayerValue:
+class LayerOutput:
     """What one call of a layer gives for one picture.
 
     Attributes:
@@ -28,7 +28,7 @@ class LayerValue:
     value: Float32[np.ndarray, "..."]
 
 
-def feature_maps(network: Network, image: UInt8[np.ndarray, "height width channels"]) -> list[LayerValue]:
+def feature_maps(network: Network, image: UInt8[np.ndarray, "height width channels"]) -> list[LayerOutput]:
     """Each layer's value, in the order they run; layers that change no number at inference, as dropout, are left out.
 
     Maps whose channels come first (`data_format`) are turned.
@@ -41,7 +41,7 @@ def feature_maps(network: Network, image: UInt8[np.ndarray, "height width channe
         if not any(np.array_equal(value.ravel(), known.ravel()) for known in before[-1:]):
             first = getattr(call.layer, "data_format", None) == "channels_first" and value.ndim == image.ndim
             found.append(
-                LayerValue(call.layer.name, type(call.layer).__name__, np.moveaxis(value, 0, -1) if first else value)
+                LayerOutput(call.layer.name, type(call.layer).__name__, np.moveaxis(value, 0, -1) if first else value)
             )
             before.append(value)
     return found
@@ -107,11 +107,11 @@ def _told(layer: keras.Layer, kernels: Float32[np.ndarray, "n height width chann
 
 
 AT_ONCE = 256
-Features = Callable[[UInt8[np.ndarray, "n height width channels"]], Float32[np.ndarray, "n d"]]
+FeatureFunction = Callable[[UInt8[np.ndarray, "n height width channels"]], Float32[np.ndarray, "n d"]]
 
 
 @dataclass(frozen=True, eq=False)
-class Nearest:
+class NearestImages:
     """For each picture, the rows of those nearest to it, the nearest first, and how near they are.
 
     Attributes:
@@ -123,13 +123,13 @@ class Nearest:
     similarities: Float32[np.ndarray, "n k"]
 
 
-def nearest(
-    features: Features,
+def find_nearest(
+    features: FeatureFunction,
     images: UInt8[np.ndarray, "n height width channels"],
-    among: UInt8[np.ndarray, "m height width channels"] | Rows,
+    among: UInt8[np.ndarray, "m height width channels"] | RowView,
     count: int,
     on_progress: Callable[[int], None] | None = None,
-) -> Nearest:
+) -> NearestImages:
     """The pictures among others whose features point most nearly the same way; of equally near ones, the first.
 
     Args:
@@ -150,7 +150,7 @@ def nearest(
         rows, similarities = np.take_along_axis(rows, best, axis=1), np.take_along_axis(similarities, best, axis=1)
         if on_progress:
             on_progress(start + len(part))
-    return Nearest(rows, np.clip(similarities, -1, 1))
+    return NearestImages(rows, np.clip(similarities, -1, 1))
 
 
 def _unit(rows: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"]:

@@ -69,7 +69,7 @@ class PictureMaps:
 
 
 @dataclass(frozen=True, eq=False)
-class Explained:
+class ExplainedImages:
     """The maps of several pictures, and sentences about methods that do not suit the model."""
 
     pictures: list[PictureMaps]
@@ -82,7 +82,7 @@ def explain_images(
     labels: Int64[np.ndarray, " n"],
     methods: Sequence[str] = MAP_METHODS,
     level: float | None = None,
-) -> Explained:
+) -> ExplainedImages:
     """Explains a class of each picture; needs no files, and draws nothing.
 
     What is explained is the class's logit, before the softmax: where a model is sure, its probability hardly moves.
@@ -122,7 +122,7 @@ def explain_images(
             of_one[method] = one
     rows = zip(labels, logits, background, maps, completeness, strict=True)
     pictures = [PictureMaps(int(at), float(row[at]), plain, made, told) for at, row, plain, made, told in rows]
-    return Explained(pictures, notes)
+    return ExplainedImages(pictures, notes)
 
 
 STEPS = 28

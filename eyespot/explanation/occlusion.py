@@ -26,29 +26,29 @@ def plain_background(
 
 PATCHES_A_SIDE = 7
 SMALLEST_PATCH = 2
-Logits = Callable[[Shaped[np.ndarray, "n height width channels"]], Float32[np.ndarray, "n classes"]]
+LogitsFunction = Callable[[Shaped[np.ndarray, "n height width channels"]], Float32[np.ndarray, "n classes"]]
 
 
 @dataclass(frozen=True)
-class Window:
+class OcclusionWindow:
     """A square cover: its side, and how far it moves at a time, in pixels."""
 
     side: int
     stride: int
 
 
-def window_for(height: int, width: int) -> Window:
+def window_for(height: int, width: int) -> OcclusionWindow:
     """A seventh of the picture's shorter side, moved by half of itself: 4 and 2 for 28x28."""
     side = max(SMALLEST_PATCH, round(min(height, width) / PATCHES_A_SIDE))
-    return Window(side, max(1, side // 2))
+    return OcclusionWindow(side, max(1, side // 2))
 
 
 def occlusion(
-    logits: Logits,
+    logits: LogitsFunction,
     images: UInt8[np.ndarray, "n height width channels"],
     labels: Int64[np.ndarray, " n"],
     background: Float32[np.ndarray, "n channels"],
-    window: Window | None = None,
+    window: OcclusionWindow | None = None,
 ) -> Float32[np.ndarray, "n height width"]:
     """For each pixel, the mean fall of the class's logit over the covers that hide it.
 
@@ -71,11 +71,11 @@ def occlusion(
 
 
 def _of_one(  # noqa: PLR0913, PLR0917 - one row of each
-    logits: Logits,
+    logits: LogitsFunction,
     image: UInt8[np.ndarray, "height width channels"],
     label: int,
     background: Float32[np.ndarray, " channels"],
-    window: Window,
+    window: OcclusionWindow,
     whole: np.float32,
 ) -> Float32[np.ndarray, "height width"]:
     covers = _covers(image.shape[0], image.shape[1], window)
@@ -92,7 +92,7 @@ def _of_one(  # noqa: PLR0913, PLR0917 - one row of each
     return (falls / counts).astype(np.float32)
 
 
-def _covers(height: int, width: int, window: Window) -> list[tuple[slice, slice]]:
+def _covers(height: int, width: int, window: OcclusionWindow) -> list[tuple[slice, slice]]:
     def along(length: int) -> list[slice]:
         starts = range(window.stride - window.side, length, window.stride)
         return [slice(max(0, start), min(length, start + window.side)) for start in starts]

@@ -20,7 +20,7 @@ from eyespot.shapes import Float32, UInt8
 
 FORMATS = {
     "onnx": "eyespot.exporting.onnx",
-    "onnx-int8": "eyespot.exporting.format_onnx_int8",
+    "onnx-int8": "eyespot.exporting.onnx_int8",
     "openvino": "eyespot.exporting.openvino",
     "litert": "eyespot.exporting.litert",
     "keras": "eyespot.exporting.keras",
@@ -33,11 +33,11 @@ CONVERTERS = {
     "litert": {"litert_torch": "litert-torch", "ai_edge_litert": "ai-edge-litert"},
 }
 
-Answers = Callable[[UInt8[np.ndarray, "n height width channels"]], Float32[np.ndarray, "n classes"]]
+PredictFunction = Callable[[UInt8[np.ndarray, "n height width channels"]], Float32[np.ndarray, "n classes"]]
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class ExportSource:
     """What is exported: a finished run, opened.
 
     Attributes:
@@ -66,7 +66,7 @@ class Source:
 
 
 @runtime_checkable
-class Format(Protocol):
+class ExportFormat(Protocol):
     """One format.
 
     Attributes:
@@ -78,14 +78,14 @@ class Format(Protocol):
     name: str
     inside: tuple[str, ...]
 
-    def write(self, source: Source, folder: Path) -> None:
+    def write(self, source: ExportSource, folder: Path) -> None:
         """Writes the model, and all it needs, into a folder that is there.
 
         Raises:
             ExportError: the converter cannot express the model.
         """
 
-    def opened(self, folder: Path) -> Answers:
+    def opened(self, folder: Path) -> PredictFunction:
         """What was written, opened by the program it is for: calibrated probabilities of pictures.
 
         Raises:
@@ -93,7 +93,7 @@ class Format(Protocol):
         """
 
 
-def format_named(name: str) -> Format:
+def format_named(name: str) -> ExportFormat:
     """The format of this name.
 
     Raises:
@@ -106,5 +106,5 @@ def format_named(name: str) -> Format:
             raise ExportError(
                 f"The format {name} needs {package}, which is not installed: pip install 'eyespot[{name}]'"
             )
-    found: Format = importlib.import_module(FORMATS[name]).FORMAT
+    found: ExportFormat = importlib.import_module(FORMATS[name]).FORMAT
     return found

@@ -6,7 +6,7 @@ import numpy as np
 
 from eyespot.backend import keras
 from eyespot.errors import ExportError
-from eyespot.exporting.formats import Answers, Source
+from eyespot.exporting.formats import ExportSource, PredictFunction
 from eyespot.files import replacing
 from eyespot.models.graph import trace
 from eyespot.models.loading import load_model
@@ -21,13 +21,13 @@ class KerasFormat:
     name = "keras"
     inside = ("rescaling", "calibration")
 
-    def write(self, source: Source, folder: Path) -> None:
+    def write(self, source: ExportSource, folder: Path) -> None:
         """One file, without the optimizer."""
-        model = calibrated(load_model(source.keras), source.temperature)
+        model = with_calibration(load_model(source.keras), source.temperature)
         with replacing(folder / FILE) as path:
             model.save(path)
 
-    def opened(self, folder: Path) -> Answers:
+    def opened(self, folder: Path) -> PredictFunction:
         """By Keras, on the backend that eyespot uses."""
         model = load_model(folder / FILE)
 
@@ -40,7 +40,7 @@ class KerasFormat:
         return answer
 
 
-def calibrated(model: keras.Model, temperature: float) -> keras.Model:
+def with_calibration(model: keras.Model, temperature: float) -> keras.Model:
     """The model with softmax(logits / temperature) at its end.
 
     A dense layer at the end takes the temperature into its kernel and bias, which is exact and costs nothing; before a

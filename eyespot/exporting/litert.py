@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from eyespot.errors import ExportError
-from eyespot.exporting.formats import Answers, Source
+from eyespot.exporting.formats import ExportSource, PredictFunction
 from eyespot.files import replacing
 from eyespot.shapes import Float32, UInt8
 
@@ -29,7 +29,7 @@ class LiteRtFormat:
     name = "litert"
     inside = ("rescaling", "calibration", "class_names", "card")
 
-    def write(self, source: Source, folder: Path) -> None:
+    def write(self, source: ExportSource, folder: Path) -> None:
         """One file; behind the model, as TensorFlow Lite's metadata do, goes a ZIP archive with names and card."""
         with replacing(folder / FILE) as path:
             try:
@@ -47,7 +47,7 @@ class LiteRtFormat:
                 archive.writestr("metadata.json", json.dumps(told, ensure_ascii=False))
                 archive.writestr("model-card.md", source.card)
 
-    def opened(self, folder: Path) -> Answers:
+    def opened(self, folder: Path) -> PredictFunction:
         """By LiteRT's interpreter, on the processor."""
         from ai_edge_litert.interpreter import Interpreter
 
@@ -67,14 +67,14 @@ class LiteRtFormat:
         return answer
 
 
-def _converted(source: Source) -> Any:
+def _converted(source: ExportSource) -> Any:
     import litert_torch
     import torch
 
-    from eyespot.exporting.keras import calibrated
+    from eyespot.exporting.keras import with_calibration
     from eyespot.models.loading import load_model
 
-    model = calibrated(load_model(source.keras), source.temperature)
+    model = with_calibration(load_model(source.keras), source.temperature)
 
     class Network(torch.nn.Module):  # type: ignore[misc]  # PyTorch's types are not read
         """The model without the arguments that Keras's call takes besides."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from eyespot.exporting.formats import Answers, Source
+from eyespot.exporting.formats import ExportSource, PredictFunction
 from eyespot.inference.metadata import add_metadata
 from eyespot.inference.predictor import CARD_KEY, Predictor
 
@@ -15,11 +15,11 @@ class OnnxFormat:
     name = "onnx"
     inside = ("rescaling", "calibration", "class_names", "rejection", "card")
 
-    def write(self, source: Source, folder: Path) -> None:
+    def write(self, source: ExportSource, folder: Path) -> None:
         """One file, which `Predictor` and any ONNX runtime open."""
         add_metadata(source.onnx, CARD_KEY, source.card, folder / FILE)
 
-    def opened(self, folder: Path) -> Answers:
+    def opened(self, folder: Path) -> PredictFunction:
         """By ONNX Runtime."""
         return Predictor(folder / FILE).probabilities
 

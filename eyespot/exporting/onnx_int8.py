@@ -26,7 +26,7 @@ from onnx import helper, numpy_helper
 
 from eyespot.data.dataset import Split
 from eyespot.errors import ExportError
-from eyespot.exporting.formats import Answers, Source
+from eyespot.exporting.formats import ExportSource, PredictFunction
 from eyespot.exporting.onnx import FILE
 from eyespot.files import replacing
 from eyespot.inference.metadata import read_metadata
@@ -36,7 +36,7 @@ from eyespot.random import seed_for
 from eyespot.shapes import Float32, Shaped, UInt8
 
 
-class Editor:
+class GraphEditor:
     """A graph whose nodes are changed in place; its types of intermediate values are dropped, and found anew."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -110,7 +110,7 @@ TO_CHANNELS_FIRST, TO_CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 
 def columns_as_channels(model: onnx.ModelProto) -> None:
     """Rewrites the first convolution; nothing changes where it is of another kind or the width does not divide."""
-    graph = Editor(model)
+    graph = GraphEditor(model)
     height, width, channels = graph.input_shape()
     convolution = _first_convolution(graph)
     if convolution is None or channels != 1:
@@ -139,7 +139,7 @@ def columns_as_channels(model: onnx.ModelProto) -> None:
     _leave(graph, convolution, (rows, columns, kernel.shape[0]))
 
 
-def _first_convolution(graph: Editor) -> onnx.NodeProto | None:
+def _first_convolution(graph: GraphEditor) -> onnx.NodeProto | None:
     """The one that the pixels reach with nothing but their rescaling between."""
     node = graph.only_user("pixels")
     while node is not None and node.op_type != "Conv":
@@ -164,7 +164,7 @@ def _grouped(
     return grouped.reshape(AT_ONCE * filters, AT_ONCE, rows, last - first + 1), -first
 
 
-def _enter(graph: Editor, convolution: onnx.NodeProto, size: tuple[int, int]) -> None:
+def _enter(graph: GraphEditor, convolution: onnx.NodeProto, size: tuple[int, int]) -> None:
     height, width = size
     shape = graph.constant("columns_in", np.array([0, height, width // AT_ONCE, AT_ONCE], np.int64))
     turned = graph.maker(convolution.input[0])
@@ -176,7 +176,7 @@ def _enter(graph: Editor, convolution: onnx.NodeProto, size: tuple[int, int]) ->
         graph.remove(turned)
 
 
-def _leave(graph: Editor, convolution: onnx.NodeProto, size: tuple[int, int, int]) -> None:
+def _leave(graph: GraphEditor, convolution: onnx.NodeProto, size: tuple[int, int, int]) -> None:
     """Behind a Relu, which belongs to its convolution."""
     follower = graph.only_user(convolution.output[0])
     last = follower if follower is not None and follower.op_type == "Relu" else convolution
@@ -200,7 +200,7 @@ def pool_before_activation(model: onnx.ModelProto) -> None:
 
     A `Relu` stays where it is: in a quantised convolution it costs nothing.
     """
-    graph = Editor(model)
+    graph = GraphEditor(model)
     for pool in list(graph.nodes("MaxPool")):
         activation = graph.maker(pool.input[0])
         if activation is None or not _may_wait(activation) or not graph.only_user(pool.input[0]):
@@ -224,7 +224,7 @@ def pixels_as_they_are(model: onnx.ModelProto) -> None:
     What turns them into floating point, scales them and quantises them again goes. Where they are not rescaled by one
     number, or are used twice, nothing changes.
     """
-    graph = Editor(model)
+    graph = GraphEditor(model)
     node = graph.only_user("pixels")
     scale, offset, doomed, moved = 1.0, 0.0, [], []
     while node is not None and node.op_type != "QuantizeLinear":
@@ -253,7 +253,7 @@ def pixels_as_they_are(model: onnx.ModelProto) -> None:
 
 def logits_in_full(model: onnx.ModelProto) -> None:
     """Keeps the logits from being rounded to 256 levels: they are few, and probabilities are made of them."""
-    graph = Editor(model)
+    graph = GraphEditor(model)
     given = graph.maker("logits")
     while given is not None and given.op_type == "Identity":
         given = graph.maker(given.input[0])
@@ -280,10 +280,10 @@ class OnnxInt8Format:
     name = "onnx-int8"
     inside = ("rescaling", "calibration", "class_names", "rejection", "card")
 
-    def write(self, source: Source, folder: Path) -> None:
+    def write(self, source: ExportSource, folder: Path) -> None:
         """One file, which `Predictor` and any ONNX runtime open."""
         try:
-            model = quantised(source.onnx, calibration_pictures(source.validation))
+            model = quantise(source.onnx, calibration_pictures(source.validation))
         except Exception as error:  # noqa: BLE001 - the quantiser raises many types for one cause: it cannot
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             raise ExportError(f"The model cannot be quantised ({reason}): export it as onnx.") from None
@@ -295,7 +295,7 @@ class OnnxInt8Format:
         with replacing(folder / FILE) as path:
             onnx.save(model, path)
 
-    def opened(self, folder: Path) -> Answers:
+    def opened(self, folder: Path) -> PredictFunction:
         """By ONNX Runtime."""
         return Predictor(folder / FILE).probabilities
 
@@ -308,7 +308,7 @@ def calibration_pictures(split: Split) -> UInt8[np.ndarray, "n height width chan
     return images
 
 
-def quantised(path: Path, images: UInt8[np.ndarray, "n height width channels"]) -> onnx.ModelProto:
+def quantise(path: Path, images: UInt8[np.ndarray, "n height width channels"]) -> onnx.ModelProto:
     """A float model in 8 bits; raises whatever ONNX Runtime's quantiser does."""
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
@@ -321,7 +321,7 @@ def quantised(path: Path, images: UInt8[np.ndarray, "n height width channels"]) 
         quantize_static(
             model,
             result,
-            _Reader(images),
+            _CalibrationReader(images),
             QuantFormat.QDQ,
             op_types_to_quantize=QUANTISED,
             per_channel=True,
@@ -344,7 +344,7 @@ def _simplify(path: Path, simple: Path) -> None:
     onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-class _Reader:
+class _CalibrationReader:
     """Pictures a batch at a time, as the quantiser asks for them."""
 
     def __init__(self, images: UInt8[np.ndarray, "n height width channels"]) -> None:

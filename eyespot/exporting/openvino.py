@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from eyespot.errors import ExportError
-from eyespot.exporting.formats import Answers, Source
+from eyespot.exporting.formats import ExportSource, PredictFunction
 from eyespot.inference.predictor import CARD_KEY, METADATA_KEY
 from eyespot.shapes import Float32, UInt8
 
@@ -19,7 +19,7 @@ class OpenVinoFormat:
     name = "openvino"
     inside = ("rescaling", "calibration", "class_names", "card")
 
-    def write(self, source: Source, folder: Path) -> None:
+    def write(self, source: ExportSource, folder: Path) -> None:
         """Two files; what `model.onnx` tells in its metadata is in `rt_info`, as JSON."""
         import openvino
 
@@ -33,7 +33,7 @@ class OpenVinoFormat:
         model.set_rt_info(json.dumps(source.card), CARD_KEY)
         openvino.save_model(model, folder / FILE, compress_to_fp16=False)
 
-    def opened(self, folder: Path) -> Answers:
+    def opened(self, folder: Path) -> PredictFunction:
         """By OpenVINO's runtime, on the processor, with its own settings."""
         import openvino
 

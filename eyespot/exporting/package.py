@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from eyespot.errors import ExportError, EyespotError
-from eyespot.exporting.formats import Answers, Format, Source
-from eyespot.exporting.verify import Verified, verify
+from eyespot.exporting.formats import ExportFormat, ExportSource, PredictFunction
+from eyespot.exporting.verify import Verification, verify
 from eyespot.files import new_sibling, sha256_of, write_text
 
 METADATA = "metadata.json"
@@ -168,7 +168,9 @@ CARD = "model-card.md"
 VERSION = 1
 
 
-def write_package(form: Format, source: Source, original: Answers, target: Path, tolerance: float) -> Verified:
+def write_package(
+    form: ExportFormat, source: ExportSource, original: PredictFunction, target: Path, tolerance: float
+) -> Verification:
     """Writes a run in one format into a folder, which is there only if it answers as the run does.
 
     Args:
@@ -191,7 +193,7 @@ def write_package(form: Format, source: Source, original: Answers, target: Path,
     return verified
 
 
-def _write(form: Format, source: Source, folder: Path) -> None:
+def _write(form: ExportFormat, source: ExportSource, folder: Path) -> None:
     try:
         form.write(source, folder)
     except (EyespotError, OSError):
@@ -202,7 +204,7 @@ def _write(form: Format, source: Source, folder: Path) -> None:
         raise ExportError(f"The export as {form.name} cannot be written ({reason}){full}") from None
 
 
-def _metadata(form: Format, source: Source) -> dict[str, Any]:
+def _metadata(form: ExportFormat, source: ExportSource) -> dict[str, Any]:
     return {
         "eyespot": VERSION,
         "format": form.name,

@@ -6,7 +6,7 @@ import numpy as np
 
 from eyespot.data.dataset import Split
 from eyespot.errors import ExportError
-from eyespot.exporting.formats import Answers
+from eyespot.exporting.formats import PredictFunction
 from eyespot.shapes import Float32, UInt8
 
 BATCH = 256  # pictures
@@ -15,7 +15,7 @@ OFF = 1e-3  # how far from 1 a picture's probabilities may add up: half-precisio
 
 
 @dataclass(frozen=True)
-class Verified:
+class Verification:
     """An export beside the model it was made from, on the same pictures.
 
     Attributes:
@@ -46,7 +46,7 @@ class Verified:
             )
 
 
-def verify(name: str, exported: Answers, original: Answers, split: Split) -> Verified:
+def verify(name: str, exported: PredictFunction, original: PredictFunction, split: Split) -> Verification:
     """Asks both, a batch at a time.
 
     Raises:
@@ -63,11 +63,11 @@ def verify(name: str, exported: Answers, original: Answers, split: Split) -> Ver
         right_before += int((before.argmax(axis=1) == labels).sum())
         difference = max(difference, float(np.abs(after - before).max()))
     n = len(split)
-    return Verified(n, same / n, difference, right / n, right_before / n)
+    return Verification(n, same / n, difference, right / n, right_before / n)
 
 
 def _probabilities(
-    name: str, exported: Answers, images: UInt8[np.ndarray, "n height width channels"], shape: tuple[int, ...]
+    name: str, exported: PredictFunction, images: UInt8[np.ndarray, "n height width channels"], shape: tuple[int, ...]
 ) -> Float32[np.ndarray, "n classes"]:
     try:
         rows = np.asarray(exported(images))

@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image
 
 from eyespot.data.dataset import Split
-from eyespot.data.download import RemoteFile, Shelf
+from eyespot.data.download import PublishedFiles, RemoteFile
 from eyespot.errors import DownloadError, ExportError
-from eyespot.exporting.formats import Answers, Source
+from eyespot.exporting.formats import ExportSource, PredictFunction
 from eyespot.files import write_text
 from eyespot.inference.predictor import Predictor
 from eyespot.shapes import Int64, UInt8
@@ -38,11 +38,11 @@ FILES = (
         MIRRORS,
     ),
 )
-SHELF = Shelf("onnxruntime-web", FILES)
+SHELF = PublishedFiles("onnxruntime-web", FILES)
 UNPACKED = Path("package") / "dist"  # where the npm package has them
 
 
-def runtime_files(shelf: Shelf = SHELF) -> dict[str, bytes]:
+def runtime_files(shelf: PublishedFiles = SHELF) -> dict[str, bytes]:
     """The files by name.
 
     Raises:
@@ -51,7 +51,7 @@ def runtime_files(shelf: Shelf = SHELF) -> dict[str, bytes]:
     return {file.name: _content(shelf, file) for file in shelf.files}
 
 
-def _content(shelf: Shelf, file: RemoteFile) -> bytes:
+def _content(shelf: PublishedFiles, file: RemoteFile) -> bytes:
     path = _found(shelf, file.name) or _fetched(shelf, file)
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != file.sha256:
@@ -61,12 +61,12 @@ def _content(shelf: Shelf, file: RemoteFile) -> bytes:
     return content
 
 
-def _found(shelf: Shelf, name: str) -> Path | None:
+def _found(shelf: PublishedFiles, name: str) -> Path | None:
     paths = [folder / inner / name for folder in shelf.folders for inner in ("", UNPACKED)]
     return next((path for path in paths if path.is_file()), None)
 
 
-def _fetched(shelf: Shelf, file: RemoteFile) -> Path:
+def _fetched(shelf: PublishedFiles, file: RemoteFile) -> Path:
     try:
         return shelf.fetch(file)
     except DownloadError as error:
@@ -98,7 +98,7 @@ class WebFormat:
     name = "web"
     inside = ("rescaling", "calibration", "class_names")
 
-    def write(self, source: Source, folder: Path) -> None:
+    def write(self, source: ExportSource, folder: Path) -> None:
         """`index.html`, the page's modules, ONNX Runtime Web, the model, what the page has to know, and examples.
 
         Raises:
@@ -113,7 +113,7 @@ class WebFormat:
         _write_json(folder / "model.json", _described(source))
         _write_json(folder / "examples.json", {"examples": list(_examples(source))})
 
-    def opened(self, folder: Path) -> Answers:
+    def opened(self, folder: Path) -> PredictFunction:
         """By ONNX Runtime; that ONNX Runtime Web agrees with it is tested in a browser."""
         return Predictor(folder / MODEL).probabilities
 
@@ -135,7 +135,7 @@ def _write_page(folder: Path) -> None:
     write_text(folder / INDEX, index.replace(CHARSET, policy))
 
 
-def _described(source: Source) -> dict[str, Any]:
+def _described(source: ExportSource) -> dict[str, Any]:
     """The model as the REST API describes it, with the temperature that is inside it and its card."""
     height, width, channels = source.input_shape
     return {
@@ -149,7 +149,7 @@ def _described(source: Source) -> dict[str, Any]:
     }
 
 
-def _examples(source: Source) -> Iterator[dict[str, str]]:
+def _examples(source: ExportSource) -> Iterator[dict[str, str]]:
     """Some pictures of the test set with their labels, of every class about as many."""
     if source.examples is None:
         return

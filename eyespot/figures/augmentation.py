@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from eyespot.data.augment.policy import changes_of
-from eyespot.data.augment.transforms import augment, draw
+from eyespot.data.augment.policy import changes_for
+from eyespot.data.augment.transforms import augment_batch, draw_step
 from eyespot.data.dataset import Dataset
-from eyespot.figures.style import INK, new_figure, shorten, show
+from eyespot.figures.style import INK, new_figure, shorten, show_image
 from eyespot.recipe.schema import AugmentationRecipe
 from eyespot.shapes import Int64, UInt8
 
@@ -27,13 +27,15 @@ def augmentation_samples(dataset: Dataset, recipe: AugmentationRecipe, seed: int
         recipe: with a policy other than `auto`.
         seed: of the choice of pictures and of what is drawn.
     """
-    changes = changes_of(recipe)
+    changes = changes_for(recipe)
     chosen = _one_a_class(dataset, np.random.default_rng(seed))
     split = dataset.train.take(chosen)
     originals = np.asarray(split.images)
     images, labels = torch.from_numpy(originals), torch.from_numpy(split.labels)
     drawn = [
-        augment(images, labels, changes, torch.from_numpy(draw(changes, seed, step, len(chosen)))).images.numpy()
+        augment_batch(
+            images, labels, changes, torch.from_numpy(draw_step(changes, seed, step, len(chosen)))
+        ).images.numpy()
         for step in range(DRAWS)
     ]
     height, width, _ = dataset.input_shape
@@ -43,7 +45,7 @@ def augmentation_samples(dataset: Dataset, recipe: AugmentationRecipe, seed: int
         1.6 + INCHES * (1 + DRAWS), 0.6 + 0.25 * len(told.splitlines()) + INCHES * len(chosen) * height / width
     )
     axes = figure.add_subplot()
-    show(axes, _rows(originals, drawn, gap))
+    show_image(axes, _rows(originals, drawn, gap))
     names = [shorten(dataset.class_names[label], 16) for label in split.labels]
     axes.set_yticks([(height + gap) * (row + 0.5) for row in range(len(names))], names)
     start = width + 4 * gap

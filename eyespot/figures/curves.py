@@ -12,7 +12,7 @@ from matplotlib.ticker import FormatStrFormatter
 from eyespot.figures.style import FAINT, INK, TEST, TRAIN, VALIDATION, epochs_area, new_figure, plot_area, shorten, svg
 from eyespot.training.diagnose import Verdict
 from eyespot.training.history import History
-from eyespot.training.lr_finder import Curve
+from eyespot.training.lr_finder import RateCurve
 
 CURVES = {"loss": "Loss", "accuracy": "Accuracy"}
 
@@ -82,10 +82,10 @@ def _draw_training_as_in_prediction(axes: Axes, validation: list[float], verdict
 
 COLOURS = (TRAIN, VALIDATION, TEST, "#8a5fa8", "#b0893c")
 LONGEST_NAME = 40  # letters in a legend
-Trainings = Mapping[str, tuple[History, str]]  # by name, the history and the verdict in words
+HistoriesByName = Mapping[str, tuple[History, str]]  # by name, the history and the verdict in words
 
 
-def curves_side_by_side(trainings: Trainings, title: str) -> Figure:
+def curves_side_by_side(trainings: HistoriesByName, title: str) -> Figure:
     """Loss and accuracy by epoch; a colour a training, validation drawn through, training dashed."""
     figure = new_figure(10.4, 4.4)
     for place, metric in enumerate(("loss", "accuracy"), start=1):
@@ -94,14 +94,14 @@ def curves_side_by_side(trainings: Trainings, title: str) -> Figure:
     return figure
 
 
-def curves_together(trainings: Trainings, metric: str) -> Figure:
+def curves_together(trainings: HistoriesByName, metric: str) -> Figure:
     """One of the two alone: `loss` or `accuracy`."""
     figure = new_figure(4.8, 3.8)
     _draw_together(figure.add_subplot(), trainings, metric)
     return figure
 
 
-def _draw_together(axes: Axes, trainings: Trainings, metric: str) -> None:
+def _draw_together(axes: Axes, trainings: HistoriesByName, metric: str) -> None:
     for colour, (name, (history, fit)) in zip(cycle(COLOURS), trainings.items(), strict=False):
         label, validation = f"{shorten(name, LONGEST_NAME)}: {fit}", history.column(f"val_{metric}")
         epochs, told = history.column("epoch"), None if validation else label
@@ -111,7 +111,7 @@ def _draw_together(axes: Axes, trainings: Trainings, metric: str) -> None:
     epochs_area(axes, f"{metric.capitalize()}: validation, and training (dashed)", metric)
 
 
-def learning_rate_curve(curve: Curve, suggested: float, name: str) -> Figure:
+def learning_rate_curve(curve: RateCurve, suggested: float, name: str) -> Figure:
     """Each step's loss, faintly, and the smoothed loss; a line at the suggested learning rate.
 
     Losses far above the first ones are cut off: where it diverges is seen, not how far.
@@ -134,7 +134,7 @@ NAME_LENGTH = 44
 
 
 @dataclass(frozen=True)
-class Dots:
+class DotRow:
     """One row: what is drawn of one thing.
 
     Attributes:
@@ -148,7 +148,7 @@ class Dots:
     difference: tuple[float, float | None, float | None] | None = None
 
 
-def dots_with_intervals(rows: Sequence[Dots], title: str) -> Figure:
+def dots_with_intervals(rows: Sequence[DotRow], title: str) -> Figure:
     """Validation accuracy on the left, the difference to the first row on the right, both in per cent."""
     figure = new_figure(10.4, 1.6 + 0.36 * len(rows))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))

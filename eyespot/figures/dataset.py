@@ -6,11 +6,22 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from eyespot.data.audit.duplicates import Pair
-from eyespot.data.audit.outliers import Oddity
+from eyespot.data.audit.duplicates import DuplicatePair
+from eyespot.data.audit.outliers import Outlier
 from eyespot.data.dataset import Dataset, Split, chunks
-from eyespot.evaluation.label_errors import Suspects
-from eyespot.figures.style import INK, TEST, TRAIN, VALIDATION, bare, new_figure, plot_area, save, shorten, show
+from eyespot.evaluation.label_errors import SuspectLabels
+from eyespot.figures.style import (
+    INK,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    hide_axes,
+    new_figure,
+    plot_area,
+    save,
+    shorten,
+    show_image,
+)
 from eyespot.shapes import Shaped, UInt8
 
 SAMPLES = 10
@@ -42,7 +53,7 @@ def sample_grid(dataset: Dataset, seed: int = 0) -> Figure:
     canvas = _mosaic(dataset.train, rows)
     figure = new_figure(1.6 + 0.62 * SAMPLES, 0.7 + 0.62 * shown)
     axes = figure.add_subplot()
-    show(axes, canvas)
+    show_image(axes, canvas)
     height = dataset.input_shape[0] + GAP
     names = [shorten(name) for name in dataset.class_names[:shown]]
     axes.set_yticks([height * (row + 0.5) for row in range(shown)], names)
@@ -81,7 +92,7 @@ def pixel_values(dataset: Dataset, row: int = 0) -> Figure:
         axes = figure.add_subplot(1, channels, channel + 1)
         values = image[..., channel]
         axes.imshow(values, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        bare(axes)
+        hide_axes(axes)
         for (y, x), value in np.ndenumerate(values):
             colour = "white" if value < MIDDLE_GREY else "black"
             axes.text(x, y, str(value), ha="center", va="center", color=colour, fontsize=8)
@@ -100,9 +111,9 @@ def mean_pictures(dataset: Dataset) -> Figure:
         axes = figure.add_subplot(lines, columns, label + 1)
         members = np.flatnonzero(dataset.train.labels == label)
         if len(members):
-            show(axes, _mean(dataset.train.take(members)))
+            show_image(axes, _mean(dataset.train.take(members)))
         else:
-            bare(axes)
+            hide_axes(axes)
         axes.set_title(shorten(dataset.class_names[label], 14), color=INK, fontsize=9)
     return figure
 
@@ -147,7 +158,7 @@ def class_counts(dataset: Dataset) -> Figure:
 PAIRS, ODD, SUSPECTS, COLUMNS = 24, 40, 40, 8
 
 
-def pair_gallery(dataset: Dataset, pairs: Sequence[Pair]) -> Figure:
+def pair_gallery(dataset: Dataset, pairs: Sequence[DuplicatePair]) -> Figure:
     """The first pairs, side by side, with their splits, rows and classes."""
     shown = pairs[:PAIRS]
     columns = min(4, len(shown))
@@ -163,7 +174,7 @@ def pair_gallery(dataset: Dataset, pairs: Sequence[Pair]) -> Figure:
         for side, (name, row) in enumerate((pair.first, pair.second)):
             axes = figure.add_subplot(lines, 2 * columns, 2 * number + side + 1)
             split = dataset.splits[name]
-            show(axes, split.images[row])
+            show_image(axes, split.images[row])
             label = shorten(dataset.class_names[int(split.labels[row])], 14)
             axes.set_title(f"{_place(dataset, name, row)}\n{label}", color=INK, fontsize=8)
             if side == 0:
@@ -171,7 +182,7 @@ def pair_gallery(dataset: Dataset, pairs: Sequence[Pair]) -> Figure:
     return figure
 
 
-def suspect_gallery(dataset: Dataset, suspects: Suspects) -> Figure:
+def suspect_gallery(dataset: Dataset, suspects: SuspectLabels) -> Figure:
     """The pictures whose labels are the most suspect: what they are called, and what they look like."""
     titles = [
         f"{_name(dataset, dataset.train.labels[row])}\n→ {_name(dataset, suspects.suggested[rank])}?"
@@ -181,7 +192,7 @@ def suspect_gallery(dataset: Dataset, suspects: Suspects) -> Figure:
     return _gallery(dataset, places, titles, "the labels that are the most suspect, and what is likelier")
 
 
-def oddity_gallery(dataset: Dataset, oddities: Sequence[Oddity]) -> Figure:
+def outlier_gallery(dataset: Dataset, oddities: Sequence[Outlier]) -> Figure:
     """The pictures that stand out the most, each with its reason."""
     shown = oddities[:ODD]
     titles = [f"{_place(dataset, *oddity.place)}\n{shorten(oddity.reason, 20)}" for oddity in shown]
@@ -195,7 +206,7 @@ def _gallery(dataset: Dataset, places: Sequence[tuple[str, int]], titles: Sequen
     figure.suptitle(f"{dataset.name}: {told}", color=INK, fontsize=11)
     for number, ((name, row), title) in enumerate(zip(places, titles, strict=True)):
         axes = figure.add_subplot(lines, columns, number + 1)
-        show(axes, np.asarray(dataset.splits[name].images[row]))
+        show_image(axes, np.asarray(dataset.splits[name].images[row]))
         axes.set_title(title, color=INK, fontsize=7)
     return figure
 
@@ -225,7 +236,7 @@ def steps_figure(name: str, steps: Sequence[tuple[str, Shaped[np.ndarray, "..."]
     figure = new_figure(max(3.2 * columns, 5.0), 0.5 + 3.0 * lines)
     for place, (title, image) in enumerate(steps, start=1):
         axes = figure.add_subplot(lines, columns, place)
-        show(axes, image if image.ndim == 3 else image[..., None])  # noqa: PLR2004 - with channels
+        show_image(axes, image if image.ndim == 3 else image[..., None])  # noqa: PLR2004 - with channels
         axes.set_title(f"{place}. {shorten(title, 44)}", color=INK, fontsize=8)
     figure.suptitle(shorten(name, 60), color=INK, fontsize=11)
     return figure

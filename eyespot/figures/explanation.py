@@ -10,9 +10,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from scipy.ndimage import gaussian_filter
 
-from eyespot.explanation.inside import Filters, LayerValue
+from eyespot.explanation.inside import Filters, LayerOutput
 from eyespot.explanation.maps import TITLES, PictureMaps
-from eyespot.figures.style import FAINT, INK, TEST, TRAIN, VALIDATION, bare, new_figure, shorten, show
+from eyespot.figures.style import FAINT, INK, TEST, TRAIN, VALIDATION, hide_axes, new_figure, shorten, show_image
 from eyespot.shapes import Float32, Int64, Shaped, UInt8
 
 DIVERGING = "RdBu_r"
@@ -35,7 +35,7 @@ class Neighbour:
 
 
 @dataclass(frozen=True, eq=False)
-class PictureDrawn:
+class ExplanationPanel:
     """All that is drawn of one picture.
 
     Attributes:
@@ -59,7 +59,7 @@ class PictureDrawn:
     neighbours: Sequence[Neighbour] | None
 
 
-def explanation_figure(drawn: PictureDrawn) -> Figure:
+def explanation_figure(drawn: ExplanationPanel) -> Figure:
     """The picture, what the model says of it, the maps beside each other, and the nearest training pictures."""
     heights = [2.5, 3.1 if drawn.found.maps else 0.0, 1.9 if drawn.neighbours else 0.0]
     heights = [height for height in heights if height]
@@ -83,7 +83,7 @@ def draw_map(axes: Axes, found: Float32[np.ndarray, "height width"], image: UInt
     grey = gaussian_filter(image.mean(axis=-1), max(image.shape) / BLURRED)  # noise has no outline
     if grey.min() < grey.max():
         axes.contour(grey, levels=[(grey.min() + grey.max()) / 2], colors=INK, linewidths=0.6, alpha=0.6)
-    bare(axes)
+    hide_axes(axes)
     bar = axes.figure.colorbar(drawn, ax=axes, orientation="horizontal", shrink=0.85, pad=0.03, aspect=25)
     bar.ax.xaxis.set_major_locator(MaxNLocator(4))
     bar.ax.ticklabel_format(axis="x", scilimits=(-2, 3))
@@ -92,15 +92,15 @@ def draw_map(axes: Axes, found: Float32[np.ndarray, "height width"], image: UInt
     bar.outline.set_edgecolor(FAINT)
 
 
-def _draw_picture(part: SubFigure, drawn: PictureDrawn) -> None:
+def _draw_picture(part: SubFigure, drawn: ExplanationPanel) -> None:
     given, seen, bars = part.subplots(1, 3, width_ratios=[1, 1, 1.6])
-    show(given, drawn.given if drawn.given.ndim == 3 else drawn.given[..., None])  # noqa: PLR2004 - with channels
+    show_image(given, drawn.given if drawn.given.ndim == 3 else drawn.given[..., None])  # noqa: PLR2004 - with channels
     given.set_title("as given", color=INK, fontsize=9)
     if drawn.box:
         left, top, right, bottom = drawn.box
         place = Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, color=VALIDATION)
         given.add_patch(place)
-    show(seen, drawn.image)
+    show_image(seen, drawn.image)
     size = "x".join(str(side) for side in drawn.image.shape)
     seen.set_title(f"as the model sees it, {size}", color=INK, fontsize=9)
     names = [shorten(name, 18) for name, _ in drawn.top]
@@ -118,7 +118,7 @@ def _draw_picture(part: SubFigure, drawn: PictureDrawn) -> None:
     bars.set_title("most probable classes (orange: explained)", color=INK, fontsize=9)
 
 
-def _draw_maps(part: SubFigure, drawn: PictureDrawn) -> None:
+def _draw_maps(part: SubFigure, drawn: ExplanationPanel) -> None:
     found = drawn.found
     columns = max(4, len(found.maps))
     for place, (method, values) in enumerate(found.maps.items(), start=1):
@@ -140,7 +140,7 @@ def _meaning(method: str, found: PictureMaps) -> str:
 def _draw_neighbours(part: SubFigure, neighbours: Sequence[Neighbour], explained: str) -> None:
     for place, neighbour in enumerate(neighbours, start=1):
         axes = part.add_subplot(1, len(neighbours), place)
-        show(axes, neighbour.image)
+        show_image(axes, neighbour.image)
         colour = TEST if neighbour.label == explained else VALIDATION
         axes.set_title(f"{shorten(neighbour.label, 14)}\n{neighbour.similarity:.3f}", color=colour, fontsize=8)
     words = "the training pictures nearest to it in the model's features, with cosines (orange: of another class)"
@@ -155,7 +155,7 @@ MAPS_RANK = 3
 STRIP = 128  # units in a row
 
 
-def features_figure(name: str, values: Sequence[LayerValue]) -> Figure:
+def features_figure(name: str, values: Sequence[LayerOutput]) -> Figure:
     """A row a layer: its most varied channels, black the layer's lowest number and white its highest; units in strips.
 
     Args:
@@ -200,7 +200,7 @@ def filters_figure(filters: Filters) -> Figure:
     return figure
 
 
-def _caption(value: LayerValue) -> str:
+def _caption(value: LayerOutput) -> str:
     size = "x".join(str(side) for side in value.value.shape)
     told = f"{shorten(value.layer, 30)} ({value.kind}), {size}"
     channels = value.value.shape[-1]
@@ -214,7 +214,7 @@ def _draw_channels(axes: list[Axes], maps: Float32[np.ndarray, "height width cha
     low, high = float(maps.min()), float(maps.max())
     for panel, channel in zip(axes, order, strict=False):
         panel.imshow(maps[..., channel], cmap="gray", vmin=low, vmax=high, interpolation="nearest")
-        bare(panel)
+        hide_axes(panel)
         panel.set_xlabel(str(channel), fontsize=7, labelpad=1)
     for panel in axes[len(order) :]:
         panel.set_axis_off()
@@ -226,7 +226,7 @@ def _draw_units(axes: Axes, units: Float32[np.ndarray, " units"]) -> None:
     strip = np.full(-(-len(units) // columns) * columns, np.nan, np.float32)
     strip[: len(units)] = units
     axes.imshow(strip.reshape(-1, columns), cmap="gray", aspect="auto", interpolation="nearest")
-    bare(axes)
+    hide_axes(axes)
 
 
 def _strongest(kernels: Float32[np.ndarray, "n height width channels"]) -> Int64[np.ndarray, " chosen"]:
@@ -240,4 +240,4 @@ def _draw_kernel(axes: Axes, kernel: Float32[np.ndarray, "height width channels"
         axes.imshow(np.clip(0.5 + kernel / (2 * most), 0, 1), interpolation="nearest")
     else:
         axes.imshow(kernel[..., 0], cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest")
-    bare(axes)
+    hide_axes(axes)

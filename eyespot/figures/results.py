@@ -10,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 
 from eyespot.data.dataset import Split
 from eyespot.evaluation.metrics import Evaluation
-from eyespot.figures.style import INK, TEST, TRAIN, VALIDATION, new_figure, plot_area, shorten, show
+from eyespot.figures.style import INK, TEST, TRAIN, VALIDATION, new_figure, plot_area, shorten, show_image
 from eyespot.shapes import Float32, Int64
 
 GALLERY = 25
@@ -59,7 +59,7 @@ def gallery(
     figure = new_figure(1.75 * COLUMNS, 0.5 + 2.05 * lines)
     for place, row in enumerate(shown, start=1):
         axes = figure.add_subplot(lines, COLUMNS, place)
-        show(axes, split.images[row])
+        show_image(axes, split.images[row])
         predicted = int(probabilities[row].argmax())
         label = int(split.labels[row])
         names = [

@@ -53,16 +53,16 @@ def save(figure: Figure, path: Path, write: Callable[[Path], AbstractContextMana
     return path
 
 
-def show(axes: Axes, image: UInt8[np.ndarray, "height width channels"]) -> None:
+def show_image(axes: Axes, image: UInt8[np.ndarray, "height width channels"]) -> None:
     """Draws a picture with sharp pixels and no frame of numbers."""
     # Matplotlib leaves the colour map and its range aside where there are three channels.
     axes.imshow(
         image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255, interpolation="nearest"
     )
-    bare(axes)
+    hide_axes(axes)
 
 
-def bare(axes: Axes) -> None:
+def hide_axes(axes: Axes) -> None:
     """No ticks, a faint frame."""
     axes.set_xticks([])
     axes.set_yticks([])

@@ -111,7 +111,7 @@ BITS = {
     17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4, 23: 4,
 }  # fmt: skip
 LEAST_BYTES = {"float_data": 4, "double_data": 8, "int32_data": 1, "int64_data": 1, "uint64_data": 1}  # of an element
-Found = Mapping[str, list[Value]]
+ParsedFields = Mapping[str, list[Value]]
 
 
 def read_onnx(path: Path) -> bytes:
@@ -143,7 +143,7 @@ class _Vetting:
         for graph in found["graph"]:
             self._graph(inner(graph))
 
-    def _read(self, data: memoryview, names: Mapping[int, str]) -> Found:
+    def _read(self, data: memoryview, names: Mapping[int, str]) -> ParsedFields:
         """A message's fields by name, those with names."""
         found: dict[str, list[Value]] = defaultdict(list)
         for field, value in fields(data):
@@ -167,11 +167,11 @@ class _Vetting:
                 self._tensors(self._read(inner(attribute), ATTRIBUTE), "t", "tensors")
         self._tensors(graph, "initializer")
 
-    def _tensors(self, found: Found, *names: str) -> None:
+    def _tensors(self, found: ParsedFields, *names: str) -> None:
         for tensor in (tensor for name in names for tensor in found[name]):
             self._tensor(self._read(inner(tensor), TENSOR))
 
-    def _tensor(self, found: Found) -> None:
+    def _tensor(self, found: ParsedFields) -> None:
         shape = [side for value in found["dims"] for side in varints(value)]
         bits = BITS.get(number(found["data_type"][0]), 0) if found["data_type"] else 0
         if not bits:
@@ -208,7 +208,7 @@ class _Vetting:
         return length
 
 
-def _check_domain(found: Found) -> None:
+def _check_domain(found: ParsedFields) -> None:
     for domain in found["domain"]:
         if text(domain) not in OWN_DOMAINS:
             raise ValueError(f"it needs the operators {text(domain)!r}, which are not ONNX's own")

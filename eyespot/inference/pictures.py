@@ -12,7 +12,7 @@ from eyespot.preprocessing.appearance import Appearance
 from eyespot.preprocessing.pipeline import Box, read_photograph
 from eyespot.shapes import Shaped, UInt8
 
-Steps = list[tuple[str, Shaped[np.ndarray, "..."]]]
+PreprocessingSteps = list[tuple[str, Shaped[np.ndarray, "..."]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class PictureReader:
         self,
         pictures: Iterable[Path | tuple[str, bytes]],
         on_error: Callable[[PictureError], None] | None = None,
-        on_steps: Callable[[str, Steps], None] | None = None,
+        on_steps: Callable[[str, PreprocessingSteps], None] | None = None,
     ) -> Iterator[ReadPicture]:
         """Each picture, or each object on it; see `Predictor.predict` for the arguments."""
         for picture in pictures:
@@ -61,7 +61,7 @@ class PictureReader:
                 on_steps(name, steps)
             yield from found
 
-    def _objects(self, name: str, source: Path | bytes) -> tuple[list[ReadPicture], Steps]:
+    def _objects(self, name: str, source: Path | bytes) -> tuple[list[ReadPicture], PreprocessingSteps]:
         if not self._appearance:
             image = read_picture(source, self._shape, name, self._resize)
             return [ReadPicture(name, image)], [("resized", image)]

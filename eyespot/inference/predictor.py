@@ -12,14 +12,14 @@ from typing import Any, get_args
 import numpy as np
 import onnxruntime
 
-from eyespot.data.dataset import Rows
+from eyespot.data.dataset import RowView
 from eyespot.data.picture import Resize
 from eyespot.errors import ModelError, PictureError
 from eyespot.files import stamp_of
 from eyespot.inference import runtime
 from eyespot.inference.ood import DEFAULT_RATE, NONE_OF_THESE, REJECTION_KEY, Rejection
-from eyespot.inference.pictures import PictureReader, ReadPicture, Steps
-from eyespot.inference.runtime import Answers, OutOfRoom, are_probabilities, open_session, run_session
+from eyespot.inference.pictures import PictureReader, PreprocessingSteps, ReadPicture
+from eyespot.inference.runtime import OutOfRoom, OutputArrays, are_probabilities, open_session, run_session
 from eyespot.preprocessing.appearance import Appearance
 from eyespot.shapes import Float32, Float64, UInt8
 
@@ -140,7 +140,7 @@ class Predictor:
             self.strangeness(images)
 
     def probabilities(
-        self, images: UInt8[np.ndarray, "n height width channels"] | Rows
+        self, images: UInt8[np.ndarray, "n height width channels"] | RowView
     ) -> Float32[np.ndarray, "n classes"]:
         """Each picture's class probabilities, calibrated; rows add up to 1.
 
@@ -150,7 +150,7 @@ class Predictor:
         return self._answers(images, "probabilities")[0]
 
     def logits_and_probabilities(
-        self, images: UInt8[np.ndarray, "n height width channels"] | Rows
+        self, images: UInt8[np.ndarray, "n height width channels"] | RowView
     ) -> tuple[Float32[np.ndarray, "n classes"], Float32[np.ndarray, "n classes"]]:
         """Also what the probabilities are made of: softmax(logits / temperature); raises as `probabilities` does."""
         logits, probabilities = self._answers(images, "logits", "probabilities")
@@ -165,7 +165,7 @@ class Predictor:
         *,
         as_is: bool = False,
         each: bool = False,
-        on_steps: Callable[[str, Steps], None] | None = None,
+        on_steps: Callable[[str, PreprocessingSteps], None] | None = None,
     ) -> list[Prediction]:
         """Reads pictures and says what they show, a batch at a time.
 
@@ -223,7 +223,7 @@ class Predictor:
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ModelError(f"{self._path} has damaged metadata ({error}).") from None
 
-    def strangeness(self, images: UInt8[np.ndarray, "n height width channels"] | Rows) -> Float64[np.ndarray, " n"]:
+    def strangeness(self, images: UInt8[np.ndarray, "n height width channels"] | RowView) -> Float64[np.ndarray, " n"]:
         """How unlike anything the model has seen each picture is; `rejection.threshold()` is the limit.
 
         Raises:
@@ -258,7 +258,7 @@ class Predictor:
             yield replace(told, label=NONE_OF_THESE) if told.rejected else told
 
     def _answers(
-        self, images: UInt8[np.ndarray, "n height width channels"] | Rows, *outputs: str
+        self, images: UInt8[np.ndarray, "n height width channels"] | RowView, *outputs: str
     ) -> tuple[Float32[np.ndarray, "n classes"], ...]:
         """What the graph gives under these names, a batch at a time."""
         if images.shape[1:] != self.input_shape:
@@ -292,7 +292,7 @@ class Predictor:
         images: UInt8[np.ndarray, "n height width channels"],
         outputs: tuple[str, ...],
         seconds: float | None = None,
-    ) -> Answers:
+    ) -> OutputArrays:
         """What the graph gives under these names: logits or probabilities."""
         answers = self._rows(session, images, outputs, seconds)
         shape = (len(images), len(self.class_names))
@@ -310,7 +310,7 @@ class Predictor:
         images: UInt8[np.ndarray, "n height width channels"],
         outputs: tuple[str, ...],
         seconds: float | None = None,
-    ) -> Answers:
+    ) -> OutputArrays:
         """What the graph gives, whatever it is; fewer pictures at a time where a batch takes too much memory."""
         batch = self._batch  # once: another thread may make it smaller meanwhile
         if len(images) > batch:

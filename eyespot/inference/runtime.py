@@ -27,7 +27,7 @@ SUM_ERROR = 1e-3  # of probabilities, which are float32
 FATAL = 4  # ONNX Runtime's highest level of logging
 REFUSED = "Available memory of"  # how the arena's refusal begins; it has no type of its own
 STOPPED = "terminate flag"
-Answers = list[Shaped[np.ndarray, "..."]]
+OutputArrays = list[Shaped[np.ndarray, "..."]]
 
 
 def kinds_of_pictures(shape: tuple[int, int, int]) -> UInt8[np.ndarray, "5 height width channels"]:
@@ -45,7 +45,7 @@ class OutOfRoom(Exception):  # noqa: N818 - it may fit with fewer pictures
     """A run needs more bytes than `room()`."""
 
 
-class _Turns:
+class _RunLock:
     """Many run at a time, or one alone, which those who come later wait for."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class _Turns:
                 self._changed.notify_all()
 
 
-_TURNS = _Turns()
+_TURNS = _RunLock()
 
 
 def open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
@@ -112,7 +112,7 @@ def run_session(
     seconds: float | None = None,
     *,
     alone: bool = False,
-) -> Answers:
+) -> OutputArrays:
     """The outputs of these names.
 
     Args:
@@ -131,7 +131,7 @@ def run_session(
         try:
             if seconds is not None:
                 timer.start()
-            answers: Answers = session.run(outputs, inputs, options)
+            answers: OutputArrays = session.run(outputs, inputs, options)
         except Exception as error:
             if STOPPED in str(error):
                 raise TimeoutError(f"one answer takes more than {seconds:g} seconds") from None

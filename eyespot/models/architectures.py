@@ -7,7 +7,7 @@ from functools import partial
 from eyespot.backend import keras
 from eyespot.errors import ModelError, RecipeError, unknown
 from eyespot.models.layers import Shape, from_layers, layers_of, pixel_input, reason_in, with_dropout, with_width
-from eyespot.models.loading import check_fits, is_own, own_model, with_fresh_weights
+from eyespot.models.loading import check_fits, is_own_model, load_own_model, with_fresh_weights
 from eyespot.random import seed_for
 from eyespot.recipe.recipe_files import read_recipe
 from eyespot.recipe.schema import DEFAULT_MODEL, Recipe
@@ -85,8 +85,8 @@ def build(name: str, input_shape: Shape, classes: int, seed: int = 0, *, trust: 
         ModelError: there is no such architecture, or it cannot take this input or give this output.
     """
     keras.utils.set_random_seed(seed_for(seed, "weights"))
-    if is_own(name):
-        return own_model(name, input_shape, classes, seed, trust=trust)
+    if is_own_model(name):
+        return load_own_model(name, input_shape, classes, seed, trust=trust)
     if name not in ARCHITECTURES:
         known = unknown("model", name, ARCHITECTURES)
         raise ModelError(f"{known} For your own: path.py:function or a .keras file.")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from eyespot.backend import keras
-from eyespot.data.dataset import Rows, chunks
+from eyespot.data.dataset import RowView, chunks
 from eyespot.models.graph import Call, Graph, trace
 from eyespot.models.layers import Shape
 from eyespot.shapes import UInt8
@@ -33,7 +33,7 @@ class Scaling:
         return scaled
 
 
-def scalings(images: UInt8[np.ndarray, "n height width channels"] | Rows) -> dict[str, Scaling]:
+def scalings(images: UInt8[np.ndarray, "n height width channels"] | RowView) -> dict[str, Scaling]:
     """What brings pixels to each range; `standardised` by each channel's mean and standard deviation in `images`."""
     sums = squares = np.zeros(images.shape[-1])
     for part in chunks(images):

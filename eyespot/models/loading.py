@@ -35,12 +35,12 @@ def with_fresh_weights(model: keras.Model, seed: int) -> keras.Model:
     places = count()
 
     def again(layer: keras.Layer) -> keras.Layer:
-        return seeded(type(layer).from_config(layer.get_config()), seed, next(places))
+        return seeded_initializers(type(layer).from_config(layer.get_config()), seed, next(places))
 
     return keras.models.clone_model(model, clone_function=again)
 
 
-def seeded(layer: keras.Layer, seed: int, *names: str | int) -> keras.Layer:
+def seeded_initializers(layer: keras.Layer, seed: int, *names: str | int) -> keras.Layer:
     """A layer that is not built yet, its initializers given seeds; those that have one of their own keep it."""
     for attribute, value in vars(layer).items():
         if isinstance(value, keras.Initializer) and value.get_config().get("seed", "none") is None:
@@ -108,12 +108,12 @@ def _without_memory() -> Iterator[None]:
 RESCALERS = (keras.layers.Rescaling, keras.layers.Normalization)
 
 
-def is_own(name: str) -> bool:
+def is_own_model(name: str) -> bool:
     """Whether `name` means a file rather than a known architecture."""
     return name.endswith((".keras", ".h5", ".hdf5")) or ".py:" in name
 
 
-def own_model(name: str, input_shape: Shape, classes: int, seed: int, *, trust: bool = False) -> keras.Model:
+def load_own_model(name: str, input_shape: Shape, classes: int, seed: int, *, trust: bool = False) -> keras.Model:
     """Builds the model that `path.py:function` returns, or that a `.keras` file describes, with fresh weights.
 
     The function is called with `input_shape` and `classes` by name, or with nothing where it takes nothing.
@@ -294,7 +294,7 @@ def continue_from(  # noqa: PLR0913 - what to continue from, and what it must fi
 def _with_new_head(trained: keras.Model, head: keras.layers.Dense, classes: int, seed: int) -> keras.Model:
     """The layers before the head, a fresh head, and whatever activation followed it."""
     fresh = keras.layers.Dense(classes, activation=head.activation, name=f"head_{classes}_classes")
-    seeded(fresh, seed, fresh.name)
+    seeded_initializers(fresh, seed, fresh.name)
     output = fresh(head.input)
     for layer in trained.layers[trained.layers.index(head) + 1 :]:
         output = layer(output)

@@ -17,7 +17,7 @@ Centring = Literal["mass", "box", "none"]
 
 
 @dataclass(frozen=True)
-class Spread:
+class Distribution:
     """How a quantity is distributed over the training pictures: nearly its least, its quartiles, nearly its most."""
 
     low: float
@@ -61,15 +61,15 @@ class Appearance:
     background: float
     uniform: float
     strength: float
-    height: Spread
-    width: Spread
-    longest: Spread
-    mass_row: Spread
-    mass_column: Spread
-    box_row: Spread
-    box_column: Spread
+    height: Distribution
+    width: Distribution
+    longest: Distribution
+    mass_row: Distribution
+    mass_column: Distribution
+    box_row: Distribution
+    box_column: Distribution
     centring: Centring
-    stroke: Spread
+    stroke: Distribution
     drawn: bool
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class Appearance:
             value = named[field.name]
             if field.type is bool:
                 read[field.name] = _flag(value, field.name)
-            elif field.type is Spread:
+            elif field.type is Distribution:
                 read[field.name] = _spread_read(value, field.name)
             elif field.type is float:
                 read[field.name] = _share(value, field.name)
@@ -122,13 +122,13 @@ def _share(value: object, name: str) -> float:
     return float(value)
 
 
-def _spread_read(value: object, name: str) -> Spread:
-    names = [field.name for field in fields(Spread)]
+def _spread_read(value: object, name: str) -> Distribution:
+    names = [field.name for field in fields(Distribution)]
     named = _named(value, set(names), name)
     numbers = [_share(named[part], f"{name}.{part}") for part in names]
     if numbers != sorted(numbers):
         raise ValueError(f"{name} must rise from low to high")
-    return Spread(*numbers)
+    return Distribution(*numbers)
 
 
 OBJECT = 0.25  # a pixel belongs to the object from this share of the strongest one's distance to the background

@@ -6,21 +6,21 @@ from scipy import ndimage
 
 from eyespot.preprocessing.appearance import Appearance
 from eyespot.preprocessing.light import background_of, grain_of, inkiness, is_lighter, noise_of, surface_of
-from eyespot.preprocessing.lines import without_lines
-from eyespot.preprocessing.objects import Found, find_objects, ink_mask
-from eyespot.preprocessing.render import drawn
+from eyespot.preprocessing.lines import remove_lines
+from eyespot.preprocessing.objects import DetectedObject, find_objects, ink_mask
+from eyespot.preprocessing.render import render_object
 from eyespot.preprocessing.scaling import working_grey
 from eyespot.shapes import Float32, Shaped, UInt8
 
 FRAME_LINES = 160  # lines side by side fill the picture: that thick they are seen where it is drawn small
 SMOOTHED = 0.7  # pixels: grain and JPEG's blocks, not strokes
 Box = tuple[int, int, int, int]
-Step = tuple[str, Shaped[np.ndarray, "..."]]
+PreprocessingStep = tuple[str, Shaped[np.ndarray, "..."]]
 
 
 def isolate_objects(
     picture: Image.Image, appearance: Appearance, input_shape: tuple[int, int, int], *, each: bool
-) -> tuple[list[UInt8[np.ndarray, "height width channels"]], list[Box], str | None, list[Step]] | None:
+) -> tuple[list[UInt8[np.ndarray, "height width channels"]], list[Box], str | None, list[PreprocessingStep]] | None:
     """Find the objects of a photograph, and render the main one, or each, as a training image.
 
     Returns:
@@ -32,12 +32,12 @@ def isolate_objects(
     lighter = is_lighter(smooth)
     background = background_of(smooth, lighter=lighter) if appearance.drawn else surface_of(smooth)
     ink = inkiness(smooth, background, lighter=lighter)
-    steps: list[Step] = [
+    steps: list[PreprocessingStep] = [
         ("grey", _shown(grey)),
         (f"{'light' if lighter else 'dark'} on its background, light made even", _shown(1 - ink)),
     ]
     if appearance.drawn:
-        ink, lines = without_lines(ink, grain_of(ink))
+        ink, lines = remove_lines(ink, grain_of(ink))
         if lines.any():
             steps.append(("ruled lines taken out", _shown(1 - ink)))
     mask = ink_mask(ink, noise_of(ink))
@@ -46,7 +46,7 @@ def isolate_objects(
     if not found:
         return None
     chosen = found if each else [found[main]]
-    images = [drawn(ink, one, appearance, input_shape[:2]) for one in chosen]
+    images = [render_object(ink, one, appearance, input_shape[:2]) for one in chosen]
     steps.append((_count(len(found)), _marked(grey, found, main)))
     steps += [("as the training pictures", image) for image in images]
     scale = picture.width / grey.shape[1]
@@ -64,7 +64,7 @@ def _count(count: int) -> str:
     return "the object" if count == 1 else f"{count} objects"
 
 
-def _box(one: Found, scale: float) -> Box:
+def _box(one: DetectedObject, scale: float) -> Box:
     left, top, right, bottom = (round(side * scale) for side in (one.left, one.top, one.right, one.bottom))
     return left, top, right, bottom
 
@@ -75,7 +75,7 @@ def _shown(values: Float32[np.ndarray, "height width"]) -> UInt8[np.ndarray, "he
 
 
 def _marked(
-    grey: Float32[np.ndarray, "height width"], found: list[Found], main: int
+    grey: Float32[np.ndarray, "height width"], found: list[DetectedObject], main: int
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The picture with a frame around each object, red around the one that is read."""
     marked = np.repeat(_shown(grey)[..., None], 3, axis=2)

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from eyespot.preprocessing.scaling import enlarged, reduced
+from eyespot.preprocessing.scaling import enlarge, reduce_size
 from eyespot.shapes import Float32
 
 COARSE = 200  # pixels of the long side on which light is estimated
@@ -35,12 +35,12 @@ def background_of(grey: Float32[np.ndarray, "height width"], *, lighter: bool) -
         grey: levels in [0, 1].
         lighter: ink is lighter than what it is on.
     """
-    coarse = reduced(grey, COARSE)
+    coarse = reduce_size(grey, COARSE)
     window = max(3, round(WINDOW * min(coarse.shape)))
     close = ndimage.grey_opening if lighter else ndimage.grey_closing
     filled = close(coarse, (window, window), mode="nearest")
     smooth = ndimage.gaussian_filter(filled, 1.5, mode="nearest")
-    return enlarged(smooth, grey.shape)
+    return enlarge(smooth, grey.shape)
 
 
 def surface_of(grey: Float32[np.ndarray, "height width"]) -> Float32[np.ndarray, "height width"]:
@@ -82,7 +82,7 @@ def is_lighter(grey: Float32[np.ndarray, "height width"]) -> bool:
     first: the polarity decides that comes near all it will ever show at the narrower window. Where both need wide ones,
     as with thick strokes close up, paper is told from boards by its level.
     """
-    coarse = np.log(np.maximum(reduced(grey, COARSE), DARKEST / 2))  # in light or shadow, a stroke differs as much
+    coarse = np.log(np.maximum(reduce_size(grey, COARSE), DARKEST / 2))  # in light or shadow, a stroke differs as much
     rows, columns = (round(INNER * side) for side in coarse.shape)
     inner = (slice(rows, coarse.shape[0] - rows), slice(columns, coarse.shape[1] - columns))
     noise = NOISE * noise_of(coarse)
@@ -114,6 +114,6 @@ def grain_of(values: Float32[np.ndarray, "height width"]) -> float:
     Immerkaer 1996, CVIU 64:300-302, with the median for the mean. Texture is wider than its finest grain, so the
     result is not more than `noise_of` says.
     """
-    crossed = ndimage.convolve(reduced(values, max(values.shape) // 2), SECOND_DIFFERENCES)
+    crossed = ndimage.convolve(reduce_size(values, max(values.shape) // 2), SECOND_DIFFERENCES)
     grain = ROBUST * float(np.median(np.abs(crossed))) / SECOND_DIFFERENCES_GAIN
     return min(noise_of(values), WIDER * grain)

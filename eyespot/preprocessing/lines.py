@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from eyespot.preprocessing.scaling import resized
+from eyespot.preprocessing.scaling import resize
 from eyespot.shapes import Bool, Float32
 
 SLOPES = np.tan(np.radians(np.arange(-15, 15.1, 1.5)))
@@ -24,7 +24,7 @@ ALONG = 0.15  # share of the width over which a line's darkness is averaged
 STRONGER = 1.5  # a pixel so many times as dark as the line it lies on is a stroke's
 
 
-def without_lines(
+def remove_lines(
     ink: Float32[np.ndarray, "height width"], noise: float
 ) -> tuple[Float32[np.ndarray, "height width"], Bool[np.ndarray, "height width"]]:
     """Takes out long, thin, straight lines up to 15 degrees from level and from upright.
@@ -46,7 +46,7 @@ def without_lines(
 def _lines(ink: Float32[np.ndarray, "height width"], noise: float) -> Bool[np.ndarray, "height width"]:
     """Where level lines are: found at half size, where they are a pixel or two wide."""
     height, width = ink.shape
-    half = resized(ink, (-(-width // 2), -(-height // 2)), Image.Resampling.BOX)
+    half = resize(ink, (-(-width // 2), -(-height // 2)), Image.Resampling.BOX)
     darker = _darker(half)
     ridge = darker > max(FAINTEST, NOISE * noise / 2, float(np.percentile(darker, DENSEST)))
     tolerant = ndimage.maximum_filter1d(ridge.astype(np.float32), 3, axis=0, mode="constant")

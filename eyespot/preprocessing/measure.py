@@ -3,14 +3,14 @@
 import numpy as np
 from scipy import ndimage
 
-from eyespot.data.dataset import Rows
+from eyespot.data.dataset import RowView
 from eyespot.preprocessing.appearance import (
     OBJECT,
     SAME_LEVEL,
     Appearance,
     Centring,
+    Distribution,
     Outline,
-    Spread,
     distances,
     edge_pixels,
     outline,
@@ -32,7 +32,7 @@ STROKE_PIXELS = 3.0
 QUANTILES = (0.1, 25, 50, 75, 99.9)
 
 
-def measure_appearance(images: UInt8[np.ndarray, "n height width channels"] | Rows) -> Appearance:
+def measure_appearance(images: UInt8[np.ndarray, "n height width channels"] | RowView) -> Appearance:
     """Measures training pictures, or every so manieth of them where they are many.
 
     Args:
@@ -128,8 +128,8 @@ def _are_drawn(widths: list[float], longest: float) -> bool:
     return bool(widths) and float(np.median(widths)) <= max(STROKE_PIXELS, STROKE_SHARE * longest)
 
 
-def _spread(values: list[float]) -> Spread:
-    return Spread(*np.percentile(values or [0.0], QUANTILES).clip(0, 1).tolist())
+def _spread(values: list[float]) -> Distribution:
+    return Distribution(*np.percentile(values or [0.0], QUANTILES).clip(0, 1).tolist())
 
 
 def _centring(outlines: list[Outline]) -> Centring:

@@ -109,7 +109,7 @@ CENTRAL = 0.35  # how much less an object counts at the frame than in the middle
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class DetectedObject:
     """An object on a photograph.
 
     Attributes:
@@ -164,7 +164,7 @@ class _Piece:
 
 def find_objects(
     mask: Bool[np.ndarray, "height width"], ink: Float32[np.ndarray, "height width"]
-) -> tuple[list[Found], int]:
+) -> tuple[list[DetectedObject], int]:
     """Groups ink into objects.
 
     Returns:
@@ -186,9 +186,9 @@ def find_objects(
     return ordered, ordered.index(main)
 
 
-def reading_order(found: list[Found]) -> list[Found]:
+def reading_order(found: list[DetectedObject]) -> list[DetectedObject]:
     """Rows from the top, each from the left."""
-    rows: list[list[Found]] = []
+    rows: list[list[DetectedObject]] = []
     for one in sorted(found, key=lambda each: each.top + each.bottom):
         for row in rows:
             overlap = min(one.bottom, max(each.bottom for each in row)) - max(one.top, min(each.top for each in row))
@@ -210,7 +210,7 @@ def _substantial(pieces: list[_Piece], shape: tuple[int, ...]) -> list[_Piece]:
     return kept[:MOST]
 
 
-def _centrality(one: "_Piece | Found", shape: tuple[int, ...]) -> float:
+def _centrality(one: "_Piece | DetectedObject", shape: tuple[int, ...]) -> float:
     """1 in the middle of a picture, less towards its frame."""
     away = max(abs((one.top + one.bottom) / shape[0] - 1), abs((one.left + one.right) / shape[1] - 1))
     return 1 - CENTRAL * away
@@ -243,12 +243,12 @@ def _belongs(piece: _Piece, group: _Piece) -> bool:
     return gap <= TOUCHING * size and -across >= ABOVE * narrower
 
 
-def _found(piece: _Piece, labels: np.ndarray, ink: Float32[np.ndarray, "height width"]) -> Found:
+def _found(piece: _Piece, labels: np.ndarray, ink: Float32[np.ndarray, "height width"]) -> DetectedObject:
     area = (slice(piece.top, piece.bottom), slice(piece.left, piece.right))
     mask = np.isin(labels[area], piece.labels)
-    return Found(mask, piece.top, piece.left, piece.bottom, piece.right, float(np.median(ink[area][mask])))
+    return DetectedObject(mask, piece.top, piece.left, piece.bottom, piece.right, float(np.median(ink[area][mask])))
 
 
-def _weight(one: Found, shape: tuple[int, ...]) -> float:
+def _weight(one: DetectedObject, shape: tuple[int, ...]) -> float:
     """Size times strength, less away from the middle of the picture."""
     return one.longest * one.strength * _centrality(one, shape)

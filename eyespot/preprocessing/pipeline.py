@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from eyespot.data.picture import Resize, fitted
+from eyespot.data.picture import Resize, fit_to_size
 from eyespot.preprocessing.appearance import Appearance, looks_like_training
 from eyespot.shapes import Shaped, UInt8
 
@@ -16,7 +16,7 @@ Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class PhotographReading:
     """A photograph, read.
 
     Attributes:
@@ -39,7 +39,7 @@ def read_photograph(
     resize: Resize = "pad",
     *,
     each: bool = False,
-) -> Reading:
+) -> PhotographReading:
     """Brings a picture to the looks of the training pictures; one that has them already is left as it is.
 
     So is one of exactly their size: somebody has prepared it, and it may be of something else.
@@ -58,21 +58,26 @@ def read_photograph(
     from eyespot.preprocessing.isolate import isolate_objects  # SciPy, which a picture that is left alone does not need
 
     if isolated := isolate_objects(picture, appearance, input_shape, each=each):
-        return Reading(*isolated)
-    return Reading(
-        [fitted(picture, input_shape, resize)], [None], NOTHING_FOUND, [("no object was found", np.asarray(picture))]
+        return PhotographReading(*isolated)
+    return PhotographReading(
+        [fit_to_size(picture, input_shape, resize)],
+        [None],
+        NOTHING_FOUND,
+        [("no object was found", np.asarray(picture))],
     )
 
 
-def _as_it_is(picture: Image.Image, appearance: Appearance, input_shape: tuple[int, int, int]) -> Reading | None:
+def _as_it_is(
+    picture: Image.Image, appearance: Appearance, input_shape: tuple[int, int, int]
+) -> PhotographReading | None:
     """The picture only resized, or inverted, where it then looks like a training picture."""
     height, width, _ = input_shape
     if abs(picture.width * height - picture.height * width) > SAME_SHAPE * picture.width * height:
         return None
-    pixels = fitted(picture, input_shape, "squash")
+    pixels = fit_to_size(picture, input_shape, "squash")
     for image, done in ((pixels, "as it is"), (255 - pixels, "inverted")):
         if looks_like_training(image, appearance):
-            return Reading([image], [None], None, [(f"looks like the training pictures {done}", image)])
+            return PhotographReading([image], [None], None, [(f"looks like the training pictures {done}", image)])
     if picture.size == (width, height):
-        return Reading([pixels], [None], None, [("as large as the training pictures: left as it is", pixels)])
+        return PhotographReading([pixels], [None], None, [("as large as the training pictures: left as it is", pixels)])
     return None

@@ -6,8 +6,8 @@ from scipy import ndimage
 
 from eyespot.preprocessing.appearance import Appearance
 from eyespot.preprocessing.measure import mask_stroke_width
-from eyespot.preprocessing.objects import Found
-from eyespot.preprocessing.scaling import resized
+from eyespot.preprocessing.objects import DetectedObject
+from eyespot.preprocessing.scaling import resize
 from eyespot.shapes import Bool, Float32, UInt8
 
 FINE = 8  # pixels of the canvas a pixel of the model's
@@ -19,8 +19,8 @@ THINNED = 0.35  # of its width, the most a stroke loses: its narrow parts would 
 LEAST_STEADY = 0.05  # of the picture's height: an extent that varies more says nothing
 
 
-def drawn(
-    ink: Float32[np.ndarray, "height width"], found: Found, appearance: Appearance, size: tuple[int, int]
+def render_object(
+    ink: Float32[np.ndarray, "height width"], found: DetectedObject, appearance: Appearance, size: tuple[int, int]
 ) -> UInt8[np.ndarray, "rows columns"]:
     """Draws one object as a training picture, at (height, width) `size`."""
     area = (slice(found.top, found.bottom), slice(found.left, found.right))
@@ -34,7 +34,7 @@ def drawn(
     else:
         body = _greys(mask, inside, shape)
     canvas = _placed(body, appearance, (height * FINE, width * FINE))
-    small = resized(canvas, (width, height), Image.Resampling.BOX)
+    small = resize(canvas, (width, height), Image.Resampling.BOX)
     sign = 1 if appearance.lighter else -1
     levels = 255 * (appearance.background + sign * appearance.strength * np.clip(small, 0, 1))
     picture: UInt8[np.ndarray, "rows columns"] = np.clip(np.round(levels), 0, 255).astype(np.uint8)
@@ -71,7 +71,7 @@ def _strokes(
     padded = np.pad(soft, NEAR)
     scale = (shape[0] / mask.shape[0], shape[1] / mask.shape[1])
     target = tuple(max(1, round(side * each)) for side, each in zip(padded.shape, scale, strict=True))
-    return resized(padded, (target[1], target[0]), Image.Resampling.BICUBIC) > HALF
+    return resize(padded, (target[1], target[0]), Image.Resampling.BICUBIC) > HALF
 
 
 def _widened(
@@ -86,7 +86,7 @@ def _widened(
     if max(body.shape) == longest:
         return body
     factor = longest / max(body.shape)
-    return resized(body, tuple(max(1, round(side * factor)) for side in body.shape[::-1]), Image.Resampling.BILINEAR)
+    return resize(body, tuple(max(1, round(side * factor)) for side in body.shape[::-1]), Image.Resampling.BILINEAR)
 
 
 def _greys(
@@ -95,7 +95,7 @@ def _greys(
     """A filled object keeps its greys; the darkest of them become the strongest."""
     filled = ndimage.binary_fill_holes(mask)
     strongest = max(float(np.percentile(ink[mask], 95)), LEAST_INK)
-    return resized(
+    return resize(
         np.where(filled, ink / strongest, 0).astype(np.float32), (shape[1], shape[0]), Image.Resampling.BILINEAR
     )
 

@@ -20,21 +20,19 @@ def working_grey(picture: Image.Image) -> Float32[np.ndarray, "height width"]:
     return np.asarray(grey, np.float32) / np.float32(255)
 
 
-def reduced(values: Float32[np.ndarray, "height width"], longest: int) -> Float32[np.ndarray, "rows columns"]:
+def reduce_size(values: Float32[np.ndarray, "height width"], longest: int) -> Float32[np.ndarray, "rows columns"]:
     """Means over blocks, so many pixels on the long side."""
     factor = longest / max(values.shape)
     size = (max(1, round(values.shape[1] * factor)), max(1, round(values.shape[0] * factor)))
-    return resized(values, size, Image.Resampling.BOX)
+    return resize(values, size, Image.Resampling.BOX)
 
 
-def enlarged(
-    values: Float32[np.ndarray, "rows columns"], shape: tuple[int, ...]
-) -> Float32[np.ndarray, "height width"]:
+def enlarge(values: Float32[np.ndarray, "rows columns"], shape: tuple[int, ...]) -> Float32[np.ndarray, "height width"]:
     """Smoothly interpolated to a shape of (height, width)."""
-    return resized(values, (shape[1], shape[0]), Image.Resampling.BILINEAR)
+    return resize(values, (shape[1], shape[0]), Image.Resampling.BILINEAR)
 
 
-def resized(
+def resize(
     values: Float32[np.ndarray, "rows columns"], size: tuple[int, int], how: Image.Resampling
 ) -> Float32[np.ndarray, "height width"]:
     """Pillow's resizing to (width, height), of floating-point values."""

@@ -42,19 +42,19 @@ def _size(value: object) -> object:
 
 
 Side = Annotated[int, Field(ge=1, le=4096)]
-Size = Annotated[tuple[Side, Side], BeforeValidator(_size)]
+PictureSize = Annotated[tuple[Side, Side], BeforeValidator(_size)]
 
 DEFAULT_BATCH = 32  # Keras's own
 DEFAULT_MODEL = "cnn"
 
 
-class Part(BaseModel):
+class RecipePart(BaseModel):
     """What all parts share: immutable, and no key that is not listed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class SplitRecipe(Part):
+class SplitRecipe(RecipePart):
     """Where validation data comes from.
 
     `fraction`: a random share of the training pictures, the same share of each class where `stratify`
@@ -84,14 +84,14 @@ class SplitRecipe(Part):
         return self
 
 
-class PicturesRecipe(Part):
+class PicturesRecipe(RecipePart):
     """How a user's own pictures become arrays; datasets that go by name leave nothing to choose.
 
     `resize`: `pad` keeps the shape and fills up with the colour of the picture's edge, `crop` keeps the shape and cuts
     off what stands out, `squash` changes the shape.
     """
 
-    size: Size | None = Field(default=None, description="height, or height and width; None: the commonest size")
+    size: PictureSize | None = Field(default=None, description="height, or height and width; None: the commonest size")
     resize: Literal["pad", "crop", "squash"] = "pad"
     color: bool | None = Field(default=None, description="None: grey where all pictures are")
     class_names: str | None = Field(
@@ -105,7 +105,7 @@ class PicturesRecipe(Part):
     drop_leaks: bool = Field(default=False, description="leave out training pictures that are test pictures too")
 
 
-class ModelRecipe(Part):
+class ModelRecipe(RecipePart):
     """Which architecture, and which weights it starts from."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -152,7 +152,7 @@ class ModelRecipe(Part):
 Policy = Literal["none", "auto", "digits", "objects", "photos"]
 
 
-class AugmentationRecipe(Part):
+class AugmentationRecipe(RecipePart):
     """How training pictures are changed at random, afresh in every step; validation and test pictures never are.
 
     A key that is None is as the policy has it, and off where there is none. `auto` is settled by the class names and
@@ -180,7 +180,7 @@ class AugmentationRecipe(Part):
         return {key: value for key, value in serialize(self).items() if value is not None}
 
 
-class TrainingRecipe(Part):
+class TrainingRecipe(RecipePart):
     """How the weights are found."""
 
     optimizer: Optimizer = "adam"
@@ -241,7 +241,7 @@ class TrainingRecipe(Part):
         return math.ceil(pictures / self.batch_size_for(pictures))
 
 
-class CheckpointRecipe(Part):
+class CheckpointRecipe(RecipePart):
     """How often a training writes down where it is; changes nothing of what it learns."""
 
     every_steps: int | None = Field(default=None, ge=1)
@@ -257,10 +257,10 @@ Figure = Literal[
 
 DEPENDED_ON = ("dataset", "pictures", "split", "model", "augmentation", "training")
 
-AnyPart = TypeVar("AnyPart", bound=Part)
+AnyPart = TypeVar("AnyPart", bound=RecipePart)
 
 
-class Published(Part):
+class Published(RecipePart):
     """What a tutorial prints of an experiment.
 
     `epoch`: which one its training and validation figures are of; the test's are of the epoch that is kept. `remarks`:
@@ -277,7 +277,7 @@ class Published(Part):
     notes: list[str] = Field(default_factory=list)
 
 
-class Recipe(Part):
+class Recipe(RecipePart):
     """A whole training: dataset, split, model, augmentation, training; published figures, if it reproduces something.
 
     `change`: how it differs from the recipe it is based on; `teaches`: what that shows.

@@ -19,7 +19,7 @@ SHOWN = 16  # pictures on which only one of two is right
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedRun:
     """One run.
 
     Attributes:
@@ -78,7 +78,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Pair:
+class RunPair:
     """Two runs on the same pictures.
 
     Attributes:
@@ -88,8 +88,8 @@ class Pair:
         only_first, only_second: rows that only one of them got right.
     """
 
-    first: Compared
-    second: Compared
+    first: ComparedRun
+    second: ComparedRun
     test: Mcnemar
     p_adjusted: float
     differences: list[str]
@@ -110,7 +110,7 @@ class Pair:
             "better": better.name, "worse": worse.name, "n": f"{self.test.n:,}",
             "high": f"{better.figures['accuracy']:.2%}", "low": f"{worse.figures['accuracy']:.2%}",
             "points": f"{100 * abs(self.test.difference):.2f}", "only_better": f"{only_better:,}",
-            "only_worse": f"{only_worse:,}", "p": told_p(self.p_adjusted),
+            "only_worse": f"{only_worse:,}", "p": p_value_text(self.p_adjusted),
         }  # fmt: skip
         if self.is_significant:
             return words(
@@ -140,15 +140,15 @@ class Pair:
         }
 
 
-def told_p(p_value: float) -> str:
+def p_value_text(p_value: float) -> str:
     """As in `p = 0.012`; very small ones as a limit."""
     smallest = 1e-4
     return f"p < {smallest:.4f}" if p_value < smallest else f"p = {p_value:.4f}"
 
 
 def comparison_page(  # noqa: PLR0913, PLR0917 - what a page holds
-    compared: Sequence[Compared],
-    pairs: Sequence[Pair],
+    compared: Sequence[ComparedRun],
+    pairs: Sequence[RunPair],
     labels: Int64[np.ndarray, " n"],
     class_names: tuple[str, ...],
     split: Split | None,
@@ -181,7 +181,7 @@ def comparison_page(  # noqa: PLR0913, PLR0917 - what a page holds
 
 def _shown(
     rows: Int64[np.ndarray, " m"],
-    pair: Pair,
+    pair: RunPair,
     labels: Int64[np.ndarray, " n"],
     class_names: tuple[str, ...],
     split: Split | None,
@@ -205,12 +205,12 @@ def _shown(
     ]
 
 
-def _curves(compared: Sequence[Compared], words: Callable[..., str]) -> list[Any]:
+def _curves(compared: Sequence[ComparedRun], words: Callable[..., str]) -> list[Any]:
     trainings = {each.name: (each.history, each.verdict.of_kept_model) for each in compared}
     return list(curves_as_svg(lambda metric: curves_together(trainings, metric), words))
 
 
-def _recalls(compared: Sequence[Compared], class_names: tuple[str, ...]) -> list[tuple[str, list[float]]]:
+def _recalls(compared: Sequence[ComparedRun], class_names: tuple[str, ...]) -> list[tuple[str, list[float]]]:
     """How much of each class every run recognises, where they differ most first."""
     rows = [(name, [each.figures["report"]["classes"][name]["recall"] for each in compared]) for name in class_names]
     return sorted(rows, key=lambda row: min(row[1]) - max(row[1]))

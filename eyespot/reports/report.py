@@ -27,7 +27,7 @@ WIDEST, TALLEST = 132.0, 60.0  # pixels on the page
 
 
 @dataclass(frozen=True)
-class Box:
+class LayerBox:
     """One layer.
 
     Attributes:
@@ -50,7 +50,7 @@ class Box:
         return " × ".join(map(str, self.layer.shape))  # noqa: RUF001 - the sign for it
 
 
-def boxes(layers: Sequence[LayerCost]) -> list[Box]:
+def layer_boxes(layers: Sequence[LayerCost]) -> list[LayerBox]:
     """What a page draws of a model's layers, in the order in which they run."""
     parameters, work = (
         max(1, sum(getattr(layer, name) for layer in layers)) for name in ("parameters", "multiply_adds")
@@ -62,7 +62,7 @@ def boxes(layers: Sequence[LayerCost]) -> list[Box]:
         joins = layer.inputs if layer.inputs not in {(before,), ()} else ()
         width, height = WIDEST * _scaled(_channels(layer), most), TALLEST * _scaled(_side(layer), side)
         shares = layer.parameters / parameters, layer.multiply_adds / work
-        drawn.append(Box(layer, width, height, joins, *shares))
+        drawn.append(LayerBox(layer, width, height, joins, *shares))
         before = layer.name
     return drawn
 
@@ -158,11 +158,11 @@ def report_page(facts: ReportFacts, language: Language = "en") -> str:
         facts=facts,
         evaluation=facts.evaluation,
         verdict=facts.verdict,
-        verdict_told=told_verdict(facts.verdict, language),
+        verdict_told=verdict_text(facts.verdict, language),
         made=_made(facts),
         splits=facts.dataset.splits if facts.dataset else {},
         classes=_classes(facts),
-        boxes=boxes(facts.layers) if facts.layers else None,
+        boxes=layer_boxes(facts.layers) if facts.layers else None,
         curves=_curves(facts, words),
         has_long_names=max(map(len, facts.class_names)) > SHORT_NAME,
         has_matrix=len(facts.class_names) <= MOST_CLASSES,
@@ -176,7 +176,7 @@ def report_page(facts: ReportFacts, language: Language = "en") -> str:
     )
 
 
-def told_verdict(verdict: Verdict, language: Language) -> str:
+def verdict_text(verdict: Verdict, language: Language) -> str:
     """The verdict's own words; in other languages, its numbers in a sentence of theirs."""
     if language == "en":
         return f"{verdict.sentence} {verdict.advice}"

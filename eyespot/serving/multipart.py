@@ -13,16 +13,16 @@ LONGEST_BOUNDARY = 70  # RFC 2046
 
 
 @dataclass
-class _Part:
+class _FormPart:
     head: dict[bytes, bytes] = field(default_factory=dict)
     content: bytearray = field(default_factory=bytearray)
 
 
-class _Parts:
+class _FormParts:
     """Collects a form's parts as the parser meets them."""
 
     def __init__(self, limits: ServerLimits) -> None:
-        self.parts: list[_Part] = []
+        self.parts: list[_FormPart] = []
         self.ended = False
         self._limits = limits
         self._name, self._value = bytearray(), bytearray()
@@ -30,7 +30,7 @@ class _Parts:
     def begin(self) -> None:
         if len(self.parts) == self._limits.pictures:
             raise too_many(self._limits)
-        self.parts.append(_Part())
+        self.parts.append(_FormPart())
 
     def name(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
@@ -60,7 +60,7 @@ def files_of(content_type: str, body: bytes, limits: ServerLimits) -> list[tuple
     boundary = options.get(b"boundary", b"")
     if not 0 < len(boundary) <= LONGEST_BOUNDARY:
         raise unreadable("The form has no boundary of 1 to 70 characters in its Content-Type: let your client set it.")
-    parts = _Parts(limits)
+    parts = _FormParts(limits)
     parser = MultipartParser(
         boundary,
         {
@@ -81,7 +81,7 @@ def files_of(content_type: str, body: bytes, limits: ServerLimits) -> list[tuple
     return [_file(part, index) for index, part in enumerate(parts.parts)]
 
 
-def _file(part: _Part, index: int) -> tuple[str, bytes]:
+def _file(part: _FormPart, index: int) -> tuple[str, bytes]:
     _, options = parse_options_header(part.head.get(b"content-disposition", b""))
     if b"filename" not in options:
         field_name = options.get(b"name", b"").decode("utf-8", "replace")[:LONGEST_NAME]

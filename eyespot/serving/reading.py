@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from eyespot.data.picture_files import Damaged, NotRead, Stored, look_through
+from eyespot.data.picture_files import DamagedFile, PictureContents, UnsupportedFile, look_through
 from eyespot.errors import PictureError
 from eyespot.inference.pictures import ReadPicture
 from eyespot.inference.predictor import Predictor
@@ -106,7 +106,7 @@ def _shown(name: str, index: int) -> str:
     return f"Picture {name}" if name == str(index) else name
 
 
-def _takes_little(stored: Stored) -> bool:
+def _takes_little(stored: PictureContents) -> bool:
     pixels = stored.width * stored.height
     return (
         len(stored.content) <= LITTLE_BYTES
@@ -121,7 +121,7 @@ def cannot_read(error: PictureError, index: int = 0) -> Refusal:
     return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "picture", str(error), members={"picture": index})
 
 
-def _looked_through(content: bytes, shown: str, index: int, limits: ServerLimits) -> Stored | None:
+def _looked_through(content: bytes, shown: str, index: int, limits: ServerLimits) -> PictureContents | None:
     """What a picture's file says of itself; None where it is no picture, which its reader tells.
 
     Raises:
@@ -129,7 +129,7 @@ def _looked_through(content: bytes, shown: str, index: int, limits: ServerLimits
     """
     try:
         stored = look_through(content)
-    except (Damaged, NotRead):
+    except (DamagedFile, UnsupportedFile):
         return None
     if stored is not None and stored.width * stored.height > limits.pixels:
         status = HTTPStatus.UNPROCESSABLE_ENTITY

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from eyespot.data.dataset import Rows
+from eyespot.data.dataset import RowView
 from eyespot.errors import ModelError, RunError
 from eyespot.files import Stamp, stamp_of
 from eyespot.inference.predictor import Predictor
@@ -25,7 +25,7 @@ MODEL, CARD = "model.onnx", "model-card.md"
 class Examples:
     """Pictures of a test set at the model's size, with their labels; a note says what to know of them."""
 
-    images: UInt8[np.ndarray, "n height width channels"] | Rows
+    images: UInt8[np.ndarray, "n height width channels"] | RowView
     labels: Int64[np.ndarray, " n"]
     note: str | None = None
 

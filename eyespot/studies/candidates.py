@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from eyespot.studies.pages import table
+from eyespot.studies.pages import markdown_table
 
 READ = """\
 Each candidate, and the recipe itself, was trained anew with fresh seeds; with them the validation pictures are drawn
@@ -47,14 +47,14 @@ class Candidate:
         return told | {"val_losses": losses, "median_val_loss": _finite(self.median)}
 
 
-def winner(candidates: Sequence[Candidate]) -> Candidate:
+def best_candidate(candidates: Sequence[Candidate]) -> Candidate:
     """The lowest median; the recipe itself, which comes first, where none is lower."""
     return min(candidates, key=lambda one: one.median)
 
 
-def sentence(candidates: Sequence[Candidate], trials: int) -> str:
+def result_sentence(candidates: Sequence[Candidate], trials: int) -> str:
     """What was found, in numbers."""
-    own, best = candidates[0], winner(candidates)
+    own, best = candidates[0], best_candidate(candidates)
     seeds = ", ".join(str(seed) for seed in own.losses)
     if best is own:
         tried = ", ".join(f"{one.median:.4f}" for one in candidates[1:])
@@ -70,7 +70,7 @@ def sentence(candidates: Sequence[Candidate], trials: int) -> str:
     )
 
 
-def cells(candidate: Candidate) -> tuple[str, ...]:
+def table_row(candidate: Candidate) -> tuple[str, ...]:
     """A candidate's row."""
     searched = "-" if candidate.searched is None else f"{candidate.searched:.4f}"
     losses = ", ".join(f"{loss:.4f}" for loss in candidate.losses.values())
@@ -84,13 +84,13 @@ def differences(settings: Mapping[str, Any]) -> str:
     )
 
 
-def page(title: str, circumstances: str, told: str, candidates: Sequence[Candidate], searched: str) -> str:
+def search_page(title: str, circumstances: str, told: str, candidates: Sequence[Candidate], searched: str) -> str:
     """A search: what it found, the candidates, and what was searched.
 
     Args:
         searched: how many trials of which keys, in words.
     """
-    rows = table(COLUMNS, map(cells, candidates))
+    rows = markdown_table(COLUMNS, map(table_row, candidates))
     return "\n\n".join([f"# {title}", circumstances, told, rows, READ, "## What was searched", searched]) + "\n"
 
 

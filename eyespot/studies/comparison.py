@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from eyespot.evaluation.statistics import SIGNIFICANT, holm, mean_interval, paired_over_seeds
-from eyespot.studies.pages import table
+from eyespot.studies.pages import markdown_table
 
 SMALLEST_P = 0.001  # smaller ones are not told apart
 FIGURES = ("val_accuracy", "val_loss", "test_accuracy", "test_loss")
 
 
 @dataclass(frozen=True)
-class Measured:
+class VariantMeasurements:
     """What the repeats of one variant gave, seed by seed.
 
     Attributes:
@@ -38,7 +38,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Spread:
+class RepeatSpread:
     """A figure over the repeats.
 
     Attributes:
@@ -77,15 +77,15 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Compared:
+class VariantComparison:
     """One row of a study's table.
 
     Attributes:
         difference: None for the base, and where there is nothing to compare.
     """
 
-    measured: Measured
-    spreads: Mapping[str, Spread | None]
+    measured: VariantMeasurements
+    spreads: Mapping[str, RepeatSpread | None]
     difference: Difference | None
 
     @property
@@ -113,7 +113,7 @@ class Compared:
         }
 
 
-def compare(base: Measured, variants: Sequence[Measured]) -> list[Compared]:
+def compare(base: VariantMeasurements, variants: Sequence[VariantMeasurements]) -> list[VariantComparison]:
     """The base and its variants, each variant's validation accuracy tested against the base's, seed by seed.
 
     Args:
@@ -122,14 +122,14 @@ def compare(base: Measured, variants: Sequence[Measured]) -> list[Compared]:
     differences = [_difference(base, variant) for variant in variants]
     tested = [place for place, one in enumerate(differences) if one and one.p_value is not None]
     adjusted = dict(zip(tested, holm([_p(differences[place]) for place in tested]), strict=True))
-    rows = [Compared(base, _spreads(base), None)]
+    rows = [VariantComparison(base, _spreads(base), None)]
     for place, (variant, one) in enumerate(zip(variants, differences, strict=True)):
         told = Difference(one.mean, one.low, one.high, adjusted[place]) if one and place in adjusted else one
-        rows.append(Compared(variant, _spreads(variant), told))
+        rows.append(VariantComparison(variant, _spreads(variant), told))
     return rows
 
 
-def sentences(rows: Sequence[Compared]) -> list[str]:
+def sentences(rows: Sequence[VariantComparison]) -> list[str]:
     """What the validation data says of each variant: first what made a difference, then what showed none."""
     base, *others = rows
     judged = [row for row in others if row.difference]
@@ -151,7 +151,7 @@ def sentences(rows: Sequence[Compared]) -> list[str]:
     return told
 
 
-def _difference(base: Measured, variant: Measured) -> Difference | None:
+def _difference(base: VariantMeasurements, variant: VariantMeasurements) -> Difference | None:
     pairs = zip(base.figures["val_accuracy"], variant.figures["val_accuracy"], strict=True)
     both = [(first, second) for first, second in pairs if first is not None and second is not None]
     if not both:
@@ -173,21 +173,21 @@ def _p(difference: Difference | None) -> float:
     return 1.0 if difference is None or difference.p_value is None else difference.p_value
 
 
-def _spreads(measured: Measured) -> dict[str, Spread | None]:
+def _spreads(measured: VariantMeasurements) -> dict[str, RepeatSpread | None]:
     return {figure: _spread(measured.values(figure), figure.endswith("accuracy")) for figure in FIGURES}
 
 
-def _spread(values: Sequence[float], is_fraction: bool) -> Spread | None:
+def _spread(values: Sequence[float], is_fraction: bool) -> RepeatSpread | None:
     if not values:
         return None
     mean, least, most = fmean(values), min(values), max(values)
     if len(values) == 1:
-        return Spread(mean, None, None, least, most)
+        return RepeatSpread(mean, None, None, least, most)
     low, high = mean_interval(values)
-    return Spread(mean, max(low, 0.0), min(high, 1.0) if is_fraction else high, least, most)
+    return RepeatSpread(mean, max(low, 0.0), min(high, 1.0) if is_fraction else high, least, most)
 
 
-def _of(row: Compared) -> Difference:
+def _of(row: VariantComparison) -> Difference:
     return row.difference or Difference(0.0)
 
 
@@ -230,14 +230,14 @@ For the record. Nothing above rests on these, and nothing should be chosen by th
 on test data has no test data left."""
 
 
-def cells(row: Compared) -> tuple[str, ...]:
+def table_row(row: VariantComparison) -> tuple[str, ...]:
     """A variant's row."""
     accuracy, loss, difference = row.spreads["val_accuracy"], row.spreads["val_loss"], row.difference
-    interval = ends(difference.low, difference.high, 100, "+.2f") if difference else ""
+    interval = interval_text(difference.low, difference.high, 100, "+.2f") if difference else ""
     return (
         row.name,
         _mean(accuracy, 100, ".2f", " %"),
-        ends(accuracy.low, accuracy.high, 100, ".2f") if accuracy else "",
+        interval_text(accuracy.low, accuracy.high, 100, ".2f") if accuracy else "",
         _mean(loss, 1, ".4f"),
         f"{difference.mean * 100:+.2f}" if difference else "",
         interval,
@@ -247,12 +247,14 @@ def cells(row: Compared) -> tuple[str, ...]:
     )
 
 
-def ends(low: float | None, high: float | None, scale: float, form: str) -> str:
+def interval_text(low: float | None, high: float | None, scale: float, form: str) -> str:
     """An interval as people read it; empty where there is none."""
     return "" if low is None or high is None else f"{low * scale:{form}} to {high * scale:{form}}"
 
 
-def page(title: str, circumstances: str, rows: Sequence[Compared], told: Sequence[str], notes: Sequence[str]) -> str:
+def study_page(
+    title: str, circumstances: str, rows: Sequence[VariantComparison], told: Sequence[str], notes: Sequence[str]
+) -> str:
     """A study: what it found, its table and figure, what each variant changes, the figures on test data.
 
     Args:
@@ -261,24 +263,31 @@ def page(title: str, circumstances: str, rows: Sequence[Compared], told: Sequenc
         notes: what the reader should know besides.
     """
     parts = [f"# {title}", circumstances, BY, "## What matters", "\n".join(f"- {sentence}" for sentence in told)]
-    parts += ["\n".join(notes), table(COLUMNS, map(cells, rows)), READ, "![accuracy by variant](accuracy.png)"]
+    parts += [
+        "\n".join(notes),
+        markdown_table(COLUMNS, map(table_row, rows)),
+        READ,
+        "![accuracy by variant](accuracy.png)",
+    ]
     changed = [(row.name, ", ".join(f"{key}: {value}" for key, value in row.measured.settings.items())) for row in rows]
-    parts += ["## What differs", table(("variant", "differs in"), changed)]
+    parts += ["## What differs", markdown_table(("variant", "differs in"), changed)]
     tested = [row for row in rows if row.spreads["test_accuracy"]]
     if tested:
         parts += [
             "## On test data",
             ON_TEST,
-            table(("variant", "test_accuracy", "range", "test_loss"), map(_test, tested)),
+            markdown_table(("variant", "test_accuracy", "range", "test_loss"), map(_test, tested)),
         ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _test(row: Compared) -> tuple[str, ...]:
+def _test(row: VariantComparison) -> tuple[str, ...]:
     accuracy, loss = row.spreads["test_accuracy"], row.spreads["test_loss"]
-    spread = ends(accuracy.least, accuracy.most, 100, ".2f") if accuracy and accuracy.least != accuracy.most else ""
+    spread = (
+        interval_text(accuracy.least, accuracy.most, 100, ".2f") if accuracy and accuracy.least != accuracy.most else ""
+    )
     return row.name, _mean(accuracy, 100, ".2f", " %"), spread, _mean(loss, 1, ".4f")
 
 
-def _mean(spread: Spread | None, scale: float, form: str, unit: str = "") -> str:
+def _mean(spread: RepeatSpread | None, scale: float, form: str, unit: str = "") -> str:
     return f"{spread.mean * scale:{form}}{unit}" if spread else "-"

@@ -13,7 +13,7 @@ COUNTED = ("parameters", "correct_after_rounding")
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedFigure:
     """One figure of an experiment.
 
     Attributes:
@@ -43,7 +43,7 @@ class Judged:
         return asdict(self)
 
 
-def judge_figures(published: Published, repeats: Sequence[Mapping[str, Any]], test_pictures: int) -> list[Judged]:
+def judge_figures(published: Published, repeats: Sequence[Mapping[str, Any]], test_pictures: int) -> list[JudgedFigure]:
     """Every figure that is published or was measured.
 
     Args:
@@ -60,24 +60,24 @@ def judge_figures(published: Published, repeats: Sequence[Mapping[str, Any]], te
         same = verdicts.count(published.verdict)
         told = "" if same == len(verdicts) else f"{same} of {len(verdicts)} repeats have it"
         found: Judgement = "reproduced" if usual == published.verdict else "differs"
-        judged.append(Judged("verdict", published.verdict, usual, None, found, told))
+        judged.append(JudgedFigure("verdict", published.verdict, usual, None, found, told))
     return judged
 
 
-def _judge(figure: Figure, published: Published, ours: Sequence[float], test_pictures: int) -> Judged:
+def _judge(figure: Figure, published: Published, ours: Sequence[float], test_pictures: int) -> JudgedFigure:
     printed = published.figures.get(figure)
     if not ours:
-        return Judged(figure, printed, None, None, "not judged", "not measured")
+        return JudgedFigure(figure, printed, None, None, "not judged", "not measured")
     middle, spread = median(ours), (min(ours), max(ours))
     if figure in COUNTED:
         middle, spread = round(middle), (round(spread[0]), round(spread[1]))
     reason = _not_judged(figure, printed, len(ours))
     if reason or printed is None:
-        return Judged(figure, printed, middle, spread, "not judged", reason)
+        return JudgedFigure(figure, printed, middle, spread, "not judged", reason)
     judgement, why = _compared(figure, printed, middle, spread, test_pictures), ""
     if judgement in {"better", "worse"} and figure in published.remarks:
         judgement, why = "differs", published.remarks[figure]
-    return Judged(figure, printed, middle, spread, judgement, why)
+    return JudgedFigure(figure, printed, middle, spread, judgement, why)
 
 
 def _not_judged(figure: str, printed: float | None, repeats: int) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eyespot.recipe.schema import Recipe
-from eyespot.studies.judgement import Judged
+from eyespot.studies.judgement import JudgedFigure
 
 COLUMNS = ("figure", "published", "ours", "range", "judgement")
 JUDGEMENTS = """\
@@ -21,7 +21,7 @@ PICTURES = {
 
 def experiment_page(  # noqa: PLR0913, PLR0917 - all that is on it
     recipe: Recipe,
-    figures: Sequence[Judged],
+    figures: Sequence[JudgedFigure],
     summary: str,
     test: Mapping[str, Any],
     class_names: Sequence[str],
@@ -40,18 +40,20 @@ def experiment_page(  # noqa: PLR0913, PLR0917 - all that is on it
         parts.append(f"Made from {recipe.variation_of}: {recipe.change}.")
     if published:
         parts += [f"Published in: {published.source}", *(f"- {note}" for note in published.notes)]
-    parts += [table(COLUMNS, map(cells, figures)), f"```\n{summary.strip()}\n```"]
+    parts += [markdown_table(COLUMNS, map(figure_row, figures)), f"```\n{summary.strip()}\n```"]
     names = ("precision", "recall", "f1-score")
     classes = test["report"]["classes"]
     rows = [(name, *(f"{classes[name][key]:.4f}" for key in names), classes[name]["support"]) for name in class_names]
-    parts.append(table(("class", *names, "support"), rows))
+    parts.append(markdown_table(("class", *names, "support"), rows))
     confusion = zip(class_names, test["confusion"], strict=True)
-    parts.append(table(("label \\ predict", *class_names), [(name, *counts) for name, counts in confusion]))
+    parts.append(markdown_table(("label \\ predict", *class_names), [(name, *counts) for name, counts in confusion]))
     parts += [f"![{title}]({first}/figures/{file})" for file, title in PICTURES.items()]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def study_page(experiments: Iterable[tuple[Recipe, Sequence[Judged]]], circumstances: str, *, compares: bool) -> str:
+def reproduction_page(
+    experiments: Iterable[tuple[Recipe, Sequence[JudgedFigure]]], circumstances: str, *, compares: bool
+) -> str:
     """All experiments in one table, what the variations teach, and what was chosen where tutorials leave it open.
 
     Args:
@@ -60,35 +62,40 @@ def study_page(experiments: Iterable[tuple[Recipe, Sequence[Judged]]], circumsta
     """
     rows, whys, lessons, notes = [], [], [], []
     for recipe, figures in experiments:
-        rows += [(recipe.name, *cells(judged)) for judged in figures if judged.is_shown]
-        whys += [f"- {reason}" for reason in reasons(str(recipe.name), figures)]
+        rows += [(recipe.name, *figure_row(judged)) for judged in figures if judged.is_shown]
+        whys += [f"- {reason}" for reason in judgement_reasons(str(recipe.name), figures)]
         if recipe.teaches:
             found = {judged.figure: judged for judged in figures}
             both = [found[name] for name in ("val_accuracy", "test_accuracy")]
             lessons.append(
-                (recipe.change, *(f"{number(j.ours)} ({number(j.published)})" for j in both), recipe.teaches)
+                (recipe.change, *(f"{number_text(j.ours)} ({number_text(j.published)})" for j in both), recipe.teaches)
             )
         notes += [f"- **{recipe.name}**: {note}" for note in (recipe.published.notes if recipe.published else [])]
-    parts = ["# The tutorials' experiments, reproduced", circumstances, BY, table(("experiment", *COLUMNS), rows)]
+    parts = [
+        "# The tutorials' experiments, reproduced",
+        circumstances,
+        BY,
+        markdown_table(("experiment", *COLUMNS), rows),
+    ]
     parts += [JUDGEMENTS, "\n".join(whys)]
     if compares:
         parts += ["## With and without dropout", "![with and without dropout](dropout.png)"]
     if lessons:
         heads = ("change", "validation accuracy (published)", "test accuracy (published)", "what it teaches")
-        parts += ["## Variations of mnist-mlp", table(heads, lessons)]
+        parts += ["## Variations of mnist-mlp", markdown_table(heads, lessons)]
     if notes:
         parts += ["## What was chosen", "\n".join(notes)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def cells(judged: Judged) -> tuple[str, ...]:
+def figure_row(judged: JudgedFigure) -> tuple[str, ...]:
     """A figure's row."""
     is_range = judged.range is not None and judged.range[0] != judged.range[1]
-    spread = " to ".join(number(end) for end in judged.range or ()) if is_range else ""
-    return judged.figure, number(judged.published), number(judged.ours), spread, judged.judgement
+    spread = " to ".join(number_text(end) for end in judged.range or ()) if is_range else ""
+    return judged.figure, number_text(judged.published), number_text(judged.ours), spread, judged.judgement
 
 
-def reasons(name: str, figures: Sequence[Judged]) -> list[str]:
+def judgement_reasons(name: str, figures: Sequence[JudgedFigure]) -> list[str]:
     """Why figures are judged as they are, a sentence a reason."""
     of_reason: dict[str, list[str]] = {}
     for judged in figures:
@@ -97,7 +104,7 @@ def reasons(name: str, figures: Sequence[Judged]) -> list[str]:
     return [f"{name}, {', '.join(found)}: {why}" for why, found in of_reason.items()]
 
 
-def number(value: float | str | None) -> str:
+def number_text(value: float | str | None) -> str:
     """As people read it: counts whole, fractions and losses with four places."""
     if value is None:
         return "-"
@@ -107,7 +114,7 @@ def number(value: float | str | None) -> str:
     return f"{value:,.0f}" if whole else f"{value:.4f}"
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table in Markdown; bars in cells would end them."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)

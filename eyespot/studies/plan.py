@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field
 
 from eyespot.errors import RecipeError
 from eyespot.recipe.recipe_files import SUFFIXES, parse_setting, read_yaml
-from eyespot.recipe.schema import Part, parse_part
+from eyespot.recipe.schema import RecipePart, parse_part
 
 BASE = "base"
 OF_A_STUDY = {"changes", "grid", "repeats"}  # keys that no recipe has
@@ -23,7 +23,7 @@ NOT_VARIED = {
 }
 
 
-class Change(Part):
+class Change(RecipePart):
     """One stated change of the base: keys by their dotted names, and their values."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -41,7 +41,7 @@ class Change(Part):
         return parse_part(cls, {"name": name, "set": dict(settings)}, f"the change {name!r}")
 
 
-class StudyPlan(Part):
+class StudyPlan(RecipePart):
     """A study as a file says it.
 
     `set`: keys of the base to change for all variants; `grid`: for each key the values it takes, all combined.

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from eyespot.training.console import duration
-from eyespot.training.fit import Step
-from eyespot.training.history import Row
+from eyespot.training.fit import StepProgress
+from eyespot.training.history import EpochFigures
 
 
 class StudyProgress:
@@ -62,13 +62,13 @@ class ObservedTraining:
         self.study, self.label, self.cost = study, label, cost
         self.trains, self.started = False, time.perf_counter()
 
-    def on_step(self, step: Step) -> None:
+    def on_step(self, step: StepProgress) -> None:
         """Moves the bar."""
         self.trains = True
         share = (step.epoch - 1 + step.step / step.steps) / step.epochs
         self.study.show(f"{self.label}, epoch {step.epoch} of {step.epochs}", share * self.cost)
 
-    def on_epoch(self, row: Row) -> None:
+    def on_epoch(self, row: EpochFigures) -> None:
         """An epoch's figures are in its run."""
 
     def finish(self) -> None:

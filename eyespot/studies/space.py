@@ -13,7 +13,7 @@ from eyespot.errors import EyespotError, ModelError, RecipeError
 from eyespot.models.architectures import build_recipe
 from eyespot.models.layers import dropout_rate, layers_of
 from eyespot.recipe.recipe_files import read_yaml, with_settings
-from eyespot.recipe.schema import Part, Recipe, parse_part
+from eyespot.recipe.schema import Recipe, RecipePart, parse_part
 from eyespot.studies.plan import NOT_VARIED
 
 # Optimizers that take the same learning rates, so that one range suits them all.
@@ -27,7 +27,7 @@ RATES = 10**0.5  # the learning rate is searched from this much below the recipe
 Value = bool | int | float | str | None
 
 
-class Range(Part):
+class Range(RecipePart):
     """All numbers between two ends; whole ones where both ends are.
 
     `log`: as many are tried between 0.001 and 0.01 as between 0.01 and 0.1.
@@ -50,7 +50,7 @@ class Range(Part):
         return Range(low=min(self.low, value), high=max(self.high, value), log=self.log and value > 0)
 
 
-class _Key(Part):
+class _Key(RecipePart):
     """One key of a space, as a file has it."""
 
     values: list[Value] | Range = Field(description="a list of values, or low and high")

@@ -29,12 +29,12 @@ from eyespot.files import TEMPORARY, new_sibling
 from eyespot.recipe.schema import CheckpointRecipe
 from eyespot.training.history import History
 
-Weights = list[np.ndarray]
+WeightArrays = list[np.ndarray]
 
 CURRENT, OPTIMIZER, LAST, BEST, LOSSES = "weights", "optimizer", "last", "best", "validation_losses"
 
 
-class Position(BaseModel):
+class TrainingPosition(BaseModel):
     """What a state holds besides arrays, as plain values.
 
     Orders, masks and all else that is drawn are functions of the seed and the number of an epoch or a step
@@ -84,12 +84,12 @@ class TrainingState:
         validation_losses: loss of each validation image, an array an epoch; none in checkpoints of eyespot 0.1.
     """
 
-    position: Position
-    weights: Weights
-    optimizer: Weights
-    last: Weights
-    best: Weights | None = None
-    validation_losses: Weights = field(default_factory=list)
+    position: TrainingPosition
+    weights: WeightArrays
+    optimizer: WeightArrays
+    last: WeightArrays
+    best: WeightArrays | None = None
+    validation_losses: WeightArrays = field(default_factory=list)
 
     @property
     def steps(self) -> int:
@@ -139,7 +139,7 @@ class TrainingState:
                 sets.setdefault(part, {})[int(place)] = array
             ordered = {name: [numbered[place] for place in range(len(numbered))] for name, numbered in sets.items()}
             ordered |= {name: ordered[source] for name, source in dict(values["same"]).items()}
-            position = Position.model_validate(values["position"])
+            position = TrainingPosition.model_validate(values["position"])
             return cls(
                 position, ordered[CURRENT], ordered[OPTIMIZER], ordered[LAST], ordered.get(BEST), ordered[LOSSES]
             )
@@ -147,7 +147,7 @@ class TrainingState:
             raise CheckpointError(f"The checkpoint {where} is damaged: {error}.") from None
 
 
-def _equal(some: Weights, others: Weights) -> bool:
+def _equal(some: WeightArrays, others: WeightArrays) -> bool:
     """Bit for bit, which is not what == says of -0 and NaN."""
     return len(some) == len(others) and all(
         one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
@@ -160,10 +160,10 @@ STATE, ARRAYS, MANIFEST, SEAL = "state.json", "arrays.npz", "manifest.json", "ma
 PLAIN = "biuf"  # NumPy's kinds of numbers: no objects, no text
 OURS = re.compile(re.escape(TEMPORARY) + "[0-9a-f]{32}-.+")  # a temporary sibling's name
 
-Arrays = Mapping[str, np.ndarray]
+NamedArrays = Mapping[str, np.ndarray]
 
 
-def write_checkpoint(path: Path, state: Mapping[str, Any], arrays: Arrays) -> None:
+def write_checkpoint(path: Path, state: Mapping[str, Any], arrays: NamedArrays) -> None:
     """Writes a checkpoint; whoever reads `path` finds what was there before or all of the new one.
 
     The files are written to a sibling directory and synced, which is then renamed.
@@ -259,7 +259,7 @@ def _listed(path: Path, told: dict[str, Any]) -> bytes:
     return data
 
 
-def _npz(arrays: Arrays) -> bytes:
+def _npz(arrays: NamedArrays) -> bytes:
     buffer = io.BytesIO()
     # A dtype that NumPy does not know, such as bfloat16, fits into float32 whole.
     plain = {name: array if array.dtype.kind in PLAIN else array.astype(np.float32) for name, array in arrays.items()}

@@ -22,7 +22,7 @@ def balanced_weights(labels: Int64[np.ndarray, " n"], classes: int) -> Float32[n
     return weights
 
 
-def told_weights(weights: Float32[np.ndarray, " classes"], class_names: Sequence[str]) -> str:
+def class_weights_text(weights: Float32[np.ndarray, " classes"], class_names: Sequence[str]) -> str:
     """The weights in words; of many, the smallest and the largest."""
     named = [(float(weight), name) for weight, name in zip(weights, class_names, strict=True) if weight]
     if len(named) > MOST_TOLD:

@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from eyespot.training.fit import Step
-from eyespot.training.history import Row
+from eyespot.training.fit import StepProgress
+from eyespot.training.history import EpochFigures
 
 
 class Interrupt:
@@ -85,7 +85,7 @@ class ProgressDisplay:
     ) -> None:
         self.bar.stop()
 
-    def on_step(self, step: Step) -> None:
+    def on_step(self, step: StepProgress) -> None:
         """Moves the bar."""
         left = duration(self._seconds_left(step.epoch - 1 + step.step / step.steps))
         figures = (
@@ -99,7 +99,7 @@ class ProgressDisplay:
             self.spoken = now
             self.say(f"{description}  {figures}")
 
-    def on_epoch(self, row: Row) -> None:
+    def on_epoch(self, row: EpochFigures) -> None:
         """Prints the epoch's line."""
         self.spoken = time.perf_counter()
         left = duration(self._seconds_left(row["epoch"]))
@@ -109,7 +109,7 @@ class ProgressDisplay:
         return (time.perf_counter() - self.started) / (done - self.before) * (self.epochs - done)
 
 
-def epoch_line(row: Row, epochs: int) -> str:
+def epoch_line(row: EpochFigures, epochs: int) -> str:
     """An epoch's figures on one line."""
     names = [name for name in ("loss", "accuracy", "val_loss", "val_accuracy") if name in row]
     figures = "  ".join(f"{name} {row[name]:.4f}" for name in names)

@@ -14,9 +14,9 @@ from eyespot.errors import CheckpointError
 from eyespot.random import seed_for
 from eyespot.recipe.schema import TrainingRecipe
 from eyespot.shapes import Float32, Int64
-from eyespot.training.checkpoint import Position, TrainingState, Weights
+from eyespot.training.checkpoint import TrainingPosition, TrainingState, WeightArrays
 from eyespot.training.class_balance import balanced_order
-from eyespot.training.history import History, Row
+from eyespot.training.history import EpochFigures, History
 from eyespot.training.program import Program
 from eyespot.training.validation_curve import Evidence
 
@@ -26,7 +26,7 @@ Ending = Literal["completed", "early stopping", "interrupted", "diverged"]
 
 
 @dataclass(frozen=True)
-class Step:
+class StepProgress:
     """Where training is: `step` of `steps` in `epoch` of `epochs` (all from 1), and the epoch's means so far."""
 
     epoch: int
@@ -42,10 +42,10 @@ class Step:
 class Observer(Protocol):
     """Told of steps, on a GPU ten times a second, and of every finished epoch."""
 
-    def on_step(self, step: Step) -> None:
+    def on_step(self, step: StepProgress) -> None:
         """After a step."""
 
-    def on_epoch(self, row: Row) -> None:
+    def on_epoch(self, row: EpochFigures) -> None:
         """After an epoch and its validation."""
 
 
@@ -70,7 +70,7 @@ class Outcome:
 
 
 @runtime_checkable
-class Keeper(Protocol):
+class StateWriter(Protocol):
     """Writes down where a training is."""
 
     def are_due(self, steps: int, *, epoch_ends: bool) -> bool:
@@ -86,7 +86,7 @@ def fit(  # noqa: PLR0913, PLR0917 - what is trained, and everybody who is told
     recipe: TrainingRecipe,
     observers: Sequence[Observer] = (),
     interrupted: Callable[[], bool] = lambda: False,
-    keeper: Keeper | None = None,
+    keeper: StateWriter | None = None,
     start: TrainingState | None = None,
 ) -> Outcome:
     """Trains until the epochs are done, validation stops improving, the user interrupts, or the loss is no number.
@@ -109,10 +109,10 @@ def fit(  # noqa: PLR0913, PLR0917 - what is trained, and everybody who is told
 
 
 @dataclass
-class _Kept:
+class _KeptWeights:
     """The weights after some epoch."""
 
-    weights: Weights
+    weights: WeightArrays
     epoch: int = 0
     loss: float = math.inf
 
@@ -127,7 +127,7 @@ class _Loop:
         recipe: TrainingRecipe,
         observers: Sequence[Observer],
         interrupted: Callable[[], bool],
-        keeper: Keeper | None,
+        keeper: StateWriter | None,
         start: TrainingState | None,
     ) -> None:
         self.program, self.dataset, self.recipe = program, dataset, recipe
@@ -138,11 +138,11 @@ class _Loop:
         self.ending: Ending = "completed"
         self.cut_short_at = 0
         self.mean, self.seconds, self.steps_done = Mean(), 0.0, 0
-        self.best: _Kept | None = None
+        self.best: _KeptWeights | None = None
         self.validation_losses: list[Float32[np.ndarray, " images"]] = []
         if start is None:
             self.history = History()
-            self.last = _Kept(program.weights())
+            self.last = _KeptWeights(program.weights())
         else:
             self._continue_from(start)
 
@@ -187,7 +187,7 @@ class _Loop:
         if self.cut_short_at:
             return
         mean, trained, validation = self.mean, time.perf_counter() - started, None
-        row: Row = {"epoch": epoch, "loss": mean.loss, "accuracy": mean.accuracy}
+        row: EpochFigures = {"epoch": epoch, "loss": mean.loss, "accuracy": mean.accuracy}
         with self.program.averaged():
             if self.dataset.validation is not None:
                 validation = self.program.evaluate(self.dataset.validation)
@@ -204,7 +204,7 @@ class _Loop:
         self.history.rows.append(row)
         if validation is not None:
             self.validation_losses.append(validation.losses)
-        self.last = _Kept(weights, epoch, row.get("val_loss", math.inf))
+        self.last = _KeptWeights(weights, epoch, row.get("val_loss", math.inf))
         if self.last.loss < (self.best.loss if self.best else math.inf):
             self.best = self.last
         self.mean, self.seconds, self.steps_done = Mean(), 0.0, 0
@@ -233,7 +233,7 @@ class _Loop:
                 self.ending, self.cut_short_at = "diverged", step
                 break
             speed = self.mean.pictures / self.seconds
-            report = Step(epoch, self.recipe.epochs, step, steps, self.mean.loss, self.mean.accuracy, speed)
+            report = StepProgress(epoch, self.recipe.epochs, step, steps, self.mean.loss, self.mean.accuracy, speed)
             for observer in self.observers:
                 observer.on_step(report)
             if is_last:
@@ -255,7 +255,7 @@ class _Loop:
     def _state(self) -> TrainingState:
         """Where the training is, between two steps."""
         epochs = len(self.history)
-        position = Position(
+        position = TrainingPosition(
             seed=self.recipe.seed,
             epochs_done=epochs,
             steps_done=self.steps_done,
@@ -288,9 +288,9 @@ class _Loop:
         self.history, self.validation_losses = state.history, list(state.validation_losses)
         self.mean, self.seconds, self.steps_done = position.mean, position.seconds, position.steps_done
         last_loss = self.history.rows[-1].get("val_loss", math.inf) if self.history.rows else math.inf
-        self.last = _Kept(state.last, position.epochs_done, last_loss)
+        self.last = _KeptWeights(state.last, position.epochs_done, last_loss)
         if position.best_epoch is not None and position.best_loss is not None:
-            self.best = _Kept(state.best or state.last, position.best_epoch, position.best_loss)
+            self.best = _KeptWeights(state.best or state.last, position.best_epoch, position.best_loss)
 
 
 def sample_of(split: Split, images: int, seed: int) -> Split:

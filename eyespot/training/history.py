@@ -8,7 +8,7 @@ from pathlib import Path
 from eyespot.errors import RunError
 from eyespot.files import replacing
 
-Row = dict[str, float]
+EpochFigures = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class History:
     then `learning_rate`, `seconds` and `images_per_second`. Accuracies are fractions.
     """
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[EpochFigures] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -58,7 +58,7 @@ class HistoryFile:
                 writer.writeheader()
                 writer.writerows(history.rows)
 
-    def on_epoch(self, row: Row) -> None:
+    def on_epoch(self, row: EpochFigures) -> None:
         """Appends one row, and the header before the first."""
         with self.path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(row), lineterminator="\n")

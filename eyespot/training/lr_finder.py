@@ -18,7 +18,7 @@ ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
-class Curve:
+class RateCurve:
     """The loss at rising learning rates, one step each.
 
     Attributes:
@@ -69,7 +69,7 @@ class Smoothing:
         return self._sum / self._weight
 
 
-def suggest(curve: Curve) -> float:
+def suggest(curve: RateCurve) -> float:
     """The learning rate at which the smoothed loss has made four fifths of its fall, to two digits.
 
     `benchmarks/lr_finder.py` compares it with other rules.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from eyespot.errors import TrackingError
-from eyespot.training.history import Row
+from eyespot.training.history import EpochFigures
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 PAUSE = 60.0  # seconds before a server that went away is tried again
@@ -43,7 +43,7 @@ def connect(uri: str) -> Any:
             client.search_experiments(max_results=1)
     except Exception as error:  # noqa: BLE001 - MLflow, its databases and its network each have errors of their own
         raise TrackingError(
-            f"MLflow does not answer at {without_password(uri)}: {said(error)}. Nothing was trained; start it "
+            f"MLflow does not answer at {without_password(uri)}: {first_line(error)}. Nothing was trained; start it "
             "(mlflow server), or leave out --mlflow."
         ) from None
     return client
@@ -82,7 +82,7 @@ class Tracker:
     def on_step(self, step: object) -> None:
         """Steps are not logged."""
 
-    def on_epoch(self, row: Row) -> None:
+    def on_epoch(self, row: EpochFigures) -> None:
         """Logs an epoch's figures, with its number as the step."""
         self.log_metrics({name: value for name, value in row.items() if name != "epoch"}, int(row["epoch"]))
 
@@ -153,7 +153,7 @@ class Tracker:
 
     def _refuses(self, values: Mapping[str, Any], error: Exception) -> None:
         if not self._refused:
-            self.say(f"MLflow at {self.where} does not take {', '.join(values)}: {said(error)}.")
+            self.say(f"MLflow at {self.where} does not take {', '.join(values)}: {first_line(error)}.")
         self._refused += 1
 
     def _went(self, error: Exception) -> None:
@@ -161,7 +161,7 @@ class Tracker:
         if not self._told:
             self._told = True
             self.say(
-                f"MLflow at {self.where} cannot be reached now: {said(error)}. The training goes on, and what "
+                f"MLflow at {self.where} cannot be reached now: {first_line(error)}. The training goes on, and what "
                 "is to be logged waits."
             )
 
@@ -196,7 +196,7 @@ def is_refusal(error: Exception) -> bool:
     return status is not None and 400 <= status < 500  # noqa: PLR2004 - HTTP: the client's mistake
 
 
-def said(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """An error's cause in a line, without a password."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return re.sub(r"//[^/@\s]*@", "//", lines[0]).rstrip(".")[:300]

@@ -13,7 +13,7 @@ from eyespot.data.augment.policy import Changes
 from eyespot.data.dataset import Split
 from eyespot.engine.loss import SMALLEST, Targets
 from eyespot.engine.lowered_program import LoweredProgram
-from eyespot.engine.steps import EVALUATION_BATCH, NOTHING, Epoch, Feed, Mean, steps_for
+from eyespot.engine.steps import EVALUATION_BATCH, NOTHING, BatchMaker, Epoch, Mean, step_runner_for
 from eyespot.random import seed_for
 from eyespot.recipe.schema import TrainingRecipe
 from eyespot.shapes import Float32, Int64
@@ -151,7 +151,9 @@ class EngineProgram(_OfKerasModel):
     ) -> None:
         super().__init__(model, recipe, steps)
         self.lowered = LoweredProgram(model, dtype, recipe.seed)
-        self._steps = steps_for(self.lowered, Feed(recipe.seed, changes, class_weights, self.lowered.device))
+        self._steps = step_runner_for(
+            self.lowered, BatchMaker(recipe.seed, changes, class_weights, self.lowered.device)
+        )
 
     @property
     def rest(self) -> float:
@@ -200,7 +202,7 @@ class KerasProgram(_OfKerasModel):
     ) -> None:
         super().__init__(model, recipe, steps, one_hot=changes.mixes)
         self.generators = [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
-        self.feed = Feed(recipe.seed, changes, class_weights)
+        self.feed = BatchMaker(recipe.seed, changes, class_weights)
         self.classes = model.output_shape[-1]
 
     def begin_epoch(self, epoch: Epoch, mean: Mean) -> None:

@@ -14,14 +14,14 @@ from eyespot.engine.steps import Epoch, Mean
 from eyespot.recipe.schema import TrainingRecipe
 from eyespot.shapes import Float64
 from eyespot.training.fit import order_of
-from eyespot.training.lr_finder import Curve, Smoothing
+from eyespot.training.lr_finder import RateCurve, Smoothing
 from eyespot.training.program import Program
 
 WORSE, MARGIN = 4.0, 0.5  # the smoothed loss has diverged at four times its minimum, and half a nat above it
 
 
 @runtime_checkable
-class Adjustable(Program, Protocol):
+class RateSweepProgram(Program, Protocol):
     """A program whose learning rate is no schedule."""
 
     def set_learning_rate(self, rate: float) -> None:
@@ -29,12 +29,12 @@ class Adjustable(Program, Protocol):
 
 
 def sweep(
-    program: Adjustable,
+    program: RateSweepProgram,
     split: Split,
     recipe: TrainingRecipe,
     rates: Float64[np.ndarray, " steps"],
     on_step: Callable[[int, float, float], None] | None = None,
-) -> Curve:
+) -> RateCurve:
     """One step at each learning rate, epoch after epoch of the split, until the smoothed loss diverges.
 
     Batches, their order and all that is drawn are those of a training by the same recipe. Weights and the optimizer's
@@ -56,12 +56,12 @@ def sweep(
 
 
 def _swept(
-    program: Adjustable,
+    program: RateSweepProgram,
     split: Split,
     recipe: TrainingRecipe,
     rates: Float64[np.ndarray, " steps"],
     on_step: Callable[[int, float, float], None] | None,
-) -> Curve:
+) -> RateCurve:
     steps, batch_size = recipe.steps_for(len(split)), recipe.batch_size_for(len(split))
     smoothing, lowest = Smoothing(), math.inf
     losses: list[float] = []
@@ -76,12 +76,12 @@ def _swept(
         loss = (mean.loss_sum - loss_sum) / (mean.pictures - pictures)
         loss_sum, pictures = mean.loss_sum, mean.pictures
         if not math.isfinite(loss):
-            return Curve(rates[:number], np.array(losses, float), diverged=True)
+            return RateCurve(rates[:number], np.array(losses, float), diverged=True)
         losses.append(loss)
         smoothed = smoothing.add(loss)
         lowest = min(lowest, smoothed)
         if on_step:
             on_step(number + 1, float(rate), smoothed)
         if smoothed > max(WORSE * lowest, lowest + MARGIN):
-            return Curve(rates[: number + 1], np.array(losses), diverged=True)
-    return Curve(rates, np.array(losses), diverged=False)
+            return RateCurve(rates[: number + 1], np.array(losses), diverged=True)
+    return RateCurve(rates, np.array(losses), diverged=False)

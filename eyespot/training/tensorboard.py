@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from eyespot.training.history import Row
+from eyespot.training.history import EpochFigures
 
 
 class EventFiles:
@@ -18,7 +18,7 @@ class EventFiles:
         self.folder, self.purge_from = folder, purge_from
         self.writers: dict[str, SummaryWriter] = {}
 
-    def on_epoch(self, row: Row) -> None:
+    def on_epoch(self, row: EpochFigures) -> None:
         """Writes one epoch."""
         for prefix, name in (("", "train"), ("val_", "validation")):
             if f"{prefix}loss" not in row:

@@ -9,18 +9,18 @@ from rich.progress import Progress, TaskID
 from sklearn.model_selection import StratifiedKFold
 
 from eyespot.data.audit.balance import WORTH_SAYING, describe_balance
-from eyespot.data.audit.duplicates import Pair, find_duplicates
-from eyespot.data.audit.outliers import Oddity, find_oddities
-from eyespot.data.dataset import Dataset, Skipped, Split
+from eyespot.data.audit.duplicates import DuplicatePair, find_duplicates
+from eyespot.data.audit.outliers import Outlier, find_outliers
+from eyespot.data.dataset import Dataset, SkippedFile, Split
 from eyespot.engine.hardware import dtype_for
 from eyespot.errors import DataError
-from eyespot.evaluation.label_errors import Suspects, find_suspects
+from eyespot.evaluation.label_errors import SuspectLabels, find_suspects
 from eyespot.models.architectures import build
 from eyespot.random import seed_for
 from eyespot.recipe.schema import TrainingRecipe
 from eyespot.shapes import Float32
-from eyespot.training.fit import Step, fit
-from eyespot.training.history import Row
+from eyespot.training.fit import StepProgress, fit
+from eyespot.training.history import EpochFigures
 from eyespot.training.program import EngineProgram
 
 FOLDS = 3
@@ -30,7 +30,7 @@ PICTURES_TO_LEARN = 60_000  # a fold, over all epochs: enough for pictures of 28
 FEWEST_EPOCHS, MOST_EPOCHS = 2, 20  # with more, a network learns wrong labels by heart
 
 
-def suspects_in(dataset: Dataset, console: Console, seed: int = 0) -> Suspects:
+def find_suspect_labels(dataset: Dataset, console: Console, seed: int = 0) -> SuspectLabels:
     """Ranks the training pictures by how suspect their labels are.
 
     Three networks learn from two thirds each and judge the last third; nothing of it is kept.
@@ -74,11 +74,11 @@ class _Progress:
     def __init__(self, progress: Progress, task: TaskID, done: int) -> None:
         self.progress, self.task, self.done = progress, task, done
 
-    def on_step(self, step: Step) -> None:
+    def on_step(self, step: StepProgress) -> None:
         share = (step.epoch - 1 + step.step / step.steps) / step.epochs
         self.progress.update(self.task, completed=self.done + share)
 
-    def on_epoch(self, row: Row) -> None:
+    def on_epoch(self, row: EpochFigures) -> None:
         """Its last step has been told."""
 
 
@@ -119,19 +119,19 @@ class Audit:
     """
 
     dataset: Dataset
-    duplicates: list[Pair]
-    oddities: list[Oddity]
+    duplicates: list[DuplicatePair]
+    oddities: list[Outlier]
     balance: dict[str, Any]
-    suspects: Suspects | None
+    suspects: SuspectLabels | None
     unchecked: str | None = None
 
     @property
-    def skipped(self) -> tuple[Skipped, ...]:
+    def skipped(self) -> tuple[SkippedFile, ...]:
         """Files that could not be read, or are no pictures."""
         return self.dataset.origin.skipped if self.dataset.origin else ()
 
     @property
-    def leaks(self) -> list[Pair]:
+    def leaks(self) -> list[DuplicatePair]:
         """Pictures that lie in two splits."""
         return [pair for pair in self.duplicates if pair.leaks]
 
@@ -175,7 +175,7 @@ class Audit:
             "findings": self.sentences(),
         }
 
-    def _suspects(self, suspects: Suspects) -> dict[str, Any]:
+    def _suspects(self, suspects: SuspectLabels) -> dict[str, Any]:
         train, names = self.dataset.train, self.dataset.class_names
         number = max(LISTED, suspects.estimated, int(SHARE_LISTED * len(train)))
         ranked = zip(suspects.rows[:number], suspects.margins, suspects.suggested, strict=False)
@@ -205,8 +205,8 @@ def audit(dataset: Dataset, console: Console, *, labels: bool = True, within: bo
     suspects, unchecked = None, None
     if labels:
         try:
-            suspects = suspects_in(dataset, console)
+            suspects = find_suspect_labels(dataset, console)
         except DataError as error:
             unchecked = str(error)
     pairs = find_duplicates(dataset, within=within)
-    return Audit(dataset, pairs, find_oddities(dataset), describe_balance(dataset), suspects, unchecked)
+    return Audit(dataset, pairs, find_outliers(dataset), describe_balance(dataset), suspects, unchecked)

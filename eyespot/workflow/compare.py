@@ -16,11 +16,11 @@ from eyespot.evaluation.statistics import holm, mcnemar
 from eyespot.files import check_own, rewrite_text
 from eyespot.inference.predictor import Predictor
 from eyespot.recipe.differences import differences_in_words
-from eyespot.reports.compare import Compared, Pair, comparison_page
+from eyespot.reports.compare import ComparedRun, RunPair, comparison_page
 from eyespot.reports.html import check_language
 from eyespot.run import Run, open_run
 from eyespot.workflow.report import measured_split
-from eyespot.workflow.run_data import Answers, pictures_of, read_answers
+from eyespot.workflow.run_data import StoredPredictions, pictures_of, read_predictions
 
 TIMED, ROUNDS = 512, 5  # pictures; the median counts
 TWO = 2
@@ -38,8 +38,8 @@ class Comparison:
     """
 
     judged: str
-    runs: tuple[Compared, ...]
-    pairs: tuple[Pair, ...]
+    runs: tuple[ComparedRun, ...]
+    pairs: tuple[RunPair, ...]
     page: Path
 
     def to_dict(self) -> dict[str, Any]:
@@ -76,14 +76,14 @@ def compare(runs: Sequence[str | Path | Run], output: str | Path | None = None, 
     check_own(page)
     predictors = [run.predictor() for run in opened]
     judged, names = _common_ground(opened, predictors)
-    answers = [read_answers(run, judged, names) for run in opened]
+    answers = [read_predictions(run, judged, names) for run in opened]
     for run, answer in zip(opened, answers, strict=True):
         if not np.array_equal(answer.labels, answers[0].labels):
             raise RunError(f"{run.path} was measured on other {judged} pictures than {opened[0].path}.")
     split = _pictures(opened[0], judged)
     speeds = _speeds(predictors, split) if split else [None] * len(opened)
     compared = tuple(
-        Compared(
+        ComparedRun(
             name=name,
             path=str(run.path),
             metrics=run.metrics,
@@ -145,12 +145,14 @@ def _speeds(predictors: Sequence[Predictor], split: Split) -> list[float]:
     return [len(images) / median(taken[1:]) for taken in seconds]  # the first one warms up
 
 
-def _pairs(runs: Sequence[Run], compared: Sequence[Compared], answers: Sequence[Answers]) -> tuple[Pair, ...]:
+def _pairs(
+    runs: Sequence[Run], compared: Sequence[ComparedRun], answers: Sequence[StoredPredictions]
+) -> tuple[RunPair, ...]:
     places = list(combinations(range(len(runs)), 2))
     tests = [mcnemar(answers[a].right, answers[b].right) for a, b in places]
     adjusted = holm([test.p_value for test in tests])
     return tuple(
-        Pair(
+        RunPair(
             compared[a],
             compared[b],
             test,

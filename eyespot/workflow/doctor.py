@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from eyespot.backend import keras
-from eyespot.engine.hardware import dtype_for, why
-from eyespot.engine.kernels import why_not
+from eyespot.engine.hardware import dtype_for, dtype_reason
+from eyespot.engine.kernels import why_unavailable
 from eyespot.engine.lowered_program import LoweredProgram
 from eyespot.errors import ModelError
 from eyespot.models.graph import all_layers
@@ -15,7 +15,7 @@ from eyespot.training.program import EngineProgram
 
 
 @dataclass(frozen=True)
-class Part:
+class ProgramPart:
     """One piece of what runs.
 
     Attributes:
@@ -30,7 +30,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Examined:
+class DoctorReport:
     """What `doctor` found.
 
     Attributes:
@@ -48,7 +48,7 @@ class Examined:
     run: Run
     engine: str
     reason: str | None
-    parts: list[Part]
+    parts: list[ProgramPart]
     optimizer: str
     optimizer_how: str
     precision: str
@@ -74,7 +74,7 @@ class Examined:
         }
 
 
-def doctor(run: str | Path | Run) -> Examined:
+def doctor(run: str | Path | Run) -> DoctorReport:
     """Prepares a run's model for training as `train` would on this machine, and says what executes each part of it.
 
     Args:
@@ -93,25 +93,35 @@ def doctor(run: str | Path | Run) -> Examined:
         program = EngineProgram(model, recipe, 1, dtype).lowered
     except ModelError as error:
         return _by_keras(opened, model, str(error).rstrip("."))
-    how, named, reason = program.optimizer_how, str(dtype).removeprefix("torch."), why(recipe.precision)
-    return Examined(
-        opened, "eyespot", None, _parts(program), recipe.optimizer, how, named, reason, why_not(program.device.type)
+    how, named, reason = program.optimizer_how, str(dtype).removeprefix("torch."), dtype_reason(recipe.precision)
+    return DoctorReport(
+        opened,
+        "eyespot",
+        None,
+        _parts(program),
+        recipe.optimizer,
+        how,
+        named,
+        reason,
+        why_unavailable(program.device.type),
     )
 
 
-def _parts(program: LoweredProgram) -> list[Part]:
+def _parts(program: LoweredProgram) -> list[ProgramPart]:
     counted: set[int] = set()
     parts = []
     for lowered in program.stages:
         new = {id(parameter): parameter for parameter in lowered.stage.parameters if id(parameter) not in counted}
         counted |= new.keys()
         weights = sum(parameter.master.numel() for parameter in new.values())
-        parts.append(Part(lowered.name, lowered.stage.how, weights))
+        parts.append(ProgramPart(lowered.name, lowered.stage.how, weights))
     return parts
 
 
-def _by_keras(run: Run, model: keras.Model, reason: str) -> Examined:
+def _by_keras(run: Run, model: keras.Model, reason: str) -> DoctorReport:
     layers = [layer for layer in all_layers(model) if not isinstance(layer, keras.Model | keras.layers.InputLayer)]
-    parts = [Part(layer.name, "Keras", sum(w.value.numel() for w in layer.trainable_variables)) for layer in layers]
+    parts = [
+        ProgramPart(layer.name, "Keras", sum(w.value.numel() for w in layer.trainable_variables)) for layer in layers
+    ]
     name = run.recipe.training.optimizer
-    return Examined(run, "keras", reason, parts, name, "Keras", "float32", "Keras computes in it", None)
+    return DoctorReport(run, "keras", reason, parts, name, "Keras", "float32", "Keras computes in it", None)

@@ -7,14 +7,14 @@ from typing import Any
 from eyespot.data.dataset import Dataset
 from eyespot.evaluation.metrics import Evaluation
 from eyespot.run import Run, open_run
-from eyespot.workflow.finish import FIGURES, judge
+from eyespot.workflow.finish import FIGURES, measure_split
 from eyespot.workflow.run_data import pictures_of
 
 ROUNDED_IN_PRINT = ("fashion-cnn", "fashion-cnn-dropout")  # the tutorial of these two rounds before argmax
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class EvaluationResult:
     """What `evaluate` found.
 
     Attributes:
@@ -45,7 +45,7 @@ class Evaluated:
         }
 
 
-def evaluate(run: str | Path | Run, on: str | Path | Dataset | None = None) -> Evaluated:
+def evaluate(run: str | Path | Run, on: str | Path | Dataset | None = None) -> EvaluationResult:
     """Measures a run's model on labelled pictures, and draws what it gets right and wrong.
 
     Args:
@@ -65,7 +65,7 @@ def evaluate(run: str | Path | Run, on: str | Path | Dataset | None = None) -> E
             f"{dataset.name} has no test data: these are the {name} pictures, which training has seen or chosen by."
         )
     folder = "" if on is None else f"evaluations/{dataset.name}/"
-    evaluation = judge(opened, pictures, name, folder)
+    evaluation = measure_split(opened, pictures, name, folder)
     if on is None:
         opened.write_json("metrics.json", opened.metrics | {name: evaluation.to_dict()})
     else:
@@ -79,4 +79,4 @@ def evaluate(run: str | Path | Run, on: str | Path | Dataset | None = None) -> E
         )
     figures = [opened.path / folder / "figures" / f"{kind}-{name}.png" for kind in FIGURES]
     where = name if on is None else f"{dataset.name} ({name})"
-    return Evaluated(opened, where, evaluation, dataset.class_names, figures, notes)
+    return EvaluationResult(opened, where, evaluation, dataset.class_names, figures, notes)

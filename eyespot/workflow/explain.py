@@ -15,10 +15,10 @@ from rich.progress import Progress
 from eyespot.data.dataset import Dataset, Split
 from eyespot.data.picture import find_pictures, open_picture
 from eyespot.errors import DataError, ModelError, PictureError, RecipeError, RunError, unknown
-from eyespot.explanation.inside import LayerValue, feature_maps, first_filters, nearest
+from eyespot.explanation.inside import LayerOutput, feature_maps, find_nearest, first_filters
 from eyespot.explanation.maps import MAP_METHODS, PictureMaps, explain_images
 from eyespot.explanation.network import Network
-from eyespot.figures.explanation import Neighbour, PictureDrawn, explanation_figure, features_figure, filters_figure
+from eyespot.figures.explanation import ExplanationPanel, Neighbour, explanation_figure, features_figure, filters_figure
 from eyespot.figures.style import save as save_figure
 from eyespot.files import is_own, numbered, replacing, rewriting
 from eyespot.inference.pictures import PictureReader, ReadPicture
@@ -29,7 +29,7 @@ from eyespot.workflow.run_data import pictures_of
 
 
 @dataclass(frozen=True)
-class NearPicture:
+class SimilarImage:
     """A training picture that is near to one explained.
 
     Attributes:
@@ -64,7 +64,7 @@ class ExplainedPicture:
     label: str
     top: tuple[tuple[str, float], ...]
     found: PictureMaps
-    nearest: tuple[NearPicture, ...]
+    nearest: tuple[SimilarImage, ...]
     figures: tuple[Path, ...]
     arrays: Path | None
     note: str | None
@@ -118,7 +118,7 @@ NEIGHBOURS = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class PictureToExplain:
     """A picture on its way through.
 
     Attributes:
@@ -141,7 +141,7 @@ class Explainer:
 
     def neighbours(
         self, images: np.ndarray, on: str | Path | Dataset | None, progress: Progress
-    ) -> list[list[tuple[NearPicture, Neighbour]]]:
+    ) -> list[list[tuple[SimilarImage, Neighbour]]]:
         """The training pictures nearest to each picture; none, and a note, where they are gone."""
         if "similar" not in self._methods:
             return [[] for _ in images]
@@ -151,7 +151,7 @@ class Explainer:
             self.notes[f"The nearest training pictures are left out: {error}"] = None
             return [[] for _ in images]
         task = progress.add_task("Looking for near pictures", total=len(train))
-        found = nearest(
+        found = find_nearest(
             self._predictor.features,
             images,
             train.images,
@@ -175,7 +175,7 @@ class Explainer:
         return save_figure(figure, next(free), rewriting)
 
     def explain(
-        self, given: Given, label: str | None, near: list[tuple[NearPicture, Neighbour]], *, save: bool
+        self, given: PictureToExplain, label: str | None, near: list[tuple[SimilarImage, Neighbour]], *, save: bool
     ) -> ExplainedPicture:
         """Finds, draws and writes all of one picture."""
         names, image = self._predictor.class_names, given.read.image
@@ -191,7 +191,7 @@ class Explainer:
         self.notes |= dict.fromkeys(found.notes)
         maps = found.pictures[0]
         folder = self._free_folder(given.read.name)
-        drawn = PictureDrawn(
+        drawn = ExplanationPanel(
             given.read.name, given.shown, given.box, image, explained, top, maps, [shown for _, shown in near]
         )
         figures = [save_figure(explanation_figure(drawn), folder / "explanation.png")]
@@ -207,10 +207,10 @@ class Explainer:
         self.notes |= dict.fromkeys(notes)
         return dataset.train
 
-    def _near(self, train: Split, row: np.int64, similarity: np.float32) -> tuple[NearPicture, Neighbour]:
+    def _near(self, train: Split, row: np.int64, similarity: np.float32) -> tuple[SimilarImage, Neighbour]:
         label = self._predictor.class_names[int(train.labels[row])]
         file = train.files[row] if train.files else None
-        told = NearPicture(int(row), file, label, float(similarity))
+        told = SimilarImage(int(row), file, label, float(similarity))
         return told, Neighbour(np.asarray(train.images[int(row)]), label, told.similarity)
 
     def _free_folder(self, name: str) -> Path:
@@ -227,8 +227,8 @@ def _write_arrays(  # noqa: PLR0913, PLR0917 - all that was found
     image: UInt8[np.ndarray, "height width channels"],
     maps: PictureMaps,
     probabilities: Float32[np.ndarray, " classes"],
-    near: Sequence[NearPicture],
-    values: Sequence[LayerValue],
+    near: Sequence[SimilarImage],
+    values: Sequence[LayerOutput],
 ) -> Path:
     """Writes an `.npz` of numbers alone, which opens without pickle."""
     arrays: dict[str, Any] = {"image": image, "label": np.int64(maps.label), "background": maps.background}
@@ -320,7 +320,7 @@ def _read(
     on_error: Callable[[PictureError], None] | None,
     *,
     as_is: bool,
-) -> list[Given]:
+) -> list[PictureToExplain]:
     reader = PictureReader(predictor.input_shape, predictor.resize, None if as_is else predictor.appearance, each=False)
     found = []
     for picture in [pictures] if isinstance(pictures, str | Path | bytes) else pictures:
@@ -337,9 +337,9 @@ def _read(
     return found
 
 
-def _given(name: str, content: Path | bytes, read: ReadPicture) -> Given:
+def _given(name: str, content: Path | bytes, read: ReadPicture) -> PictureToExplain:
     shown = open_picture(content, name, grey=False)
     width = shown.width
     shown.thumbnail((MOST_SHOWN, MOST_SHOWN))
     left, top, right, bottom = (round(side * shown.width / width) for side in read.box or (0, 0, 0, 0))
-    return Given(read, np.asarray(shown), (left, top, right, bottom) if read.box else None)
+    return PictureToExplain(read, np.asarray(shown), (left, top, right, bottom) if read.box else None)

@@ -7,9 +7,9 @@ from typing import Any
 
 from eyespot.data.dataset import Dataset, Split
 from eyespot.errors import DataError, ExportError
-from eyespot.exporting.formats import Source, format_named
+from eyespot.exporting.formats import ExportSource, format_named
 from eyespot.exporting.package import check_target, write_package
-from eyespot.exporting.verify import Verified
+from eyespot.exporting.verify import Verification
 from eyespot.inference.metadata import read_metadata, temperature_of
 from eyespot.inference.predictor import METADATA_KEY
 from eyespot.run import Run, open_run
@@ -22,7 +22,7 @@ WITH_EXAMPLES = "web"  # the format that shows pictures
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """What `export` wrote.
 
     Attributes:
@@ -40,7 +40,7 @@ class Exported:
     format: str
     folder: Path
     files: dict[str, int]
-    verified: Verified
+    verified: Verification
     on: str
     tolerance: float
     notes: list[str]
@@ -67,7 +67,7 @@ def export(  # noqa: PLR0913 - each is one option of the command
     on: str | Path | Dataset | None = None,
     tolerance: float = TOLERANCE,
     examples: bool | None = None,
-) -> Exported:
+) -> ExportResult:
     """Writes a run's model in another format, and proves that it answers as the run does.
 
     Each export carries its preprocessing, class names, calibration and the model card, in the model itself as far as
@@ -107,7 +107,7 @@ def export(  # noqa: PLR0913 - each is one option of the command
         more.append("Test pictures are left out, since they are no public dataset's: --examples publishes some.")
     predictor = opened.predictor()
     model = opened.file("model.onnx")
-    source = Source(
+    source = ExportSource(
         name=opened.name,
         onnx=model,
         keras=opened.file("model.keras"),
@@ -121,7 +121,7 @@ def export(  # noqa: PLR0913 - each is one option of the command
     )
     verified = write_package(form, source, predictor.probabilities, folder, tolerance)
     files = {str(path.relative_to(folder)): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
-    return Exported(opened, form.name, folder, files, verified, name, tolerance, [*notes, *more])
+    return ExportResult(opened, form.name, folder, files, verified, name, tolerance, [*notes, *more])
 
 
 def _pictures(run: Run, on: str | Path | Dataset | None) -> tuple[Dataset, list[str]]:

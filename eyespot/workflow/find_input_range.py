@@ -37,7 +37,7 @@ ASSUMED = (
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class RangeScore:
     """How a model reads training images in one range.
 
     Attributes:
@@ -54,7 +54,7 @@ class Reading:
         return float(self.right.mean())
 
 
-def with_its_range(
+def with_input_range(
     model: keras.Model, recipe: Recipe, dataset: Dataset, *, trained: bool
 ) -> tuple[keras.Model, str, list[str]]:
     """A user's own model, made to take pixels 0-255.
@@ -88,14 +88,14 @@ def with_its_range(
     return ready, chosen, sentences
 
 
-def _readings(model: keras.Model, sample: Split, known: Mapping[str, Scaling]) -> dict[str, Reading]:
+def _readings(model: keras.Model, sample: Split, known: Mapping[str, Scaling]) -> dict[str, RangeScore]:
     """How the model reads images in each range; nothing where it is no better than chance in any."""
     graph, starts = trace(model), range(0, len(sample), AT_ONCE)
     readings, knows = {}, False
     for name, scaling in known.items():
         batches = (as_input(model, scaling(np.asarray(sample.images[start : start + AT_ONCE]))) for start in starts)
         rows = np.concatenate([value_at(graph, graph.output, images) for images in batches])
-        readings[name] = Reading(rows.argmax(axis=1) == sample.labels, _cross_entropy(rows, sample.labels))
+        readings[name] = RangeScore(rows.argmax(axis=1) == sample.labels, _cross_entropy(rows, sample.labels))
         knows |= cohen_kappa_score(sample.labels, rows.argmax(axis=1)) > CHANCE
     return readings if knows else {}
 
@@ -105,7 +105,7 @@ def _cross_entropy(rows: np.ndarray, labels: Int64[np.ndarray, " n"]) -> float:
     return float(-np.log(np.clip(rows[np.arange(len(labels)), labels], 1e-7, 1)).mean())
 
 
-def _chosen(readings: Mapping[str, Reading], told: str | None) -> tuple[str, list[str]]:
+def _chosen(readings: Mapping[str, RangeScore], told: str | None) -> tuple[str, list[str]]:
     """The range that first layers or tutorials speak for, unless the model reads images clearly better in another."""
     likely = told or USUAL
     better = [name for name in readings if _is_better(readings[name], readings[likely])]
@@ -118,7 +118,7 @@ def _chosen(readings: Mapping[str, Reading], told: str | None) -> tuple[str, lis
     return chosen, [f"The model is taken to expect pixels in {chosen}, {reason}: it reads {figures}."]
 
 
-def _is_better(one: Reading, other: Reading) -> bool:
+def _is_better(one: RangeScore, other: RangeScore) -> bool:
     """Whether accuracy is significantly higher, and loss lower; or accuracy alike, and loss lower by far.
 
     Either alone misleads: pixels that are 255 times too large sharpen a network's answers, which lowers the loss where
@@ -130,7 +130,7 @@ def _is_better(one: Reading, other: Reading) -> bool:
     return one.loss + FAR < other.loss
 
 
-def _of_asked(asked: str, readings: Mapping[str, Reading], told: str | None) -> list[str]:
+def _of_asked(asked: str, readings: Mapping[str, RangeScore], told: str | None) -> list[str]:
     """What was asked for, and what speaks against it."""
     sentences = [f"The model gets pixels in {asked}, as model.input_range says."]
     if readings:
@@ -144,7 +144,7 @@ def _of_asked(asked: str, readings: Mapping[str, Reading], told: str | None) -> 
     return sentences
 
 
-def _figures(readings: Mapping[str, Reading], order: list[str]) -> str:
+def _figures(readings: Mapping[str, RangeScore], order: list[str]) -> str:
     first, *others = (readings[name] for name in order)
     rest = ", ".join(
         f"{one.accuracy:.1%} as {name} (loss {one.loss:.2f})" for one, name in zip(others, order[1:], strict=True)

@@ -19,7 +19,7 @@ from eyespot.files import replacing
 from eyespot.output import Output
 from eyespot.recipe.schema import Recipe
 from eyespot.run import create_run
-from eyespot.training.lr_finder import Curve, suggest
+from eyespot.training.lr_finder import RateCurve, suggest
 from eyespot.training.rate_sweep import sweep
 from eyespot.workflow.prepare import model_stem, prepare, program_for
 
@@ -27,7 +27,7 @@ FEWEST_STEPS = 50  # fewer are too rough to read
 
 
 @dataclass(frozen=True)
-class FoundRate:
+class LearningRateSuggestion:
     """What `find_lr` found.
 
     Attributes:
@@ -37,7 +37,7 @@ class FoundRate:
     """
 
     suggested: float
-    curve: Curve
+    curve: RateCurve
     figure: Path
 
     def rows(self) -> list[dict[str, float]]:
@@ -64,7 +64,7 @@ def find_lr(  # noqa: PLR0913 - as of `train`
     settings: Mapping[str, Any] | None = None,
     console: Console | None = None,
     **options: Any,
-) -> FoundRate:
+) -> LearningRateSuggestion:
     """Raises the learning rate from step to step until the loss diverges, and suggests one to train with.
 
     The method is Smith's range test (2015, arXiv:1506.01186) with a rate that rises by equal factors. Steps are those
@@ -130,10 +130,10 @@ def find_lr(  # noqa: PLR0913 - as of `train`
     return found
 
 
-def _written(suggested: float, curve: Curve, output: str | Path | None, name: str) -> FoundRate:
+def _written(suggested: float, curve: RateCurve, output: str | Path | None, name: str) -> LearningRateSuggestion:
     folder = create_run(Path(output) if output else None, f"lr-{name}").path
     figure = save(learning_rate_curve(curve, suggested, name), folder / "curve.png")
-    found = FoundRate(suggested, curve, figure)
+    found = LearningRateSuggestion(suggested, curve, figure)
     rows = found.rows()
     with replacing(folder / "curve.csv") as sibling, sibling.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
@@ -142,7 +142,7 @@ def _written(suggested: float, curve: Curve, output: str | Path | None, name: st
     return found
 
 
-def _tell(found: FoundRate, out: Output) -> None:
+def _tell(found: LearningRateSuggestion, out: Output) -> None:
     curve = found.curve
     place = int(curve.smoothed.argmin())
     out.say(

@@ -18,19 +18,19 @@ from eyespot.onnx_writer.write import write_onnx
 from eyespot.output import Output
 from eyespot.preprocessing.measure import measure_appearance
 from eyespot.run import Run
-from eyespot.workflow.prepare import Prepared
-from eyespot.workflow.run_data import Answers, write_answers
+from eyespot.workflow.prepare import PreparedTraining
+from eyespot.workflow.run_data import StoredPredictions, write_predictions
 
 FIGURES = ("confusion", "right", "wrong")
 
 
-def judge(run: Run, split: Split, name: str, folder: str = "") -> Evaluation:
+def measure_split(run: Run, split: Split, name: str, folder: str = "") -> Evaluation:
     """Predicts a split with the run's ONNX model, and writes predictions and figures below `folder` of the run."""
     predictor = run.predictor()
     names = predictor.class_names
     logits, probabilities = predictor.logits_and_probabilities(split.images)
     evaluation = evaluate_probabilities(softmax(logits, axis=1), split.labels, names, probabilities)
-    write_answers(run, name, Answers(split.labels, probabilities), names, folder)
+    write_predictions(run, name, StoredPredictions(split.labels, probabilities), names, folder)
     right, wrong = results.right_rows(split, probabilities), results.wrong_rows(split, probabilities)
     told = f"{run.name}, {name}: {evaluation.accuracy:.2%} of {evaluation.n:,} right"
     drawn = (
@@ -46,7 +46,7 @@ def judge(run: Run, split: Split, name: str, folder: str = "") -> Evaluation:
 ONNX_PROOF_PICTURES = 64
 
 
-def deliver(run: Run, prepared: Prepared, out: Output) -> float:
+def write_models(run: Run, prepared: PreparedTraining, out: Output) -> float:
     """Writes `model.keras`, `weights.weights.h5` and `model.onnx`, and returns the temperature that calibrates.
 
     With the last goes all that predicting takes: class names, how pictures are brought to the model's size, what the
@@ -75,7 +75,7 @@ def _calibrate(path: Path, dataset: Dataset) -> float:
     return temperature
 
 
-def _learn_to_reject(run: Run, prepared: Prepared, out: Output) -> None:
+def _learn_to_reject(run: Run, prepared: PreparedTraining, out: Output) -> None:
     """Fits on training data and, for what is usual, on validation data."""
     dataset, path = prepared.dataset, run.path / "model.onnx"
     if dataset.validation is None:

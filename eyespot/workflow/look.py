@@ -6,10 +6,10 @@ from typing import Any
 
 from rich.console import Console
 
-from eyespot.data.augment.policy import settled
+from eyespot.data.augment.policy import resolve_policy
 from eyespot.data.dataset import Dataset, chunks
 from eyespot.data.load import load
-from eyespot.figures.dataset import draw_look, oddity_gallery, pair_gallery, suspect_gallery
+from eyespot.figures.dataset import draw_look, outlier_gallery, pair_gallery, suspect_gallery
 from eyespot.figures.style import save
 from eyespot.recipe.schema import AugmentationRecipe, PicturesRecipe, Recipe
 from eyespot.run import check_new, create_run
@@ -67,7 +67,7 @@ def look(  # noqa: PLR0913 - all that it can be told
     folder = create_run(Path(output) if output else None, f"look-{dataset.name}").path
     figures = [*draw_look(dataset, folder), *_draw_audit(found, folder)]
     if augment is not None:
-        figures.append(_draw_augmentation(dataset, settled(policy, dataset), folder))
+        figures.append(_draw_augmentation(dataset, resolve_policy(policy, dataset), folder))
     return Look(_summary(dataset), found, figures)
 
 
@@ -98,7 +98,7 @@ def _draw_audit(found: Audit, folder: Path) -> list[Path]:
     if within := [pair for pair in found.duplicates if not pair.leaks]:
         figures["duplicates.png"] = pair_gallery(found.dataset, within)
     if found.oddities:
-        figures["oddities.png"] = oddity_gallery(found.dataset, found.oddities)
+        figures["oddities.png"] = outlier_gallery(found.dataset, found.oddities)
     if found.suspects:
         figures["suspects.png"] = suspect_gallery(found.dataset, found.suspects)
     return [save(figure, folder / name) for name, figure in figures.items()]

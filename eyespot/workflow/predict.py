@@ -12,7 +12,7 @@ from eyespot.files import creating, numbered
 from eyespot.run import Run, open_run
 
 if TYPE_CHECKING:
-    from eyespot.inference.pictures import Steps
+    from eyespot.inference.pictures import PreprocessingSteps
     from eyespot.inference.predictor import Prediction
 
 STEPS_FOLDER = "predictions"
@@ -69,12 +69,12 @@ def predict(  # noqa: PLR0913 - each is one option of the command
     return predictor.predict(items, top, on_error, reject, as_is=as_is, each=each, on_steps=drawn)
 
 
-def _drawing(run: Run, show: Callable[[Path], None]) -> "Callable[[str, Steps], None]":
+def _drawing(run: Run, show: Callable[[Path], None]) -> "Callable[[str, PreprocessingSteps], None]":
     """Draws a picture's steps under a name that is free."""
     from eyespot.figures.dataset import steps_figure
     from eyespot.figures.style import save
 
-    def draw(name: str, steps: "Steps") -> None:
+    def draw(name: str, steps: "PreprocessingSteps") -> None:
         stem = Path(name).stem if name != "-" else "standard-input"
         for path in numbered(run.path / STEPS_FOLDER / f"{stem}-steps.png"):
             if not os.path.lexists(path):

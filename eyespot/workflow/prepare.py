@@ -10,9 +10,9 @@ import numpy as np
 from rich.console import Console
 
 from eyespot.backend import keras
-from eyespot.data.audit.duplicates import Pair, leaking_rows
-from eyespot.data.augment.policy import Changes, changes_of
-from eyespot.data.augment.policy import settled as settled_augmentation
+from eyespot.data.audit.duplicates import DuplicatePair, leaking_rows
+from eyespot.data.augment.policy import Changes, changes_for
+from eyespot.data.augment.policy import resolve_policy as settled_augmentation
 from eyespot.data.catalog import CATALOG
 from eyespot.data.dataset import Dataset
 from eyespot.data.load import is_path, load, looks_like_path
@@ -21,16 +21,16 @@ from eyespot.engine.hardware import dtype_for
 from eyespot.engine.kernels.cpu import are_compiled
 from eyespot.errors import DataError, ModelError, unknown
 from eyespot.models.architectures import build_recipe
-from eyespot.models.loading import check_built, continue_from, is_own, load_model
+from eyespot.models.loading import check_built, continue_from, is_own_model, load_model
 from eyespot.onnx_writer.write import write_onnx
 from eyespot.recipe.recipe_files import SUFFIXES, read_recipe, recipe_names, with_settings
 from eyespot.recipe.schema import Recipe
 from eyespot.run import open_run
 from eyespot.shapes import Float32
-from eyespot.training.class_balance import balanced_weights, told_weights
+from eyespot.training.class_balance import balanced_weights, class_weights_text
 from eyespot.training.program import EngineProgram, KerasProgram
 from eyespot.workflow.audit import audit
-from eyespot.workflow.find_input_range import AUTO, with_its_range
+from eyespot.workflow.find_input_range import AUTO, with_input_range
 
 
 def recipe_for(
@@ -117,8 +117,8 @@ def starting_model(
         same = known == dataset.class_names if known else trained.outputs[0].shape[-1] == classes
         model = continue_from(trained, wanted.start, shape, classes, new_head=not same, freeze=wanted.freeze, seed=seed)
     notes: list[str] = []
-    if wanted.start or is_own(wanted.name or ""):
-        model, found, notes = with_its_range(model, recipe, dataset, trained=same)
+    if wanted.start or is_own_model(wanted.name or ""):
+        model, found, notes = with_input_range(model, recipe, dataset, trained=same)
         recipe = recipe.model_copy(update={"model": wanted.model_copy(update={"input_range": found})})
     elif wanted.input_range != AUTO:
         raise ModelError(
@@ -131,7 +131,7 @@ def starting_model(
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedTraining:
     """All that is known before the first step.
 
     Attributes:
@@ -160,7 +160,7 @@ def prepare(  # noqa: PLR0913 - as of `train`
     console: Console,
     *,
     trust: bool,
-) -> Prepared:
+) -> PreparedTraining:
     """Finds the recipe, builds the model, reads the pictures; arguments as of `train`.
 
     Raises:
@@ -185,12 +185,12 @@ def prepare(  # noqa: PLR0913 - as of `train`
     batch_size = recipe.training.batch_size_for(len(dataset.train))
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch_size": batch_size})})
     model, recipe, of_model = starting_model(recipe, dataset, built, trust=trust)
-    return Prepared(
+    return PreparedTraining(
         dataset,
         whole.fingerprint,
         recipe,
         model,
-        changes_of(recipe.augmentation),
+        changes_for(recipe.augmentation),
         _class_weights(recipe, dataset),
         (*_notes(recipe, whole, dataset), *(found.sentences() if found else ()), *of_model),
     )
@@ -207,17 +207,17 @@ def _notes(recipe: Recipe, whole: Dataset, dataset: Dataset) -> tuple[str, ...]:
         notes.append(
             f"Note: the validation data that {whole.name} comes with is left out (--split {recipe.split.method})."
         )
-    changes, weights = changes_of(recipe.augmentation), _class_weights(recipe, dataset)
+    changes, weights = changes_for(recipe.augmentation), _class_weights(recipe, dataset)
     if changes.any:
         notes.append(f"Training pictures are changed at random ({recipe.augmentation.policy}): {changes.describe()}.")
     if weights is not None:
-        notes.append(f"Class weights, balanced: {told_weights(weights, dataset.class_names)}.")
+        notes.append(f"Class weights, balanced: {class_weights_text(weights, dataset.class_names)}.")
     if recipe.training.resample:
         notes.append("An epoch has as many pictures of each class (resample: balanced).")
     return tuple(notes)
 
 
-def _without_leaks(dataset: Dataset, leaks: list[Pair]) -> Dataset:
+def _without_leaks(dataset: Dataset, leaks: list[DuplicatePair]) -> Dataset:
     """The training pictures that are in another split too left out."""
     kept = np.setdiff1d(np.arange(len(dataset.train)), leaking_rows(leaks))
     if not len(kept):
@@ -225,7 +225,7 @@ def _without_leaks(dataset: Dataset, leaks: list[Pair]) -> Dataset:
     return replace(dataset, train=dataset.train.take(kept))
 
 
-def program_for(prepared: Prepared, steps: int, say: Callable[[str], None]) -> EngineProgram | KerasProgram:
+def program_for(prepared: PreparedTraining, steps: int, say: Callable[[str], None]) -> EngineProgram | KerasProgram:
     """The engine's program; Keras's where that is asked for, or where the engine cannot.
 
     Args:

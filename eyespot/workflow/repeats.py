@@ -29,7 +29,7 @@ LEFT_AT_ONCE = {"checkpoints", ".lock"}  # in a run's directory before its recip
 STEP_COST = 2e7  # multiply-adds that take as long as what a step costs besides
 
 
-def repeat(recipe: Recipe, number: int) -> Recipe:
+def train_repeats(recipe: Recipe, number: int) -> Recipe:
     """The recipe of a repeat, counted from 0: another seed, and nothing else."""
     return with_settings(recipe, {"training.seed": recipe.training.seed + number})
 
@@ -65,7 +65,7 @@ def cost_of(model: keras.Model, recipe: Recipe, pictures: int) -> float:
     return recipe.training.epochs * pictures * (multiply_adds(model) + STEP_COST / batch)
 
 
-def trained(run: Run, recipe: Recipe, dataset: Dataset, observer: ObservedTraining, study: Path) -> Run:
+def train_or_resume(run: Run, recipe: Recipe, dataset: Dataset, observer: ObservedTraining, study: Path) -> Run:
     """The run at this place: the finished one, one that was left half done and is continued, or a new one.
 
     One whose loss stopped being a number is finished: it would do so again.

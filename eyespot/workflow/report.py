@@ -19,14 +19,14 @@ from eyespot.run import Run, open_run
 from eyespot.shapes import Float32
 from eyespot.workflow.card import CARD, card_facts, card_text, check_card, judged_split
 from eyespot.workflow.evaluate import evaluate
-from eyespot.workflow.run_data import pictures_of, read_answers
+from eyespot.workflow.run_data import pictures_of, read_predictions
 
 EXPLAINED = 6  # mistakes
 DELIVERED = ("model.keras", "model.onnx", "weights.weights.h5")
 
 
 @dataclass(frozen=True)
-class Reported:
+class ReportResult:
     """What `report` wrote.
 
     Attributes:
@@ -47,7 +47,7 @@ class Reported:
         return {"run": str(self.run.path), **told}
 
 
-def report(run: str | Path | Run, output: str | Path | None = None, language: str = "en") -> Reported:
+def report(run: str | Path | Run, output: str | Path | None = None, language: str = "en") -> ReportResult:
     """Writes a run's report: one HTML file that opens from disk and asks nothing of any network.
 
     Beside it goes `model-card.md`. The next call writes both again, unless somebody has changed them. Nothing is
@@ -69,28 +69,28 @@ def report(run: str | Path | Run, output: str | Path | None = None, language: st
     card = page.with_name(CARD)
     check_own(page)
     check_card(card, opened)
-    facts = facts_of(opened)
+    facts = report_facts(opened)
     page.parent.mkdir(parents=True, exist_ok=True)
     rewrite_text(page, report_page(facts, spoken))
     rewrite_text(card, card_text(facts, spoken))
-    return Reported(opened, page, card, list(facts.notes))
+    return ReportResult(opened, page, card, list(facts.notes))
 
 
-def facts_of(run: Run) -> ReportFacts:
+def report_facts(run: Run) -> ReportFacts:
     """All that a report of a run rests on; raises as `report` does."""
     try:
         dataset, notes = pictures_of(run)
     except DataError as error:
-        return gathered(run, None, [str(error)])
-    return gathered(run, None if notes else dataset, notes)  # other pictures than those it was measured on
+        return gather_results(run, None, [str(error)])
+    return gather_results(run, None if notes else dataset, notes)  # other pictures than those it was measured on
 
 
-def gathered(run: Run, dataset: Dataset | None, notes: list[str]) -> ReportFacts:
+def gather_results(run: Run, dataset: Dataset | None, notes: list[str]) -> ReportFacts:
     """What a run and its pictures tell, which are None where they are gone or have changed."""
     judged = measured_split(run)
     told = card_facts(run, dataset, run.predictor().class_names)
     split = dataset.splits.get(judged) if dataset else None
-    probabilities = read_answers(run, judged, told.class_names).probabilities if split is not None else None
+    probabilities = read_predictions(run, judged, told.class_names).probabilities if split is not None else None
     model = _model(run)
     if judged != "test":
         notes = [*notes, "There is no test data: what is reported is of validation data, by which choices were made."]

@@ -20,10 +20,10 @@ from eyespot.models.architectures import build_recipe
 from eyespot.recipe.recipe_files import read_recipe, recipe_names, with_settings
 from eyespot.recipe.schema import Published, Recipe
 from eyespot.run import Run
-from eyespot.studies.judgement import Judged, judge_figures
-from eyespot.studies.pages import experiment_page, study_page
+from eyespot.studies.judgement import JudgedFigure, judge_figures
+from eyespot.studies.pages import experiment_page, reproduction_page
 from eyespot.studies.progress import ObservedTraining, StudyProgress
-from eyespot.workflow.repeats import check_made_so, circumstances, cost_of, repeat, trained
+from eyespot.workflow.repeats import check_made_so, circumstances, cost_of, train_or_resume, train_repeats
 
 ROOT = Path("studies") / "reproduce"
 PAGE, PICTURE = "README.md", "dropout.png"
@@ -41,7 +41,7 @@ class Experiment:
 
     recipe: Recipe
     runs: tuple[Run, ...]
-    figures: tuple[Judged, ...]
+    figures: tuple[JudgedFigure, ...]
 
     @property
     def name(self) -> str:
@@ -103,7 +103,7 @@ def reproduce(
     folder = Path(output) if output else ROOT
     recipes = [with_settings(read_recipe(name), settings or {}) for name in names or recipe_names()]
     datasets = {name: load(name, own_first=False) for name in dict.fromkeys(recipe.dataset for recipe in recipes)}
-    asked = {str(recipe.name): [repeat(recipe, number) for number in range(repeats)] for recipe in recipes}
+    asked = {str(recipe.name): [train_repeats(recipe, number) for number in range(repeats)] for recipe in recipes}
     for one in (one for repeated in asked.values() for one in repeated):
         check_made_so(_place(folder, one), one.settled(one.dataset, validation_given=False), datasets[one.dataset])
     written = [folder / PAGE, folder / PICTURE, *(folder / name / PAGE for name in asked)]
@@ -133,7 +133,7 @@ def _cost(recipe: Recipe, dataset: Dataset) -> float:
 
 def _run(folder: Path, recipe: Recipe, dataset: Dataset, observer: ObservedTraining) -> Run:
     """The repeat's run, with the pictures that tutorials show."""
-    run = trained(_place(folder, recipe), recipe, dataset, observer, folder)
+    run = train_or_resume(_place(folder, recipe), recipe, dataset, observer, folder)
     if "test" not in run.metrics:
         raise DivergedError(f"The loss of {run.path} stopped being a number in its first epoch: see its log.")
     if not (run.path / "figures" / "samples.png").exists():
@@ -206,5 +206,5 @@ def _write(done: Reproduction, datasets: Mapping[str, Dataset]) -> None:
         pair = {name: (run.history, run.metrics["verdict"]["fit"]) for name, run in runs.items()}
         save(curves_side_by_side(pair, "Fashion-MNIST, with and without dropout"), done.path / PICTURE, rewriting)
     both = [(experiment.recipe, experiment.figures) for experiment in done.experiments]
-    page = study_page(both, circumstances(), compares=len(runs) == len(WITH_AND_WITHOUT))
+    page = reproduction_page(both, circumstances(), compares=len(runs) == len(WITH_AND_WITHOUT))
     rewrite_text(done.path / PAGE, page)

@@ -10,7 +10,7 @@ from eyespot.files import write_text
 from eyespot.recipe.schema import Recipe
 from eyespot.run import ROOT, Run, open_run
 from eyespot.training.checkpoint import remove_unfinished
-from eyespot.workflow.prepare import Prepared
+from eyespot.workflow.prepare import PreparedTraining
 
 AUTO = "auto"  # instead of a run: the latest unfinished one
 PACKAGES = ("eyespot", "keras", "torch", "numpy", "scikit-learn")
@@ -26,7 +26,7 @@ def open_earlier(resume: str | Path | Run | None) -> Run | None:
     return resume if resume is None or isinstance(resume, Run) else None if resume == AUTO else open_run(resume)
 
 
-def record(run: Run, prepared: Prepared, *, resumed: bool) -> None:
+def record(run: Run, prepared: PreparedTraining, *, resumed: bool) -> None:
     """Writes what a training follows and where it happens, before it begins; what is resumed keeps its beginning.
 
     A recipe that says the same already is left as it is, with the comments that a person may have added.
@@ -68,7 +68,7 @@ def ending_of(run: Run) -> str | None:
     return None if ending == "interrupted" else str(ending)
 
 
-def check_is_the_same(run: Run, prepared: Prepared, *, accept_changes: bool) -> list[str]:
+def check_is_the_same(run: Run, prepared: PreparedTraining, *, accept_changes: bool) -> list[str]:
     """What is not as it was when the run was begun, where that is accepted.
 
     Raises:

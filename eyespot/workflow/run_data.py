@@ -67,7 +67,7 @@ FILE = "predictions.parquet"
 
 
 @dataclass(frozen=True)
-class Answers:
+class StoredPredictions:
     """One model's answers, in the order of the pictures.
 
     Attributes:
@@ -91,7 +91,9 @@ class Answers:
         return right
 
 
-def write_answers(run: Run, name: str, answers: Answers, names: tuple[str, ...], folder: str = "") -> None:
+def write_predictions(
+    run: Run, name: str, answers: StoredPredictions, names: tuple[str, ...], folder: str = ""
+) -> None:
     """One row a picture; rows of the same split written before are replaced, other splits' kept.
 
     Args:
@@ -117,7 +119,7 @@ def write_answers(run: Run, name: str, answers: Answers, names: tuple[str, ...],
         pq.write_table(table, temporary)
 
 
-def read_answers(run: Run, name: str, names: tuple[str, ...]) -> Answers:
+def read_predictions(run: Run, name: str, names: tuple[str, ...]) -> StoredPredictions:
     """What the run's model has answered on one of its own splits.
 
     Raises:
@@ -132,4 +134,4 @@ def read_answers(run: Run, name: str, names: tuple[str, ...]) -> Answers:
         raise RunError(f"{path} is damaged ({error}). Make it anew with: eyespot evaluate {run.path}") from None
     if not len(labels):
         raise RunError(f"{path} holds no {name} pictures. Make it anew with: eyespot evaluate {run.path}")
-    return Answers(labels, probabilities)
+    return StoredPredictions(labels, probabilities)

@@ -19,8 +19,8 @@ from eyespot.errors import EyespotError, RecipeError, RunError
 from eyespot.random import seed_for
 from eyespot.recipe.schema import Recipe
 from eyespot.studies.space import Range, Space
-from eyespot.training.fit import Ending, Observer, Step, fit
-from eyespot.training.history import Row
+from eyespot.training.fit import Ending, Observer, StepProgress, fit
+from eyespot.training.history import EpochFigures
 from eyespot.workflow.prepare import prepare, program_for
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ AROUND = 1.0  # seconds a training takes besides its epochs
 
 
 @dataclass(frozen=True)
-class Tried:
+class TrialResult:
     """What one training gave.
 
     Attributes:
@@ -66,9 +66,9 @@ def without_test(dataset: Dataset, recipe: Recipe) -> Dataset:
     return replace(dataset, test=None, origin=dataset.origin if recipe.pictures.drop_leaks else None)
 
 
-def try_recipe(
+def run_trial(
     dataset: Dataset, recipe: Recipe, observers: Sequence[Observer] = (), stop: Callable[[], bool] = lambda: False
-) -> Tried:
+) -> TrialResult:
     """Trains a recipe, and says what validation data gave.
 
     Args:
@@ -84,7 +84,7 @@ def try_recipe(
     kept = outcome.history.rows[outcome.kept_epoch - 1] if outcome.kept_epoch else {}
     seconds, epochs = time.perf_counter() - started, outcome.history.column("seconds")
     steady = min(seconds, len(epochs) * median(epochs) + AROUND) if epochs else seconds
-    return Tried(outcome.ending, kept.get("val_loss"), kept.get("val_accuracy"), len(epochs), seconds, steady)
+    return TrialResult(outcome.ending, kept.get("val_loss"), kept.get("val_accuracy"), len(epochs), seconds, steady)
 
 
 NAME = "eyespot"
@@ -192,7 +192,7 @@ class Search:
         self.study.sampler = self.optuna.samplers.TPESampler(seed=seed_for(self.seed, "proposals", len(numbers)))
         return self.study.ask(fixed_distributions=self.distributions)
 
-    def tell(self, trial: "optuna.Trial", tried: Tried, why: str) -> None:
+    def tell(self, trial: "optuna.Trial", tried: TrialResult, why: str) -> None:
         """How a trial ended.
 
         Args:
@@ -261,12 +261,12 @@ class Pruning:
     def __init__(self, trial: "optuna.Trial", *, never: bool) -> None:
         self.trial, self.never, self.pruned = trial, never, False
 
-    def on_epoch(self, row: Row) -> None:
+    def on_epoch(self, row: EpochFigures) -> None:
         """Reports it."""
         self.trial.report(row["val_loss"], int(row["epoch"]))
         self.pruned = not self.never and self.trial.should_prune()
 
-    def on_step(self, step: Step) -> None:
+    def on_step(self, step: StepProgress) -> None:
         """Steps are not judged."""
 
 

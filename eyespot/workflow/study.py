@@ -12,17 +12,17 @@ from rich.console import Console
 from eyespot.data.dataset import Dataset
 from eyespot.data.load import load
 from eyespot.errors import EyespotError, RecipeError
-from eyespot.figures.curves import Dots, dots_with_intervals
+from eyespot.figures.curves import DotRow, dots_with_intervals
 from eyespot.figures.style import save
 from eyespot.files import check_own, rewrite_text, rewriting
 from eyespot.recipe.recipe_files import with_settings
 from eyespot.recipe.schema import Recipe
 from eyespot.run import Run
-from eyespot.studies.comparison import Compared, Measured, compare, page, sentences
+from eyespot.studies.comparison import VariantComparison, VariantMeasurements, compare, sentences, study_page
 from eyespot.studies.plan import Change, StudyPlan, Variant, folder_name, names_study, read_plan, variants_of
 from eyespot.studies.progress import StudyProgress
 from eyespot.workflow.prepare import own_first, prepare, recipe_for
-from eyespot.workflow.repeats import check_made_so, circumstances, cost_of, repeat, trained
+from eyespot.workflow.repeats import check_made_so, circumstances, cost_of, train_or_resume, train_repeats
 from eyespot.workflow.resume import differences_in_recipe
 
 ROOT = Path("studies")
@@ -43,7 +43,7 @@ class Study:
     """
 
     path: Path
-    rows: tuple[Compared, ...]
+    rows: tuple[VariantComparison, ...]
     told: tuple[str, ...]
     notes: tuple[str, ...]
     runs: tuple[tuple[Run, ...], ...]
@@ -61,7 +61,7 @@ class Study:
 
 
 @dataclass(frozen=True)
-class _Checked:
+class _CheckedVariant:
     """A variant that can be trained.
 
     Attributes:
@@ -115,7 +115,7 @@ def study(  # noqa: PLR0913 - all that a study can be told
     check_own(*(folder / name for name in (PICTURE, TABLE, PAGE)))
     for number in range(count):
         for one in checked:
-            check_made_so(_place(folder, one, number), repeat(one.recipe, number), one.dataset)
+            check_made_so(_place(folder, one, number), train_repeats(one.recipe, number), one.dataset)
     runs = _train_all(folder, checked, count, out)
     rows = compare(*_split([_measured(one, made) for one, made in zip(checked, runs, strict=True)]))
     if checked[0].recipe.split.method == "test":
@@ -127,7 +127,7 @@ def study(  # noqa: PLR0913 - all that a study can be told
 
 def _check(
     data: str | Dataset, recipe: Recipe, variants: Sequence[Variant], out: Console, *, path_first: bool
-) -> Iterator[_Checked]:
+) -> Iterator[_CheckedVariant]:
     """Builds every variant's model for its data before any is trained."""
     loaded: dict[str, Dataset] = {}
     for variant in variants:
@@ -145,10 +145,10 @@ def _check(
                 f"In {where}: a study compares on validation data: choose another split.method than none."
             )
         cost = cost_of(prepared.model, prepared.recipe, len(prepared.dataset.train))
-        yield _Checked(variant, prepared.recipe, loaded[how], prepared.model.count_params(), cost)
+        yield _CheckedVariant(variant, prepared.recipe, loaded[how], prepared.model.count_params(), cost)
 
 
-def _distinct(checked: Sequence[_Checked]) -> tuple[list[_Checked], list[str]]:
+def _distinct(checked: Sequence[_CheckedVariant]) -> tuple[list[_CheckedVariant], list[str]]:
     """Without variants that are the base itself; these are noted.
 
     Raises:
@@ -168,12 +168,12 @@ def _distinct(checked: Sequence[_Checked]) -> tuple[list[_Checked], list[str]]:
     return kept, notes
 
 
-def _place(folder: Path, one: _Checked, number: int) -> Run:
+def _place(folder: Path, one: _CheckedVariant, number: int) -> Run:
     name = folder_name(one.variant.name)
     return Run(folder / name / f"{name}-seed-{one.recipe.training.seed + number}")
 
 
-def _train_all(folder: Path, checked: Sequence[_Checked], repeats: int, out: Console) -> list[tuple[Run, ...]]:
+def _train_all(folder: Path, checked: Sequence[_CheckedVariant], repeats: int, out: Console) -> list[tuple[Run, ...]]:
     """Each variant's runs; all variants with one seed before any with the next."""
     runs: list[list[Run]] = [[] for _ in checked]
     with StudyProgress(out, sum(one.cost for one in checked) * repeats) as progress:
@@ -182,16 +182,16 @@ def _train_all(folder: Path, checked: Sequence[_Checked], repeats: int, out: Con
                 label = f"{one.variant.name}, repeat {number + 1} of {repeats}"
                 observer = progress.experiment(label, one.cost)
                 place = _place(folder, one, number)
-                made.append(trained(place, repeat(one.recipe, number), one.dataset, observer, folder))
+                made.append(train_or_resume(place, train_repeats(one.recipe, number), one.dataset, observer, folder))
                 observer.finish()
     return [tuple(made) for made in runs]
 
 
-def _split(measured: Sequence[Measured]) -> tuple[Measured, Sequence[Measured]]:
+def _split(measured: Sequence[VariantMeasurements]) -> tuple[VariantMeasurements, Sequence[VariantMeasurements]]:
     return measured[0], measured[1:]
 
 
-def _measured(one: _Checked, runs: Sequence[Run]) -> Measured:
+def _measured(one: _CheckedVariant, runs: Sequence[Run]) -> VariantMeasurements:
     metrics = [run.metrics for run in runs]
     figures = {
         f"{short}_{name}": [told.get(split, {}).get(name) for told in metrics]
@@ -201,7 +201,7 @@ def _measured(one: _Checked, runs: Sequence[Run]) -> Measured:
     columns = [run.history.column("seconds") for run in runs]
     seconds = [median(column) for column in columns if column]
     diverged = sum(told["ending"] == "diverged" for told in metrics)
-    return Measured(one.variant.name, dict(one.variant.settings), one.parameters, figures, seconds, diverged)
+    return VariantMeasurements(one.variant.name, dict(one.variant.settings), one.parameters, figures, seconds, diverged)
 
 
 def _write(done: Study, title: str) -> None:
@@ -211,8 +211,8 @@ def _write(done: Study, title: str) -> None:
         spread, difference = row.spreads["val_accuracy"], row.difference
         interval = (spread.low, spread.high) if spread and spread.low is not None and spread.high is not None else None
         ends = (difference.mean, difference.low, difference.high) if difference else None
-        drawn.append(Dots(row.name, row.measured.values("val_accuracy"), interval, ends))
+        drawn.append(DotRow(row.name, row.measured.values("val_accuracy"), interval, ends))
     save(dots_with_intervals(drawn, title), done.path / PICTURE, rewriting)
     text = json.dumps(done.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     rewrite_text(done.path / TABLE, text + "\n")
-    rewrite_text(done.path / PAGE, page(title, circumstances(), done.rows, done.told, done.notes))
+    rewrite_text(done.path / PAGE, study_page(title, circumstances(), done.rows, done.told, done.notes))

@@ -10,8 +10,8 @@ from eyespot.errors import DivergedError, TrackingError
 from eyespot.output import Output
 from eyespot.recipe.schema import Recipe
 from eyespot.run import Run
-from eyespot.training.mlflow import Tracker, connect, is_refusal, patience, said, without_password
-from eyespot.workflow.prepare import Prepared
+from eyespot.training.mlflow import Tracker, connect, first_line, is_refusal, patience, without_password
+from eyespot.workflow.prepare import PreparedTraining
 
 RECORD = "mlflow.json"
 FILES = ("recipe.yaml", "metrics.json", "model.onnx")
@@ -32,7 +32,7 @@ class Tracking:
         self.client, self.where = connect(uri), without_password(uri)
 
     @contextmanager
-    def of(self, run: Run, prepared: Prepared, out: Output) -> Iterator[tuple[Tracker]]:
+    def of(self, run: Run, prepared: PreparedTraining, out: Output) -> Iterator[tuple[Tracker]]:
         """Within it a run is trained; its end, good or bad, is logged with what it left behind.
 
         Yields:
@@ -52,14 +52,14 @@ class Tracking:
             raise
         _log_end(tracker, run, public=prepared.dataset.public)
 
-    def _begin(self, run: Run, prepared: Prepared, out: Output) -> Tracker:
+    def _begin(self, run: Run, prepared: PreparedTraining, out: Output) -> Tracker:
         """Goes on with the MLflow run that this run has there, or makes one."""
         try:
             with patience():
                 theirs = self._earlier(run) or self._new(run, prepared.dataset.name)
                 known = self._known_metrics(theirs)
         except Exception as error:  # noqa: BLE001 - as in `connect`
-            raise TrackingError(f"MLflow at {self.where} cannot begin a run: {said(error)}.") from None
+            raise TrackingError(f"MLflow at {self.where} cannot begin a run: {first_line(error)}.") from None
         out.say(f"MLflow at {self.where}: run {theirs.info.run_name}, {theirs.info.run_id}.")
         tracker = Tracker(self.client, theirs.info.run_id, self.where, out.say, known)
         asked, params = _params(prepared.recipe), theirs.data.params
@@ -104,8 +104,8 @@ class Tracking:
         }
 
 
-def tracked(
-    tracking: Tracking | None, run: Run, prepared: Prepared, out: Output
+def tracked_run(
+    tracking: Tracking | None, run: Run, prepared: PreparedTraining, out: Output
 ) -> AbstractContextManager[tuple[Tracker, ...]]:
     """What `Tracking.of` gives, or no observers; a run that was logged before is not without being asked again."""
     if tracking:
@@ -121,7 +121,7 @@ def _params(recipe: Recipe) -> dict[str, str]:
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in stated.items()}
 
 
-def _tags(run: Run, prepared: Prepared) -> dict[str, str]:
+def _tags(run: Run, prepared: PreparedTraining) -> dict[str, str]:
     version = run.environment["packages"]["eyespot"]
     return {"eyespot": version, "dataset_sha256": prepared.fingerprint, "run_path": str(run.path.resolve())}
 

@@ -26,10 +26,10 @@ from eyespot.training.history import History, HistoryFile
 from eyespot.training.program import compile_classifier
 from eyespot.training.tensorboard import EventFiles
 from eyespot.workflow.card import CARD, check_card, write_card
-from eyespot.workflow.finish import deliver, judge
-from eyespot.workflow.prepare import Prepared, model_stem, names_recipe, prepare, program_for
+from eyespot.workflow.finish import measure_split, write_models
+from eyespot.workflow.prepare import PreparedTraining, model_stem, names_recipe, prepare, program_for
 from eyespot.workflow.resume import AUTO, check_is_the_same, open_earlier, record, unfinished_run
-from eyespot.workflow.tracking import Tracking, tracked
+from eyespot.workflow.tracking import Tracking, tracked_run
 
 USUAL_LEARNING_RATE = 1e-3  # Adam's default
 
@@ -141,10 +141,10 @@ def train(  # noqa: PLR0913 - all that a training can be told
             out.say(note)
         for change in changes:
             out.say(f"Note: {change}. It goes on all the same; the result is not that of an uninterrupted training.")
-        with tracked(tracking, run, prepared, out) as trackers:
+        with tracked_run(tracking, run, prepared, out) as trackers:
             told = (*observers, *trackers)
             outcome, stopped_by = _fit(run, prepared, out, told, resumed=earlier is not None)
-            temperature = deliver(run, prepared, out)
+            temperature = write_models(run, prepared, out)
             training = _conclude(
                 run, outcome, prepared, temperature=temperature, stopped_by=stopped_by, started=started
             )
@@ -153,7 +153,7 @@ def train(  # noqa: PLR0913 - all that a training can be told
 
 
 def _fit(
-    run: Run, prepared: Prepared, out: Output, observers: Sequence[Observer], *, resumed: bool
+    run: Run, prepared: PreparedTraining, out: Output, observers: Sequence[Observer], *, resumed: bool
 ) -> tuple[Outcome, int | None]:
     """Trains, with everything written as it happens. Also which signal stopped it."""
     model, dataset, training = prepared.model, prepared.dataset, prepared.recipe.training
@@ -218,7 +218,13 @@ def _tell_divergence(run: Run, outcome: Outcome, dataset: Dataset, learning_rate
 
 
 def _conclude(  # noqa: PLR0913 - all that is known in the end
-    run: Run, outcome: Outcome, prepared: Prepared, *, temperature: float, stopped_by: int | None, started: float
+    run: Run,
+    outcome: Outcome,
+    prepared: PreparedTraining,
+    *,
+    temperature: float,
+    stopped_by: int | None,
+    started: float,
 ) -> Training:
     """The verdict, the figures on validation data and, last and once, on test data; all written into the run."""
     dataset = prepared.dataset
@@ -235,7 +241,7 @@ def _conclude(  # noqa: PLR0913 - all that is known in the end
     judged = {"validation": dataset.validation, "test": dataset.test}
     if outcome.ending == "interrupted":
         del judged["test"]  # the choice of when to stop was the user's, and may not be the last
-    evaluations = {name: judge(run, split, name) for name, split in judged.items() if split is not None}
+    evaluations = {name: measure_split(run, split, name) for name, split in judged.items() if split is not None}
     figures = {name: evaluation.to_dict() for name, evaluation in evaluations.items()}
     told = {
         "ending": outcome.ending,

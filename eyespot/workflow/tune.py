@@ -19,7 +19,7 @@ from eyespot.files import check_own, rewrite_text
 from eyespot.random import seed_for
 from eyespot.recipe.recipe_files import with_settings
 from eyespot.recipe.schema import Recipe
-from eyespot.studies.candidates import Candidate, differences, page, sentence, winner
+from eyespot.studies.candidates import Candidate, best_candidate, differences, result_sentence, search_page
 from eyespot.studies.space import (
     Range,
     Space,
@@ -33,7 +33,16 @@ from eyespot.studies.space import (
 from eyespot.training.console import Interrupt
 from eyespot.workflow.prepare import own_first, prepare, recipe_for
 from eyespot.workflow.repeats import circumstances
-from eyespot.workflow.search import OWN, Pruning, Search, Tried, check_optuna, open_search, try_recipe, without_test
+from eyespot.workflow.search import (
+    OWN,
+    Pruning,
+    Search,
+    TrialResult,
+    check_optuna,
+    open_search,
+    run_trial,
+    without_test,
+)
 
 SEEDS = 3  # that candidates are trained anew with
 CANDIDATES = 3  # at most so many, besides the recipe itself
@@ -128,7 +137,7 @@ class Campaign:
         changed = {key: value for key, value in params.items() if value != self.own[key]}
         return {key: float(f"{value:.3g}") if isinstance(value, float) else value for key, value in changed.items()}
 
-    def _try(self, settings: Mapping[str, Any], pruning: Pruning) -> tuple[Tried, str]:
+    def _try(self, settings: Mapping[str, Any], pruning: Pruning) -> tuple[TrialResult, str]:
         """Trains the recipe with settings, and says why it was cut short; empty where it was not."""
 
         # The first candidate may take the time that it would need to be trained anew: better late than without any.
@@ -136,11 +145,11 @@ class Campaign:
 
         try:
             recipe = with_settings(self.recipe, settings)
-            tried = try_recipe(
+            tried = run_trial(
                 self.dataset, recipe, (pruning,), lambda: self.asked() or pruning.pruned or self.elapsed > ends
             )
         except (RecipeError, ModelError) as error:  # each value fits the recipe, but not all of them together
-            return Tried("diverged", None, None, 0, 0.0, 0.0), str(error)
+            return TrialResult("diverged", None, None, 0, 0.0, 0.0), str(error)
         self._check_goes_on()
         if tried.ending == "diverged":
             return tried, "it diverged"
@@ -154,7 +163,7 @@ class Campaign:
         for seed in range(first, first + SEEDS):
             if str(seed) not in known:
                 recipe = with_settings(self.recipe, {**settings, "training.seed": seed})
-                tried = try_recipe(self.dataset, recipe, stop=self.asked)
+                tried = run_trial(self.dataset, recipe, stop=self.asked)
                 self._check_goes_on()
                 known[str(seed)] = None if tried.ending == "diverged" else tried.val_loss
                 self.search.remember("anew", {**self.search.remembered("anew", {}), name: known})
@@ -171,7 +180,7 @@ class Campaign:
             told = f"Stopped as asked. The same command goes on from there; {self.folder} holds what is done."
             raise InterruptedRun(told, self.asked.signal or signal.SIGINT)
 
-    def _too_short(self, tried: Tried) -> str:
+    def _too_short(self, tried: TrialResult) -> str:
         if tried.ending == "diverged":
             return "The recipe itself diverges: lower its learning rate first."
         epochs = max(1, tried.epochs)
@@ -181,7 +190,7 @@ class Campaign:
             f"{needed:,.0f} seconds (--time)."
         )
 
-    def _say_trial(self, number: int, tried: Tried, why: str, what: str) -> None:
+    def _say_trial(self, number: int, tried: TrialResult, why: str, what: str) -> None:
         loss = "-" if tried.val_loss is None else f"{tried.val_loss:.4f}"
         ended = f", {why}" if why else ""
         self._say(
@@ -220,12 +229,12 @@ class Tuning:
     @property
     def found_better(self) -> bool:
         """Whether another recipe has a lower median validation loss over the fresh seeds."""
-        return winner(self.candidates).number is not None
+        return best_candidate(self.candidates).number is not None
 
     @property
     def told(self) -> str:
         """What was found, in a sentence."""
-        return sentence(self.candidates, self.trials)
+        return result_sentence(self.candidates, self.trials)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -326,7 +335,7 @@ def _told(space: Space) -> dict[str, Any]:
 
 def _best(recipe: Recipe, candidates: Sequence[Candidate]) -> Recipe:
     """The winner as a recipe of its own, without what was published of another."""
-    best = winner(candidates)
+    best = best_candidate(candidates)
     changed = with_settings(recipe, best.settings)
     if best.number is None:
         return changed
@@ -340,7 +349,7 @@ def _write(done: Tuning, recipe: Recipe, space: Space) -> None:
     keys = "\n".join(f"- {key}: {_range_text(one)}" for key, one in space.items())
     searched = f"{done.trials} trials, {done.pruned} of them cut short, in {done.seconds:.0f} s, of:\n\n{keys}"
     title = f"A search for {recipe.name or recipe.dataset}"
-    rewrite_text(done.path / PAGE, page(title, circumstances(), done.told, done.candidates, searched))
+    rewrite_text(done.path / PAGE, search_page(title, circumstances(), done.told, done.candidates, searched))
     text = json.dumps(done.to_dict() | {"space": _told(space)}, indent=2, ensure_ascii=False, allow_nan=False)
     rewrite_text(done.path / TABLE, text + "\n")
     lines = [f"Written by eyespot tune, {circumstances()}.", done.told, *searched.splitlines()]

@@ -42,9 +42,9 @@ def test_doctor_names_what_runs_each_layer(eyespot: Command, run: Run):
 
 def test_doctor_says_why_kernels_are_not_fused(eyespot: Command, run: Run, monkeypatch: pytest.MonkeyPatch):
     """Where Numba is missing, the reason and the remedy are told."""
-    monkeypatch.setattr(doctor, "why_not", lambda _: None)
+    monkeypatch.setattr(doctor, "why_unavailable", lambda _: None)
     assert "Without fused kernels" not in eyespot("doctor", run.path).out
-    monkeypatch.setattr(doctor, "why_not", lambda _: "Numba is not installed")
+    monkeypatch.setattr(doctor, "why_unavailable", lambda _: "Numba is not installed")
     assert "Without fused kernels, which costs speed: Numba is not installed." in eyespot("doctor", run.path).out
     assert json.loads(eyespot("doctor", run.path, "--json").out)["unfused"] == "Numba is not installed"
 

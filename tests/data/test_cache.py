@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from eyespot.data import cache, parallel
-from eyespot.data.cache import Cached, cached_pixels
+from eyespot.data.cache import CachedPixels, cached_pixels
 from eyespot.data.formats.folder import list_folder
-from eyespot.data.picture import Form, Limits
+from eyespot.data.picture import InputForm, Limits
 from eyespot.errors import DataError
 
-FORM = Form((4, 6, 1), "pad", Limits())
+FORM = InputForm((4, 6, 1), "pad", Limits())
 
 
 def nothing(done: int) -> None:
@@ -28,7 +28,7 @@ def pictures(root: Path, number: int) -> Path:
     return root
 
 
-def read(root: Path, progress: Callable[[int], None] = nothing) -> Cached:
+def read(root: Path, progress: Callable[[int], None] = nothing) -> CachedPixels:
     return cached_pixels(list_folder(root), FORM, progress)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from eyespot.data import parallel
-from eyespot.data.parallel import shared_work
+from eyespot.data.parallel import map_in_processes
 
 
 @pytest.fixture(params=[True, False], ids=["forked processes", "threads"])
@@ -27,7 +27,7 @@ def slowly(number: int) -> tuple[int, int, int]:
 @pytest.mark.parametrize("count", [0, 1, 3, 40])
 def test_every_number_is_worked_on_once(kind: bool, count: int):
     """Whoever does it; several do where there is enough."""
-    found = list(shared_work(slowly, count))
+    found = list(map_in_processes(slowly, count))
     assert sorted(number for number, _ in found) == list(range(count))
     assert all(square == number * number for number, (square, _, _) in found)
     if count == 40:
@@ -45,7 +45,7 @@ def test_an_error_of_a_helper_is_raised_here(kind: bool):
         return number
 
     with pytest.raises(OSError, match="No space left"):
-        list(shared_work(work, 40))
+        list(map_in_processes(work, 40))
 
 
 def test_what_a_dead_helper_had_begun_is_done_here(monkeypatch: pytest.MonkeyPatch):
@@ -59,7 +59,7 @@ def test_what_a_dead_helper_had_begun_is_done_here(monkeypatch: pytest.MonkeyPat
             os.kill(os.getpid(), signal.SIGKILL)
         return number
 
-    assert sorted(number for number, _ in shared_work(work, 30)) == list(range(30))
+    assert sorted(number for number, _ in map_in_processes(work, 30)) == list(range(30))
 
 
 def test_an_interruption_ends_the_helpers(kind: bool):
@@ -72,7 +72,7 @@ def test_an_interruption_ends_the_helpers(kind: bool):
         time.sleep(0.02)
         return number
 
-    results = shared_work(work, 1000)
+    results = map_in_processes(work, 1000)
     next(results)
     with pytest.raises(KeyboardInterrupt):
         results.throw(KeyboardInterrupt)
@@ -106,5 +106,5 @@ def _parent(alive: Path) -> None:
         return number
 
     parallel.os.cpu_count = lambda: 3  # type: ignore[assignment]
-    for _ in shared_work(work, 100_000):
+    for _ in map_in_processes(work, 100_000):
         time.sleep(0.001)

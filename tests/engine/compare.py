@@ -9,7 +9,7 @@ import torch
 from eyespot.backend import keras
 from eyespot.data.dataset import Split
 from eyespot.engine.lowered_program import LoweredProgram
-from eyespot.engine.stage import Pass, Step
+from eyespot.engine.stage import Pass, PassContext
 from eyespot.recipe.schema import TrainingRecipe
 from eyespot.training.program import compile_classifier
 
@@ -68,7 +68,7 @@ def agrees(model: keras.Model, pictures: Split, tolerance: float = 1e-5) -> Lowe
     images, labels = torch.tensor(pictures.images[:16]), torch.tensor(pictures.labels[:16])
     loss, theirs, moved = by_keras(model, images, labels)
     program = LoweredProgram(compiled(model))
-    passing = Pass(Step(training=True))
+    passing = Pass(PassContext(training=True))
     with torch.no_grad():
         judged = program.gradients(images, labels, passing)
     assert float(judged.loss) == pytest.approx(loss, rel=tolerance, abs=1e-6)

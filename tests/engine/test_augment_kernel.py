@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from eyespot.data.augment.policy import POLICIES, Changes
-from eyespot.data.augment.transforms import augment, draw
+from eyespot.data.augment.transforms import augment_batch, draw_step
 from eyespot.engine.steps import _by_numba
 
 pytest.importorskip("numba")
@@ -33,8 +33,8 @@ def test_it_is_what_pytorch_makes_of_it(name: str, size: tuple[int, int, int]):
     changes, generator = CASES[name], np.random.default_rng(0)
     images = torch.from_numpy(generator.integers(0, 256, (50, *size), np.uint8))
     labels = torch.from_numpy(generator.integers(0, 5, 50))
-    draws = torch.from_numpy(draw(changes, 1, 2, 50))
-    ours, theirs = _by_numba(images, labels, changes, draws), augment(images, labels, changes, draws)
+    draws = torch.from_numpy(draw_step(changes, 1, 2, 50))
+    ours, theirs = _by_numba(images, labels, changes, draws), augment_batch(images, labels, changes, draws)
     apart = (ours.images.int() - theirs.images.int()).abs()
     assert int(apart.max()) <= 1
     assert float((apart > 0).float().mean()) < 0.002

@@ -9,11 +9,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
+from eyespot.engine.epilogue_spec import EpilogueSpec, PoolWindow
 from eyespot.engine.loss import CrossEntropy, cross_entropy
 from eyespot.engine.lowered_program import LoweredProgram
-from eyespot.engine.stage import Pass, Step
-from eyespot.engine.steps import DeviceSteps, Epoch, HostSteps, Mean
-from eyespot.engine.tail import Tail, Window
+from eyespot.engine.stage import Pass, PassContext
+from eyespot.engine.steps import DeviceStepRunner, Epoch, HostStepRunner, Mean
 from eyespot.models.architectures import build
 from tests.engine.compare import agrees, compiled, hows
 
@@ -25,10 +25,12 @@ from eyespot.engine.stages.epilogue_cuda import CudaEpilogueStage
 
 layers = keras.layers
 TAILS = {
-    "activation": Tail(slope=0.1),
-    "pool": Tail(window=Window(2, 2, 0, 0), output_sides=(4, 3), slope=0.0),
-    "pool over the edge": Tail(window=Window(3, 2, 1, 1), output_sides=(4, 4), slope=0.2, rate=0.3, index=5),
-    "dropout": Tail(rate=0.5, index=2),
+    "activation": EpilogueSpec(slope=0.1),
+    "pool": EpilogueSpec(window=PoolWindow(2, 2, 0, 0), output_sides=(4, 3), slope=0.0),
+    "pool over the edge": EpilogueSpec(
+        window=PoolWindow(3, 2, 1, 1), output_sides=(4, 4), slope=0.2, rate=0.3, index=5
+    ),
+    "dropout": EpilogueSpec(rate=0.5, index=2),
 }
 
 
@@ -42,7 +44,7 @@ def test_a_tail_is_the_processors(name: str, dtype: torch.dtype):
     draw = torch.Generator().manual_seed(1)
     values = torch.randn((3, 9, 7, 5), generator=draw).to(dtype)
     values[0, 2, 2, 1] = torch.nan
-    passing = Pass(Step(training=True, seed=3, number=11))
+    passing = Pass(PassContext(training=True, seed=3, number=11))
     ours, theirs = CudaEpilogueStage(TAILS[name], None), EpilogueStage(TAILS[name], None)
     output, expected = ours.forward([values], passing), theirs.forward([values], passing)
     tolerance = 1e-6 if dtype == torch.float32 else 2**-7
@@ -91,7 +93,7 @@ def test_updates_are_keras_own(place: int, bars: Dataset):
     for seed in range(5):
         draw = torch.Generator().manual_seed(seed)
         gradients = [torch.randn(p.master.shape, generator=draw) for p in program.parameters]
-        passing = Pass(Step(training=True))
+        passing = Pass(PassContext(training=True))
         passing.gradients = dict(zip(program.parameters, gradients, strict=True))
         with torch.no_grad():
             program.apply(passing)
@@ -124,16 +126,16 @@ class NeverWaits(TorchDispatchMode):
 def test_steps_on_the_device_are_those_of_the_host(bars: Dataset, monkeypatch: pytest.MonkeyPatch, resident: bool):
     """The same batches, masks and updates, the last batch smaller, and no number asked for between two looks."""
     found: list[Any] = []
-    for kind in (HostSteps, DeviceSteps):
+    for kind in (HostStepRunner, DeviceStepRunner):
         model = compiled(build("fashion-cnn-dropout", (8, 8, 1), 3, 1))
-        kernels = "cuda" if kind is DeviceSteps else "cpu"
+        kernels = "cuda" if kind is DeviceStepRunner else "cpu"
         steps: Any = kind(LoweredProgram(model, seed=4, kernels=kernels))  # type: ignore[arg-type]
         if not resident:
-            monkeypatch.setattr(DeviceSteps, "_laid", lambda self, split: None)
+            monkeypatch.setattr(DeviceStepRunner, "_laid", lambda self, split: None)
         order = np.random.default_rng(0).permutation(70)
         for first, made, before in ((0, 0, Mean()), (3, 1, Mean(32, 10.0, 5.0))):  # the second epoch is continued
             steps.begin(Epoch(bars.train, order, 32, first), before)
-            with NeverWaits() if kind is DeviceSteps else torch.no_grad():
+            with NeverWaits() if kind is DeviceStepRunner else torch.no_grad():
                 for index in range(made, 3):
                     steps.run(index)
         mean, logits = steps.mean(), steps.logits(bars.train).float().cpu().numpy()

@@ -8,11 +8,11 @@ import torch
 
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
+from eyespot.engine.epilogue_spec import EpilogueSpec, PoolWindow
 from eyespot.engine.lowered_program import LoweredProgram
-from eyespot.engine.stage import Parameters, Pass, Step
+from eyespot.engine.stage import Parameters, Pass, PassContext
 from eyespot.engine.stages.normalization import BatchNormalizationStage
 from eyespot.engine.stages.pointwise import DropoutStage
-from eyespot.engine.tail import Tail, Window
 from tests.conftest import make_split
 from tests.engine.compare import agrees, compiled, hows
 
@@ -104,7 +104,7 @@ def test_in_bfloat16_fused_is_as_near_as_unfused(tail: str, bars9: Dataset, monk
     for name, dtype, kernels in kinds:
         monkeypatch.setattr("eyespot.engine.lowered_program.kernels_for", lambda _, kernels=kernels: kernels)
         program = LoweredProgram(compiled(network(TAILS[tail][0])), dtype)
-        passing = Pass(Step(training=True))
+        passing = Pass(PassContext(training=True))
         with torch.no_grad():
             program.gradients(*(torch.tensor(v) for v in (bars9.train.images, bars9.train.labels)), passing)
         found[name] = [passing.gradients[parameter].float() for parameter in program.parameters]
@@ -115,12 +115,12 @@ def test_in_bfloat16_fused_is_as_near_as_unfused(tail: str, bars9: Dataset, monk
 
 def stage_of(kind: str, rate: float, index: int = 0) -> Any:
     if kind == "fused":
-        return EpilogueStage(Tail(rate=rate, index=index), None)
+        return EpilogueStage(EpilogueSpec(rate=rate, index=index), None)
     return DropoutStage(layers.Dropout(rate), index)
 
 
 def drop(stage: Any, number: int, seed: int = 0) -> torch.Tensor:
-    ones = stage.forward([torch.ones(200, 500)], Pass(Step(training=True, seed=seed, number=number)))
+    ones = stage.forward([torch.ones(200, 500)], Pass(PassContext(training=True, seed=seed, number=number)))
     return ones > 0
 
 
@@ -132,11 +132,11 @@ def test_dropout_keeps_the_share_it_should(kind: str, rate: float):
     kept = np.array([drop(stage, number).float().mean() for number in range(20)])
     error = np.sqrt(rate * (1 - rate) / 2_000_000)
     assert abs(kept.mean() - (1 - rate)) < 5 * error
-    passing = Pass(Step(training=True))
+    passing = Pass(PassContext(training=True))
     values = stage.forward([torch.ones(10, 10)], passing)
     assert values.unique().tolist() == pytest.approx([0, 1 / (1 - rate)])
     assert torch.equal(stage.backward(torch.ones(10, 10), passing, wanted=True)[0], values)
-    assert torch.equal(stage.forward([torch.ones(3, 3)], Pass(Step(training=False))), torch.ones(3, 3))
+    assert torch.equal(stage.forward([torch.ones(3, 3)], Pass(PassContext(training=False))), torch.ones(3, 3))
 
 
 @pytest.mark.parametrize("kind", ["fused", "unfused"])
@@ -162,8 +162,8 @@ def test_nan_is_not_lost_in_a_pool():
     """A diverged network shows it: NaN is the maximum of any window it is in."""
     values = torch.zeros(1, 4, 4, 2)
     values[0, 1, 1, 1] = torch.nan
-    output = EpilogueStage(Tail(window=Window(2, 2, 0, 0), output_sides=(2, 2), slope=0.0), None).forward(
-        [values], Pass(Step(training=True))
+    output = EpilogueStage(EpilogueSpec(window=PoolWindow(2, 2, 0, 0), output_sides=(2, 2), slope=0.0), None).forward(
+        [values], Pass(PassContext(training=True))
     )
     assert torch.isnan(output).nonzero().tolist() == [[0, 0, 0, 1]]
 
@@ -175,7 +175,7 @@ def test_batch_normalisation_keeps_its_digits(kind: str):
     layer.build((None, 25, 25, 4))
     parameters = Parameters(torch.float32)
     made = BatchNormalizationStage(layer, parameters)
-    stage: Any = NormalizedEpilogueStage(layer, Tail(), parameters) if kind == "fused" else made
+    stage: Any = NormalizedEpilogueStage(layer, EpilogueSpec(), parameters) if kind == "fused" else made
     draw = torch.Generator().manual_seed(3)
     values, arriving = (torch.randn(32, 25, 25, 4, generator=draw) for _ in range(2))
     values += 3
@@ -184,7 +184,7 @@ def test_batch_normalisation_keeps_its_digits(kind: str):
     variance, mean = torch.var_mean(exact, (0, 1, 2), correction=0)
     expected = (exact - mean) / (variance + layer.epsilon).sqrt() * gamma + beta
     expected.backward(arriving.double())
-    passing = Pass(Step(training=True))
+    passing = Pass(PassContext(training=True))
     with torch.no_grad():
         found = [stage.forward([values], passing), stage.backward(arriving, passing, wanted=True)[0]]
         found += [passing.gradients[parameter] for parameter in stage.parameters]

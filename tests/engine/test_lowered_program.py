@@ -9,7 +9,7 @@ import torch
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
 from eyespot.engine.lowered_program import LoweredProgram
-from eyespot.engine.stage import Pass, Step
+from eyespot.engine.stage import Pass, PassContext
 from eyespot.engine.stages.pointwise import DropoutStage
 from eyespot.errors import ModelError
 from eyespot.models.architectures import ARCHITECTURES, build
@@ -268,7 +268,7 @@ def test_weights_set_from_outside_are_used(bars: Dataset):
 
 
 def drop(stage: DropoutStage, number: int, seed: int = 0) -> torch.Tensor:
-    ones = stage.forward([torch.ones(200, 500)], Pass(Step(training=True, seed=seed, number=number)))
+    ones = stage.forward([torch.ones(200, 500)], Pass(PassContext(training=True, seed=seed, number=number)))
     return ones > 0
 
 
@@ -279,11 +279,11 @@ def test_dropout_keeps_the_share_it_should(rate: float):
     kept = np.array([drop(stage, number).float().mean() for number in range(20)])
     error = np.sqrt(rate * (1 - rate) / 2_000_000)
     assert abs(kept.mean() - (1 - rate)) < 5 * error
-    passing = Pass(Step(training=True))
+    passing = Pass(PassContext(training=True))
     values = stage.forward([torch.ones(10, 10)], passing)
     assert values.unique().tolist() == pytest.approx([0, 1 / (1 - rate)])
     assert torch.equal(stage.backward(torch.ones(10, 10), passing, wanted=True)[0], values)
-    assert torch.equal(stage.forward([torch.ones(3, 3)], Pass(Step(training=False))), torch.ones(3, 3))
+    assert torch.equal(stage.forward([torch.ones(3, 3)], Pass(PassContext(training=False))), torch.ones(3, 3))
 
 
 def test_masks_are_independent():

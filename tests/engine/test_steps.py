@@ -11,8 +11,8 @@ from eyespot.data.augment.policy import Changes
 from eyespot.data.dataset import Dataset
 from eyespot.engine.loss import Targets, cross_entropy
 from eyespot.engine.lowered_program import LoweredProgram
-from eyespot.engine.stage import Pass, Step
-from eyespot.engine.steps import DeviceSteps, Epoch, Feed, HostSteps, Mean
+from eyespot.engine.stage import Pass, PassContext
+from eyespot.engine.steps import BatchMaker, DeviceStepRunner, Epoch, HostStepRunner, Mean
 from eyespot.models.architectures import build
 from tests.engine.compare import compiled
 
@@ -59,14 +59,14 @@ def test_a_networks_gradients_on_mixed_pictures_are_keras_own(bars: Dataset):
     )
     program = LoweredProgram(model)
     images, labels = torch.from_numpy(bars.train.images[:24]), torch.from_numpy(bars.train.labels[:24])
-    pictures, targets = Feed(3, EVERYTHING, CLASS_WEIGHTS).batch(images, labels, 5)
+    pictures, targets = BatchMaker(3, EVERYTHING, CLASS_WEIGHTS).batch(images, labels, 5)
     assert isinstance(targets, Targets)
     assert targets.weights is not None
     prediction = model(pictures, training=True)
     truth = targets.distributions(3)
     losses = keras.losses.categorical_crossentropy(truth, prediction) * targets.weights
     theirs = torch.autograd.grad(losses.mean(), [variable.value for variable in model.trainable_variables])
-    passing = Pass(Step(training=True, seed=0, number=0))
+    passing = Pass(PassContext(training=True, seed=0, number=0))
     with torch.no_grad():
         judged = program.gradients(pictures, targets, passing)
     assert float(judged.loss) == pytest.approx(float(losses.mean().detach()), rel=1e-5)
@@ -77,7 +77,7 @@ def test_a_networks_gradients_on_mixed_pictures_are_keras_own(bars: Dataset):
 def test_a_plain_feed_hands_over_what_it_gets(bars: Dataset):
     """Without changes and weights, batch and labels are the very tensors, so that their step is the old one."""
     images, labels = torch.from_numpy(bars.train.images), torch.from_numpy(bars.train.labels)
-    pictures, targets = Feed(3).batch(images, labels, 5)
+    pictures, targets = BatchMaker(3).batch(images, labels, 5)
     assert pictures is images
     assert targets is labels
 
@@ -87,7 +87,7 @@ def test_a_step_without_augmentation_keeps_its_bits(bars: Dataset):
     order = np.random.default_rng(0).permutation(120)
     epoch = Epoch(bars.train, order, 32, 4)
     fed, plain = (LoweredProgram(compiled(build("fashion-cnn-dropout", (8, 8, 1), 3, 1)), seed=4) for _ in range(2))
-    steps, mean = HostSteps(fed), Mean()
+    steps, mean = HostStepRunner(fed), Mean()
     steps.begin(epoch, Mean())
     for index in range(epoch.steps):
         steps.run(index)
@@ -104,10 +104,10 @@ def test_a_step_without_augmentation_keeps_its_bits(bars: Dataset):
 def test_device_steps_learn_what_host_steps_do(bars: Dataset, changes: Changes, class_weights: Any):
     """Both draw the same for the same step, also in an epoch that is continued, the last batch smaller."""
     found: list[Any] = []
-    for kind in (HostSteps, DeviceSteps):
+    for kind in (HostStepRunner, DeviceStepRunner):
         model = compiled(build("mnist-cnn-small", (8, 8, 1), 3, 1), optimizer="sgd", learning_rate=0.05)
         program = LoweredProgram(model, seed=4)
-        steps: Any = kind(program, Feed(4, changes, class_weights))
+        steps: Any = kind(program, BatchMaker(4, changes, class_weights))
         order = np.random.default_rng(0).permutation(70)
         for first, made, before in ((0, 0, Mean()), (3, 1, Mean(32, 10.0, 5.0))):
             steps.begin(Epoch(bars.train, order, 32, first), before)
@@ -123,6 +123,6 @@ def test_device_steps_learn_what_host_steps_do(bars: Dataset, changes: Changes, 
 
 def test_draws_are_those_of_the_step_whatever_came_before():
     """Steps drawn ahead, a smaller last batch and a jump back give what the step alone would draw."""
-    used, order = Feed(2, EVERYTHING), [(0, 32), (1, 32), (2, 6), (3, 32), (40, 32), (1, 32)]
+    used, order = BatchMaker(2, EVERYTHING), [(0, 32), (1, 32), (2, 6), (3, 32), (40, 32), (1, 32)]
     for number, pictures in order:
-        assert torch.equal(used.draws(number, pictures), Feed(2, EVERYTHING).draws(number, pictures))
+        assert torch.equal(used.draws(number, pictures), BatchMaker(2, EVERYTHING).draws(number, pictures))

@@ -13,8 +13,8 @@ import torch
 
 from eyespot.backend import keras
 from eyespot.engine.accelerate import accelerate
-from eyespot.engine.lowered_program import LoweredProgram, Turns
-from eyespot.engine.stage import Pass, Step
+from eyespot.engine.lowered_program import LoweredProgram, WeightsLock
+from eyespot.engine.stage import Pass, PassContext
 from tests.engine.compare import compiled
 
 layers = keras.layers
@@ -131,7 +131,7 @@ def test_gradients_are_those_of_a_single_thread(name: str):
     program, data = LoweredProgram(compiled(network(BODIES[name]))), batches(4)
 
     def gradients(i: int) -> np.ndarray:
-        passing = Pass(Step(training=True, seed=i))
+        passing = Pass(PassContext(training=True, seed=i))
         with torch.no_grad():
             judged = program.gradients(*(torch.from_numpy(array) for array in data[i]), passing)
         found = [passing.gradients[parameter].flatten() for parameter in program.parameters]
@@ -244,7 +244,7 @@ def test_compiled_loops_run_at_once_where_openmp_is_missing(monkeypatch: pytest.
 
 def test_a_thread_may_take_a_turn_within_its_turn():
     """Who reads may read again although another waits to change, and who changes may read: nobody waits for himself."""
-    turns, order = Turns(), []
+    turns, order = WeightsLock(), []
 
     def change() -> None:
         with turns.changing(), turns.reading(), turns.changing():

@@ -6,7 +6,7 @@ import torch
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
 from eyespot.engine.lowered_program import LoweredProgram
-from eyespot.engine.weights import ALIGNED, end_to_end, pieces
+from eyespot.engine.weights import ALIGNED, as_one_vector, views_of
 from eyespot.models.architectures import build
 from tests.engine.compare import compiled
 
@@ -18,13 +18,13 @@ def variables() -> list[keras.Variable]:
 def test_the_vector_is_the_memory_of_the_variables():
     """What is written into either is in the other; every variable keeps shape and values and begins at a line."""
     made = variables()
-    vector = end_to_end(made)
+    vector = as_one_vector(made)
     assert [tuple(variable.shape) for variable in made] == [(3, 5), (7,), (2, 40)]
     assert [float(np.mean(variable)) for variable in made] == [1, 2, 3]
     vector.mul_(2)
     assert [float(np.mean(variable)) for variable in made] == [2, 4, 6]
     made[1].assign(np.full(7, 9, "float32"))
-    assert pieces(vector, made)[1].tolist() == [9] * 7
+    assert views_of(vector, made)[1].tolist() == [9] * 7
     assert all(
         variable.value.data_ptr() % (4 * ALIGNED) == made[0].value.data_ptr() % (4 * ALIGNED) for variable in made
     )
@@ -34,10 +34,10 @@ def test_the_vector_is_the_memory_of_the_variables():
 def test_variables_that_lie_end_to_end_stay():
     """A second program on the same variables shares the memory of the first; on fewer of them it does not have to."""
     made = variables()
-    first, again = end_to_end(made), end_to_end(made)
+    first, again = as_one_vector(made), as_one_vector(made)
     assert again.data_ptr() == first.data_ptr()
     assert len(again) == len(first)
-    fewer = end_to_end([made[0], made[2]])
+    fewer = as_one_vector([made[0], made[2]])
     assert len(fewer) < len(first)
     fewer.zero_()
     assert float(np.abs(made[2]).max()) == 0

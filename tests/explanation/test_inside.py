@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from eyespot.backend import keras
-from eyespot.data.dataset import Dataset, Rows
+from eyespot.data.dataset import Dataset, RowView
 from eyespot.errors import ModelError
-from eyespot.explanation.inside import feature_maps, first_filters, nearest
+from eyespot.explanation.inside import feature_maps, find_nearest, first_filters
 from eyespot.explanation.network import Network
 from eyespot.models.architectures import build
 from eyespot.run import Run
@@ -57,9 +57,9 @@ def test_a_training_picture_is_its_own_nearest(run: Run, bars: Dataset):
     """With a similarity of 1, also from rows of a memory map, and whatever the order they are read in."""
     features = run.predictor().features
     images = np.asarray(bars.train.images[[3, 70, 119]])
-    rows = Rows(np.asarray(bars.train.images), np.arange(len(bars.train))[::-1].copy())
-    found = nearest(features, images, bars.train.images, 4)
-    turned = nearest(features, images, rows, 4)
+    rows = RowView(np.asarray(bars.train.images), np.arange(len(bars.train))[::-1].copy())
+    found = find_nearest(features, images, bars.train.images, 4)
+    turned = find_nearest(features, images, rows, 4)
     assert found.rows[:, 0].tolist() == [3, 70, 119]
     assert turned.rows[:, 0].tolist() == [116, 49, 0]
     np.testing.assert_allclose(found.similarities[:, 0], 1, atol=1e-6)
@@ -75,16 +75,16 @@ def test_near_pictures_are_the_same_however_they_are_read():
     def features(part: np.ndarray) -> np.ndarray:
         return part.reshape(len(part), -1).astype(np.float32) - 100
 
-    found = nearest(features, images, among, 5, told.append)
+    found = find_nearest(features, images, among, 5, told.append)
     unit = features(among) / np.linalg.norm(features(among), axis=1, keepdims=True)
     cosines = unit[[1, 600]] @ unit.T
     assert found.rows.tolist() == np.argsort(-cosines, axis=1, kind="stable")[:, :5].tolist()
     assert told == [256, 512, 700]
-    assert nearest(features, images, among[:3], 5).rows.shape == (2, 3)
+    assert find_nearest(features, images, among[:3], 5).rows.shape == (2, 3)
 
 
 def test_a_picture_without_features_is_like_nothing():
     """All zeros have no direction: the similarity is 0, and no number is lost."""
     zeros = np.zeros((2, 2, 2, 1), np.uint8)
-    found = nearest(lambda part: part.reshape(len(part), -1).astype(np.float32), zeros[:1], zeros, 2)
+    found = find_nearest(lambda part: part.reshape(len(part), -1).astype(np.float32), zeros[:1], zeros, 2)
     assert found.similarities.tolist() == [[0, 0]]

@@ -9,7 +9,7 @@ from eyespot.data.dataset import Dataset
 from eyespot.explanation.integrated_gradients import STEPS, TOLERANCE, integrated_gradients
 from eyespot.explanation.maps import MAP_METHODS, TELLS_PLACES_APART, deletion, explain_images
 from eyespot.explanation.network import Network
-from eyespot.explanation.occlusion import Window, occlusion, plain_background, window_for
+from eyespot.explanation.occlusion import OcclusionWindow, occlusion, plain_background, window_for
 from eyespot.models.architectures import build
 from eyespot.models.loading import with_fresh_weights
 from eyespot.run import Run
@@ -188,9 +188,9 @@ def test_occlusion_of_a_linear_model_is_what_the_covers_hide():
     share = (np.asarray(model.layers[1].kernel.value.detach())[:, 1].reshape(6, 7) * image[0, ..., 0]).astype(
         np.float64
     )
-    (single,) = occlusion(network.logits, image, np.array([1], np.int64), zero, Window(1, 1))
+    (single,) = occlusion(network.logits, image, np.array([1], np.int64), zero, OcclusionWindow(1, 1))
     np.testing.assert_allclose(single, share, atol=1e-3)
-    (double,) = occlusion(network.logits, image, np.array([1], np.int64), zero, Window(2, 1))
+    (double,) = occlusion(network.logits, image, np.array([1], np.int64), zero, OcclusionWindow(2, 1))
     padded = np.pad(share, 1)
     sums = padded[:-1, :-1] + padded[1:, :-1] + padded[:-1, 1:] + padded[1:, 1:]
     expected = (sums[:-1, :-1] + sums[1:, :-1] + sums[:-1, 1:] + sums[1:, 1:]) / 4
@@ -199,9 +199,9 @@ def test_occlusion_of_a_linear_model_is_what_the_covers_hide():
 
 def test_covers_fit_the_picture():
     """A seventh of the shorter side, and never less than two pixels."""
-    assert window_for(28, 28) == Window(4, 2)
-    assert window_for(8, 40) == Window(2, 1)
-    assert window_for(224, 300) == Window(32, 16)
+    assert window_for(28, 28) == OcclusionWindow(4, 2)
+    assert window_for(8, 40) == OcclusionWindow(2, 1)
+    assert window_for(224, 300) == OcclusionWindow(32, 16)
 
 
 def test_a_background_is_what_lies_along_the_edges():

@@ -4,18 +4,18 @@ import json
 from dataclasses import replace
 
 from eyespot.data.dataset import Dataset
-from eyespot.exporting.formats import Source
+from eyespot.exporting.formats import ExportSource
 from eyespot.inference.metadata import read_metadata, temperature_of
 from eyespot.run import Run
 
 
-def source_of(run: Run, dataset: Dataset, names: tuple[str, ...] | None = None) -> Source:
+def source_of(run: Run, dataset: Dataset, names: tuple[str, ...] | None = None) -> ExportSource:
     """As the workflow gathers it, with the test pictures to verify on; or with other class names."""
     path = run.file("model.onnx")
     texts = read_metadata(path)
     metadata = json.loads(texts["eyespot"])
     assert dataset.test is not None
-    made = Source(
+    made = ExportSource(
         name=run.name,
         onnx=path,
         keras=run.file("model.keras"),

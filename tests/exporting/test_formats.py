@@ -16,8 +16,8 @@ from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
 from eyespot.errors import ExportError, ModelError
 from eyespot.exporting import formats
-from eyespot.exporting.formats import FORMATS, Format, Source, format_named
-from eyespot.exporting.keras import calibrated
+from eyespot.exporting.formats import FORMATS, ExportFormat, ExportSource, format_named
+from eyespot.exporting.keras import with_calibration
 from eyespot.inference.onnx_vetting import read_onnx
 from eyespot.inference.predictor import Predictor
 from eyespot.onnx_writer.write import write_onnx
@@ -37,7 +37,7 @@ np.save(sys.argv[3], model.predict(images, verbose=0))
 """
 
 
-def made(name: str, source: Source, folder: Path) -> Format:
+def made(name: str, source: ExportSource, folder: Path) -> ExportFormat:
     """The export, in a folder; skipped where its converter is not installed."""
     for module, package in formats.CONVERTERS.get(name, {}).items():
         if find_spec(module) is None:
@@ -48,7 +48,7 @@ def made(name: str, source: Source, folder: Path) -> Format:
     return form
 
 
-def calibrated_source(run: Run, bars: Dataset, folder: Path, names: tuple[str, ...] | None = None) -> Source:
+def calibrated_source(run: Run, bars: Dataset, folder: Path, names: tuple[str, ...] | None = None) -> ExportSource:
     """With a temperature that is far from 1, so that leaving it out would be seen."""
     from dataclasses import replace
 
@@ -171,7 +171,7 @@ def test_each_end_is_calibrated(end: list[keras.Layer], tmp_path: Path):
     )
     pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1)).astype(np.uint8)
     before = model.predict(pixels, verbose=0)
-    calibrated(model, 2.5).save(tmp_path / "m.keras")
+    with_calibration(model, 2.5).save(tmp_path / "m.keras")
     found = keras.saving.load_model(tmp_path / "m.keras").predict(pixels, verbose=0)
     assert found == pytest.approx(softmax(np.log(before) / 2.5, axis=1), abs=1e-5)
     assert np.abs(found - before).max() > 0.05
@@ -181,9 +181,9 @@ def test_other_ends_cannot_be_calibrated():
     """A convolution that gives probabilities is no dense layer: a sentence; at temperature 1 there is nothing to do."""
     inputs = keras.Input((1, 1, 4))
     model = keras.Model(inputs, layers.Conv2D(3, 1, activation="softmax", name="last")(inputs))
-    assert calibrated(model, 1) is model
+    assert with_calibration(model, 1) is model
     with pytest.raises(ExportError, match=r"ends in last \(Conv2D\), .* export it as onnx"):
-        calibrated(model, 2)
+        with_calibration(model, 2)
 
 
 def test_a_model_that_was_traced_is_quantised(run: Run, bars: Dataset, tmp_path: Path):

@@ -11,12 +11,12 @@ import pytest
 from eyespot.backend import keras
 from eyespot.errors import ModelError
 from eyespot.exporting.onnx_int8 import (
-    Editor,
+    GraphEditor,
     _simplify,
     calibration_pictures,
     columns_as_channels,
     pool_before_activation,
-    quantised,
+    quantise,
 )
 from eyespot.onnx_writer.write import write_onnx
 from tests.conftest import make_split
@@ -151,7 +151,7 @@ def test_all_of_it_runs_in_integers(middle: list[keras.Layer], tmp_path: Path):
     pixels before; from the logits on it is floating point."""
     copies = [layer.__class__.from_config(layer.get_config()) for layer in middle]
     path, pixels = written(tmp_path, copies)
-    model = quantised(path, pixels)
+    model = quantise(path, pixels)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
@@ -167,8 +167,8 @@ def test_all_of_it_runs_in_integers(middle: list[keras.Layer], tmp_path: Path):
 def test_pixels_keep_the_scale_they_have(tmp_path: Path):
     """The first layer's quantisation is that of the pixels themselves, whatever the calibration pictures showed."""
     path, pixels = written(tmp_path, [layers.Conv2D(4, 3, padding="same")])
-    model = quantised(path, pixels // 4)
-    graph = Editor(model)
+    model = quantise(path, pixels // 4)
+    graph = GraphEditor(model)
     assert graph.scalar("pixel_scale") == pytest.approx(1 / 255, rel=1e-6)
     assert graph.scalar("pixel_zero") == 0
 
@@ -186,5 +186,5 @@ def test_a_model_that_cannot_be_read_is_an_error(tmp_path: Path):
     """The quantiser's own errors come through, for the format to tell."""
     (tmp_path / "m.onnx").write_bytes(b"not onnx")
     with pytest.raises(Exception, match="onnx") as raised:
-        quantised(tmp_path / "m.onnx", np.zeros((1, 8, 8, 1), np.uint8))
+        quantise(tmp_path / "m.onnx", np.zeros((1, 8, 8, 1), np.uint8))
     assert not isinstance(raised.value, ModelError)

@@ -15,7 +15,7 @@ import pytest
 from eyespot.data.dataset import Dataset
 from eyespot.errors import ExportError
 from eyespot.exporting import package as module
-from eyespot.exporting.formats import Answers, Source
+from eyespot.exporting.formats import ExportSource, PredictFunction
 from eyespot.exporting.package import check_target, write_package
 from eyespot.inference.predictor import Predictor
 from eyespot.run import Run
@@ -23,12 +23,12 @@ from tests.exporting.sources import source_of
 
 
 @pytest.fixture
-def source(run: Run, bars: Dataset) -> Source:
+def source(run: Run, bars: Dataset) -> ExportSource:
     return source_of(run, bars)
 
 
 @pytest.fixture
-def target(source: Source, tmp_path: Path) -> Path:
+def target(source: ExportSource, tmp_path: Path) -> Path:
     """A folder that an export has written."""
     write_package(Nested(), source, original(source), tmp_path / "plain", 0)
     return tmp_path / "plain"
@@ -62,7 +62,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_what_a_person_put_or_changed_stays(name: str, target: Path, source: Source):
+def test_what_a_person_put_or_changed_stays(name: str, target: Path, source: ExportSource):
     """Before any work, one sentence names it; and no file of the folder is touched."""
     CHANGES[name](target)
     before = contents(target)
@@ -74,11 +74,11 @@ def test_what_a_person_put_or_changed_stays(name: str, target: Path, source: Sou
     assert [path.name for path in target.parent.iterdir()] == ["plain"]
 
 
-def test_what_comes_while_the_export_is_made_stays(target: Path, source: Source):
+def test_what_comes_while_the_export_is_made_stays(target: Path, source: ExportSource):
     """A correction that is saved meanwhile: the export is refused, and the folder is as it was, with it."""
 
     class Slow(Nested):
-        def write(self, source: Source, folder: Path) -> None:
+        def write(self, source: ExportSource, folder: Path) -> None:
             super().write(source, folder)
             put(target / "corrections" / "7" / "new.png")
 
@@ -89,14 +89,14 @@ def test_what_comes_while_the_export_is_made_stays(target: Path, source: Source)
     assert [path.name for path in target.parent.iterdir()] == ["plain"]
 
 
-def test_an_earlier_export_gives_way_as_a_whole(target: Path, source: Source):
+def test_an_earlier_export_gives_way_as_a_whole(target: Path, source: ExportSource):
     """Of one that nobody has changed, no file is left among the new ones."""
     write_package(Plain(), source, original(source), target, 0)
     assert sorted(contents(target)) == ["metadata.json", "model-card.md", "model.bin"]
     assert [path.name for path in target.parent.iterdir()] == ["plain"]
 
 
-def test_an_export_of_an_earlier_eyespot_stays(target: Path, source: Source):
+def test_an_export_of_an_earlier_eyespot_stays(target: Path, source: ExportSource):
     """It does not say which files are its own."""
     told = json.loads((target / "metadata.json").read_text(encoding="utf-8"))
     for name in ("files", "seal"):
@@ -108,7 +108,7 @@ def test_an_export_of_an_earlier_eyespot_stays(target: Path, source: Source):
     assert contents(target) == before
 
 
-def test_metadata_cannot_name_files_elsewhere(target: Path, source: Source):
+def test_metadata_cannot_name_files_elsewhere(target: Path, source: ExportSource):
     """Whatever a folder from a stranger lists, only files in it go."""
     from eyespot.exporting.package import _sealed
 
@@ -133,10 +133,10 @@ class Plain:
     def __init__(self, change: Callable[[np.ndarray], np.ndarray] = lambda rows: rows) -> None:
         self.change = change
 
-    def write(self, source: Source, folder: Path) -> None:
+    def write(self, source: ExportSource, folder: Path) -> None:
         shutil.copyfile(source.onnx, folder / "model.bin")
 
-    def opened(self, folder: Path) -> Answers:
+    def opened(self, folder: Path) -> PredictFunction:
         ask = Predictor(folder / "model.bin").probabilities
         return lambda images: self.change(ask(images))
 
@@ -144,7 +144,7 @@ class Plain:
 class Nested(Plain):
     """Writes a file in a folder too."""
 
-    def write(self, source: Source, folder: Path) -> None:
+    def write(self, source: ExportSource, folder: Path) -> None:
         super().write(source, folder)
         (folder / "page").mkdir()
         (folder / "page" / "page.js").write_text("//")
@@ -157,17 +157,17 @@ class Failing(Plain):
         super().__init__()
         self.error = error
 
-    def write(self, source: Source, folder: Path) -> None:
+    def write(self, source: ExportSource, folder: Path) -> None:
         (folder / "model.bin").write_bytes(b"half")
         raise self.error
 
 
 @pytest.fixture
-def original(source: Source) -> Answers:
+def original(source: ExportSource) -> PredictFunction:
     return Predictor(source.onnx).probabilities
 
 
-def test_a_folder_holds_what_every_format_has(source: Source, tmp_path: Path):
+def test_a_folder_holds_what_every_format_has(source: ExportSource, tmp_path: Path):
     """Beside the model lie its class names, pictures, calibration and figures as JSON, and the card as Markdown."""
     target = tmp_path / "deep" / "plain"
     verified = write_package(Plain(), source, original(source), target, 0)
@@ -202,7 +202,7 @@ def test_hostile_class_names_survive(run: Run, bars: Dataset, tmp_path: Path):
     ids=["shuffled", "no probabilities", "fails", "full disk", "a converter's own error", "Ctrl-C"],
 )
 @pytest.mark.parametrize("earlier", [False, True], ids=["nothing there", "an earlier one there"])
-def test_what_is_broken_leaves_nothing(broken: Plain, earlier: bool, source: Source, tmp_path: Path):
+def test_what_is_broken_leaves_nothing(broken: Plain, earlier: bool, source: ExportSource, tmp_path: Path):
     """Whatever goes wrong, the folder is as it was before: not there, or the earlier export, file by file."""
     target = tmp_path / "exports" / "plain"
     if earlier:
@@ -216,7 +216,7 @@ def test_what_is_broken_leaves_nothing(broken: Plain, earlier: bool, source: Sou
     assert [path.name for path in target.parent.iterdir()] == (["plain"] if earlier else [])
 
 
-def test_a_converters_own_error_is_one_sentence(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_converters_own_error_is_one_sentence(source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """With a guess where there is no room for as much as the model."""
     failing = Failing(RuntimeError("basic_ios::clear: iostream error\nat 0x0"))
     with pytest.raises(
@@ -229,7 +229,7 @@ def test_a_converters_own_error_is_one_sentence(source: Source, tmp_path: Path, 
 
 
 def test_an_earlier_export_stays_where_the_new_one_cannot_come(
-    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Where the last rename fails, the one before it is taken back."""
     target = tmp_path / "plain"

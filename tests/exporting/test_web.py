@@ -22,13 +22,13 @@ from rich.console import Console
 
 from eyespot.data.catalog import CATALOG
 from eyespot.data.dataset import Dataset
-from eyespot.data.download import RemoteFile, Shelf
+from eyespot.data.download import PublishedFiles, RemoteFile
 from eyespot.errors import ExportError
 from eyespot.exporting import web
 from eyespot.exporting.web import FILES, MIRRORS, VERSION, runtime_files
 from eyespot.run import Run
 from eyespot.workflow import serve
-from eyespot.workflow.export import Exported, export
+from eyespot.workflow.export import ExportResult, export
 from eyespot.workflow.serve import NOT_SHOWN
 from eyespot.workflow.train import train
 from tests.conftest import write_pictures
@@ -57,9 +57,9 @@ def mirror(tmp_path: Path) -> Iterator[str]:
     thread.join()
 
 
-def shelf(*mirrors: str) -> Shelf:
+def shelf(*mirrors: str) -> PublishedFiles:
     files = (RemoteFile(name, len(it), hashlib.sha256(it).hexdigest(), mirrors) for name, it in CONTENT.items())
-    return Shelf("onnxruntime-web", tuple(files))
+    return PublishedFiles("onnxruntime-web", tuple(files))
 
 
 def test_it_is_fetched_once_and_kept(mirror: str, here: Path):
@@ -108,17 +108,17 @@ def test_the_published_addresses_name_the_version():
 
 
 @pytest.fixture
-def exported(run: Run, bars: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Exported:
+def exported(run: Run, bars: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ExportResult:
     """The bars' run, with a stand-in for ONNX Runtime Web."""
     monkeypatch.setattr(web, "runtime_files", lambda: {"ort.wasm.bundle.min.mjs": b"//", "ort.wasm": b"\0asm"})
     return export(run, "web", tmp_path / "web", on=bars, examples=True)
 
 
-def read(exported: Exported, name: str) -> Any:
+def read(exported: ExportResult, name: str) -> Any:
     return json.loads((exported.folder / name).read_text(encoding="utf-8"))
 
 
-def test_the_folder_holds_all_that_the_page_asks_for(exported: Exported):
+def test_the_folder_holds_all_that_the_page_asks_for(exported: ExportResult):
     """The model, the runtime, the modules, with the engine that runs in the browser in place of the server's."""
     files = set(exported.files)
     assert {"index.html", "model.onnx", "model.json", "examples.json", "page/page.js", "page/page.css"} <= files
@@ -129,7 +129,7 @@ def test_the_folder_holds_all_that_the_page_asks_for(exported: Exported):
     assert not {"page/local/engine.js", "page/__init__.py", "page/index.html"} & files
 
 
-def test_the_page_may_ask_nobody_else(exported: Exported):
+def test_the_page_may_ask_nobody_else(exported: ExportResult):
     """Its policy lets its own files run and WebAssembly compile; no address in it leaves its folder."""
     index = (exported.folder / "index.html").read_text(encoding="utf-8")
     assert f'http-equiv="Content-Security-Policy" content="{web.POLICY}"' in index
@@ -138,7 +138,7 @@ def test_the_page_may_ask_nobody_else(exported: Exported):
     assert 'href="/' not in index
 
 
-def test_the_model_is_described_as_by_the_server(exported: Exported, run: Run):
+def test_the_model_is_described_as_by_the_server(exported: ExportResult, run: Run):
     """Name, classes, size, looks, temperature and card."""
     described, predictor = read(exported, "model.json"), run.predictor()
     assert described["classes"] == list(predictor.class_names)
@@ -149,7 +149,7 @@ def test_the_model_is_described_as_by_the_server(exported: Exported, run: Run):
     assert described["card"].startswith("#")
 
 
-def test_examples_are_test_pictures_of_every_class(exported: Exported, bars: Dataset):
+def test_examples_are_test_pictures_of_every_class(exported: ExportResult, bars: Dataset):
     """At most 24, of every class about as many, each exactly one of the test set's pictures with its label."""
     assert bars.test is not None
     known = {
@@ -164,7 +164,7 @@ def test_examples_are_test_pictures_of_every_class(exported: Exported, bars: Dat
         assert (example["label"], picture.tobytes()) in known
 
 
-def test_own_pictures_are_published_only_where_asked(exported: Exported, run: Run, bars: Dataset, tmp_path: Path):
+def test_own_pictures_are_published_only_where_asked(exported: ExportResult, run: Run, bars: Dataset, tmp_path: Path):
     """Without being asked, the folder holds none, and a note says so."""
     for examples in (None, False):
         done = export(run, "web", tmp_path / str(examples), on=bars, examples=examples)
@@ -220,13 +220,13 @@ def test_nothing_says_where_own_pictures_lie(tmp_path: Path, monkeypatch: pytest
             assert b"private-" not in content
 
 
-def test_without_a_test_set_there_are_no_examples(exported: Exported, run: Run, bars: Dataset, tmp_path: Path):
+def test_without_a_test_set_there_are_no_examples(exported: ExportResult, run: Run, bars: Dataset, tmp_path: Path):
     """The list is empty, and the page leaves the section out."""
     export(run, "web", tmp_path / "other", on=Dataset(bars.name, bars.class_names, bars.train))
     assert json.loads((tmp_path / "other" / "examples.json").read_text(encoding="utf-8")) == {"examples": []}
 
 
-def test_it_answers_as_the_run_does(exported: Exported, run: Run, bars: Dataset):
+def test_it_answers_as_the_run_does(exported: ExportResult, run: Run, bars: Dataset):
     """What was written, opened again, gives the run's own probabilities."""
     assert bars.test is not None
     answers = web.FORMAT.opened(exported.folder)(bars.test.images)

@@ -3,14 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eyespot.explanation.inside import Filters, LayerValue
+from eyespot.explanation.inside import Filters, LayerOutput
 from eyespot.explanation.maps import Completeness, PictureMaps
-from eyespot.figures.explanation import Neighbour, PictureDrawn, explanation_figure, features_figure, filters_figure
+from eyespot.figures.explanation import ExplanationPanel, Neighbour, explanation_figure, features_figure, filters_figure
 from eyespot.figures.style import save
 from tests.figures.test_figures import ink
 
 
-def drawn(channels: int, methods: tuple[str, ...], neighbours: int) -> PictureDrawn:
+def drawn(channels: int, methods: tuple[str, ...], neighbours: int) -> ExplanationPanel:
     generator = np.random.default_rng(0)
     image = generator.integers(0, 256, (12, 10, channels)).astype(np.uint8)
     maps = {method: generator.normal(size=(12, 10)).astype(np.float32) for method in methods}
@@ -18,7 +18,7 @@ def drawn(channels: int, methods: tuple[str, ...], neighbours: int) -> PictureDr
     found = PictureMaps(1, 7.25, np.zeros(channels, np.float32), maps, completeness)
     near = [Neighbour(image, "bb" if row else "$c", 0.9 - row / 10) for row in range(neighbours)]
     given = generator.integers(0, 256, (40, 30, 3)).astype(np.uint8)
-    return PictureDrawn("x.png", given, (3, 4, 20, 30), image, "bb", [("$c", 0.7), ("bb", 0.3)], found, near)
+    return ExplanationPanel("x.png", given, (3, 4, 20, 30), image, "bb", [("$c", 0.7), ("bb", 0.3)], found, near)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -49,8 +49,8 @@ def test_a_maps_colours_are_centred_at_zero():
 def test_feature_maps_are_bounded(tmp_path: Path):
     """At most eight channels and 24 layers, and the figure says of how many."""
     generator = np.random.default_rng(0)
-    maps = [LayerValue(f"c{n}", "Conv2D", generator.random((6, 6, 20)).astype(np.float32)) for n in range(29)]
-    values = [*maps, LayerValue("d", "Dense", generator.random(200).astype(np.float32))]
+    maps = [LayerOutput(f"c{n}", "Conv2D", generator.random((6, 6, 20)).astype(np.float32)) for n in range(29)]
+    values = [*maps, LayerOutput("d", "Dense", generator.random(200).astype(np.float32))]
     figure = features_figure("x.png", values)
     assert "24 of 30 layers" in figure.get_suptitle()
     assert len(figure.subfigs) == 24

@@ -7,12 +7,12 @@ from PIL import Image
 from eyespot.data.dataset import Dataset, Split
 from eyespot.evaluation.metrics import evaluate_probabilities
 from eyespot.figures import results
-from eyespot.figures.curves import Dots, dots_with_intervals, learning_curves, learning_rate_curve
+from eyespot.figures.curves import DotRow, dots_with_intervals, learning_curves, learning_rate_curve
 from eyespot.figures.dataset import draw_look, pixel_values, sample_grid
 from eyespot.figures.style import save
 from eyespot.training.diagnose import diagnose
 from eyespot.training.history import History
-from eyespot.training.lr_finder import Curve
+from eyespot.training.lr_finder import RateCurve
 
 
 def labelled(names: tuple[str, ...], size: tuple[int, int, int], per_class: int = 3) -> Dataset:
@@ -118,10 +118,10 @@ def test_galleries_hold_what_they_say(tmp_path: Path):
 def test_repeats_are_dots_with_their_mean_and_interval(tmp_path: Path):
     """A row a variant, the first on top; a dot a repeat, a bar for each interval; what has no figures has its name."""
     rows = [
-        Dots("base", (0.9, 0.92), (0.88, 0.94)),
-        Dots("$1 [x]", (0.8, 0.81), (0.79, 0.82), (-0.105, -0.12, -0.09)),
-        Dots("one repeat", (0.85,), None, (-0.05, None, None)),
-        Dots("diverged", ()),
+        DotRow("base", (0.9, 0.92), (0.88, 0.94)),
+        DotRow("$1 [x]", (0.8, 0.81), (0.79, 0.82), (-0.105, -0.12, -0.09)),
+        DotRow("one repeat", (0.85,), None, (-0.05, None, None)),
+        DotRow("diverged", ()),
     ]
     figure = dots_with_intervals(rows, "my study")
     left, right = figure.axes
@@ -139,7 +139,7 @@ def test_the_curve_shows_the_suggestion(tmp_path: Path):
     """Losses, smoothed losses and the suggested rate are on a logarithmic axis, and all that matters is in view."""
     rates = np.geomspace(1e-6, 1, 100)
     losses = 2.3 / (1 + (rates / 1e-3) ** 2) + 0.2 + 50 * rates**2
-    curve = Curve(rates, losses, diverged=True)
+    curve = RateCurve(rates, losses, diverged=True)
     figure = learning_rate_curve(curve, 0.002, "d-m")
     (axes,) = figure.axes
     assert axes.get_xscale() == "log"

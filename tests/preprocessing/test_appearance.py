@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eyespot.data.dataset import Rows
+from eyespot.data.dataset import RowView
 from eyespot.preprocessing.appearance import Appearance, looks_like_training
 from eyespot.preprocessing.measure import measure_appearance
 from tests.preprocessing.scenes import clothes_pictures, digit_picture, digit_pictures
@@ -69,7 +69,7 @@ def test_blank_pictures_are_not_plain(grey: int):
 def test_rows_from_disk_are_measured_alike():
     """A split of a memory-mapped set gives what the array gives."""
     pictures = digit_pictures()
-    assert measure_appearance(Rows(pictures, np.arange(len(pictures)))) == measure_appearance(pictures)
+    assert measure_appearance(RowView(pictures, np.arange(len(pictures)))) == measure_appearance(pictures)
 
 
 def test_it_travels_as_json():

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from eyespot.data.picture import fitted
+from eyespot.data.picture import fit_to_size
 from eyespot.preprocessing.light import background_of, inkiness, is_lighter
-from eyespot.preprocessing.lines import without_lines
+from eyespot.preprocessing.lines import remove_lines
 from eyespot.preprocessing.measure import measure_appearance
-from eyespot.preprocessing.objects import Found, find_objects, reading_order
-from eyespot.preprocessing.pipeline import Reading, read_photograph
+from eyespot.preprocessing.objects import DetectedObject, find_objects, reading_order
+from eyespot.preprocessing.pipeline import PhotographReading, read_photograph
 from tests.preprocessing.scenes import (
     clothes_pictures,
     digit_picture,
@@ -28,7 +28,7 @@ SHAPE = (28, 28, 1)
 APPEARANCE = measure_appearance(digit_pictures())
 
 
-def read(picture: Image.Image, *, each: bool = False) -> Reading:
+def read(picture: Image.Image, *, each: bool = False) -> PhotographReading:
     """By the looks of the digits."""
     return read_photograph(picture, APPEARANCE, SHAPE, each=each)
 
@@ -40,7 +40,7 @@ def test_a_digit_on_paper_becomes_a_training_picture(digit: int, light: str):
     picture = photo(written(paper(light=light), digit, 110, (270, 380)))
     reading = read(picture)
     assert likeness(reading.images[0], digit_picture(digit)) > 0.85
-    assert likeness(fitted(picture, SHAPE, "squash"), digit_picture(digit)) < 0.3
+    assert likeness(fit_to_size(picture, SHAPE, "squash"), digit_picture(digit)) < 0.3
     assert reading.note is None
     (box,) = reading.boxes
     assert box is not None
@@ -141,7 +141,7 @@ def test_lines_are_taken_out_and_strokes_are_repaired():
     sheet[100:102] = sheet[140:142] = sheet[180:182] = 0.3
     drawn = sheet.copy()
     drawn[60:240, 195:205] = 0.9
-    cleaned, lines = without_lines(drawn, 0.005)
+    cleaned, lines = remove_lines(drawn, 0.005)
     assert lines[100:102].mean() > 0.9
     assert cleaned[100:102, :180].max() < 0.1
     assert cleaned[60:240, 198:202].min() > 0.6
@@ -151,7 +151,7 @@ def test_a_single_stroke_is_no_ruled_line():
     """A long 1 in the middle of blank paper does not reach the frame, and stays."""
     sheet = np.zeros((300, 400), np.float32)
     sheet[60:240, 198:201] = 0.8
-    cleaned, lines = without_lines(sheet, 0.005)
+    cleaned, lines = remove_lines(sheet, 0.005)
     assert not lines.any()
     assert (cleaned == sheet).all()
 
@@ -196,5 +196,5 @@ def test_grain_is_passed_over(monkeypatch: pytest.MonkeyPatch):
 def test_reading_order_is_by_rows():
     """Rows need not be straight."""
     places = [(10, 100), (14, 20), (90, 60), (6, 60), (95, 10)]
-    found = [Found(np.zeros((1, 1), bool), top, left, top + 30, left + 20, 1.0) for top, left in places]
+    found = [DetectedObject(np.zeros((1, 1), bool), top, left, top + 30, left + 20, 1.0) for top, left in places]
     assert [(one.top, one.left) for one in reading_order(found)] == [(14, 20), (6, 60), (10, 100), (95, 10), (90, 60)]

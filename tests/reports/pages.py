@@ -15,7 +15,7 @@ from eyespot.data.dataset import Dataset
 from eyespot.evaluation.metrics import evaluate_probabilities
 from eyespot.reports.report import ReportFacts
 from eyespot.run import Run
-from eyespot.workflow.report import gathered
+from eyespot.workflow.report import gather_results
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(
@@ -26,7 +26,7 @@ needs_browser = pytest.mark.skipif(
 
 def facts_of(run: Run, dataset: Dataset, **changes: Any) -> ReportFacts:
     """As `report` gathers them, of a run on arrays, whose pictures it could not open again."""
-    return replace(gathered(run, dataset, []), **changes)
+    return replace(gather_results(run, dataset, []), **changes)
 
 
 def renamed(facts: ReportFacts, names: tuple[str, ...]) -> ReportFacts:

@@ -18,8 +18,8 @@ import pytest
 
 from eyespot import Dataset, Recipe, train
 from eyespot.errors import DivergedError, TrackingError
-from eyespot.training.fit import Step
-from eyespot.training.history import Row
+from eyespot.training.fit import StepProgress
+from eyespot.training.history import EpochFigures
 from tests.conftest import Answer
 
 pytest.importorskip("mlflow", reason="needs the extra mlflow: make test-slow installs it")
@@ -108,10 +108,10 @@ class After:
     epoch: int
     do: Callable[[], object]
 
-    def on_step(self, step: Step) -> None:
+    def on_step(self, step: StepProgress) -> None:
         """Nothing."""
 
-    def on_epoch(self, row: Row) -> None:
+    def on_epoch(self, row: EpochFigures) -> None:
         if row["epoch"] == self.epoch:
             self.do()
 

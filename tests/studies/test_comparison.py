@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from eyespot.studies.comparison import Compared, Measured, cells, compare, page, sentences
+from eyespot.studies.comparison import VariantComparison, VariantMeasurements, compare, sentences, study_page, table_row
 
 BASE = [0.90, 0.91, 0.92, 0.90, 0.91]
 
 
-def measured(name: str, accuracies: list[float | None], diverged: int = 0) -> Measured:
+def measured(name: str, accuracies: list[float | None], diverged: int = 0) -> VariantMeasurements:
     none: list[float | None] = [None] * len(accuracies)
     figures = {
         "val_accuracy": accuracies,
@@ -15,7 +15,7 @@ def measured(name: str, accuracies: list[float | None], diverged: int = 0) -> Me
         "test_accuracy": none,
         "test_loss": none,
     }
-    return Measured(name, {"training.epochs": 3}, 1000, figures, [0.5, 0.7, 0.6], diverged)
+    return VariantMeasurements(name, {"training.epochs": 3}, 1000, figures, [0.5, 0.7, 0.6], diverged)
 
 
 def less(by: list[float]) -> list[float | None]:
@@ -52,7 +52,7 @@ def test_one_repeat_is_not_tested():
     assert rows[1].difference
     assert rows[1].difference.p_value is None
     assert sentences(rows) == ["One repeat cannot tell a difference from chance: repeat each training (--repeats 5)."]
-    assert cells(rows[1])[:7] == ("other", "80.00 %", "", "0.3000", "-10.00", "", "")
+    assert table_row(rows[1])[:7] == ("other", "80.00 %", "", "0.3000", "-10.00", "", "")
 
 
 def test_equal_differences_are_not_taken_for_certainty():
@@ -73,7 +73,7 @@ def test_what_diverged_is_told_and_not_tested():
     assert sentences(rows)[-2:] == ["hot diverged in 1 of 2 repeats.", "hotter diverged in 2 of 2 repeats."]
     assert "not tested" in sentences(rows)[0]
     assert rows[2].difference is None
-    assert cells(rows[2])[1] == "-"
+    assert table_row(rows[2])[1] == "-"
 
 
 def test_chance_is_not_called_a_difference():
@@ -96,11 +96,11 @@ def test_an_interval_of_an_accuracy_stays_within_0_and_1():
 
 def test_the_page_sets_test_figures_apart():
     """What was measured on test data stands last, and the page says that nothing rests on it."""
-    rows: list[Compared] = compare(measured("base", [0.9, 0.91]), [measured("x|y", [0.8, 0.83])])
-    text = page("digits", "here", rows, sentences(rows), ["a note"])
+    rows: list[VariantComparison] = compare(measured("base", [0.9, 0.91]), [measured("x|y", [0.8, 0.83])])
+    text = study_page("digits", "here", rows, sentences(rows), ["a note"])
     assert r"x\|y" in text
     assert "On test data" not in text  # there is none
-    with_test = Measured("base", {}, 10, {name: [0.5, 0.6] for name in rows[0].measured.figures}, [], 0)
-    text = page("digits", "here", compare(with_test, [with_test]), [], [])
+    with_test = VariantMeasurements("base", {}, 10, {name: [0.5, 0.6] for name in rows[0].measured.figures}, [], 0)
+    text = study_page("digits", "here", compare(with_test, [with_test]), [], [])
     assert text.index("## What differs") < text.index("## On test data")
     assert "Nothing above rests on these" in text

@@ -4,7 +4,7 @@ import pytest
 
 from eyespot.recipe.schema import Published
 from eyespot.studies.judgement import judge_figures
-from eyespot.studies.pages import cells, reasons
+from eyespot.studies.pages import figure_row, judgement_reasons
 
 CASES: list[tuple[str, float | None, list[float], str]] = [
     ("test_accuracy", 0.92, [0.919], "reproduced"),  # 10,000 pictures: half a point is chance
@@ -42,7 +42,7 @@ def test_a_known_reason_makes_worse_differ():
     published = Published(source="a book", figures=figures, remarks={"train_accuracy": "another run"})
     judged = judge_figures(published, [{"train_accuracy": 0.9, "val_accuracy": 0.9, "verdict": "good fit"}], 10_000)
     assert [(one.judgement, one.why) for one in judged] == [("differs", "another run"), ("reproduced", "")]
-    assert reasons("x", judged) == ["x, train_accuracy: another run"]
+    assert judgement_reasons("x", judged) == ["x, train_accuracy: another run"]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_row_shows_the_median_and_the_range():
     """Counts whole, fractions with four places; one repeat has no range."""
     published = Published(source="a book", figures={"test_accuracy": 0.92, "parameters": 356234})
     repeats = [{"test_accuracy": value, "parameters": 356_234, "verdict": ""} for value in (0.91, 0.93, 0.915)]
-    rows = [cells(judged) for judged in judge_figures(published, repeats, 10_000)]
+    rows = [figure_row(judged) for judged in judge_figures(published, repeats, 10_000)]
     assert rows == [
         ("parameters", "356,234", "356,234", "", "reproduced"),
         ("test_accuracy", "0.9200", "0.9150", "0.9100 to 0.9300", "reproduced"),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
-from eyespot.training.class_balance import balanced_order, balanced_weights, told_weights
+from eyespot.training.class_balance import balanced_order, balanced_weights, class_weights_text
 
 LABELS = np.repeat([0, 1, 3], [70, 20, 10])
 
@@ -21,7 +21,7 @@ def test_a_class_without_pictures_has_no_weight():
     weights = balanced_weights(LABELS, 4)
     assert weights[2] == 0
     assert weights[[0, 1, 3]] * [70, 20, 10] == pytest.approx([100 / 3] * 3)
-    told = told_weights(weights, ("cat", "dog", "emu", "fox"))
+    told = class_weights_text(weights, ("cat", "dog", "emu", "fox"))
     assert told == "cat 0.476, dog 1.67, fox 3.33; none for emu, without training pictures"
 
 
@@ -29,7 +29,7 @@ def test_many_weights_are_told_by_their_ends():
     """Of a hundred classes, the lightest and the heaviest."""
     labels = np.repeat(np.arange(100), np.arange(1, 101))
     names = tuple(f"class {number}" for number in range(100))
-    assert told_weights(balanced_weights(labels, 100), names) == "from 0.505 for class 99 to 50.5 for class 0"
+    assert class_weights_text(balanced_weights(labels, 100), names) == "from 0.505 for class 99 to 50.5 for class 0"
 
 
 def test_a_balanced_order_has_equal_shares():

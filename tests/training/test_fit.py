@@ -13,8 +13,8 @@ from eyespot.engine.steps import Epoch, Mean
 from eyespot.errors import RecipeError
 from eyespot.models.architectures import build
 from eyespot.recipe.schema import TrainingRecipe
-from eyespot.training.fit import Outcome, Step, fit, shuffled
-from eyespot.training.history import Row
+from eyespot.training.fit import Outcome, StepProgress, fit, shuffled
+from eyespot.training.history import EpochFigures
 from eyespot.training.program import KerasProgram
 from eyespot.training.validation_curve import ImageResults
 
@@ -66,13 +66,13 @@ class Watcher:
     """Remembers what it is told."""
 
     def __init__(self) -> None:
-        self.steps: list[Step] = []
-        self.rows: list[Row] = []
+        self.steps: list[StepProgress] = []
+        self.rows: list[EpochFigures] = []
 
-    def on_step(self, step: Step) -> None:
+    def on_step(self, step: StepProgress) -> None:
         self.steps.append(step)
 
-    def on_epoch(self, row: Row) -> None:
+    def on_epoch(self, row: EpochFigures) -> None:
         self.rows.append(row)
 
 

@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from eyespot.errors import RunError
 from eyespot.training.console import Interrupt, ProgressDisplay, duration
-from eyespot.training.fit import Step
+from eyespot.training.fit import StepProgress
 from eyespot.training.history import History, HistoryFile
 from eyespot.training.tensorboard import EventFiles
 
@@ -100,7 +100,7 @@ def test_progress_shows_what_is_going_on(terminal: bool):
     console = Console(force_terminal=terminal, width=150, record=True, file=io.StringIO())
     lines: list[str] = []
     with ProgressDisplay(console, lines.append, epochs=3) as display:
-        display.on_step(Step(1, 3, 5, 10, 0.5, 0.75, 1234))
+        display.on_step(StepProgress(1, 3, 5, 10, 0.5, 0.75, 1234))
         display.bar.refresh()
         shown = console.export_text()
         display.on_epoch(ROW)

@@ -9,7 +9,7 @@ from eyespot.data.dataset import Dataset, Split
 from eyespot.models.architectures import build
 from eyespot.recipe.schema import TrainingRecipe
 from eyespot.training.fit import order_of
-from eyespot.training.lr_finder import Curve
+from eyespot.training.lr_finder import RateCurve
 from eyespot.training.program import EngineProgram, KerasProgram
 from eyespot.training.rate_sweep import sweep
 
@@ -23,7 +23,7 @@ def program(bars: Dataset, kind: type[Any], recipe: TrainingRecipe = RECIPE) -> 
     return kind(model, recipe, recipe.steps_for(len(bars.train)), *extra)
 
 
-def swept(bars: Dataset, kind: type[Any] = EngineProgram, recipe: TrainingRecipe = RECIPE) -> Curve:
+def swept(bars: Dataset, kind: type[Any] = EngineProgram, recipe: TrainingRecipe = RECIPE) -> RateCurve:
     return sweep(program(bars, kind, recipe), bars.train, recipe, RATES)
 
 

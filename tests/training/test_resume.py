@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from eyespot.data.augment.policy import changes_of
+from eyespot.data.augment.policy import changes_for
 from eyespot.data.dataset import Dataset
 from eyespot.data.split import split
 from eyespot.errors import CheckpointError
@@ -67,7 +67,7 @@ class EveryStep:
 def program_for(dataset: Dataset, recipe: Recipe, engine: str) -> Program:
     model = build_recipe(recipe, dataset.input_shape, dataset.classes)
     steps = recipe.training.steps_for(len(dataset.train))
-    fed: dict[str, Any] = {"changes": changes_of(recipe.augmentation)}
+    fed: dict[str, Any] = {"changes": changes_for(recipe.augmentation)}
     if recipe.training.class_weights:
         fed["class_weights"] = balanced_weights(dataset.train.labels, dataset.classes)
     if engine == "keras":
@@ -254,9 +254,9 @@ def test_when_they_are_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def position(**values: Any) -> Any:
-    from eyespot.training.checkpoint import Position
+    from eyespot.training.checkpoint import TrainingPosition
 
-    return Position(**{"seed": 0, "epochs_done": 0, "steps_done": 1, "first_step": 0, **values})
+    return TrainingPosition(**{"seed": 0, "epochs_done": 0, "steps_done": 1, "first_step": 0, **values})
 
 
 def test_a_full_disk_is_told_and_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

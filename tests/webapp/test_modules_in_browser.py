@@ -11,7 +11,7 @@ from PIL import Image
 
 import eyespot.webapp
 from eyespot.data.catalog import CATALOG
-from eyespot.data.picture import fitted
+from eyespot.data.picture import fit_to_size
 from eyespot.explanation.occlusion import occlusion, plain_background
 from eyespot.preprocessing.appearance import Appearance, distances, looks_like_training, outline
 from eyespot.preprocessing.measure import measure_appearance, stroke_width
@@ -132,7 +132,7 @@ def test_pictures_are_resized_as_pillow_does(script: Script, resize: str, shape:
     height, width, channels = shape
     for rows, columns in [(28, 28), (8, 8), (31, 47), (130, 61), (200, 333), (20, 19)]:
         picture = generator.integers(60, 196, (rows, columns, 3), dtype=np.uint8)
-        expected = fitted(Image.fromarray(picture), shape, resize)  # type: ignore[arg-type]
+        expected = fit_to_size(Image.fromarray(picture), shape, resize)  # type: ignore[arg-type]
         given = {"height": rows, "width": columns, "channels": 3, "data": picture.ravel().tolist()}
         wanted = {"height": height, "width": width, "channels": channels}
         body = f"(picture, input, how) => Array.from(module.fitted({TYPED}, input, how).data)"

@@ -20,8 +20,8 @@ from eyespot.exporting.keras import FORMAT as KERAS
 from eyespot.models.input_range import Scaling, as_input, scalings
 from eyespot.recipe.recipe_files import parse_setting, read_recipe
 from eyespot.workflow.explain import explain
-from eyespot.workflow.find_input_range import Reading, _chosen
-from eyespot.workflow.prepare import Prepared, prepare
+from eyespot.workflow.find_input_range import RangeScore, _chosen
+from eyespot.workflow.prepare import PreparedTraining, prepare
 from tests.conftest import Answer
 from tests.exporting.sources import source_of
 
@@ -67,7 +67,7 @@ def keras_model(name: str, weights: list[np.ndarray], shape: tuple[int, ...] = S
     return model
 
 
-def prepared(dataset: Dataset, **options: Any) -> Prepared:
+def prepared(dataset: Dataset, **options: Any) -> PreparedTraining:
     """What a training begins with."""
     return prepare(dataset, None, {}, options, QUIET, trust=False)
 
@@ -132,8 +132,8 @@ def test_a_tutorials_model_is_trained_on(
     assert not [note for note in on.notes if "pixels" in note]
 
 
-def reading(right: int, loss: float) -> Reading:
-    return Reading(np.arange(1000) < right, loss)
+def reading(right: int, loss: float) -> RangeScore:
+    return RangeScore(np.arange(1000) < right, loss)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from eyespot import reproduce
-from eyespot.data.catalog import CATALOG, Entry
+from eyespot.data.catalog import CATALOG, CatalogEntry
 from eyespot.data.dataset import Dataset
 from eyespot.errors import EyespotError, InterruptedRun, RunError
 from eyespot.training.fit import fit
@@ -21,7 +21,7 @@ def small(bars: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bars under the names of the real sets."""
     for name in ("mnist", "fashion-mnist"):
         named = Dataset(name, bars.class_names, bars.train, test=bars.test)
-        monkeypatch.setitem(CATALOG, name, Entry(name, lambda named=named: named, (8, 8, 1), 3))
+        monkeypatch.setitem(CATALOG, name, CatalogEntry(name, lambda named=named: named, (8, 8, 1), 3))
 
 
 def run(tmp_path: Path, names: list[str], repeats: int = 1, **settings: Any) -> Any:

@@ -15,8 +15,8 @@ from rich.console import Console
 
 from eyespot import Dataset, Recipe, open_run, train
 from eyespot.errors import RunError
-from eyespot.training.fit import Step
-from eyespot.training.history import Row
+from eyespot.training.fit import StepProgress
+from eyespot.training.history import EpochFigures
 from tests.conftest import Answer
 
 QUIET = Console(quiet=True)
@@ -29,11 +29,11 @@ class StopsAt:
     def __init__(self, epoch: int, step: int, number: int = signal.SIGTERM) -> None:
         self.place, self.number = (epoch, step), number
 
-    def on_step(self, step: Step) -> None:
+    def on_step(self, step: StepProgress) -> None:
         if (step.epoch, step.step) == self.place:
             os.kill(os.getpid(), self.number)
 
-    def on_epoch(self, row: Row) -> None:
+    def on_epoch(self, row: EpochFigures) -> None:
         pass
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from eyespot.data.dataset import Dataset, Rows, Split, chunks
+from eyespot.data.dataset import Dataset, RowView, Split, chunks
 from eyespot.shapes import Float32, Int64, Shaped
 
 GRID = 9  # samples a side
@@ -26,15 +26,15 @@ CHROMA = 0.5  # weight of colour differences, which JPEG stores at half the size
 BLANK = 1.0  # below this standard deviation, of 255, a picture shows nothing to compare
 
 
-def describe(images: Shaped[np.ndarray, "..."] | Rows) -> Float32[np.ndarray, "n d"]:
+def describe_images(images: Shaped[np.ndarray, "..."] | RowView) -> Float32[np.ndarray, "n d"]:
     """A unit vector for each picture; all 0 where a picture is blank, so that it is like no other.
 
     The cosine of two is 1 where one picture is the other with another brightness and contrast.
     """
-    return np.concatenate([_describe(part) for part in chunks(images)])
+    return np.concatenate([_describe_chunk(part) for part in chunks(images)])
 
 
-def _describe(images: Shaped[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n d"]:
+def _describe_chunk(images: Shaped[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n d"]:
     height, width = images.shape[1:3]
     sigma = (0, height * SMOOTHING, width * SMOOTHING, 0)
     smooth = gaussian_filter(_luma_first(images.astype(np.float32)), sigma)
@@ -62,7 +62,7 @@ MANY = 20_000  # pairs in a block, as where whole classes are alike
 
 
 @dataclass(frozen=True)
-class Pair:
+class DuplicatePair:
     """Two pictures that are the same.
 
     Attributes:
@@ -87,7 +87,7 @@ class Pair:
         return {"kind": self.kind, "leak": self.leaks, "distance": self.distance, "pictures": sides}
 
 
-def find_duplicates(dataset: Dataset, *, within: bool = True) -> list[Pair]:
+def find_duplicates(dataset: Dataset, *, within: bool = True) -> list[DuplicatePair]:
     """Every pair of pictures that are the same, leaks first, exact ones before near ones.
 
     Of pictures that are there many times, each is paired with the first of its split and of each other split. Exact
@@ -104,7 +104,7 @@ def find_duplicates(dataset: Dataset, *, within: bool = True) -> list[Pair]:
     )
 
 
-def leaking_rows(pairs: Iterable[Pair]) -> Int64[np.ndarray, " rows"]:
+def leaking_rows(pairs: Iterable[DuplicatePair]) -> Int64[np.ndarray, " rows"]:
     """The training pictures that are in another split too."""
     return np.array(sorted({pair.first[1] for pair in pairs if pair.leaks and pair.first[0] == "train"}), np.int64)
 
@@ -132,10 +132,10 @@ def _identities(splits: dict[str, Split]) -> dict[str, Int64[np.ndarray, " n"]]:
     }
 
 
-def _exact(identities: dict[str, Int64[np.ndarray, " n"]]) -> list[Pair]:
+def _exact(identities: dict[str, Int64[np.ndarray, " n"]]) -> list[DuplicatePair]:
     firsts = {name: _first_rows(of) for name, of in identities.items()}
     pairs = [
-        Pair((name, firsts[name][number]), (name, row), "exact", 0.0)
+        DuplicatePair((name, firsts[name][number]), (name, row), "exact", 0.0)
         for name, of in identities.items()
         for row, number in enumerate(of.tolist())
         if firsts[name][number] != row
@@ -144,7 +144,7 @@ def _exact(identities: dict[str, Int64[np.ndarray, " n"]]) -> list[Pair]:
         shared = firsts[a].keys() & firsts[b].keys()
         rows = {(row, firsts[b][n]) for row, n in enumerate(identities[a].tolist()) if n in shared}
         rows |= {(firsts[a][n], row) for row, n in enumerate(identities[b].tolist()) if n in shared}
-        pairs += [Pair((a, row), (b, other), "exact", 0.0) for row, other in sorted(rows)]
+        pairs += [DuplicatePair((a, row), (b, other), "exact", 0.0) for row, other in sorted(rows)]
     return pairs
 
 
@@ -154,15 +154,17 @@ def _first_rows(of: Int64[np.ndarray, " n"]) -> dict[int, int]:
     return dict(zip(numbers.tolist(), rows.tolist(), strict=True))
 
 
-def _near(splits: dict[str, Split], identities: dict[str, Int64[np.ndarray, " n"]], *, within: bool) -> Iterator[Pair]:
+def _near(
+    splits: dict[str, Split], identities: dict[str, Int64[np.ndarray, " n"]], *, within: bool
+) -> Iterator[DuplicatePair]:
     """Pairs whose pixels are not equal."""
-    described = {name: describe(split.images) for name, split in splits.items()}
+    described = {name: describe_images(split.images) for name, split in splits.items()}
     for a, b in combinations_with_replacement(splits, 2):
         if a == b and not within:
             continue
         for row, other, distance in _close(described[a], described[b], same=a == b):
             if identities[a][row] != identities[b][other]:
-                yield Pair((a, row), (b, other), "near", distance)
+                yield DuplicatePair((a, row), (b, other), "near", distance)
 
 
 def _close(

@@ -16,7 +16,7 @@ LEAST_SPREAD = 0.02  # of the median's size: where all are alike, a small differ
 
 
 @dataclass(frozen=True)
-class Oddity:
+class Outlier:
     """A picture that stands out.
 
     Attributes:
@@ -39,7 +39,7 @@ class Oddity:
         }  # fmt: skip
 
 
-def find_oddities(dataset: Dataset) -> list[Oddity]:
+def find_outliers(dataset: Dataset) -> list[Outlier]:
     """Pictures that lie far from the others in some measure, the farthest first, each by its farthest measure.
 
     Brightness is the mean pixel, contrast their standard deviation, sharpness the logarithm of the variance of the
@@ -48,12 +48,12 @@ def find_oddities(dataset: Dataset) -> list[Oddity]:
     the median absolute deviation made comparable to a standard deviation.
     """
     places = [(name, row) for name, split in dataset.splits.items() for row in range(len(split))]
-    best: dict[tuple[str, int], Oddity] = {}
+    best: dict[tuple[str, int], Outlier] = {}
     for low, high, values in _measures(dataset):
         for number, distance in enumerate(_distances(values)):
             if abs(distance) > FAR and abs(distance) > (best[places[number]].distance if places[number] in best else 0):
                 reason = low if distance < 0 else high
-                best[places[number]] = Oddity(places[number], reason, float(abs(distance)))
+                best[places[number]] = Outlier(places[number], reason, float(abs(distance)))
     return sorted(best.values(), key=lambda oddity: -oddity.distance)
 
 

@@ -90,7 +90,7 @@ MOST_INK_OF_STROKES = 0.3
 LOOKED_AT = 500  # pictures
 
 
-def settled(recipe: AugmentationRecipe, dataset: Dataset) -> AugmentationRecipe:
+def resolve_policy(recipe: AugmentationRecipe, dataset: Dataset) -> AugmentationRecipe:
     """The recipe with a policy's name instead of `auto`, and with all that the policy does.
 
     Args:
@@ -99,7 +99,7 @@ def settled(recipe: AugmentationRecipe, dataset: Dataset) -> AugmentationRecipe:
     if recipe.policy == "none":
         return recipe
     if recipe.policy != "auto":
-        return _stated(recipe.policy, changes_of(recipe))
+        return _stated(recipe.policy, changes_for(recipe))
     policy = kind_of(dataset)
     changes = POLICIES[policy]
     if _tells_left_from_right(dataset.class_names):
@@ -107,7 +107,7 @@ def settled(recipe: AugmentationRecipe, dataset: Dataset) -> AugmentationRecipe:
     return _stated(policy, replace(changes, **_said(recipe)))
 
 
-def changes_of(recipe: AugmentationRecipe) -> Changes:
+def changes_for(recipe: AugmentationRecipe) -> Changes:
     """What a recipe does, in plain numbers.
 
     Raises:

@@ -21,7 +21,7 @@ from eyespot.random import seed_for
 from eyespot.shapes import Float32, Int64, Shaped, UInt8
 
 
-class Column(IntEnum):
+class DrawColumn(IntEnum):
     """Of a picture's draws; uniform in [0, 1) but for the last two, which are shares."""
 
     DOWN = 0
@@ -48,7 +48,7 @@ class Column(IntEnum):
     CUTMIX = auto()
 
 
-def draw(changes: Changes, seed: int, step: int, pictures: int) -> Float32[np.ndarray, "pictures columns"]:
+def draw_step(changes: Changes, seed: int, step: int, pictures: int) -> Float32[np.ndarray, "pictures columns"]:
     """A row a picture; every column is drawn, so that one change's numbers do not depend on which others there are.
 
     Args:
@@ -56,13 +56,13 @@ def draw(changes: Changes, seed: int, step: int, pictures: int) -> Float32[np.nd
         step: its number in the whole training, from 0.
     """
     generator = np.random.Generator(np.random.Philox(key=seed_for(seed, "augment", step)))  # quicker than from a seed
-    drawn = generator.random((pictures, len(Column)), np.float32)
-    for column, alpha in ((Column.MIXUP, changes.mixup), (Column.CUTMIX, changes.cutmix)):
+    drawn = generator.random((pictures, len(DrawColumn)), np.float32)
+    for column, alpha in ((DrawColumn.MIXUP, changes.mixup), (DrawColumn.CUTMIX, changes.cutmix)):
         drawn[:, column] = generator.beta(alpha, alpha, pictures) if alpha else 1.0
     return drawn
 
 
-def inside(
+def inside_rectangle(
     top: Shaped[Tensor, " n"],
     left: Shaped[Tensor, " n"],
     bottom: Shaped[Tensor, " n"],
@@ -116,13 +116,13 @@ def _places(
 
     Computed without a matrix product, whose last bit would depend on the number of threads.
     """
-    angle = _either_way(draws, Column.ANGLE) * math.radians(changes.rotate)
-    smaller = torch.exp(_either_way(draws, Column.SIZE) * -math.log1p(changes.zoom))
+    angle = _either_way(draws, DrawColumn.ANGLE) * math.radians(changes.rotate)
+    smaller = torch.exp(_either_way(draws, DrawColumn.SIZE) * -math.log1p(changes.zoom))
     across, along = smaller * torch.cos(angle), smaller * torch.sin(angle)
-    mirror = _sign(draws, Column.MIRROR, wanted=changes.flip_horizontal)
-    upend = _sign(draws, Column.UPEND, wanted=changes.flip_vertical)
-    right = 2 * changes.shift * _either_way(draws, Column.RIGHT)
-    down = 2 * changes.shift * _either_way(draws, Column.DOWN)
+    mirror = _sign(draws, DrawColumn.MIRROR, wanted=changes.flip_horizontal)
+    upend = _sign(draws, DrawColumn.UPEND, wanted=changes.flip_vertical)
+    right = 2 * changes.shift * _either_way(draws, DrawColumn.RIGHT)
+    down = 2 * changes.shift * _either_way(draws, DrawColumn.DOWN)
     x, y = _centres(width, draws), _centres(height, draws)
     grid = torch.empty((len(draws), height, width, 2), device=draws.device)
     # Angles are kept in pixels, not in shares of a side.
@@ -142,12 +142,12 @@ def _centres(side: int, draws: Tensor) -> Tensor:
     return (torch.arange(side, device=draws.device) * 2 + 1) / side - 1
 
 
-def _either_way(draws: Tensor, column: Column) -> Tensor:
+def _either_way(draws: Tensor, column: DrawColumn) -> Tensor:
     """In [-1, 1)."""
     return draws[:, column] * 2 - 1
 
 
-def _sign(draws: Tensor, column: Column, *, wanted: bool) -> Tensor:
+def _sign(draws: Tensor, column: DrawColumn, *, wanted: bool) -> Tensor:
     """-1 in every other picture, where that is wanted."""
     return 1 - 2 * ((draws[:, column] < 0.5) & wanted).float()  # noqa: PLR2004 - every other one
 
@@ -156,7 +156,7 @@ AREA = (0.02, 0.4)  # of the picture, as in the paper
 SLIMMEST = 0.3  # height to width, or width to height, as in the paper
 
 
-def erase(
+def erase_rectangles(
     pictures: Float32[Tensor, "n channels height width"], share: float, draws: Float32[Tensor, "n columns"]
 ) -> Float32[Tensor, "n channels height width"]:
     """A rectangle of one random colour over the given share of the pictures.
@@ -165,20 +165,20 @@ def erase(
     picture's, height to width is drawn as likely above as below 1, and the colour is one for all of it.
     """
     _, channels, height, width = pictures.shape
-    area = AREA[0] + (AREA[1] - AREA[0]) * draws[:, Column.AREA]
-    slim = torch.exp((draws[:, Column.ASPECT] - 0.5) * -math.log(SLIMMEST))  # square root of height to width
+    area = AREA[0] + (AREA[1] - AREA[0]) * draws[:, DrawColumn.AREA]
+    slim = torch.exp((draws[:, DrawColumn.ASPECT] - 0.5) * -math.log(SLIMMEST))  # square root of height to width
     side = torch.sqrt(area * height * width)
     high = (side * slim).round().clamp(1, height)
     wide = (side / slim).round().clamp(1, width)
-    top = (draws[:, Column.TOP] * (height - high + 1)).floor()
-    left = (draws[:, Column.LEFT] * (width - wide + 1)).floor()
-    chosen = inside(top, left, top + high, left + wide, (height, width))
-    chosen &= (draws[:, Column.ERASE] < share)[:, None, None, None]
-    colour = (draws[:, Column.RED : Column.RED + channels] * 255).round()
+    top = (draws[:, DrawColumn.TOP] * (height - high + 1)).floor()
+    left = (draws[:, DrawColumn.LEFT] * (width - wide + 1)).floor()
+    chosen = inside_rectangle(top, left, top + high, left + wide, (height, width))
+    chosen &= (draws[:, DrawColumn.ERASE] < share)[:, None, None, None]
+    colour = (draws[:, DrawColumn.RED : DrawColumn.RED + channels] * 255).round()
     return torch.where(chosen, colour[:, :, None, None], pictures)
 
 
-class Mixed(NamedTuple):
+class MixedBatch(NamedTuple):
     """Pictures of two classes each.
 
     Attributes:
@@ -193,17 +193,17 @@ class Mixed(NamedTuple):
     shares: Float32[Tensor, " n"]
 
 
-def mix(
+def mix_images(
     pictures: Float32[Tensor, "n channels height width"],
     labels: Int64[Tensor, " n"],
     changes: Changes,
     draws: Float32[Tensor, "n columns"],
-) -> Mixed:
+) -> MixedBatch:
     """Each picture with another one of the batch, by a random order of it."""
-    partners = draws[:, Column.PARTNER].argsort(stable=True)
+    partners = draws[:, DrawColumn.PARTNER].argsort(stable=True)
     kept, shares = _kept(changes, draws, (pictures.shape[2], pictures.shape[3]))
     mixed = torch.lerp(pictures[partners], pictures, kept)
-    return Mixed(mixed, *heavier_first(labels, labels[partners], shares))
+    return MixedBatch(mixed, *heavier_first(labels, labels[partners], shares))
 
 
 def heavier_first(
@@ -222,7 +222,7 @@ def _kept(
     changes: Changes, draws: Tensor, sides: tuple[int, int]
 ) -> tuple[Shaped[Tensor, "n 1 rows columns"], Float32[Tensor, " n"]]:
     """How much of each pixel is the picture's own, and how much of it all."""
-    shares = draws[:, Column.MIXUP]
+    shares = draws[:, DrawColumn.MIXUP]
     blended = shares[:, None, None, None]
     if not changes.cutmix:
         return blended, shares
@@ -230,20 +230,20 @@ def _kept(
     left_over = 1 - pasted.sum((1, 2, 3)) / (sides[0] * sides[1])
     if not changes.mixup:
         return 1 - pasted.float(), left_over
-    cuts = draws[:, Column.WAY] < 0.5  # noqa: PLR2004 - every other one
+    cuts = draws[:, DrawColumn.WAY] < 0.5  # noqa: PLR2004 - every other one
     kept = torch.where(cuts[:, None, None, None], 1 - pasted.float(), blended)
     return kept, torch.where(cuts, left_over, shares)
 
 
 def _cut(draws: Tensor, sides: tuple[int, int]) -> Shaped[Tensor, "n 1 height width"]:
     """Rectangles in the picture's own proportions about a random pixel, cut off at its edges."""
-    root = torch.sqrt(1 - draws[:, Column.CUTMIX])
+    root = torch.sqrt(1 - draws[:, DrawColumn.CUTMIX])
     edges = []
-    for side, column in zip(sides, (Column.ROW, Column.COLUMN), strict=True):
+    for side, column in zip(sides, (DrawColumn.ROW, DrawColumn.COLUMN), strict=True):
         centre, half = (draws[:, column] * side).floor(), side * root / 2
         edges.append(((centre - half).round(), (centre + half).round()))
     (top, bottom), (left, right) = edges
-    return inside(top, left, bottom, right, sides)
+    return inside_rectangle(top, left, bottom, right, sides)
 
 
 WHITE = 255
@@ -251,7 +251,7 @@ HALF = 0.5
 
 
 @dataclass(frozen=True)
-class Augmented:
+class AugmentedBatch:
     """A batch that may be learnt.
 
     Attributes:
@@ -266,12 +266,12 @@ class Augmented:
     shares: Float32[Tensor, " n"] | None = None
 
 
-def augment(
+def augment_batch(
     images: UInt8[Tensor, "n height width channels"],
     labels: Int64[Tensor, " n"],
     changes: Changes,
     draws: Float32[Tensor, "n columns"],
-) -> Augmented:
+) -> AugmentedBatch:
     """The batch moved, shaded, erased in places and mixed, in this order, and rounded once, at the end.
 
     Args:
@@ -283,19 +283,19 @@ def augment(
     if changes.shades:
         pictures = _shaded(pictures, images, changes, draws)
     if changes.erase:
-        pictures = erase(pictures, changes.erase, draws)
+        pictures = erase_rectangles(pictures, changes.erase, draws)
     others = shares = None
     if changes.mixes:
-        pictures, labels, others, shares = mix(pictures, labels, changes, draws)
-    return Augmented(_as_pixels(pictures), labels, others, shares)
+        pictures, labels, others, shares = mix_images(pictures, labels, changes, draws)
+    return AugmentedBatch(_as_pixels(pictures), labels, others, shares)
 
 
 def _shaded(pictures: Tensor, images: Tensor, changes: Changes, draws: Tensor) -> Tensor:
     """Contrast about the picture's own mean, then brightness; pixels stay what can be shown."""
-    slope = 1 + changes.contrast * (draws[:, Column.CONTRAST] * 2 - 1)
+    slope = 1 + changes.contrast * (draws[:, DrawColumn.CONTRAST] * 2 - 1)
     # Of whole numbers, so that the sum does not depend on its order.
     mean = images.sum((1, 2, 3), dtype=torch.int64) / images[0].numel()
-    offset = mean * (1 - slope) + WHITE * changes.brightness * (draws[:, Column.BRIGHTNESS] * 2 - 1)
+    offset = mean * (1 - slope) + WHITE * changes.brightness * (draws[:, DrawColumn.BRIGHTNESS] * 2 - 1)
     return pictures.mul(slope[:, None, None, None]).add_(offset[:, None, None, None]).clamp_(0, WHITE)
 
 

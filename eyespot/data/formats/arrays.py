@@ -19,7 +19,7 @@ FLAT_RANK, GREY_RANK, COLOR_RANK = 2, 3, 4
 
 
 @dataclass(frozen=True)
-class Labelled:
+class ImagesWithClassNames:
     """Pictures and the names of their classes.
 
     Attributes:
@@ -33,12 +33,12 @@ class Labelled:
     class_names: tuple[str, ...] | None = None
 
 
-def labelled(
+def as_images_and_labels(
     images: Shaped[np.ndarray, "..."],
     labels: Shaped[np.ndarray, "..."],
     where: str,
     class_names: tuple[str, ...] | None = None,
-) -> Labelled:
+) -> ImagesWithClassNames:
     """Checks arrays and brings them to a dataset's form.
 
     Args:
@@ -53,7 +53,9 @@ def labelled(
     """
     if len(images) != len(labels):
         raise DataError(f"{where}: {len(images):,} pictures, but {len(labels):,} labels: there must be one each.")
-    return Labelled(_pixels(_four_axes(images, where), where), _names(labels, where, class_names), class_names)
+    return ImagesWithClassNames(
+        _pixels(_four_axes(images, where), where), _names(labels, where, class_names), class_names
+    )
 
 
 def _four_axes(images: Shaped[np.ndarray, "..."], where: str) -> Shaped[np.ndarray, "..."]:
@@ -123,10 +125,10 @@ IMAGES = frozenset({"x", "image", "images", "data", "pictures", "features"})
 LABELS = frozenset({"y", "label", "labels", "target", "targets"})
 NAMES = frozenset({"class_names", "label_names", "names", "classes"})
 
-Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
+ArrayFile = Mapping[str, Shaped[np.ndarray, "..."]]
 
 
-def read_arrays(path: Path, wanted: PicturesRecipe) -> dict[str, Labelled]:
+def read_arrays(path: Path, wanted: PicturesRecipe) -> dict[str, ImagesWithClassNames]:
     """Labelled pictures from a `.npz` file, a `.npy` file with its labels beside it, or a folder of `.npy` files.
 
     Which array is which is told by its name, as Keras's `mnist.npz` has it (`x_train`, `y_test`) or in other usual ways
@@ -146,12 +148,12 @@ def read_arrays(path: Path, wanted: PicturesRecipe) -> dict[str, Labelled]:
     names = next((arrays[name] for name in arrays if name.lower() in NAMES), None)
     class_names = None if names is None else tuple(str(name) for name in np.ravel(names))
     return {
-        split: labelled(arrays[images], arrays[labels], f"{path} ({images}, {labels})", class_names)
+        split: as_images_and_labels(arrays[images], arrays[labels], f"{path} ({images}, {labels})", class_names)
         for split, (images, labels) in pairs.items()
     }
 
 
-def _open(path: Path) -> Arrays:
+def _open(path: Path) -> ArrayFile:
     if path.is_dir():
         return {file.stem: _mapped(file) for file in sorted(path.glob("*.npy"))}
     if path.suffix == ".npy":
@@ -187,7 +189,7 @@ def _role(name: str) -> tuple[str, str] | None:
     return (roles[0], splits[0] if splits else "train") if len(roles) == 1 and len(splits) <= 1 else None
 
 
-def _guessed(path: Path, arrays: Arrays) -> dict[str, tuple[str, str]]:
+def _guessed(path: Path, arrays: ArrayFile) -> dict[str, tuple[str, str]]:
     """By split, the names of the pictures and of their labels."""
     found: dict[str, dict[str, str]] = {}
     for name in arrays:
@@ -202,7 +204,7 @@ def _guessed(path: Path, arrays: Arrays) -> dict[str, tuple[str, str]]:
     return pairs
 
 
-def _stated(path: Path, arrays: Arrays, name: str | None) -> str:
+def _stated(path: Path, arrays: ArrayFile, name: str | None) -> str:
     if name is None:
         raise DataError(f"For {path}, state both arrays: --image-column and --label-column.")
     if name not in arrays:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from eyespot.data.download import read_plain
-from eyespot.data.formats.arrays import Labelled, labelled
+from eyespot.data.formats.arrays import ImagesWithClassNames, as_images_and_labels
 from eyespot.data.formats.listing import split_named
 from eyespot.errors import DataError
 from eyespot.shapes import Int64, Shaped, UInt8
@@ -110,13 +110,13 @@ def idx_images(path: Path) -> list[Path]:
     return [file for file in candidates if "images" in file.name and "idx3" in file.name and file.is_file()]
 
 
-def read_idx_pairs(images: list[Path]) -> dict[str, Labelled]:
+def read_idx_pairs(images: list[Path]) -> dict[str, ImagesWithClassNames]:
     """Labelled pictures by split, which a stem names: `train`, `t10k` or `test`, `val`; a single pair is for training.
 
     Raises:
         DataError: labels are missing, a file is damaged, or two pairs are of the same split.
     """
-    pairs: dict[str, Labelled] = {}
+    pairs: dict[str, ImagesWithClassNames] = {}
     for path in images:
         beside = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
         spellings = (beside, beside.with_name(beside.name.removesuffix(".gz")), beside.with_name(beside.name + ".gz"))
@@ -130,7 +130,7 @@ def read_idx_pairs(images: list[Path]) -> dict[str, Labelled]:
         if split in pairs:
             raise DataError(f"{path.parent} holds two sets of {split} pictures: name one file of pictures instead.")
         pixels, numbers = parse_images(read_plain(path), str(path)), parse_labels(read_plain(labels), str(labels))
-        pairs[split] = labelled(pixels, numbers, str(path))
+        pairs[split] = as_images_and_labels(pixels, numbers, str(path))
     return pairs
 
 

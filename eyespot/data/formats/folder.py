@@ -12,8 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from eyespot.data.dataset import Skipped
-from eyespot.data.formats.listing import Entry, Listing, plain, split_named
+from eyespot.data.dataset import SkippedFile
+from eyespot.data.formats.listing import ListedImage, Listing, plain, split_named
 from eyespot.data.picture_files import OTHERS, READ_ENDINGS, SENTENCE
 from eyespot.errors import DataError
 
@@ -46,7 +46,7 @@ def read_class_names(path: Path) -> dict[str, str]:
     return {plain(str(label)): plain(str(name)) for label, name in values.items()}
 
 
-def renamed(labels: Iterable[str], names: dict[str, str], where: Path) -> dict[str, str]:
+def rename_classes(labels: Iterable[str], names: dict[str, str], where: Path) -> dict[str, str]:
     """The mapping for the labels that there are, in the mapping's order.
 
     Raises:
@@ -74,8 +74,8 @@ def list_folder(root: Path) -> Listing:
     """
     top, notes = _unwrapped(root)
     splits = _split_folders(top)
-    entries: list[Entry] = []
-    skipped: list[Skipped] = []
+    entries: list[ListedImage] = []
+    skipped: list[SkippedFile] = []
     loose: list[str] = []
     for file in _files(top, (), top.resolve(), ()):
         name = "/".join(file.parts)
@@ -83,21 +83,21 @@ def list_folder(root: Path) -> Listing:
         folders = file.parts[:-1]
         split, classed = (splits[folders[0]], folders[1:]) if splits and folders else ("train", folders)
         if file.fault:
-            skipped.append(Skipped(name, file.fault))
+            skipped.append(SkippedFile(name, file.fault))
         elif f".{ending}" in OTHERS:
-            skipped.append(Skipped(name, f"it is {OTHERS[f'.{ending}']}, which is not read: {SENTENCE}"))
+            skipped.append(SkippedFile(name, f"it is {OTHERS[f'.{ending}']}, which is not read: {SENTENCE}"))
         elif ending and f".{ending}" not in READ_ENDINGS:
-            skipped.append(Skipped(name, "its name is not that of a picture"))
+            skipped.append(SkippedFile(name, "its name is not that of a picture"))
         elif not classed:
             loose.append(name)
         else:
-            entries.append(Entry(name, plain(classed[0]), split, file.stamp))
+            entries.append(ListedImage(name, plain(classed[0]), split, file.stamp))
     if loose and not entries:
         raise DataError(
             f"{top} holds {len(loose):,} pictures, but no folders that say what they show: put the pictures of each "
             "class in a folder of its name."
         )
-    skipped += [Skipped(name, "it lies in no class's folder") for name in loose]
+    skipped += [SkippedFile(name, "it lies in no class's folder") for name in loose]
     entries.sort(key=lambda entry: entry.file)
 
     def read(rows: Sequence[int]) -> list[Path | bytes]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from eyespot.data.dataset import Skipped
+from eyespot.data.dataset import SkippedFile
 from eyespot.errors import DataError
 
 SPLITS = {
@@ -15,7 +15,7 @@ SPLITS = {
 
 
 @dataclass(frozen=True)
-class Entry:
+class ListedImage:
     """One picture.
 
     Attributes:
@@ -44,9 +44,9 @@ class Listing:
     """
 
     path: Path
-    entries: Sequence[Entry]
+    entries: Sequence[ListedImage]
     read: Callable[[Sequence[int]], Sequence[Path | bytes]]
-    skipped: Sequence[Skipped] = ()
+    skipped: Sequence[SkippedFile] = ()
     class_names: tuple[str, ...] | None = None
     notes: Sequence[str] = field(default_factory=tuple)
 

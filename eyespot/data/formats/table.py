@@ -21,9 +21,9 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
 
-from eyespot.data.dataset import Skipped
-from eyespot.data.formats.arrays import Labelled, labelled
-from eyespot.data.formats.listing import Entry, Listing, plain, split_named
+from eyespot.data.dataset import SkippedFile
+from eyespot.data.formats.arrays import ImagesWithClassNames, as_images_and_labels
+from eyespot.data.formats.listing import ListedImage, Listing, plain, split_named
 from eyespot.errors import DataError, unknown
 from eyespot.recipe.schema import PicturesRecipe
 
@@ -40,7 +40,7 @@ def is_pixel_table(path: Path) -> bool:
     return sum(bool(PIXEL.fullmatch(name)) for name in names) >= max(FEWEST, len(names) - 2)
 
 
-def read_pixel_table(path: Path, wanted: PicturesRecipe) -> Labelled:
+def read_pixel_table(path: Path, wanted: PicturesRecipe) -> ImagesWithClassNames:
     """Its pictures.
 
     Raises:
@@ -74,7 +74,7 @@ def read_pixel_table(path: Path, wanted: PicturesRecipe) -> Labelled:
     for place, column in enumerate(columns.itercolumns()):
         images[:, place] = column.to_numpy()
     texts = np.array(["" if text is None else text for text in table.column(label).to_pylist()], np.str_)
-    return labelled(images, texts, str(path))
+    return as_images_and_labels(images, texts, str(path))
 
 
 def _split(path: Path, line: str) -> list[str]:
@@ -119,7 +119,7 @@ class TableFile:
         status = path.stat()
         self._stamp = (status.st_size, status.st_mtime_ns)
 
-    def rows(self) -> Iterator[Entry | Skipped]:
+    def rows(self) -> Iterator[ListedImage | SkippedFile]:
         """Each row, in order; one without a label, without a picture or of an unknown split is to be left out."""
         columns = self._columns
         labels = self._table.column(columns.label).to_pylist()
@@ -130,9 +130,9 @@ class TableFile:
             name = self._label(label)
             in_split = (split_named(str(split)) if split is not None else None) if columns.split else stated
             if name is None:
-                yield Skipped(where, "it has no label")
+                yield SkippedFile(where, "it has no label")
             elif in_split is None:
-                yield Skipped(where, f"its split {split!r} is none of train, validation and test")
+                yield SkippedFile(where, f"its split {split!r} is none of train, validation and test")
             else:
                 yield self._entry(row, where, name, in_split)
 
@@ -153,18 +153,18 @@ class TableFile:
         """Of each row's picture, relative to the table."""
         return list(self._table.column(self._columns.image).to_pylist())
 
-    def _entry(self, row: int, where: str, label: str, split: str) -> Entry | Skipped:
+    def _entry(self, row: int, where: str, label: str, split: str) -> ListedImage | SkippedFile:
         if self._holds_pictures:
-            return Entry(where, label, split, self._stamp)
+            return ListedImage(where, label, split, self._stamp)
         name = self._paths[row]
         if not isinstance(name, str) or not name.strip():
-            return Skipped(where, "it names no picture")
+            return SkippedFile(where, "it names no picture")
         path = self.path.parent / name
         try:
             status = path.stat()
         except OSError:
-            return Skipped(f"{where}: {name}", f"there is no file {path}")
-        return Entry(name, label, split, (status.st_size, status.st_mtime_ns))
+            return SkippedFile(f"{where}: {name}", f"there is no file {path}")
+        return ListedImage(name, label, split, (status.st_size, status.st_mtime_ns))
 
     def _label(self, value: Any) -> str | None:
         """The class's name, where there is one."""
@@ -283,12 +283,12 @@ def list_tables(paths: Sequence[Path], wanted: PicturesRecipe, source: Path) -> 
         DataError: a table is damaged, or a column is missing, there twice, or of a type that it cannot be.
     """
     tables = [TableFile(path, wanted) for path in paths]
-    entries: list[Entry] = []
-    skipped: list[Skipped] = []
+    entries: list[ListedImage] = []
+    skipped: list[SkippedFile] = []
     places: list[tuple[TableFile, int]] = []
     for table in tables:
         for row, found in enumerate(table.rows()):
-            if isinstance(found, Skipped):
+            if isinstance(found, SkippedFile):
                 skipped.append(found)
             else:
                 entries.append(found)

@@ -10,13 +10,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from eyespot.data.picture_files import bitmaps, gif, jpeg, png, tiff, webp
-from eyespot.data.picture_files.contents import Damaged, NotRead, Stored
+from eyespot.data.picture_files.contents import DamagedFile, PictureContents, UnsupportedFile
 
-__all__ = ["FORMATS", "OTHERS", "READ_ENDINGS", "SENTENCE", "Damaged", "NotRead", "Stored", "look_through"]
+__all__ = [
+    "FORMATS",
+    "OTHERS",
+    "READ_ENDINGS",
+    "SENTENCE",
+    "DamagedFile",
+    "PictureContents",
+    "UnsupportedFile",
+    "look_through",
+]
 
 
 @dataclass(frozen=True)
-class Format:
+class PictureFormat:
     """A format that is read.
 
     Attributes:
@@ -29,19 +38,19 @@ class Format:
     name: str
     begins: tuple[bytes, ...]
     endings: tuple[str, ...]
-    stored: Callable[[bytes], Stored]
+    stored: Callable[[bytes], PictureContents]
 
 
 # The one list of what is opened. Left out is what nobody keeps labelled pictures in, and what cannot be bounded before
 # it is decoded (AVIF, HEIC, JPEG 2000), hands its content to a program (EPS) or to any other decoder (IPTC, ICO, ICNS).
 FORMATS = (
-    Format("PNG", (png.MAGIC,), (".png", ".apng"), png.stored_png),
-    Format("JPEG", (jpeg.MAGIC,), (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), jpeg.stored_jpeg),
-    Format("WebP", (webp.MAGIC,), (".webp",), webp.stored_webp),
-    Format("GIF", gif.MAGIC, (".gif",), gif.stored_gif),
-    Format("BMP", (bitmaps.BMP,), (".bmp", ".dib"), bitmaps.stored_bmp),
-    Format("TIFF", tiff.MAGIC, (".tif", ".tiff"), tiff.stored_tiff),
-    Format("PPM", bitmaps.PORTABLE, (".ppm", ".pgm", ".pbm", ".pnm"), bitmaps.stored_portable),
+    PictureFormat("PNG", (png.MAGIC,), (".png", ".apng"), png.stored_png),
+    PictureFormat("JPEG", (jpeg.MAGIC,), (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), jpeg.stored_jpeg),
+    PictureFormat("WebP", (webp.MAGIC,), (".webp",), webp.stored_webp),
+    PictureFormat("GIF", gif.MAGIC, (".gif",), gif.stored_gif),
+    PictureFormat("BMP", (bitmaps.BMP,), (".bmp", ".dib"), bitmaps.stored_bmp),
+    PictureFormat("TIFF", tiff.MAGIC, (".tif", ".tiff"), tiff.stored_tiff),
+    PictureFormat("PPM", bitmaps.PORTABLE, (".ppm", ".pgm", ".pbm", ".pnm"), bitmaps.stored_portable),
 )
 READ_ENDINGS = frozenset(ending for each in FORMATS for ending in each.endings)
 NAMES = [each.name for each in FORMATS]
@@ -66,7 +75,7 @@ _BEGINNINGS = (
 )  # fmt: skip
 
 
-def look_through(content: bytes) -> Stored | None:
+def look_through(content: bytes) -> PictureContents | None:
     """What a picture's file says of itself; None where it is none that is recognised.
 
     Raises:
@@ -78,8 +87,8 @@ def look_through(content: bytes) -> Stored | None:
             try:
                 return each.stored(content)
             except (struct.error, IndexError):
-                raise Damaged("it ends within its header") from None
+                raise DamagedFile("it ends within its header") from None
     for place, begins, name in _BEGINNINGS:
         if content.startswith(begins, place):
-            raise NotRead(name)
+            raise UnsupportedFile(name)
     return None

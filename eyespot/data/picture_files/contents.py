@@ -10,16 +10,16 @@ ENTRY = 12  # bytes of a tag
 XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
 
-class Damaged(Exception):  # noqa: N818 - a finding, which becomes a PictureError
+class DamagedFile(Exception):  # noqa: N818 - a finding, which becomes a PictureError
     """The file is truncated or breaks its format; the message says where."""
 
 
-class NotRead(Exception):  # noqa: N818 - as above
+class UnsupportedFile(Exception):  # noqa: N818 - as above
     """The file is of a kind that is not read; the message names the kind, with its article where it has one."""
 
 
 @dataclass(frozen=True)
-class Stored:
+class PictureContents:
     """A picture's file, before anything is decoded.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 import struct
 
-from eyespot.data.picture_files.contents import Damaged, Stored
+from eyespot.data.picture_files.contents import DamagedFile, PictureContents
 
 MAGIC = (b"GIF87a", b"GIF89a")
 PALETTE = 0x80  # a flag; the three lowest bits say how long it is
@@ -12,10 +12,10 @@ MOST_EXTENSIONS = 10_000  # before the first frame
 MOST_BLOCKS = 500_000  # of one extension or frame: some 255 bytes each in a file of 100 MB
 
 
-def stored_gif(content: bytes) -> Stored:
+def stored_gif(content: bytes) -> PictureContents:
     """Walks the blocks up to the end of the first frame, and keeps what that needs."""
     if len(content) < 13:  # noqa: PLR2004 - signature and screen
-        raise Damaged("it ends before its first frame")
+        raise DamagedFile("it ends before its first frame")
     width, height, flags = struct.unpack_from("<HHB", content, 6)
     place = 13 + _palette(flags)
     kept, control = [content[:place]], b""
@@ -30,12 +30,14 @@ def stored_gif(content: bytes) -> Stored:
             end = _after_data(content, place + 10 + _palette(flags) + 1)
             kept += [control, content[place:end], TRAILER]
             size = (max(width, left + across), max(height, top + down))  # Pillow enlarges the screen
-            return Stored("GIF", *size, b"".join(kept), 1, frames=1 + (TRAILER != content[end : end + 1] != b""))
+            return PictureContents(
+                "GIF", *size, b"".join(kept), 1, frames=1 + (TRAILER != content[end : end + 1] != b"")
+            )
         elif kind in {b"", TRAILER}:
             break
         else:
             place += 1
-    raise Damaged("it ends before its first frame")
+    raise DamagedFile("it ends before its first frame")
 
 
 def _palette(flags: int) -> int:
@@ -52,4 +54,4 @@ def _after_data(content: bytes, place: int) -> int:
         place += 1 + length
         if not length:
             return place
-    raise Damaged(f"it has more than {MOST_BLOCKS:,} blocks")
+    raise DamagedFile(f"it has more than {MOST_BLOCKS:,} blocks")

@@ -4,7 +4,7 @@ import re
 import struct
 from collections.abc import Iterator
 
-from eyespot.data.picture_files.contents import Damaged, NotRead, Stored, orientation_of
+from eyespot.data.picture_files.contents import DamagedFile, PictureContents, UnsupportedFile, orientation_of
 
 MAGIC = b"\xff\xd8\xff"
 MARKER = re.compile(rb"\xff([^\xff])", re.DOTALL)  # after any number of fill bytes
@@ -19,7 +19,7 @@ XMP = b"http://ns.adobe.com/xap/1.0/\0"
 MOST_SEGMENTS = 2_000  # before the first scan: a colour profile and an extended XMP of 100 MB have some 1,600
 
 
-def stored_jpeg(content: bytes) -> Stored:
+def stored_jpeg(content: bytes) -> PictureContents:
     """Walks the segments before the first scan, and keeps those that pixels are decoded from."""
     kept, frames, exif, xmp, end = [content[:2]], [], b"", b"", 0
     for marker, segment, end in _segments(content):  # noqa: B007 - where the last one ends
@@ -32,7 +32,7 @@ def stored_jpeg(content: bytes) -> Stored:
         elif segment.startswith(XMP, 4):
             xmp = xmp or segment[4:]
     if len(frames) != 1:
-        raise Damaged(f"it has {len(frames)} frame headers")
+        raise DamagedFile(f"it has {len(frames)} frame headers")
     # A marker never occurs within a scan's data: this counts every scan, and perhaps more.
     scans = 1 + content.count(b"\xff\xda", end)
     return _stored(frames[0], kept[-1], scans, b"".join([*kept, content[end:]]), orientation_of(exif, xmp))
@@ -44,7 +44,7 @@ def _segments(content: bytes) -> Iterator[tuple[int, bytes, int]]:
     for _ in range(MOST_SEGMENTS):
         found = MARKER.search(content, place)
         if found is None or found.end() + 2 > len(content):
-            raise Damaged("it ends before its pixels")
+            raise DamagedFile("it ends before its pixels")
         marker, place = found[1][0], found.start()
         if marker in ALONE:
             place += 2
@@ -52,29 +52,29 @@ def _segments(content: bytes) -> Iterator[tuple[int, bytes, int]]:
         (length,) = struct.unpack_from(">H", content, place + 2)
         segment = content[place : place + 2 + length]
         if marker == EOI or length < 2 or len(segment) < 2 + length:  # noqa: PLR2004 - it counts itself
-            raise Damaged("it ends before its pixels")
+            raise DamagedFile("it ends before its pixels")
         place += len(segment)
         yield marker, segment, place
         if marker == SOS:
             return
-    raise Damaged(f"it has more than {MOST_SEGMENTS:,} segments before its pixels")
+    raise DamagedFile(f"it has more than {MOST_SEGMENTS:,} segments before its pixels")
 
 
-def _stored(frame: bytes, scan: bytes, scans: int, content: bytes, orientation: int) -> Stored:
+def _stored(frame: bytes, scan: bytes, scans: int, content: bytes, orientation: int) -> PictureContents:
     if len(frame) < 10 or len(frame) < 10 + 3 * frame[9]:  # noqa: PLR2004 - marker, length, precision, sides, components
-        raise Damaged("it has no frame header before its pixels")
+        raise DamagedFile("it has no frame header before its pixels")
     if frame[1] not in READ:
-        raise NotRead("a lossless or hierarchical JPEG")
+        raise UnsupportedFile("a lossless or hierarchical JPEG")
     precision, height, width, components = struct.unpack_from(">BHHB", frame, 4)
     if precision != 8 or components not in {1, 3, 4}:  # noqa: PLR2004 - what Pillow decodes
-        raise NotRead(f"a JPEG of {precision} bits and {components} components")
+        raise UnsupportedFile(f"a JPEG of {precision} bits and {components} components")
     working: float = 1 if components == 1 else 4
     several = frame[1] in PROGRESSIVE or scan[4] < components
     if several:  # all coefficients are kept, 2 bytes each, until the last scan
         sampling = [frame[11 + 3 * index] for index in range(components)]
         across, down = [each >> 4 for each in sampling], [each & 15 for each in sampling]
         if not all(0 < each <= 4 for each in across + down):  # noqa: PLR2004 - T.81
-            raise Damaged("its sampling factors are not 1 to 4")
+            raise DamagedFile("its sampling factors are not 1 to 4")
         area = sum(a * d for a, d in zip(across, down, strict=True))
         working += 2 * area / (max(across) * max(down))
-    return Stored("JPEG", width, height, content, working, orientation, passes=scans if several else 1)
+    return PictureContents("JPEG", width, height, content, working, orientation, passes=scans if several else 1)

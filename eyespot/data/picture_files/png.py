@@ -4,7 +4,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from eyespot.data.picture_files.contents import Damaged, Stored, orientation_of
+from eyespot.data.picture_files.contents import DamagedFile, PictureContents, orientation_of
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 KEPT = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
@@ -17,7 +17,7 @@ COLOR, GREY_ALPHA, COLOR_ALPHA = 2, 4, 6
 SIXTEEN = 16
 
 
-def stored_png(content: bytes) -> Stored:
+def stored_png(content: bytes) -> PictureContents:
     """Walks the chunks and keeps those that pixels are decoded from; of an animation, that is its first picture."""
     kept, exif, xmp, frames = [MAGIC], b"", b"", 1
     for kind, chunk in _chunks(content):
@@ -32,10 +32,10 @@ def stored_png(content: bytes) -> Stored:
             xmp = xmp or _xmp(chunk[8:-4])
     header = kept[1] if len(kept) > 1 else b""
     if not header.startswith(b"IHDR", 4) or len(header) < 12 + HEADER:
-        raise Damaged("it does not begin with its header")
+        raise DamagedFile("it does not begin with its header")
     width, height, bits, color = struct.unpack_from(">IIBB", header, 8)
     working = 4 if color in {COLOR, GREY_ALPHA, COLOR_ALPHA} else bits // 8 if bits == SIXTEEN else 1
-    return Stored("PNG", width, height, b"".join(kept), working, orientation_of(exif, xmp), max(1, frames))
+    return PictureContents("PNG", width, height, b"".join(kept), working, orientation_of(exif, xmp), max(1, frames))
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -52,7 +52,7 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         if kind == b"IEND":
             return
         place += 12 + length
-    raise Damaged(f"it has more than {MOST_CHUNKS:,} chunks")
+    raise DamagedFile(f"it has more than {MOST_CHUNKS:,} chunks")
 
 
 def _profile(text: bytes) -> bytes:

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Mapping
 from typing import Literal
 
-from eyespot.data.picture_files.contents import ENTRY, Damaged, NotRead, Stored, orientation_of
+from eyespot.data.picture_files.contents import ENTRY, DamagedFile, PictureContents, UnsupportedFile, orientation_of
 
 MAGIC = (b"II*\0", b"MM\0*")
 ORDERS = {b"II": "<", b"MM": ">"}
@@ -33,21 +33,21 @@ MOST_TAGS = 1_000
 Tag = tuple[int, int, int, bytes]  # number, type, count, and the value or where it is
 
 
-def stored_tiff(content: bytes) -> Stored:
+def stored_tiff(content: bytes) -> PictureContents:
     """Reads the first directory, and writes one anew with the tags that pixels are decoded from."""
     order = ORDERS[content[:2]]
     if len(content) < 8:  # noqa: PLR2004 - the header
-        raise Damaged("it ends within its header")
+        raise DamagedFile("it ends within its header")
     (start,) = struct.unpack_from(order + "I", content, 4)
     tags, following = _directory(content, start, order)
     values = {number: _numbers(content, tag, order) for number, tag in tags.items() if number in READ}
     width, height = _one(values, WIDTH, 0), _one(values, HEIGHT, 0)
     packing = _one(values, PACKING, UNPACKED)
     if packing not in PACKINGS:
-        raise NotRead(f"a TIFF packed as {NAMES.get(packing, f'compression {packing}')}")
+        raise UnsupportedFile(f"a TIFF packed as {NAMES.get(packing, f'compression {packing}')}")
     bits, samples = values.get(BITS, (1,)), _one(values, SAMPLES, 1)
     if samples > MOST_SAMPLES:
-        raise NotRead(f"a TIFF of {samples} samples a pixel")
+        raise UnsupportedFile(f"a TIFF of {samples} samples a pixel")
     _check_parts(values, len(content))
     xmp = _bytes(content, tags[XMP], order) if XMP in tags else b""
     orientation = _one(values, ORIENTATION, 0) or orientation_of(xmp=xmp)
@@ -56,7 +56,7 @@ def stored_tiff(content: bytes) -> Stored:
     part = max(1.0, _tile_area(values) / max(1, width * height)) * max(bits, default=1) / 8 * samples
     picture = 4 if samples > 1 or max(bits, default=1) > SIXTEEN else 2
     upright = orientation if orientation in ORIENTATIONS else 1
-    return Stored("TIFF", width, height, file, picture + part, upright, frames=2 if following else 1)
+    return PictureContents("TIFF", width, height, file, picture + part, upright, frames=2 if following else 1)
 
 
 def _directory(content: bytes, start: int, order: str) -> tuple[dict[int, Tag], int]:
@@ -64,12 +64,12 @@ def _directory(content: bytes, start: int, order: str) -> tuple[dict[int, Tag], 
     try:
         (count,) = struct.unpack_from(order + "H", content, start)
         if count > MOST_TAGS:
-            raise Damaged(f"it has more than {MOST_TAGS:,} tags")
+            raise DamagedFile(f"it has more than {MOST_TAGS:,} tags")
         end = start + 2 + ENTRY * count
         found = (struct.unpack_from(order + "HHI4s", content, place) for place in range(start + 2, end, ENTRY))
         return {tag[0]: tag for tag in found}, int.from_bytes(content[end : end + 4], ENDIANS[order])
     except struct.error:
-        raise Damaged("it ends within its directory") from None
+        raise DamagedFile("it ends within its directory") from None
 
 
 def _bytes(content: bytes, tag: Tag, order: str) -> bytes:
@@ -80,7 +80,7 @@ def _bytes(content: bytes, tag: Tag, order: str) -> bytes:
         return inline[:size]
     (place,) = struct.unpack(order + "I", inline)
     if place + size > len(content):
-        raise Damaged("a tag's value lies outside it")
+        raise DamagedFile("a tag's value lies outside it")
     return content[place : place + size]
 
 
@@ -88,7 +88,7 @@ def _numbers(content: bytes, tag: Tag, order: str) -> tuple[int, ...]:
     """A tag's value as whole numbers; none where its type is another."""
     number, kind, count, _ = tag
     if count > MOST_VALUES or (number in {STRIPS, STRIP_BYTES, TILES, TILE_BYTES} and count > MOST_PARTS):
-        raise Damaged(f"it has {count:,} strips, tiles or other values")
+        raise DamagedFile(f"it has {count:,} strips, tiles or other values")
     if kind not in NUMBERS:
         return ()
     return struct.unpack(f"{order}{count}{NUMBERS[kind]}", _bytes(content, tag, order))
@@ -103,9 +103,9 @@ def _check_parts(values: Mapping[int, tuple[int, ...]], size: int) -> None:
     starts = values.get(STRIPS, ()) or values.get(TILES, ())
     taken = values.get(STRIP_BYTES, ()) or values.get(TILE_BYTES, ())
     if len(starts) != len(taken) or not starts:
-        raise Damaged("it does not say where its strips are and how long")
+        raise DamagedFile("it does not say where its strips are and how long")
     if sum(taken) > size or any(start + length > size for start, length in zip(starts, taken, strict=True)):
-        raise Damaged("its strips lie outside it")
+        raise DamagedFile("its strips lie outside it")
 
 
 def _tile_area(values: Mapping[int, tuple[int, ...]]) -> int:

@@ -3,9 +3,9 @@
 import struct
 from collections.abc import Iterator
 
-from eyespot.data.picture_files.contents import Damaged, NotRead, Stored, orientation_of
+from eyespot.data.picture_files.contents import DamagedFile, PictureContents, UnsupportedFile, orientation_of
 
-Chunk = tuple[bytes, bytes]  # kind and content
+RiffChunk = tuple[bytes, bytes]  # kind and content
 
 MAGIC = b"RIFF"
 KIND = b"WEBP"  # after the length
@@ -19,10 +19,10 @@ HEADER, FRAME_HEADER = 10, 16  # bytes
 WORKING = 20
 
 
-def stored_webp(content: bytes) -> Stored:
+def stored_webp(content: bytes) -> PictureContents:
     """Walks the chunks; of an animation, keeps the first frame."""
     if content[8:12] != KIND:
-        raise NotRead("a RIFF file that is no WebP")
+        raise UnsupportedFile("a RIFF file that is no WebP")
     chunks = list(_chunks(content, 12, min(len(content), 8 + struct.unpack_from("<I", content, 4)[0])))
     first, header = chunks[0] if chunks else (b"", b"")
     if first in PIXELS:
@@ -30,15 +30,15 @@ def stored_webp(content: bytes) -> Stored:
     elif first == EXTENDED and len(header) >= HEADER:
         size, frames, kept = _extended(header, chunks)
     else:
-        raise Damaged("it does not begin with its header")
+        raise DamagedFile("it does not begin with its header")
     inside = KIND + b"".join(_chunk(*chunk) for chunk in kept)
     metadata = {kind: body for kind, body in reversed(chunks) if kind in {b"EXIF", b"XMP "}}
     orientation = orientation_of(metadata.get(b"EXIF", b""), metadata.get(b"XMP ", b""))
     packed = MAGIC + struct.pack("<I", len(inside)) + inside
-    return Stored("WEBP", *size, packed, WORKING, orientation, frames)
+    return PictureContents("WEBP", *size, packed, WORKING, orientation, frames)
 
 
-def _extended(header: bytes, chunks: list[Chunk]) -> tuple[tuple[int, int], int, list[Chunk]]:
+def _extended(header: bytes, chunks: list[RiffChunk]) -> tuple[tuple[int, int], int, list[RiffChunk]]:
     """Size, number of frames, and the chunks of the first picture."""
     size = _side(header, 4), _side(header, 7)
     kept = [(EXTENDED, bytes([header[0] & (ANIMATED | TRANSPARENT)]) + header[1:HEADER])]
@@ -52,7 +52,7 @@ def _extended(header: bytes, chunks: list[Chunk]) -> tuple[tuple[int, int], int,
     kept += [next(chunk for chunk in chunks if chunk[0] == kind) for kind in wanted if kind in dict(chunks)]
     sizes = {_size(kind, body) for kind, body in pixels if kind in PIXELS}
     if sizes != {stated} or stated[0] > size[0] or stated[1] > size[1]:
-        raise Damaged("its canvas and its picture differ in size")
+        raise DamagedFile("its canvas and its picture differ in size")
     return size, max(1, len(frames)), kept
 
 
@@ -61,7 +61,7 @@ def _side(body: bytes, place: int) -> int:
     return int.from_bytes(body[place : place + 3], "little") + 1
 
 
-def _chunks(content: bytes, start: int, end: int) -> Iterator[Chunk]:
+def _chunks(content: bytes, start: int, end: int) -> Iterator[RiffChunk]:
     """The chunks that are whole."""
     for _ in range(MOST_CHUNKS):
         if start + 8 > end:
@@ -72,7 +72,7 @@ def _chunks(content: bytes, start: int, end: int) -> Iterator[Chunk]:
             return
         yield kind, content[start : start + length]
         start += length + length % 2
-    raise Damaged(f"it has more than {MOST_CHUNKS:,} chunks")
+    raise DamagedFile(f"it has more than {MOST_CHUNKS:,} chunks")
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
@@ -87,4 +87,4 @@ def _size(kind: bytes, body: bytes) -> tuple[int, int]:
     if kind == b"VP8L" and len(body) >= 5 and body[0] == LOSSLESS_START:  # noqa: PLR2004 - as above
         (bits,) = struct.unpack_from("<I", body, 1)
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    raise Damaged("its pixels have no header")
+    raise DamagedFile("its pixels have no header")

@@ -14,13 +14,13 @@ Kernels = Literal["cpu", "cuda"]
 
 def kernels_for(device: torch.device) -> Kernels | None:
     """Those that run where a program's variables lie; None where there are none, which only costs speed."""
-    if device.type not in {"cpu", "cuda"} or why_not(device.type):
+    if device.type not in {"cpu", "cuda"} or why_unavailable(device.type):
         return None
     return "cuda" if device.type == "cuda" else "cpu"
 
 
 @cache
-def why_not(device: str = "cpu") -> str | None:
+def why_unavailable(device: str = "cpu") -> str | None:
     """Why kernels for a kind of device cannot be compiled here; None where they can."""
     if device == "cpu" and not find_spec("numba"):
         return "Numba is not installed (pip install 'eyespot[fast]')"

@@ -5,16 +5,16 @@ import torch
 from torch import Tensor
 
 from eyespot.backend import keras
-from eyespot.engine.kernels.cpu.epilogue import Affine, Arriving, Dropout, affine_sums, backward, forward
+from eyespot.engine.epilogue_spec import EpilogueSpec, as_pictures
+from eyespot.engine.kernels.cpu.epilogue import Affine, Dropout, IncomingGradient, affine_sums, backward, forward
 from eyespot.engine.kernels.cpu.moments import moments
 from eyespot.engine.kernels.cpu.numbers import bits, f32, u32
-from eyespot.engine.stage import Parameter, Parameters, Pass, Step
-from eyespot.engine.tail import Tail, as_pictures
+from eyespot.engine.stage import Parameter, Parameters, Pass, PassContext
 
 CHUNKS = 16  # partial sums: more than threads, so that these stay busy; few, so that adding them up costs nothing
 
 
-def run(tail: Tail, values: Tensor, affine: Affine | None, dropout: Dropout) -> tuple[Tensor, np.ndarray]:
+def run(tail: EpilogueSpec, values: Tensor, affine: Affine | None, dropout: Dropout) -> tuple[Tensor, np.ndarray]:
     """The output, [n, height', width', channels] in the dtype of the values, and its codes."""
     shape = tail.output_shape(values.shape)
     output, code = torch.empty(shape, dtype=values.dtype), np.empty(shape, np.uint8)
@@ -22,7 +22,7 @@ def run(tail: Tail, values: Tensor, affine: Affine | None, dropout: Dropout) -> 
     return output, code
 
 
-def draw(tail: Tail, step: Step) -> Dropout:
+def draw(tail: EpilogueSpec, step: PassContext) -> Dropout:
     """The dropout of a step."""
     if not step.training or not tail.rate:
         return Dropout(u32(0), f32(1), u32(0), u32(0))
@@ -30,9 +30,9 @@ def draw(tail: Tail, step: Step) -> Dropout:
     return Dropout(u32(tail.threshold), f32(tail.growth), u32(first), u32(second))
 
 
-def begin_backward(tail: Tail, gradient: Tensor, code: np.ndarray, growth: np.float32) -> Arriving:
+def begin_backward(tail: EpilogueSpec, gradient: Tensor, code: np.ndarray, growth: np.float32) -> IncomingGradient:
     """What the backward pass begins with."""
-    return Arriving(bits(gradient.contiguous().view(code.shape)), code, f32(tail.slope), growth)
+    return IncomingGradient(bits(gradient.contiguous().view(code.shape)), code, f32(tail.slope), growth)
 
 
 class EpilogueStage:
@@ -42,7 +42,7 @@ class EpilogueStage:
         bias: of the layer before; its gradient is summed here, where every value passes anyway.
     """
 
-    def __init__(self, tail: Tail, bias: Parameter | None) -> None:
+    def __init__(self, tail: EpilogueSpec, bias: Parameter | None) -> None:
         self.tail, self.bias = tail, bias
         self.parameters = [bias] if bias else []
         self.how = " + ".join([*(["bias"] if bias else []), *tail.names]) + ", fused"
@@ -74,7 +74,7 @@ class NormalizedEpilogueStage:
     With batch statistics in training, moving averages otherwise. Statistics, scale and shift are float32.
     """
 
-    def __init__(self, layer: keras.layers.BatchNormalization, tail: Tail, parameters: Parameters) -> None:
+    def __init__(self, layer: keras.layers.BatchNormalization, tail: EpilogueSpec, parameters: Parameters) -> None:
         self.layer, self.tail = layer, tail
         self.gamma = parameters.of(layer.gamma, torch.float32) if layer.scale else None
         self.beta = parameters.of(layer.beta, torch.float32) if layer.center else None

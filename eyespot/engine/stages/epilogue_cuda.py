@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from triton import cdiv
 
+from eyespot.engine.epilogue_spec import EpilogueSpec, as_pictures
 from eyespot.engine.kernels.cuda.epilogue import BLOCK, backward, forward
 from eyespot.engine.stage import Parameter, Pass
-from eyespot.engine.tail import Tail, as_pictures
 
 
 class CudaEpilogueStage:
@@ -18,7 +18,7 @@ class CudaEpilogueStage:
         bias: of the layer before; its gradient is summed here.
     """
 
-    def __init__(self, tail: Tail, bias: Parameter | None) -> None:
+    def __init__(self, tail: EpilogueSpec, bias: Parameter | None) -> None:
         self.tail, self.bias = tail, bias
         self.parameters = [bias] if bias else []
         self.how = " + ".join([*(["bias"] if bias else []), *tail.names]) + ", fused"

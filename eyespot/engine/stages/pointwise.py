@@ -9,7 +9,7 @@ from torch import Tensor
 
 from eyespot.backend import keras
 from eyespot.engine.stage import Parameter, Parameters, Pass
-from eyespot.random import drawn
+from eyespot.random import random_bits
 
 
 class MultiplyStage:
@@ -190,8 +190,8 @@ class DropoutStage:
         values = inputs[0]
         keys = passing.step.keys_on(values.device)
         own = torch.arange(2 * self.index, 2 * self.index + 2, device=values.device)
-        first, second = drawn(own, keys[0], keys[1])
-        bits = drawn(torch.arange(values.numel(), device=values.device), first, second)
+        first, second = random_bits(own, keys[0], keys[1])
+        bits = random_bits(torch.arange(values.numel(), device=values.device), first, second)
         kept.mask = bits.ge(self.threshold).to(values.dtype).mul_(1 / (1 - self.rate)).view(values.shape)
         return values * kept.mask
 

@@ -58,7 +58,7 @@ def read_weights(data: bytes) -> dict[str, np.ndarray]:
         ValueError: it is not such a file, holds something else than arrays of numbers, or is damaged.
     """
     try:
-        return _Reader(data).read()
+        return _Hdf5Reader(data).read()
     except (struct.error, OverflowError):
         raise ValueError("its HDF5 is damaged: a number in it is impossible") from None
 
@@ -74,7 +74,7 @@ def write_weights(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
                 written.attrs["dtype"] = "bfloat16"  # what Keras looks for
 
 
-class _Reader:
+class _Hdf5Reader:
     """Walks the file from its root; what was read once is not read again, so that the walk ends."""
 
     def __init__(self, data: bytes) -> None:

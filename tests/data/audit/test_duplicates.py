@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eyespot.data.audit.duplicates import Pair, describe, find_duplicates, leaking_rows
+from eyespot.data.audit.duplicates import DuplicatePair, describe_images, find_duplicates, leaking_rows
 from eyespot.data.dataset import Dataset, Split
 
 
@@ -50,8 +50,8 @@ def test_equal_pictures_are_found_within_and_across_splits():
     train[7] = train[3]
     test[4] = train[5]
     assert find_duplicates(dataset(train, test)) == [
-        Pair(("train", 5), ("test", 4), "exact", 0.0),
-        Pair(("train", 3), ("train", 7), "exact", 0.0),
+        DuplicatePair(("train", 5), ("test", 4), "exact", 0.0),
+        DuplicatePair(("train", 3), ("train", 7), "exact", 0.0),
     ]
 
 
@@ -91,7 +91,7 @@ def test_blank_pictures_are_like_no_other():
     train[0], test[0], test[1] = 100, 101, 100
     pairs = find_duplicates(dataset(train, test))
     assert [(pair.first, pair.second, pair.kind) for pair in pairs] == [(("train", 0), ("test", 1), "exact")]
-    assert not describe(train[:1]).any()
+    assert not describe_images(train[:1]).any()
 
 
 def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch):

@@ -1,14 +1,14 @@
 import numpy as np
 
 from eyespot.data.audit.balance import describe_balance
-from eyespot.data.audit.outliers import find_oddities
+from eyespot.data.audit.outliers import find_outliers
 from eyespot.data.dataset import Dataset, Split
 from tests.data.audit.test_duplicates import blobs
 
 
 def reasons(images: np.ndarray, sizes: np.ndarray | None = None) -> dict[int, str]:
     split = Split(images, np.arange(len(images)) % 2, None, sizes)
-    return {oddity.place[1]: oddity.reason for oddity in find_oddities(Dataset("blobs", ("a", "b"), split))}
+    return {oddity.place[1]: oddity.reason for oddity in find_outliers(Dataset("blobs", ("a", "b"), split))}
 
 
 def test_nothing_stands_out_among_pictures_of_one_kind():

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eyespot.data.augment.policy import POLICIES, WORDS, Changes, changes_of, kind_of, settled
+from eyespot.data.augment.policy import POLICIES, WORDS, Changes, changes_for, kind_of, resolve_policy
 from eyespot.data.dataset import Dataset, Split
 from eyespot.data.load import load
 from eyespot.errors import RecipeError
@@ -95,31 +95,31 @@ def test_characters_are_never_flipped():
 @pytest.mark.parametrize("names", [("left hand", "right hand"), ("turn-left", "straight on"), ("Right", "ahead")])
 def test_classes_that_tell_left_from_right_are_not_flipped(names: tuple[str, ...]):
     """Flipping would move pictures to the other class; the rest of the policy stays."""
-    found = settled(AugmentationRecipe(policy="auto"), dataset(names, things(3)))
+    found = resolve_policy(AugmentationRecipe(policy="auto"), dataset(names, things(3)))
     assert (found.policy, found.flip_horizontal, found.shift) == ("photos", False, POLICIES["photos"].shift)
 
 
 def test_a_settled_recipe_says_everything_and_stays():
     """The policy and all its values are named, keys of one's own come first, and settling again changes nothing."""
     mine = dataset(("cup", "bowl"), things())
-    found = settled(AugmentationRecipe(policy="auto", rotate=5, flip_horizontal=False), mine)
+    found = resolve_policy(AugmentationRecipe(policy="auto", rotate=5, flip_horizontal=False), mine)
     assert (found.policy, found.rotate, found.flip_horizontal, found.zoom) == ("objects", 5, False, 0.1)
     assert None not in dict(found).values()
-    assert settled(found, mine) == found
-    assert changes_of(found).describe() == "shift up to 8%, rotate up to 5°, zoom up to 10%"
+    assert resolve_policy(found, mine) == found
+    assert changes_for(found).describe() == "shift up to 8%, rotate up to 5°, zoom up to 10%"
 
 
 def test_off_stays_off():
     """Without a policy nothing is done but what is named, and no value is written for the rest."""
     mine = dataset(("cup", "bowl"), things())
     off = AugmentationRecipe()
-    assert settled(off, mine) == off
-    assert not changes_of(off).any
+    assert resolve_policy(off, mine) == off
+    assert not changes_for(off).any
     assert off.model_dump() == {"policy": "none"}
-    assert changes_of(AugmentationRecipe(rotate=3)).describe() == "rotate up to 3°"
+    assert changes_for(AugmentationRecipe(rotate=3)).describe() == "rotate up to 3°"
 
 
 def test_auto_needs_pictures():
     """An unsettled recipe is one sentence, not a guess."""
     with pytest.raises(RecipeError, match="settled by a dataset's pictures"):
-        changes_of(AugmentationRecipe(policy="auto"))
+        changes_for(AugmentationRecipe(policy="auto"))

@@ -11,15 +11,15 @@ from eyespot.data.augment.policy import POLICIES, Changes
 from eyespot.data.augment.transforms import (
     AREA,
     SLIMMEST,
-    Augmented,
-    Column,
-    Mixed,
-    augment,
+    AugmentedBatch,
+    DrawColumn,
+    MixedBatch,
+    augment_batch,
     background_of,
-    draw,
-    erase,
-    inside,
-    mix,
+    draw_step,
+    erase_rectangles,
+    inside_rectangle,
+    mix_images,
     warp,
 )
 
@@ -27,31 +27,31 @@ from eyespot.data.augment.transforms import (
 def test_a_step_draws_what_its_number_says():
     """The same seed and step give the same numbers, whatever was drawn before; another step or seed gives others."""
     changes = Changes(shift=0.1, mixup=0.4)
-    first = draw(changes, 3, 17, 5)
+    first = draw_step(changes, 3, 17, 5)
     for other in ((3, 18), (4, 17), (4, 18)):
-        assert not np.array_equal(draw(changes, *other, 5), first)
-    assert np.array_equal(draw(changes, 3, 17, 5), first)
+        assert not np.array_equal(draw_step(changes, *other, 5), first)
+    assert np.array_equal(draw_step(changes, 3, 17, 5), first)
 
 
 def test_one_change_does_not_move_anothers_numbers():
     """Switching mixing on leaves the uniform columns as they are."""
-    plain, mixed = draw(Changes(shift=0.1), 0, 0, 9), draw(Changes(shift=0.1, mixup=1, cutmix=2), 0, 0, 9)
-    assert np.array_equal(plain[:, : Column.MIXUP], mixed[:, : Column.MIXUP])
-    assert (plain[:, Column.MIXUP :] == 1).all()
-    assert not (mixed[:, Column.MIXUP :] == 1).any()
+    plain, mixed = draw_step(Changes(shift=0.1), 0, 0, 9), draw_step(Changes(shift=0.1, mixup=1, cutmix=2), 0, 0, 9)
+    assert np.array_equal(plain[:, : DrawColumn.MIXUP], mixed[:, : DrawColumn.MIXUP])
+    assert (plain[:, DrawColumn.MIXUP :] == 1).all()
+    assert not (mixed[:, DrawColumn.MIXUP :] == 1).any()
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
 def test_shares_are_beta(alpha: float):
     """Of many pictures, mean and variance of the shares are those of Beta(alpha, alpha)."""
-    shares = draw(Changes(mixup=alpha), 1, 0, 20_000)[:, Column.MIXUP]
+    shares = draw_step(Changes(mixup=alpha), 1, 0, 20_000)[:, DrawColumn.MIXUP]
     assert shares.mean() == pytest.approx(0.5, abs=0.01)
     assert shares.var() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.05)
 
 
 def test_columns_are_uniform_and_apart():
     """Every other column is uniform in [0, 1), and no two go together."""
-    drawn = draw(Changes(), 0, 5, 20_000)[:, : Column.MIXUP]
+    drawn = draw_step(Changes(), 0, 5, 20_000)[:, : DrawColumn.MIXUP]
     assert drawn.min() >= 0
     assert drawn.max() < 1
     assert drawn.mean(0) == pytest.approx(0.5, abs=0.01)
@@ -62,7 +62,7 @@ def test_columns_are_uniform_and_apart():
 def test_the_first_pixel_is_inside_and_the_end_is_not():
     """Rows 1 to 2 and columns 0 to 3 of one picture, nothing of another, cut off at the edge of a third."""
     corners = torch.tensor([[1, 2, 3], [0, 0, -2], [3, 2, 9], [4, 5, 1]])
-    found = inside(*corners, (4, 5))
+    found = inside_rectangle(*corners, (4, 5))
     assert found.shape == (3, 1, 4, 5)
     assert found[0, 0].int().tolist() == [[0] * 5, [1, 1, 1, 1, 0], [1, 1, 1, 1, 0], [0] * 5]
     assert found.sum((1, 2, 3)).tolist() == [8, 0, 1]
@@ -77,9 +77,9 @@ def pictures(count: int, height: int, width: int, channels: int = 1) -> torch.Te
 
 
 def draws(count: int, **values: float) -> torch.Tensor:
-    drawn = torch.full((count, len(Column)), MIDDLE)
+    drawn = torch.full((count, len(DrawColumn)), MIDDLE)
     for name, value in values.items():
-        drawn[:, Column[name.upper()]] = value
+        drawn[:, DrawColumn[name.upper()]] = value
     return drawn
 
 
@@ -128,17 +128,17 @@ def test_it_is_scipys_affine_transform(sides: tuple[int, int], fill: str):
     """Everything at once, on pictures that are not square: bilinear interpolation of the same affine map."""
     changes = Changes(shift=0.2, rotate=30, zoom=0.4, flip_horizontal=True, flip_vertical=True, fill=fill)  # type: ignore[arg-type]
     before = pictures(20, *sides)
-    drawn = torch.from_numpy(draw(changes, 0, 0, 20))
+    drawn = torch.from_numpy(draw_step(changes, 0, 0, 20))
     after = warp(before, changes, drawn)
     backgrounds = background_of(before)
     for number, row in enumerate(drawn.numpy()):
-        angle = math.radians(changes.rotate) * (2 * row[Column.ANGLE] - 1)
-        size = (1 + changes.zoom) ** (2 * row[Column.SIZE] - 1)
-        signs = np.diag([1 - 2 * (row[Column.UPEND] < 0.5), 1 - 2 * (row[Column.MIRROR] < 0.5)])
+        angle = math.radians(changes.rotate) * (2 * row[DrawColumn.ANGLE] - 1)
+        size = (1 + changes.zoom) ** (2 * row[DrawColumn.SIZE] - 1)
+        signs = np.diag([1 - 2 * (row[DrawColumn.UPEND] < 0.5), 1 - 2 * (row[DrawColumn.MIRROR] < 0.5)])
         turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
         matrix = signs @ turn / size
         centre = (np.array(sides) - 1) / 2
-        shift = changes.shift * (2 * row[[Column.DOWN, Column.RIGHT]] - 1) * sides
+        shift = changes.shift * (2 * row[[DrawColumn.DOWN, DrawColumn.RIGHT]] - 1) * sides
         mode = "grid-constant" if fill == "background" else "nearest"
         expected = affine_transform(
             before[number, 0].numpy(), matrix, centre - matrix @ centre + shift, order=1, mode=mode,
@@ -169,12 +169,12 @@ def test_a_colours_background_is_a_colour():
 def test_rectangles_of_one_colour_over_their_share(sides: tuple[int, int]):
     """About the given share of pictures lose one rectangle, of 2 to 40 % and at most 1 to 3.3 in its sides."""
     before = torch.full((2000, 3, *sides), -1.0)
-    drawn = torch.from_numpy(draw(Changes(erase=0.3), 0, 0, 2000))
-    after = erase(before, 0.3, drawn)
+    drawn = torch.from_numpy(draw_step(Changes(erase=0.3), 0, 0, 2000))
+    after = erase_rectangles(before, 0.3, drawn)
     erased = (after != before).any(1)
     hit = erased.any(2).any(1)
     assert float(hit.float().mean()) == pytest.approx(0.3, abs=0.05)  # five deviations
-    assert torch.equal(hit, drawn[:, Column.ERASE] < 0.3)
+    assert torch.equal(hit, drawn[:, DrawColumn.ERASE] < 0.3)
     for picture, mask in zip(after[hit], erased[hit], strict=True):
         rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
         high, wide = len(rows), len(columns)
@@ -186,8 +186,8 @@ def test_rectangles_of_one_colour_over_their_share(sides: tuple[int, int]):
 
 def test_they_lie_everywhere():
     """Every pixel is erased in some picture, none in most of them."""
-    drawn = torch.from_numpy(draw(Changes(erase=1), 0, 1, 3000))
-    often = (erase(torch.full((3000, 1, 16, 16), -1.0), 1.0, drawn) >= 0).float().mean(0)[0].numpy()
+    drawn = torch.from_numpy(draw_step(Changes(erase=1), 0, 1, 3000))
+    often = (erase_rectangles(torch.full((3000, 1, 16, 16), -1.0), 1.0, drawn) >= 0).float().mean(0)[0].numpy()
     assert often.min() > 0.005
     assert often.max() < 0.5
     assert np.abs(often - often[::-1, ::-1]).max() < 0.05
@@ -196,11 +196,11 @@ def test_they_lie_everywhere():
 COUNT = 400
 
 
-def mixed(changes: Changes, sides: tuple[int, int] = (12, 15)) -> Mixed:
+def mixed(changes: Changes, sides: tuple[int, int] = (12, 15)) -> MixedBatch:
     """Of pictures whose every pixel is their label."""
     labels = torch.arange(COUNT)
     pictures = labels.float()[:, None, None, None].expand(-1, 2, *sides)
-    return mix(pictures, labels, changes, torch.from_numpy(draw(changes, 0, 3, COUNT)))
+    return mix_images(pictures, labels, changes, torch.from_numpy(draw_step(changes, 0, 3, COUNT)))
 
 
 @pytest.mark.parametrize("changes", [Changes(mixup=0.4), Changes(cutmix=1.0), Changes(mixup=1.0, cutmix=0.5)])
@@ -243,8 +243,8 @@ def test_both_take_turns():
 
 def test_a_single_picture_is_mixed_with_itself():
     """The last batch of an epoch may hold one."""
-    drawn = torch.from_numpy(draw(Changes(mixup=1.0), 0, 0, 1))
-    found = mix(torch.full((1, 1, 3, 3), 7.0), torch.tensor([2]), Changes(mixup=1.0), drawn)
+    drawn = torch.from_numpy(draw_step(Changes(mixup=1.0), 0, 0, 1))
+    found = mix_images(torch.full((1, 1, 3, 3), 7.0), torch.tensor([2]), Changes(mixup=1.0), drawn)
     assert (found.labels.tolist(), found.others.tolist()) == ([2], [2])
     torch.testing.assert_close(found.pictures, torch.full((1, 1, 3, 3), 7.0))
 
@@ -261,9 +261,11 @@ def batch(count: int = 40, size: tuple[int, int, int] = (9, 12, 3)) -> tuple[tor
     return images, torch.from_numpy(generator.integers(0, 4, count))
 
 
-def augmented(changes: Changes, step: int = 0, size: tuple[int, int, int] = (9, 12, 3), count: int = 40) -> Augmented:
+def augmented(
+    changes: Changes, step: int = 0, size: tuple[int, int, int] = (9, 12, 3), count: int = 40
+) -> AugmentedBatch:
     images, labels = batch(count, size)
-    return augment(images, labels, changes, torch.from_numpy(draw(changes, 7, step, count)))
+    return augment_batch(images, labels, changes, torch.from_numpy(draw_step(changes, 7, step, count)))
 
 
 @pytest.mark.parametrize("size", [(9, 12, 3), (28, 28, 1)])
@@ -271,7 +273,7 @@ def augmented(changes: Changes, step: int = 0, size: tuple[int, int, int] = (9, 
 def test_pixels_come_out_as_they_went_in(changes: Changes, size: tuple[int, int, int]):
     """uint8 in the same shape, in rows as they lie in memory; the batch that came in is left alone."""
     images, labels = batch(size=size)
-    found = augment(images, labels, changes, torch.from_numpy(draw(changes, 7, 0, 40)))
+    found = augment_batch(images, labels, changes, torch.from_numpy(draw_step(changes, 7, 0, 40)))
     assert (found.images.shape, found.images.dtype) == (images.shape, torch.uint8)
     assert found.images.is_contiguous()
     assert torch.equal(images, batch(size=size)[0])
@@ -302,16 +304,16 @@ def test_brightness_and_contrast_are_what_they_say():
     """A constant is added, and differences from the picture's mean are multiplied; pixels end at 0 and 255."""
     changes = Changes(brightness=0.2, contrast=0.5)
     images, labels = batch()
-    drawn = torch.full((40, len(Column)), 0.5)
+    drawn = torch.full((40, len(DrawColumn)), 0.5)
     for column, value, expected in (
-        (Column.BRIGHTNESS, 1.0, images.double() + 51),
-        (Column.BRIGHTNESS, 0.0, images.double() - 51),
-        (Column.CONTRAST, 1.0, _about_mean(images, 1.5)),
-        (Column.CONTRAST, 0.0, _about_mean(images, 0.5)),
+        (DrawColumn.BRIGHTNESS, 1.0, images.double() + 51),
+        (DrawColumn.BRIGHTNESS, 0.0, images.double() - 51),
+        (DrawColumn.CONTRAST, 1.0, _about_mean(images, 1.5)),
+        (DrawColumn.CONTRAST, 0.0, _about_mean(images, 0.5)),
     ):
         row = drawn.clone()
         row[:, column] = value
-        found = augment(images, labels, changes, row).images.double()
+        found = augment_batch(images, labels, changes, row).images.double()
         assert float((found - expected.clamp(0, 255)).abs().max()) < 0.51
 
 

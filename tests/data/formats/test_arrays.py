@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eyespot.data.formats.arrays import labelled, read_arrays
+from eyespot.data.formats.arrays import as_images_and_labels, read_arrays
 from eyespot.errors import DataError
 from eyespot.recipe.schema import PicturesRecipe
 
@@ -75,18 +75,18 @@ def test_python_objects_are_not_opened(tmp_path: Path):
 )
 def test_every_usual_layout_is_brought_to_the_datasets(images: np.ndarray, shape: tuple[int, ...]):
     """Grey and colour, channels last or first, flat squares and transparency become [n, height, width, 1 or 3]."""
-    assert labelled(images, np.arange(3), "a").images.shape == shape
+    assert as_images_and_labels(images, np.arange(3), "a").images.shape == shape
 
 
 def test_fractions_are_scaled_and_whole_numbers_kept():
     """0 to 1 becomes 0 to 255, 0 to 255 stays; anything else is told."""
     whole = np.full((2, 4, 4), 200.0)
-    assert labelled(whole, np.arange(2), "a").images.max() == 200
-    assert labelled(whole / 255, np.arange(2), "a").images.max() == 200
-    assert labelled(whole > 100, np.arange(2), "a").images.max() == 255
+    assert as_images_and_labels(whole, np.arange(2), "a").images.max() == 200
+    assert as_images_and_labels(whole / 255, np.arange(2), "a").images.max() == 200
+    assert as_images_and_labels(whole > 100, np.arange(2), "a").images.max() == 255
     for wrong, told in ((whole * 2, "0 to 400|0 to 255"), (-whole, "-200"), (whole * np.nan, "NaN")):
         with pytest.raises(DataError, match=told):
-            labelled(wrong, np.arange(2), "a")
+            as_images_and_labels(wrong, np.arange(2), "a")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_fractions_are_scaled_and_whole_numbers_kept():
 )
 def test_every_usual_form_of_labels_is_read(labels: np.ndarray, expected: list[str | None]):
     """A column, one-hot rows, floats with NaN for none, text and bytes all name classes."""
-    assert labelled(np.zeros((2, 4, 4), np.uint8), labels, "a").labels == expected
+    assert as_images_and_labels(np.zeros((2, 4, 4), np.uint8), labels, "a").labels == expected
 
 
 @pytest.mark.parametrize(
@@ -117,4 +117,4 @@ def test_every_usual_form_of_labels_is_read(labels: np.ndarray, expected: list[s
 def test_arrays_that_are_no_labelled_pictures_are_told(images: np.ndarray, labels: np.ndarray, told: str):
     """Lengths, shapes and types that do not fit get one sentence each."""
     with pytest.raises(DataError, match=told):
-        labelled(images, labels, "a")
+        as_images_and_labels(images, labels, "a")

@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from eyespot.data.picture import open_picture, read_header
-from eyespot.data.picture_files import FORMATS, OTHERS, READ_ENDINGS, SENTENCE, NotRead, look_through
+from eyespot.data.picture_files import FORMATS, OTHERS, READ_ENDINGS, SENTENCE, UnsupportedFile, look_through
 from tests.data.picture_files.hostile import encoded, jpeg
 
 RAMP = Image.fromarray(np.arange(12 * 20 * 3, dtype=np.uint8).reshape(12, 20, 3))
@@ -122,7 +122,7 @@ def test_a_tiff_with_another_decoder_inside_is_not_read(packing: str):
         content = encoded(RAMP, "TIFF", compression="lzma" if packing == "tiff_lzma" else packing)
     except (OSError, KeyError):
         pytest.skip(f"this Pillow writes no {packing}")
-    with pytest.raises(NotRead, match="a TIFF packed as"):
+    with pytest.raises(UnsupportedFile, match="a TIFF packed as"):
         look_through(content)
 
 

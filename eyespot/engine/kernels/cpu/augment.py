@@ -12,26 +12,26 @@ import numpy as np
 from numba import njit, prange
 
 from eyespot.data.augment.policy import Changes
-from eyespot.data.augment.transforms import AREA, ENOUGH, SLIMMEST, Column
+from eyespot.data.augment.transforms import AREA, ENOUGH, SLIMMEST, DrawColumn
 from eyespot.engine.kernels.cpu.numbers import compiled, f32
 
 # Numba takes plain numbers.
-DOWN, RIGHT, ANGLE, SIZE = int(Column.DOWN), int(Column.RIGHT), int(Column.ANGLE), int(Column.SIZE)
+DOWN, RIGHT, ANGLE, SIZE = int(DrawColumn.DOWN), int(DrawColumn.RIGHT), int(DrawColumn.ANGLE), int(DrawColumn.SIZE)
 MIRROR, UPEND, BRIGHTNESS, CONTRAST = (
-    int(Column.MIRROR),
-    int(Column.UPEND),
-    int(Column.BRIGHTNESS),
-    int(Column.CONTRAST),
+    int(DrawColumn.MIRROR),
+    int(DrawColumn.UPEND),
+    int(DrawColumn.BRIGHTNESS),
+    int(DrawColumn.CONTRAST),
 )
 ERASE, SHARE, ASPECT, TOP, LEFT = (
-    int(Column.ERASE),
-    int(Column.AREA),
-    int(Column.ASPECT),
-    int(Column.TOP),
-    int(Column.LEFT),
+    int(DrawColumn.ERASE),
+    int(DrawColumn.AREA),
+    int(DrawColumn.ASPECT),
+    int(DrawColumn.TOP),
+    int(DrawColumn.LEFT),
 )
-RED, WAY, ROW, COLUMN = int(Column.RED), int(Column.WAY), int(Column.ROW), int(Column.COLUMN)
-MIXUP, CUTMIX = int(Column.MIXUP), int(Column.CUTMIX)
+RED, WAY, ROW, COLUMN = int(DrawColumn.RED), int(DrawColumn.WAY), int(DrawColumn.ROW), int(DrawColumn.COLUMN)
+MIXUP, CUTMIX = int(DrawColumn.MIXUP), int(DrawColumn.CUTMIX)
 LEAST, MORE, SLIM = f32(AREA[0]), f32(AREA[1] - AREA[0]), f32(-math.log(SLIMMEST))
 # Places in a picture's plan: the affine map, the line for values, the erased rectangle, its colour, the background's,
 # the picture's own share, the rectangle that another one takes.

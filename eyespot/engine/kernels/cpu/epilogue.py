@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit, prange
 
+from eyespot.engine.epilogue_spec import PoolWindow
 from eyespot.engine.kernels.cpu.numbers import compiled, drawn, f32, read, u32, write
-from eyespot.engine.tail import Window
 
 PLACE, NEGATIVE, DROPPED = np.uint8(63), np.uint8(64), np.uint8(128)
 zero = np.uint8(0)
@@ -38,7 +38,7 @@ class Dropout(NamedTuple):
     second_key: Any
 
 
-class Arriving(NamedTuple):
+class IncomingGradient(NamedTuple):
     """The gradient of the outputs and their codes, [n, height', width', channels], and what they were multiplied by."""
 
     gradient: np.ndarray
@@ -49,7 +49,7 @@ class Arriving(NamedTuple):
 
 @compiled
 def forward(
-    values: Any, affine: Affine | None, window: Window, slope: Any, dropout: Dropout, output: Any, code: Any
+    values: Any, affine: Affine | None, window: PoolWindow, slope: Any, dropout: Dropout, output: Any, code: Any
 ) -> None:
     """values [n, height, width, channels] to output and code [n, height', width', channels]."""
     count, height, width, channels = values.shape
@@ -84,7 +84,9 @@ def forward(
 
 
 @njit(inline="always")
-def _before_activation(arriving: Arriving, n: Any, i: Any, j: Any, gradient: Any, place: Any, partial: Any) -> None:
+def _before_activation(
+    arriving: IncomingGradient, n: Any, i: Any, j: Any, gradient: Any, place: Any, partial: Any
+) -> None:
     """One output position's gradient, back through dropout and activation: [channels], added to the partial sum."""
     outer, code = arriving.gradient[n, i, j], arriving.code[n, i, j]
     for c in range(len(gradient)):
@@ -98,8 +100,8 @@ def _before_activation(arriving: Arriving, n: Any, i: Any, j: Any, gradient: Any
 
 @compiled
 def backward(
-    arriving: Arriving, window: Window, affine: Affine | None, linear: Any, centre: Any, values: Any, upstream: Any,
-    sums: Any,
+    arriving: IncomingGradient, window: PoolWindow, affine: Affine | None, linear: Any, centre: Any, values: Any,
+    upstream: Any, sums: Any,
 ) -> None:  # fmt: skip
     """Of the values: scale * g where the maximum came from, plus linear * (value - centre) + shift everywhere.
 
@@ -146,7 +148,9 @@ def backward(
 
 
 @compiled
-def affine_sums(arriving: Arriving, window: Window, values: Any, centre: Any, sums: Any, products: Any) -> None:
+def affine_sums(
+    arriving: IncomingGradient, window: PoolWindow, values: Any, centre: Any, sums: Any, products: Any
+) -> None:
     """Per chunk of the images, float64 [chunks, channels]: sums of g, and of g * (value - centre) at the maximum."""
     count, rows, columns, channels = arriving.gradient.shape
     height, width = values.shape[1:3]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class Window(NamedTuple):
+class PoolWindow(NamedTuple):
     """The maximum pool: size in pixels, and how far the first window begins above and left of the picture."""
 
     height: int
@@ -13,11 +13,11 @@ class Window(NamedTuple):
     left: int
 
 
-NO_POOL = Window(1, 1, 0, 0)
+NO_POOL = PoolWindow(1, 1, 0, 0)
 
 
 @dataclass(frozen=True)
-class Tail:
+class EpilogueSpec:
     """What is done to the values, in an order that gives the same: pool, leaky ReLU, dropout.
 
     Attributes:
@@ -30,7 +30,7 @@ class Tail:
     """
 
     names: tuple[str, ...] = ()
-    window: Window = NO_POOL
+    window: PoolWindow = NO_POOL
     output_sides: tuple[int, int] | None = None
     slope: float = 1.0
     rate: float = 0.0
