@@ -40,7 +40,7 @@ def render(template: str, language: Language, **values: Any) -> str:
     own.
     """
     environment = Environment(
-        loader=PackageLoader("eyespot.figures", TEMPLATES),
+        loader=PackageLoader("eyespot.reports", TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

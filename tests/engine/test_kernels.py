@@ -1,12 +1,16 @@
 """Kernels that stand for themselves, against what PyTorch computes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 pytest.importorskip("numba")
 
+from eyespot.engine.kernels.cpu import numbers
 from eyespot.engine.kernels.cpu.cross_entropy import cross_entropy
+from eyespot.engine.kernels.cpu.epilogue import forward
 from eyespot.engine.kernels.cpu.moments import moments
 from eyespot.engine.kernels.cpu.numbers import bits
 
@@ -49,3 +53,15 @@ def test_moments_do_not_cancel():
     mean, variance = moments(rows, 16)
     assert np.allclose(mean, rows.astype(np.float64).mean(0), rtol=1e-6)
     assert np.allclose(variance, rows.astype(np.float64).var(0), rtol=1e-4)
+
+
+def test_loops_of_other_sources_are_not_taken_up(monkeypatch: pytest.MonkeyPatch):
+    """Numba's cache files are named after all sources: with another file changed, they are other files."""
+    name = forward.__wrapped__._cache._impl.filename_base
+    assert f"forward-{numbers.sources_digest()}-" in name
+    numbers.sources_digest.cache_clear()
+    monkeypatch.setattr(Path, "read_bytes", lambda file: file.name.encode())
+    assert numbers.sources_digest() not in name
+    monkeypatch.undo()
+    numbers.sources_digest.cache_clear()
+    assert f"forward-{numbers.sources_digest()}-" in name

@@ -1,6 +1,6 @@
 """Fused kernels: compiled by Numba for the processor (`cpu`, extra `fast`), by Triton for a GPU (`cuda`).
 
-Only what has asked `kernels_for` or `why_not` first imports them.
+Only what has asked `kernels_for` or `why_unavailable` first imports them.
 """
 
 from functools import cache

@@ -3,12 +3,11 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from eyespot.engine.kernels.cpu.numbers import COMPILED, f32, read, write
+from eyespot.engine.kernels.cpu.numbers import f32, read, serial, write
 
 
-@njit(**{**COMPILED, "parallel": False})  # a batch of logits is too small to share out
+@serial  # a batch of logits is too small to share out
 def cross_entropy(logits: Any, labels: Any, smallest: Any, gradient: Any) -> tuple[float, float]:
     """The mean loss, and the share of the rows whose largest logit is the label's.
 

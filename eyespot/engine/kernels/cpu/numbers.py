@@ -7,6 +7,8 @@ Numba widens `uint32 + uint32` to 64 bits, hence the casts around every step of 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache, wraps
+from hashlib import sha256
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -19,15 +21,31 @@ from numba.extending import intrinsic, overload
 
 # Sums may be reordered and multiplications contracted; NaN and infinity keep their meaning, for a diverged loss.
 COMPILED: dict[str, Any] = {
-    "parallel": True, "cache": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"},
+    "cache": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"},
 }  # fmt: skip
 SAFE_LAYERS = ("omp", "tbb")
 u16, u32, f32 = np.uint16, np.uint32, np.float32
 
 
+@cache
+def sources_digest() -> str:
+    """A name for this state of the kernels' sources.
+
+    It is part of the names of Numba's cache files. Numba itself looks at the file of a function alone: it would go on
+    with loops compiled before another file changed, or fail where a type that they were compiled for has moved.
+    """
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
+
+
+def serial(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A loop that one thread runs."""
+    return _cached(function, parallel=False)
+
+
 def compiled(function: Callable[..., None]) -> Callable[..., None]:
     """A loop that is shared out among threads, and may be called from several at once."""
-    loop = njit(**COMPILED)(function)
+    loop = _cached(function, parallel=True)
 
     @wraps(loop)
     def call(*arguments: Any) -> None:
@@ -35,6 +53,12 @@ def compiled(function: Callable[..., None]) -> Callable[..., None]:
             loop(*arguments)
 
     return call
+
+
+def _cached(function: Callable[..., Any], *, parallel: bool) -> Callable[..., Any]:
+    function.__qualname__ += f"-{sources_digest()}"
+    loop: Callable[..., Any] = njit(**COMPILED, parallel=parallel)(function)
+    return loop
 
 
 @cache
