@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.private_names import private_names
+
 ROOT = Path(__file__).parent.parent / "eyespot"
 # Data flows from left to right; no package imports one to its right.
 ORDER = (
@@ -14,7 +16,12 @@ ORDER = (
     "reports", "onnx_writer", "exporting", "webapp", "serving", "studies", "workflow", "cli",
 )  # fmt: skip
 # Modules that any package may use.
-BASE = {"errors", "random", "shapes", "files", "recipe", "backend", "output", "environment"}
+BASE = {
+    "errors", "random", "shapes", "files", "recipe", "backend", "output", "environment", "keras_internals",
+    "torch_internals",
+}  # fmt: skip
+# The only files that touch private names of Keras and PyTorch.
+INTERNALS = [ROOT / "keras_internals.py", ROOT / "torch_internals.py"]
 LONGEST = 450  # lines
 # A verb has a command, a function and perhaps a page, and a dataset has figures; a kernel has a file for each
 # processor, and a stage.
@@ -74,6 +81,15 @@ def test_one_door_opens_pictures(file: Path):
         if isinstance(node, ast.Attribute) and ast.unparse(node) == "Image.open"
     ]
     assert not called or file.relative_to(ROOT) == Path("data/picture.py")
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file not in INTERNALS], ids=_name)
+def test_private_names_of_libraries_have_one_home(file: Path):
+    """Only `keras_internals` and `torch_internals` touch a private name of Keras or PyTorch, by dot or as a string."""
+    assert not private_names(file), "add a function to keras_internals or torch_internals, or find a public name"
+    known = {name for internals in INTERNALS for name in private_names(internals)} - {"src"}
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    assert not known & {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
 
 
 def _module(file: Path) -> str:

@@ -18,6 +18,7 @@ from eyespot.engine.loss import CompiledLossOutput, CrossEntropy, fused_loss
 from eyespot.engine.lowered_program import LoweredProgram, WeightsLock
 from eyespot.engine.stage import Pass, PassContext
 from eyespot.errors import EyespotError, ModelError, unknown
+from eyespot.keras_internals import SYMBOLIC_BUILD, compiled_loss, has_loss_weights, loss_metric, symbolic_build
 
 Logs = dict[str, Any]
 KINDS = ("train", "test", "predict")
@@ -84,7 +85,7 @@ class _Accelerated:
         for kind, step in zip(KINDS, (self.train_step, self.test_step, self.predict_step), strict=True):
             _set(self.model, f"make_{kind}_function", self._maker(kind, step))
             _set(self.model, f"{kind}_function", None)
-        _set(self.model, "_symbolic_build", self._symbolic_build)
+        _set(self.model, SYMBOLIC_BUILD, self._symbolic_build)
         _set(self.model, "evaluate", self._evaluate())
 
     def train_step(self, batches: Any) -> Logs:
@@ -159,9 +160,9 @@ class _Accelerated:
         with torch.set_grad_enabled(training):
             leaf = output.float().detach().requires_grad_(training)
             predictions = torch.softmax(leaf, 1) if self.program and self.program.ends_in_softmax else leaf
-            if self.model._compile_loss is None and passing.losses:  # all that is learnt
+            if self.model.loss is None and passing.losses:  # all that is learnt
                 return CompiledLossOutput(torch.zeros_like(passing.losses[0]), predictions.detach(), None)
-            loss = self.model._compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weight, training=training)
+            loss = self.model.compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weight, training=training)
         # Of a loss that does not depend on the output, the error is PyTorch's, unless something else is learnt.
         learns = training and (loss.requires_grad or not passing.losses)
         gradient = torch.autograd.grad(loss, leaf)[0].to(output.dtype) if learns else None
@@ -172,7 +173,7 @@ class _Accelerated:
         if self.tally is not None and labels is not None:
             return self.tally.add(weighed, labels)
         x, y, weight = batch
-        self.model._loss_tracker.update_state(weighed.loss, sample_weight=len(weighed.predictions))
+        loss_metric(self.model).update_state(weighed.loss, sample_weight=len(weighed.predictions))
         logs: Logs = self.model.compute_metrics(x, y, weighed.predictions, sample_weight=weight)
         return logs
 
@@ -216,7 +217,7 @@ class _Accelerated:
     def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Keras's, which meets the data first; what it says of data that do not fit is no sentence."""
         try:
-            type(self.model)._symbolic_build(self.model, iterator=iterator, data_batch=data_batch)
+            symbolic_build(self.model, iterator, data_batch)
         except Exception:
             self._check(iterator, data_batch)
             raise
@@ -251,8 +252,8 @@ class _Accelerated:
         self.loss: CrossEntropy | None = None
         try:
             program = LoweredProgram(model, self.dtype, any_end=True)
-            compiled, rank = model._compile_loss, len(model.outputs[0].shape)
-            plain = compiled is not None and compiled._user_loss_weights is None and rank == 2  # noqa: PLR2004
+            rank = len(model.outputs[0].shape)
+            plain = model.loss is not None and not has_loss_weights(model) and rank == 2  # noqa: PLR2004
             self.loss = fused_loss(model.loss, of_probabilities=program.ends_in_softmax) if plain else None
             if self.loss is None and not program.ends_in_softmax:
                 # bfloat16 is too coarse for probabilities
@@ -275,7 +276,7 @@ def _state(model: keras.Model) -> tuple[tuple[Any, ...], list[tuple[int, bool, i
     """What a program is made for: objects, compared by identity, and where each variable lies and whether it learns."""
     outputs = getattr(model, "outputs", None) or [None]
     variables = [(id(variable), variable.trainable, variable.value.data_ptr()) for variable in model.weights]
-    return (model.optimizer, model._compile_loss, outputs[0]), variables
+    return (model.optimizer, compiled_loss(model), outputs[0]), variables
 
 
 def _set(model: keras.Model, name: str, value: Any) -> None:

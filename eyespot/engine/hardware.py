@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 
 from eyespot.backend import keras
+from eyespot.torch_internals import bfloat16_instructions
 
 Precision = Literal["auto", "float32", "bfloat16"]
 FIRST_WITH_BFLOAT16 = (8, 0)
@@ -44,10 +45,7 @@ def _native() -> str | None:
     if _device() == "cuda":
         capability = torch.cuda.get_device_capability()
         return f"CUDA {capability[0]}.{capability[1]}" if capability >= FIRST_WITH_BFLOAT16 else None
-    # PyTorch's own switches; it has no public name for them.
-    if torch.cpu._is_amx_tile_supported():
-        return "AMX"
-    return "AVX-512 BF16" if torch.cpu._is_avx512_bf16_supported() else None
+    return bfloat16_instructions()
 
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3  # the numbers in glibc's malloc.h

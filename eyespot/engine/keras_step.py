@@ -12,6 +12,7 @@ from torch import Tensor
 from eyespot.backend import keras
 from eyespot.engine.loss import CompiledLossOutput
 from eyespot.errors import DataError
+from eyespot.keras_internals import compiled_metrics, has_weighted_metrics, loss_metric
 from eyespot.models.graph import all_layers
 
 SMALL_SCALE = 0.01  # a Rescaling by less than this is made for pixels from 0 to 255
@@ -138,14 +139,14 @@ class FastMetrics:
 
     def __init__(self, model: keras.Model, *, sparse: bool) -> None:
         self.sparse = sparse
-        self.loss = _sums(model._loss_tracker)
+        self.loss = _sums(loss_metric(model))
         self.accuracies = {metric.name: _sums(metric) for metric in _compiled(model)}
 
     @staticmethod
     def can(model: keras.Model, *, sparse: bool) -> bool:
         """Whether the model's metrics are the loss and accuracies of labels of this kind."""
-        kind, compiled = type(model), model._compile_metrics
-        own = {id(model._loss_tracker), id(compiled)}
+        kind, compiled = type(model), compiled_metrics(model)
+        own = {id(loss_metric(model)), id(compiled)}
         if any(
             getattr(kind, name) is not getattr(keras.Model, name) for name in ("compute_metrics", "get_metrics_result")
         ):
@@ -156,7 +157,7 @@ class FastMetrics:
             return True
         wanted = ACCURACIES[not sparse]
         usual = all(type(metric) is wanted and metric.dtype == "float32" for metric in compiled.metrics)
-        if not (compiled.built and usual) or compiled._user_weighted_metrics:
+        if not (compiled.built and usual) or has_weighted_metrics(model):
             return False
         return [metric.name for metric in compiled.metrics] == list(compiled.result())
 
@@ -175,7 +176,8 @@ class FastMetrics:
 
 
 def _compiled(model: keras.Model) -> list[keras.metrics.Metric]:
-    return [] if model._compile_metrics is None else model._compile_metrics.metrics
+    compiled = compiled_metrics(model)
+    return [] if compiled is None else compiled.metrics
 
 
 def _sums(metric: keras.metrics.Mean) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,7 @@ from eyespot.engine.lowering import lower
 from eyespot.engine.optimizers import update_for
 from eyespot.engine.stage import Parameters, Pass, PassContext
 from eyespot.errors import ModelError
+from eyespot.keras_internals import LOSS_METHOD, mask_of
 from eyespot.models.graph import FUNCTIONAL, all_layers, trace
 from eyespot.random import seed_for
 from eyespot.shapes import Int64, UInt8
@@ -64,7 +65,7 @@ class WeightsLock:
 
 
 # What a subclass, or an attribute of one model, may replace; the stages would then not do what the model does.
-STEPS = ("train_step", "test_step", "predict_step", "compute_loss", "_compute_loss")
+STEPS = ("train_step", "test_step", "predict_step", "compute_loss", LOSS_METHOD)
 FUNCTIONS = ("make_train_function", "make_test_function", "make_predict_function", "__call__")
 
 
@@ -216,7 +217,7 @@ def _check(model: keras.Model) -> torch.device:
     if None in model.inputs[0].shape[1:]:
         raise ModelError(f"{model.name} takes pictures of any size; the engine runs models for one.")
     output = model(keras.ops.zeros((1, *model.inputs[0].shape[1:]), model.inputs[0].dtype), training=False)
-    if getattr(output, "_keras_mask", None) is not None:
+    if mask_of(output) is not None:
         raise ModelError(f"{model.name} masks values.")
     if model.losses:
         raise ModelError(f"{model.name} adds losses of its own (regularizers).")

@@ -23,6 +23,7 @@ from eyespot.engine.stages.pointwise import (
 from eyespot.engine.stages.pooling import AveragePoolStage, GlobalAverageStage, GlobalMaxStage, MaxPoolStage
 from eyespot.engine.stages.reshaping import AddStage, ConcatenateStage, ReshapeStage, ZeroPaddingStage
 from eyespot.errors import ModelError
+from eyespot.keras_internals import producer
 from eyespot.models.graph import Call, trace
 
 layers, ops = keras.layers, keras.ops
@@ -84,15 +85,20 @@ def _convolution(site: CallSite) -> list[Stage] | None:
     return [ConvolutionStage(layer, site.call.inputs[0].shape[1:], site.parameters)] if known else None
 
 
+class _PointwiseConvolution(keras.layers.Conv2D):  # type: ignore[misc]
+    """A convolution by another layer's kernel: in `Conv2D` the kernel is a property without a setter."""
+
+    kernel = None
+
+
 def _separable(site: CallSite) -> list[Stage] | None:
     """A depthwise convolution and one of single pixels, which use the layer's own variables."""
     layer, shape = site.call.layer, site.call.inputs[0].shape[1:]
     settings = {name: getattr(layer, name) for name in ("kernel_size", "strides", "padding", "dilation_rate")}
     depthwise = layers.DepthwiseConv2D(depth_multiplier=layer.depth_multiplier, use_bias=False, **settings)
     depthwise.kernel = layer.depthwise_kernel
-    pointwise = layers.Conv2D(layer.filters, 1, use_bias=layer.use_bias)
-    # There `kernel` is a property of a built layer, without a setter.
-    pointwise._kernel, pointwise.bias, pointwise.built = layer.pointwise_kernel, layer.bias, True
+    pointwise = _PointwiseConvolution(layer.filters, 1, use_bias=layer.use_bias)
+    pointwise.kernel, pointwise.bias = layer.pointwise_kernel, layer.bias
     between = depthwise.compute_output_shape((None, *shape))[1:]
     return [
         ConvolutionStage(depthwise, shape, site.parameters),
@@ -144,7 +150,7 @@ def _cast(site: CallSite) -> list[Stage] | None:
 
 def _kind(function: Callable[..., Any], *others: Any) -> type:
     """The class of the operation that a function of `keras.ops` leaves in a model's graph."""
-    return type(function(keras.KerasTensor((2, 2)), *others)._keras_history.operation)
+    return type(producer(function(keras.KerasTensor((2, 2)), *others))[0])
 
 
 WITH_ACTIVATION = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D, layers.Dense)

@@ -10,6 +10,8 @@ from eyespot.backend import keras
 from eyespot.engine.kernels import Kernels
 from eyespot.engine.stage import Parameter
 from eyespot.engine.weights import OptimizerState, UpdateRule, UpdateStep
+from eyespot.keras_internals import decays_weight, first_moments, has_slots, second_moments, weight_averages
+from eyespot.torch_internals import fused_adam, fused_adamw
 
 Update = Callable[[Mapping[Parameter, Tensor]], None]
 
@@ -38,25 +40,23 @@ def update_for(
 
 
 def _is_plain(optimizer: keras.optimizers.Optimizer) -> bool:
-    """Whether it does nothing besides its update rule and decay of all weights."""
+    """Whether it does nothing besides its update rule and decay of weights."""
     extras = (
         "clipnorm", "clipvalue", "global_clipnorm", "ema_overwrite_frequency", "gradient_accumulation_steps",
         "loss_scale_factor",
     )  # fmt: skip
-    partial = getattr(optimizer, "_exclude_from_weight_decay", None) or getattr(
-        optimizer, "_exclude_from_weight_decay_pattern", None
-    )
     unusual = getattr(optimizer, "amsgrad", False) or getattr(optimizer, "centered", False)
-    return not any(getattr(optimizer, name, None) for name in extras) and not partial and not unusual
+    return not any(getattr(optimizer, name, None) for name in extras) and not unusual
 
 
 def _is_usual(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
-    """Whether it is float32 and unconstrained, and the optimizer has slots for it.
+    """Whether it is float32, unconstrained and decays, and the optimizer has slots for it.
 
     A layer that learns again without `compile` has none; Keras says so.
     """
-    has_slots = optimizer._var_key(variable) in optimizer._trainable_variables_indices
-    return has_slots and variable.dtype == "float32" and not (variable.constraint or variable.overwrite_with_gradient)
+    if not has_slots(optimizer, variable) or not decays_weight(optimizer, variable):
+        return False
+    return variable.dtype == "float32" and not (variable.constraint or variable.overwrite_with_gradient)
 
 
 def _by_keras(optimizer: keras.optimizers.Optimizer, parameters: Sequence[Parameter]) -> Update:
@@ -74,7 +74,7 @@ def _fused(
 ) -> Update:
     state = OptimizerState(optimizer, parameters)
     step = rule(optimizer, state, kernels)
-    average = state.slots(optimizer._model_variables_moving_average) if optimizer.use_ema else None
+    average = state.slots(weight_averages(optimizer)) if optimizer.use_ema else None
     by_keras, every = _by_keras(optimizer, parameters), set(parameters)
 
     def update(gradients: Mapping[Parameter, Tensor]) -> None:
@@ -95,10 +95,10 @@ def _fused(
 
 def _adam(optimizer: keras.optimizers.Optimizer, state: OptimizerState, kernels: Kernels | None) -> UpdateStep:
     """Adam and AdamW: Kingma and Ba 2014 (arXiv:1412.6980), Loshchilov and Hutter 2017 (arXiv:1711.05101)."""
-    first, second = state.slots(optimizer._momentums), state.slots(optimizer._velocities)
+    first, second = state.slots(first_moments(optimizer)), state.slots(second_moments(optimizer))
     decay, beta_1, beta_2 = float(optimizer.weight_decay or 0), optimizer.beta_1, optimizer.beta_2
     kernel, count = _kernel("adam", kernels), torch.tensor(0.0)
-    fused = torch._fused_adamw_ if decay else torch._fused_adam_
+    fused = fused_adamw if decay else fused_adam
 
     def step() -> None:
         number, rate = int(optimizer.iterations.value) + 1, float(optimizer.learning_rate)
@@ -140,8 +140,8 @@ def _sgd(optimizer: keras.optimizers.Optimizer, state: OptimizerState, _kernels:
 
 def _rmsprop(optimizer: keras.optimizers.Optimizer, state: OptimizerState, kernels: Kernels | None) -> UpdateStep:
     """RMSprop: Tieleman and Hinton 2012, with Keras's epsilon under the root."""
-    squares = state.slots(optimizer._velocities)
-    momentum = state.slots(optimizer._momentums) if optimizer.momentum else None
+    squares = state.slots(second_moments(optimizer))
+    momentum = state.slots(first_moments(optimizer)) if optimizer.momentum else None
     kernel = None if optimizer.momentum else _kernel("rmsprop", kernels)
 
     def step() -> None:

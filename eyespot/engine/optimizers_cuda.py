@@ -9,10 +9,11 @@ from eyespot.backend import keras
 from eyespot.engine.kernels import Kernels
 from eyespot.engine.kernels.cuda import updates
 from eyespot.engine.weights import OptimizerState, UpdateRule, UpdateStep
+from eyespot.keras_internals import first_moments, second_moments
 
 
 def _adam(optimizer: keras.optimizers.Optimizer, state: OptimizerState, _kernels: Kernels | None) -> UpdateStep:
-    slots = state.slots(optimizer._momentums), state.slots(optimizer._velocities)
+    slots = state.slots(first_moments(optimizer)), state.slots(second_moments(optimizer))
     logarithms = {"LOG_BETA_1": math.log(optimizer.beta_1), "LOG_BETA_2": math.log(optimizer.beta_2)}
 
     def step() -> None:
@@ -40,8 +41,8 @@ def _sgd(optimizer: keras.optimizers.Optimizer, state: OptimizerState, _kernels:
 
 
 def _rmsprop(optimizer: keras.optimizers.Optimizer, state: OptimizerState, _kernels: Kernels | None) -> UpdateStep:
-    squares, momentum = state.slots(optimizer._velocities), float(optimizer.momentum or 0)
-    velocities = state.slots(optimizer._momentums) if momentum else state.gradient  # not read
+    squares, momentum = state.slots(second_moments(optimizer)), float(optimizer.momentum or 0)
+    velocities = state.slots(first_moments(optimizer)) if momentum else state.gradient  # not read
 
     def step() -> None:
         total = state.weights.numel()

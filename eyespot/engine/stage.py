@@ -17,6 +17,7 @@ from torch import Tensor
 
 from eyespot.backend import keras
 from eyespot.random import stage_keys, step_keys
+from eyespot.torch_internals import change_count
 
 
 class Parameter:
@@ -33,7 +34,7 @@ class Parameter:
     def moved(self, copy: Tensor | None) -> None:
         """The variable's memory is another now, and so, if given, is that of the copy, which is up to date."""
         self.master: Tensor = self.variable.value.detach()
-        self._copy, self._version = copy, -1 if copy is None else self.master._version
+        self._copy, self._version = copy, -1 if copy is None else change_count(self.master)
 
     @property
     def value(self) -> Tensor:
@@ -47,7 +48,7 @@ class Parameter:
         with self._renewing:  # of two passes that begin at once, none is to get half a copy
             if self._copy is None:
                 self._copy = torch.empty_like(self.master, dtype=self.dtype)
-            version = self.master._version
+            version = change_count(self.master)
             if self._version != version:
                 self._copy.copy_(self.master)
                 self._version = version

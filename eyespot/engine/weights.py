@@ -8,6 +8,8 @@ from torch import Tensor
 from eyespot.backend import keras
 from eyespot.engine.kernels import Kernels
 from eyespot.engine.stage import Parameter
+from eyespot.keras_internals import slot_index
+from eyespot.torch_internals import copy_all
 
 ALIGNED = 32  # elements: every variable, and its copy in two bytes an element, begins at a line of the cache
 
@@ -78,11 +80,11 @@ class OptimizerState:
 
     def slots(self, slots: Sequence[keras.Variable]) -> Tensor:
         """The optimizer may have been built for other variables too, which are frozen now."""
-        return as_one_vector([slots[self.optimizer._get_variable_index(variable)] for variable in self.variables])
+        return as_one_vector([slots[slot_index(self.optimizer, variable)] for variable in self.variables])
 
     def gather(self, gradients: Mapping[Parameter, Tensor]) -> None:
         """Every parameter's gradient into the vector."""
-        torch._foreach_copy_(self._gradients, [gradients[parameter] for parameter in self.parameters])
+        copy_all(self._gradients, [gradients[parameter] for parameter in self.parameters])
 
 
 UpdateStep = Callable[[], None]  # one update of all weights

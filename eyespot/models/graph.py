@@ -6,6 +6,7 @@ from typing import Any
 
 from eyespot.backend import keras
 from eyespot.errors import ModelError
+from eyespot.keras_internals import producer
 
 FUNCTIONAL = type(keras.Model(_tensor := keras.Input((1,)), keras.layers.Identity()(_tensor)))
 
@@ -36,7 +37,7 @@ class Call:
         """The output for actual `values` of the inputs, as Keras computes it."""
         by_tensor = {id(tensor): value for tensor, value in zip(self.node.input_tensors, values, strict=True)}
         args, kwargs = self.node.arguments.fill_in(by_tensor)
-        if "training" in getattr(self.layer, "_call_context_args", ()):
+        if isinstance(self.layer, keras.Layer):
             kwargs["training"] = training
         output = self.layer(*args, **kwargs)
         return output[0] if isinstance(output, list | tuple) else output
@@ -91,9 +92,7 @@ class _Walk:
     def resolve(self, tensor: keras.KerasTensor) -> keras.KerasTensor:
         """The tensor that stands for `tensor`'s value, after the calls it needs."""
         if id(tensor) not in self.known:
-            # Keras has no public way to the graph; this is how its own `Function` walks it.
-            operation, index, _ = tensor._keras_history
-            node = operation._inbound_nodes[index]
+            operation, node = producer(tensor)
             inputs = [self.resolve(source) for source in node.input_tensors]
             if _is_plain(operation) and len(inputs) == len(operation.outputs) == 1:
                 self.known[id(tensor)] = self._inside(operation, inputs[0])

@@ -9,6 +9,7 @@ import torch
 
 from eyespot.backend import keras
 from eyespot.data.dataset import RowView, chunks
+from eyespot.keras_internals import call_layers
 from eyespot.models.graph import Call, Graph, trace
 from eyespot.models.layers import Shape
 from eyespot.shapes import UInt8
@@ -143,8 +144,8 @@ def _layer_by_layer(model: keras.Model, value: keras.KerasTensor) -> keras.Keras
         for layer in model.layers:
             value = layer(value)
         return value
-    # As Keras's own `clone_model` walks a graph; `model.call` would put a conversion of the input before it.
-    return keras.tree.flatten(model._run_through_graph([value], operation_fn=lambda operation: operation))[0]
+    # `model.call` would put a conversion of the input before it.
+    return call_layers(model, value)
 
 
 def _moments(values: np.ndarray, *, each: bool = False) -> Moments:

@@ -18,6 +18,7 @@ from types import ModuleType
 
 from eyespot.backend import keras
 from eyespot.errors import ModelError
+from eyespot.keras_internals import default_device
 from eyespot.models.graph import all_layers, trace
 from eyespot.models.input_range import before_weights, fits_reshaped
 from eyespot.models.layers import Shape
@@ -94,14 +95,10 @@ def _check_weights_are_there(archive: Archive) -> None:
 def _without_memory() -> Iterator[None]:
     """What Keras builds takes no memory, nor does it take from Python's random numbers."""
     state = random.getstate()
-    core = keras.src.backend.torch.core
-    default = core.DEFAULT_DEVICE
-    core.DEFAULT_DEVICE = "meta"  # where a layer cannot be traced without memory, Keras would try it with
     try:
-        with keras.device("meta"):
+        with default_device("meta"), keras.device("meta"):
             yield
     finally:
-        core.DEFAULT_DEVICE = default
         random.setstate(state)
 
 

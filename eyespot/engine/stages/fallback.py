@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from eyespot.engine.stage import Parameters, Pass
+from eyespot.keras_internals import clear_losses
 from eyespot.models.graph import Call
 
 
@@ -55,7 +56,7 @@ class KerasStage:
         losses = getattr(self.call.layer, "losses", None)
         if not losses:
             return None
-        self.call.layer._clear_losses()
+        clear_losses(self.call.layer)
         return torch.stack([loss.float().sum() for loss in losses]).sum()
 
     def _arriving(self, gradient: Tensor | None) -> Tensor | None:

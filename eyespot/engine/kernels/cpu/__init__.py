@@ -10,4 +10,4 @@ def are_compiled() -> bool:
     from eyespot.engine.kernels.cpu.numbers import sources_digest
 
     loop: Any = forward.__wrapped__  # type: ignore[attr-defined]
-    return any(Path(loop._cache.cache_path).glob(f"epilogue.forward-{sources_digest()}-*.nbi"))
+    return any(Path(loop.stats.cache_path).glob(f"epilogue.forward-{sources_digest()}-*.nbi"))
