@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-slow test-serving test-pages lessons clean
+.PHONY: demo test test-slow test-serving test-pages test-next lessons clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -30,6 +30,14 @@ test-serving: .venv-serving/installed
 test-pages: .venv/installed-pages
 	-$(BIN)/python -c 'from eyespot.exporting.web_runtime import runtime_files; runtime_files()'
 	$(BIN)/pytest -k in_browser
+
+# The engine, training and models with the newest nightly Keras; everything else has the versions of constraints.txt.
+# Its package has another name and the same files, so keras goes first.
+NEXT := tests/test_keras_internals.py tests/test_torch_internals.py tests/engine tests/training tests/models
+test-next: .venv-next/installed
+	.venv-next/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --pre keras-nightly
+	.venv-next/bin/python -m pip list --disable-pip-version-check | grep -i -E "^(keras|torch)"
+	.venv-next/bin/python -m pytest -n auto -m "not slow" $(NEXT)
 
 lessons: .venv/installed-lessons
 	$(BIN)/jupyter nbconvert --to html --execute --ExecutePreprocessor.timeout=-1 --output-dir lessons docs/lessons/*.ipynb
@@ -69,5 +77,11 @@ lessons: .venv/installed-lessons
 	.venv-serving/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/serving-environment.txt -e .
 	@touch $@
 
+.venv-next/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear .venv-next
+	.venv-next/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	.venv-next/bin/python -m pip uninstall --quiet --yes keras
+	@touch $@
+
 clean:
-	rm -rf .venv .venv-mlflow .venv-serving .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-mlflow .venv-next .venv-serving .pytest_cache .mypy_cache .ruff_cache
