@@ -35,7 +35,7 @@ def call_layers(model: keras.Model, value: keras.KerasTensor) -> keras.KerasTens
 
 def mask_of(tensor: Any) -> Any:
     """Return the mask that layers have put on a tensor, or None: the engine refuses models that mask values."""
-    return keras.src.backend.get_keras_mask(tensor)
+    return keras.src.backend.common.masking.get_keras_mask(tensor)
 
 
 def clear_losses(layer: keras.Layer) -> None:
@@ -49,7 +49,8 @@ def default_device(device: str) -> Iterator[None]:
 
     Where a layer cannot be traced on PyTorch's device `meta`, Keras tries it on the default device, with memory.
     """
-    core = keras.src.backend.torch.core
+    backend = keras.src.backend.torch
+    core = backend.ops.core if hasattr(backend, "ops") else backend.core  # from Keras 3.16 on, and before
     before = core.DEFAULT_DEVICE
     core.DEFAULT_DEVICE = device
     try:
@@ -128,6 +129,6 @@ def weight_averages(optimizer: keras.optimizers.Optimizer) -> Sequence[keras.Var
 
 
 def decays_weight(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
-    """Return whether `exclude_from_weight_decay` has left a variable in; fused optimizers decay all weights or none."""
+    """Return whether a built optimizer decays one of its variables; the fused optimizers decay all of them or none."""
     decays: bool = optimizer._use_weight_decay(variable)
     return decays
