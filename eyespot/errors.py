@@ -81,6 +81,12 @@ class InterruptedRun(EyespotError):  # noqa: N818 - not a fault: the user asked
         self.exit_code = 128 + signal
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, without its full stop; the error's type where it has no message."""
+    lines = str(error).strip().splitlines()
+    return (lines[0].rstrip(".") if lines else "") or type(error).__name__
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """One sentence for a name that does not exist: the nearest known one, and all of them."""
     names = sorted(known)

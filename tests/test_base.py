@@ -3,7 +3,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from eyespot.errors import unknown
+from eyespot.errors import first_line, unknown
 from eyespot.files import replacing, write_text
 from eyespot.output import Output
 from eyespot.random import seed_for
@@ -14,6 +14,12 @@ def test_an_unknown_name_comes_with_the_nearest():
     told = unknown("dataset", "fashion_mnist", ["mnist", "fashion-mnist", "digits"])
     assert "Did you mean 'fashion-mnist'?" in told
     assert "digits, fashion-mnist, mnist" in told
+
+
+def test_an_error_is_one_line():
+    """Of a message of many lines the first one is shown, without its full stop; of none the error's type."""
+    assert first_line(ValueError("\n  the graph is no good.\nat line 3")) == "the graph is no good"
+    assert [first_line(ValueError(text)) for text in ("", "\n", ".")] == ["ValueError"] * 3
 
 
 def test_seeds_differ_by_name_and_by_seed():

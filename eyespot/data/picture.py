@@ -21,7 +21,7 @@ from eyespot.data.picture_files import (
     UnsupportedFile,
     look_through,
 )
-from eyespot.errors import PictureError
+from eyespot.errors import PictureError, first_line
 from eyespot.shapes import UInt8
 
 MAX_PIXELS = 64_000_000  # some 8,000 x 8,000, 256 MB once decoded: more is a mistake or a bomb
@@ -185,7 +185,7 @@ def _opened(source: Path | bytes, where: str | None, limits: Limits) -> Iterator
     except UnidentifiedImageError:
         raise PictureError(f"{name} is truncated or damaged.") from None
     except Exception as error:  # noqa: BLE001 - Pillow's readers raise any type for damage
-        raise PictureError(f"{name} is truncated or damaged ({_reason(error)}).") from None
+        raise PictureError(f"{name} is truncated or damaged ({first_line(error)}).") from None
 
 
 def _content(source: Path | bytes, name: str, limits: Limits) -> bytes:
@@ -270,10 +270,6 @@ def _edge_color(picture: Image.Image) -> int | tuple[int, ...]:
     edge = np.concatenate([line.reshape(-1, *line.shape[2:]) for line in lines])
     mean = np.round(edge.mean(axis=0)).astype(int)
     return int(mean) if mean.ndim == 0 else tuple(int(value) for value in mean)
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def find_pictures(path: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from eyespot.errors import ExportError
+from eyespot.errors import ExportError, first_line
 from eyespot.exporting.formats import ExportSource, PredictFunction
 from eyespot.files import replacing
 from eyespot.shapes import Float32, UInt8
@@ -36,8 +36,9 @@ class LiteRtFormat:
                 with _silent():
                     _converted(source).export(str(path))
             except Exception as error:  # noqa: BLE001 - the converter raises many types for one cause: it cannot
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-                raise ExportError(f"The model cannot be converted to LiteRT ({reason}): export it as onnx.") from None
+                raise ExportError(
+                    f"The model cannot be converted to LiteRT ({first_line(error)}): export it as onnx."
+                ) from None
             with zipfile.ZipFile(path, "a") as archive:
                 archive.writestr(
                     "labels.txt",

@@ -25,7 +25,7 @@ import onnxruntime
 from onnx import helper, numpy_helper
 
 from eyespot.data.dataset import Split
-from eyespot.errors import ExportError
+from eyespot.errors import ExportError, first_line
 from eyespot.exporting.formats import ExportSource, PredictFunction
 from eyespot.exporting.onnx import FILE
 from eyespot.files import replacing
@@ -285,8 +285,7 @@ class OnnxInt8Format:
         try:
             model = quantise(source.onnx, calibration_pictures(source.validation))
         except Exception as error:  # noqa: BLE001 - the quantiser raises many types for one cause: it cannot
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-            raise ExportError(f"The model cannot be quantised ({reason}): export it as onnx.") from None
+            raise ExportError(f"The model cannot be quantised ({first_line(error)}): export it as onnx.") from None
         if not any(node.op_type == "QuantizeLinear" for node in model.graph.node):
             raise ExportError("The model has no layer that can be quantised: export it as onnx.")
         del model.opset_import[:]

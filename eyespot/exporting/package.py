@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from eyespot.errors import ExportError, EyespotError
+from eyespot.errors import ExportError, EyespotError, first_line
 from eyespot.exporting.formats import ExportFormat, ExportSource, PredictFunction
 from eyespot.exporting.verify import Verification, verify
 from eyespot.files import new_sibling, sha256_of, write_text
@@ -199,9 +199,8 @@ def _write(form: ExportFormat, source: ExportSource, folder: Path) -> None:
     except (EyespotError, OSError):
         raise
     except Exception as error:  # noqa: BLE001 - converters raise types of their own, also where the disk is full
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         full = ": is the disk full?" if shutil.disk_usage(folder).free < source.onnx.stat().st_size else "."
-        raise ExportError(f"The export as {form.name} cannot be written ({reason}){full}") from None
+        raise ExportError(f"The export as {form.name} cannot be written ({first_line(error)}){full}") from None
 
 
 def _metadata(form: ExportFormat, source: ExportSource) -> dict[str, Any]:

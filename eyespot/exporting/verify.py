@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from eyespot.data.dataset import Split
-from eyespot.errors import ExportError
+from eyespot.errors import ExportError, first_line
 from eyespot.exporting.formats import PredictFunction
 from eyespot.shapes import Float32, UInt8
 
@@ -74,8 +74,7 @@ def _probabilities(
     except ExportError:
         raise
     except Exception as error:  # noqa: BLE001 - each format's runtime raises types of its own: the export is no good
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise ExportError(f"The export as {name} does not run: {reason}.") from None
+        raise ExportError(f"The export as {name} does not run: {first_line(error)}.") from None
     if rows.shape != shape or not np.isfinite(rows).all() or np.abs(rows.sum(axis=1) - 1).max() > OFF or rows.min() < 0:
         raise ExportError(f"The export as {name} is refused: what it gives are no probabilities of {shape[1]} classes.")
     return rows

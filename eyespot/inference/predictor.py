@@ -14,7 +14,7 @@ import onnxruntime
 
 from eyespot.data.dataset import RowView
 from eyespot.data.picture import Resize
-from eyespot.errors import ModelError, PictureError
+from eyespot.errors import ModelError, PictureError, first_line
 from eyespot.files import stamp_of
 from eyespot.inference import runtime
 from eyespot.inference.ood import DEFAULT_RATE, NONE_OF_THESE, REJECTION_KEY, Rejection
@@ -96,7 +96,7 @@ class Predictor:
             written = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
             inputs = [(taken.name, taken.type, taken.shape) for taken in self._session.get_inputs()]
         except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many types for one cause: the file is no good
-            raise ModelError(f"{path} is not an ONNX model that can be opened: {_reason(error)}.") from None
+            raise ModelError(f"{path} is not an ONNX model that can be opened: {first_line(error)}.") from None
         if written is None:
             raise ModelError(f"{path} was not written by eyespot: it carries no class names.")
         try:
@@ -325,7 +325,7 @@ class Predictor:
                 if len(images) == 1:
                     return run_session(session, outputs, inputs, seconds, alone=True)
         except Exception as error:  # noqa: BLE001 - as above: the graph is no good
-            raise ModelError(f"{self._path} cannot be run: {_reason(error)}.") from None
+            raise ModelError(f"{self._path} cannot be run: {first_line(error)}.") from None
         self._batch = min(self._batch, len(images) // 2)
         return self._rows(session, images, outputs, seconds)
 
@@ -338,8 +338,3 @@ class Predictor:
 def cores() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _reason(error: Exception) -> str:
-    """The first line of what ONNX Runtime, or the look through the file, had to say."""
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from eyespot.backend import keras
-from eyespot.errors import ModelError
+from eyespot.errors import ModelError, first_line
 from eyespot.keras_internals import default_device
 from eyespot.models.graph import all_layers, trace
 from eyespot.models.input_range import before_weights, fits_reshaped
@@ -170,8 +170,7 @@ def _told(what: str) -> Iterator[None]:
     except ModelError:
         raise
     except Exception as error:  # noqa: BLE001 - Keras raises many types for one cause: the file is no good
-        reason = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
-        raise ModelError(f"{what}: {reason}.") from None
+        raise ModelError(f"{what}: {first_line(error)}.") from None
 
 
 def check_fits(model: keras.Model, name: str, input_shape: Shape, classes: int) -> None:

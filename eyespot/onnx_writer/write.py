@@ -20,7 +20,7 @@ import torch
 from onnx import TensorProto, helper
 
 from eyespot.backend import keras
-from eyespot.errors import ModelError
+from eyespot.errors import ModelError, first_line
 from eyespot.files import replacing
 from eyespot.inference.predictor import METADATA_KEY, Predictor
 from eyespot.models.graph import trace
@@ -65,7 +65,7 @@ def _export(model: keras.Model, unsupported: UnsupportedLayer) -> onnx.GraphProt
         except Exception as error:
             raise ModelError(
                 f"The model cannot be written as ONNX, and so not used for prediction: eyespot's own export does not "
-                f"know its {unsupported}, and Keras's fails ({str(error).strip().splitlines()[0]})."
+                f"know its {unsupported}, and Keras's fails ({first_line(error)})."
             ) from error
         return onnx.load(Path(folder) / "traced.onnx").graph
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from eyespot.errors import TrackingError
+from eyespot.errors import TrackingError, first_line
 from eyespot.training.history import EpochFigures
 
 DEFAULT_URI = "sqlite:///mlflow.db"
@@ -43,7 +43,7 @@ def connect(uri: str) -> Any:
             client.search_experiments(max_results=1)
     except Exception as error:  # noqa: BLE001 - MLflow, its databases and its network each have errors of their own
         raise TrackingError(
-            f"MLflow does not answer at {without_password(uri)}: {first_line(error)}. Nothing was trained; start it "
+            f"MLflow does not answer at {without_password(uri)}: {public_reason(error)}. Nothing was trained; start it "
             "(mlflow server), or leave out --mlflow."
         ) from None
     return client
@@ -153,7 +153,7 @@ class Tracker:
 
     def _refuses(self, values: Mapping[str, Any], error: Exception) -> None:
         if not self._refused:
-            self.say(f"MLflow at {self.where} does not take {', '.join(values)}: {first_line(error)}.")
+            self.say(f"MLflow at {self.where} does not take {', '.join(values)}: {public_reason(error)}.")
         self._refused += 1
 
     def _went(self, error: Exception) -> None:
@@ -161,7 +161,7 @@ class Tracker:
         if not self._told:
             self._told = True
             self.say(
-                f"MLflow at {self.where} cannot be reached now: {first_line(error)}. The training goes on, and what "
+                f"MLflow at {self.where} cannot be reached now: {public_reason(error)}. The training goes on, and what "
                 "is to be logged waits."
             )
 
@@ -196,7 +196,6 @@ def is_refusal(error: Exception) -> bool:
     return status is not None and 400 <= status < 500  # noqa: PLR2004 - HTTP: the client's mistake
 
 
-def first_line(error: Exception) -> str:
-    """An error's cause in a line, without a password."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return re.sub(r"//[^/@\s]*@", "//", lines[0]).rstrip(".")[:300]
+def public_reason(error: Exception) -> str:
+    """The first line of an error's message, without the password of an address in it, of at most 300 characters."""
+    return re.sub(r"//[^/@\s]*@", "//", first_line(error))[:300]

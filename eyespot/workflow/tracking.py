@@ -10,7 +10,7 @@ from eyespot.errors import DivergedError, TrackingError
 from eyespot.output import Output
 from eyespot.recipe.schema import Recipe
 from eyespot.run import Run
-from eyespot.training.mlflow import Tracker, connect, first_line, is_refusal, patience, without_password
+from eyespot.training.mlflow import Tracker, connect, is_refusal, patience, public_reason, without_password
 from eyespot.workflow.prepare import PreparedTraining
 
 RECORD = "mlflow.json"
@@ -59,7 +59,7 @@ class Tracking:
                 theirs = self._earlier(run) or self._new(run, prepared.dataset.name)
                 known = self._known_metrics(theirs)
         except Exception as error:  # noqa: BLE001 - as in `connect`
-            raise TrackingError(f"MLflow at {self.where} cannot begin a run: {first_line(error)}.") from None
+            raise TrackingError(f"MLflow at {self.where} cannot begin a run: {public_reason(error)}.") from None
         out.say(f"MLflow at {self.where}: run {theirs.info.run_name}, {theirs.info.run_id}.")
         tracker = Tracker(self.client, theirs.info.run_id, self.where, out.say, known)
         asked, params = _params(prepared.recipe), theirs.data.params

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from eyespot.errors import TrackingError
-from eyespot.training.mlflow import Tracker, connect, first_line, without_password
+from eyespot.training.mlflow import Tracker, connect, public_reason, without_password
 
 
 class Refusal(Exception):  # noqa: N818 - as MLflow's, which is not at hand
@@ -107,7 +107,7 @@ def test_passwords_are_not_told():
     at.client.away = True
     at.tracker.log_file(Path("a"))
     assert "secret" not in at.said[0]
-    assert first_line(ValueError()) == "ValueError"
+    assert public_reason(ValueError()) == "ValueError"
 
 
 def test_without_mlflow_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch):

@@ -15,7 +15,7 @@ import yaml
 from eyespot.data.dataset import SkippedFile
 from eyespot.data.formats.listing import ListedImage, Listing, plain, split_named
 from eyespot.data.picture_files import OTHERS, READ_ENDINGS, SENTENCE
-from eyespot.errors import DataError
+from eyespot.errors import DataError, first_line
 
 
 def read_class_names(path: Path) -> dict[str, str]:
@@ -38,7 +38,7 @@ def read_class_names(path: Path) -> dict[str, str]:
     except FileNotFoundError:
         raise DataError(f"There is no file of class names at {path}.") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise DataError(f"{path} cannot be read as class names ({str(error).splitlines()[0]}).") from None
+        raise DataError(f"{path} cannot be read as class names ({first_line(error)}).") from None
     if isinstance(values, list):
         values = dict(enumerate(values))
     if not isinstance(values, dict) or not all(isinstance(name, str | int) for name in values.values()):

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from eyespot.data.dataset import SkippedFile
 from eyespot.data.formats.arrays import ImagesWithClassNames, as_images_and_labels
 from eyespot.data.formats.listing import ListedImage, Listing, plain, split_named
-from eyespot.errors import DataError, unknown
+from eyespot.errors import DataError, first_line, unknown
 from eyespot.recipe.schema import PicturesRecipe
 
 PIXEL = re.compile(r"(pixel|px|x)?_?\d+(x\d+)?", re.IGNORECASE)
@@ -64,9 +64,7 @@ def read_pixel_table(path: Path, wanted: PicturesRecipe) -> ImagesWithClassNames
             convert_options=pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=True),
         )
     except pa.ArrowInvalid as error:
-        raise DataError(
-            f"{path} is not a table of pixels 0 to 255 that can be read ({str(error).splitlines()[0]})."
-        ) from None
+        raise DataError(f"{path} is not a table of pixels 0 to 255 that can be read ({first_line(error)}).") from None
     columns = table.select(pixels)
     if any(column.null_count for column in columns.itercolumns()):
         raise DataError(f"{path}: there are rows with too few pixels.")
@@ -214,7 +212,7 @@ def _parquet(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path} is not a Parquet file that can be read ({_first_line(error)}).") from None
+        raise DataError(f"{path} is not a Parquet file that can be read ({first_line(error)}).") from None
 
 
 def _group_starts(parquet: pq.ParquetFile) -> list[int]:
@@ -233,7 +231,7 @@ def _text_table(path: Path) -> pa.Table:
         convert = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False)
         return pyarrow.csv.read_csv(path, parse_options=parse, convert_options=convert)
     except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a table that can be read ({_first_line(error)}).") from None
+        raise DataError(f"{path} is not a table that can be read ({first_line(error)}).") from None
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:
@@ -255,10 +253,6 @@ def _class_names(schema: pa.Schema, label: str) -> tuple[str, ...] | None:
 def _split_of(path: Path) -> str:
     """The split that a table's name (train-00000-of-00002) or its folder's states; else train."""
     return split_named(path.stem.split("-")[0]) or split_named(path.parent.name) or "train"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(".")
 
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
