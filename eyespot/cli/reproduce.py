@@ -25,7 +25,7 @@ def reproduce(
     What an earlier call finished is kept, so the same command goes on after
     an interruption.
     """
-    from eyespot.recipe.recipe_files import parse_setting
+    from eyespot.recipe.changes import parse_setting
     from eyespot.studies.pages import figure_row, judgement_reasons
 
     out = console(as_json)

@@ -37,14 +37,14 @@ def study(
     set), grid (a list of values a key), repeats. What an earlier call
     finished is kept, so the same command goes on after an interruption.
     """
-    from eyespot.recipe.recipe_files import parse_setting
+    from eyespot.recipe.changes import parse_change, parse_setting, parse_values
     from eyespot.studies.comparison import COLUMNS, table_row
-    from eyespot.studies.plan import parse_change, parse_values
+    from eyespot.studies.plan import Change
 
     out = console(as_json)
     done = eyespot.study(
         source,
-        changes=[parse_change(text) for text in change or ()],
+        changes=[Change.of(*parse_change(text)) for text in change or ()],
         grid=dict(parse_values(text) for text in vary or ()),
         repeats=repeats,
         output=output,

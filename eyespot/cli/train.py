@@ -158,7 +158,7 @@ def train(
     what was good is kept; 130 or 143 stopped by Ctrl-C or SIGTERM, and
     eyespot train --resume RUN goes on.
     """
-    from eyespot.recipe.recipe_files import parse_setting
+    from eyespot.recipe.changes import parse_setting
 
     options: dict[str, Any] = {
         "model": model,

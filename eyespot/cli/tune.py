@@ -37,7 +37,7 @@ def tune(
     median validation loss wins. The same command goes on with a search that
     was interrupted, and one with more time or trials searches further.
     """
-    from eyespot.recipe.recipe_files import parse_setting
+    from eyespot.recipe.changes import parse_setting
     from eyespot.studies.candidates import COLUMNS, table_row
 
     out = console(as_json)

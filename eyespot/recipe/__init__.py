@@ -1,1 +1,1 @@
-"""Recipes: their schema, their files, and how one differs from another."""
+"""Recipes: their schema, their files, and changes of them."""

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from eyespot.errors import RecipeError, unknown
+from eyespot.recipe.changes import apply_settings, describe_differences, settings_of
 
 Optimizer = Literal["adam", "adamw", "sgd", "rmsprop", "nadam", "adamax", "adagrad", "lion"]
 
@@ -300,7 +301,11 @@ class Recipe(RecipePart):
 
     def settings(self) -> dict[str, Any]:
         """What a training depends on, by dotted names, as in `training.epochs`."""
-        return _flattened(self.model_dump(mode="json", by_alias=True, include=set(DEPENDED_ON)))
+        return settings_of(self.model_dump(mode="json", by_alias=True, include=set(DEPENDED_ON)))
+
+    def differences_to(self, other: "Recipe") -> list[str]:
+        """What a training depends on and `other` has otherwise, a few words each."""
+        return describe_differences(self.settings(), other.settings())
 
     @property
     def where(self) -> str:
@@ -318,24 +323,39 @@ class Recipe(RecipePart):
         recipe._where = where
         return recipe
 
-    def with_options(self, options: dict[str, Any]) -> "Recipe":
+    def with_settings(self, settings: Mapping[str, Any], where: str = "the settings") -> "Recipe":
+        """The recipe with keys changed, by their dotted names.
+
+        Args:
+            where: they are written, for the error.
+
+        Raises:
+            RecipeError: a key is unknown, or its value does not fit.
+        """
+        if not settings:
+            return self
+        values = self.model_dump(by_alias=True)
+        apply_settings(values, settings, where)
+        return Recipe.parse(values, where=where)
+
+    def with_options(self, options: Mapping[str, Any]) -> "Recipe":
         """The recipe with some settings changed, by the names the command line gives them; None leaves one as it is.
 
         Raises:
             RecipeError: an option is unknown or out of range.
         """
-        values = self.model_dump(by_alias=True)
+        settings: dict[str, Any] = {}
         for name, value in options.items():
             if name not in OPTIONS:
                 raise RecipeError(unknown("option", name, OPTIONS))
-            part, key = OPTIONS[name]
-            if value is not None:
-                values[part][key] = value
-                if OPTIONS[name] in REPLACES_LAYERS:
-                    values["model"] |= {"layers": None, "rescale": True}
-                if name == "augment" and self.augmentation.policy not in {"none", value}:
-                    values["augmentation"] = {"policy": value}  # the other policy's values go with it
-        changed = Recipe.parse(values, where="the options")
+            if value is None:
+                continue
+            if OPTIONS[name] in REPLACES_LAYERS:
+                settings |= {"model.layers": None, "model.rescale": True}
+            if name == "augment" and self.augmentation.policy not in {"none", value}:
+                settings["augmentation"] = {}  # the other policy's values go with it
+            settings[OPTIONS[name]] = value
+        changed = self.with_settings(settings, where="the options")
         changed._where = self._where
         return changed
 
@@ -371,21 +391,20 @@ class Recipe(RecipePart):
         return Recipe.parse(values, where=self._where)
 
 
+# The key of each option of the command line.
 OPTIONS = {
-    "model": ("model", "name"),
-    "start": ("model", "from"),  # `from` is a word of Python's own
-    "freeze": ("model", "freeze"),
-    "input_range": ("model", "input_range"),
-    "split": ("split", "method"),
-    "fraction": ("split", "fraction"),
-    "stratify": ("split", "stratify"),
-    **{name: ("pictures", name) for name in PicturesRecipe.model_fields},
-    "augment": ("augmentation", "policy"),
-    **{name: ("training", name) for name in TrainingRecipe.model_fields},
+    "model": "model.name",
+    "start": "model.from",  # `from` is a word of Python's own
+    "freeze": "model.freeze",
+    "input_range": "model.input_range",
+    "split": "split.method",
+    "fraction": "split.fraction",
+    "stratify": "split.stratify",
+    **{name: f"pictures.{name}" for name in PicturesRecipe.model_fields},
+    "augment": "augmentation.policy",
+    **{name: f"training.{name}" for name in TrainingRecipe.model_fields},
 }
-
-
-REPLACES_LAYERS = (("model", "name"), ("model", "from"))
+REPLACES_LAYERS = {"model.name", "model.from"}
 
 
 def parse_part(kind: type[AnyPart], values: dict[str, Any], where: str) -> AnyPart:
@@ -415,13 +434,6 @@ def _sentence(recipe: type[BaseModel], error: ValidationError, where: str) -> st
     if problem["type"] == "value_error":
         return f"In {where}: {problem['ctx']['error']}."
     return f"In {where}: {dotted}: {problem['msg'].lower()}; received {problem['input']!r}."
-
-
-def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flattened(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
 
 
 def _fields(part: type[BaseModel]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from eyespot.recipe.changes import describe_settings
 from eyespot.studies.pages import markdown_table
 
 READ = """\
@@ -74,14 +75,7 @@ def table_row(candidate: Candidate) -> tuple[str, ...]:
     """A candidate's row."""
     searched = "-" if candidate.searched is None else f"{candidate.searched:.4f}"
     losses = ", ".join(f"{loss:.4f}" for loss in candidate.losses.values())
-    return candidate.name, searched, losses, f"{candidate.median:.4f}", differences(candidate.settings)
-
-
-def differences(settings: Mapping[str, Any]) -> str:
-    """Settings in a line."""
-    return ", ".join(
-        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in settings.items()
-    )
+    return candidate.name, searched, losses, f"{candidate.median:.4f}", describe_settings(candidate.settings)
 
 
 def search_page(title: str, circumstances: str, told: str, candidates: Sequence[Candidate], searched: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from eyespot.evaluation.statistics import SIGNIFICANT, holm, mean_interval, paired_over_seeds
+from eyespot.recipe.changes import describe_settings
 from eyespot.studies.pages import markdown_table
 
 SMALLEST_P = 0.001  # smaller ones are not told apart
@@ -269,7 +270,7 @@ def study_page(
         READ,
         "![accuracy by variant](accuracy.png)",
     ]
-    changed = [(row.name, ", ".join(f"{key}: {value}" for key, value in row.measured.settings.items())) for row in rows]
+    changed = [(row.name, describe_settings(row.measured.settings)) for row in rows]
     parts += ["## What differs", markdown_table(("variant", "differs in"), changed)]
     tested = [row for row in rows if row.spreads["test_accuracy"]]
     if tested:

@@ -1,18 +1,17 @@
 """What a study varies: a base, single changes of it by name, a grid of values; and the variants that this makes."""
 
 import itertools
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ConfigDict, Field
 
 from eyespot.errors import RecipeError
-from eyespot.recipe.recipe_files import SUFFIXES, parse_setting, read_yaml
+from eyespot.recipe.changes import value_text
+from eyespot.recipe.recipe_files import SUFFIXES, read_yaml
 from eyespot.recipe.schema import RecipePart, parse_part
 
 BASE = "base"
@@ -83,35 +82,6 @@ def read_plan(path: str | Path) -> StudyPlan:
     return plan.model_copy(update={"base": str(beside)}) if plan.base and beside.is_file() else plan
 
 
-def parse_change(text: str) -> Change:
-    """The change that `name: key=value; key=value` states; without a name it is called by what it sets.
-
-    Raises:
-        RecipeError: it is not of that form.
-    """
-    name, colon, rest = text.partition(": ")
-    named = bool(colon) and "=" not in name
-    stated = rest if named else text
-    settings = dict(parse_setting(one, "--change") for one in stated.split(";"))
-    return Change.of(name.strip() if named else text.strip(), settings)
-
-
-def parse_values(text: str) -> tuple[str, list[Any]]:
-    """The key and the values of `key=value,value`, the values read as YAML.
-
-    Raises:
-        RecipeError: it is not of that form.
-    """
-    key, sign, values = text.partition("=")
-    try:
-        read = yaml.safe_load(f"[{values}]")
-    except yaml.YAMLError:
-        read = []
-    if not sign or not key.strip() or not read:
-        raise RecipeError(f"--vary takes key=value,value, such as training.batch_size=32,512; received {text!r}.")
-    return key.strip(), read
-
-
 def variants_of(changes: Sequence[Change], grid: Mapping[str, Sequence[Any]]) -> list[Variant]:
     """The base, then each change of it, then each combination of the grid.
 
@@ -146,9 +116,5 @@ def _combined(grid: Mapping[str, Sequence[Any]]) -> Iterator[Variant]:
     last = [key.rpartition(".")[2] for key in grid]
     names = last if len(set(last)) == len(last) else list(grid)
     for values in itertools.product(*grid.values()):
-        told = ", ".join(f"{name}={_text(value)}" for name, value in zip(names, values, strict=True))
+        told = ", ".join(f"{name}={value_text(value)}" for name, value in zip(names, values, strict=True))
         yield Variant(told, dict(zip(grid, values, strict=True)))
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)

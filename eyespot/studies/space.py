@@ -12,7 +12,7 @@ from eyespot.data.dataset import Dataset
 from eyespot.errors import EyespotError, ModelError, RecipeError
 from eyespot.models.architectures import build_recipe
 from eyespot.models.layers import dropout_rate, layers_of
-from eyespot.recipe.recipe_files import read_yaml, with_settings
+from eyespot.recipe.recipe_files import read_yaml
 from eyespot.recipe.schema import Recipe, RecipePart, parse_part
 from eyespot.studies.plan import NOT_VARIED
 
@@ -89,7 +89,7 @@ def space_of(values: Mapping[str, Any], recipe: Recipe, base: Mapping[str, Any],
             raise RecipeError(f"In {where}: {key} cannot be searched: all trials are judged on the same pictures.")
         found = value if isinstance(value, Range) else _parsed(key, value, where)
         for one in (found.low, found.high) if isinstance(found, Range) else found:
-            with_settings(recipe, {key: one}, where)
+            recipe.with_settings({key: one}, where)
         space[key] = _with_own(key, found, own_value(recipe, key, base), where)
     return space
 
@@ -194,7 +194,7 @@ def _fits(recipe: Recipe, key: str, value: list[Any] | Range) -> bool:
     """Whether the recipe can take all of it."""
     try:
         for one in (value.low, value.high) if isinstance(value, Range) else value:
-            with_settings(recipe, {key: one})
+            recipe.with_settings({key: one})
     except EyespotError:
         return False
     return True

@@ -15,7 +15,6 @@ from eyespot.errors import DataError, RunError
 from eyespot.evaluation.statistics import holm, mcnemar
 from eyespot.files import check_own, rewrite_text
 from eyespot.inference.predictor import Predictor
-from eyespot.recipe.differences import differences_in_words
 from eyespot.reports.compare import ComparedRun, RunPair, comparison_page
 from eyespot.reports.html import check_language
 from eyespot.run import Run, open_run
@@ -157,7 +156,7 @@ def _pairs(
             compared[b],
             test,
             p_value,
-            differences_in_words(runs[a].recipe, runs[b].recipe),
+            runs[a].recipe.differences_to(runs[b].recipe),
             np.flatnonzero(answers[a].right & ~answers[b].right),
             np.flatnonzero(answers[b].right & ~answers[a].right),
         )

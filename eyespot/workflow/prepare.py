@@ -23,7 +23,7 @@ from eyespot.errors import DataError, ModelError, unknown
 from eyespot.models.architectures import build_recipe
 from eyespot.models.loading import check_built, continue_from, is_own_model, load_model
 from eyespot.onnx_writer.write import write_onnx
-from eyespot.recipe.recipe_files import SUFFIXES, read_recipe, recipe_names, with_settings
+from eyespot.recipe.recipe_files import SUFFIXES, read_recipe, recipe_names
 from eyespot.recipe.schema import Recipe
 from eyespot.run import open_run
 from eyespot.shapes import Float32
@@ -53,7 +53,7 @@ def recipe_for(
         if looks_like_path(source):
             raise DataError(f"There is no file or folder {source}.")
         raise DataError(unknown("dataset or recipe", source, {*CATALOG, *recipe_names()}))
-    chosen = with_settings(recipe or Recipe(), settings)
+    chosen = (recipe or Recipe()).with_settings(settings)
     return chosen.dataset if source is None else source, chosen
 
 

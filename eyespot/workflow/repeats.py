@@ -17,11 +17,10 @@ from eyespot.data.dataset import Dataset
 from eyespot.environment import describe_environment
 from eyespot.errors import DivergedError, InterruptedRun, RunError
 from eyespot.models.cost import multiply_adds
-from eyespot.recipe.recipe_files import with_settings
 from eyespot.recipe.schema import Recipe
 from eyespot.run import Run
 from eyespot.studies.progress import ObservedTraining
-from eyespot.workflow.resume import differences_in_environment, differences_in_recipe, ending_of, is_under_way
+from eyespot.workflow.resume import differences_in_environment, ending_of, is_under_way
 from eyespot.workflow.train import Training, train
 
 RECIPE = "recipe.yaml"
@@ -31,14 +30,14 @@ STEP_COST = 2e7  # multiply-adds that take as long as what a step costs besides
 
 def train_repeats(recipe: Recipe, number: int) -> Recipe:
     """The recipe of a repeat, counted from 0: another seed, and nothing else."""
-    return with_settings(recipe, {"training.seed": recipe.training.seed + number})
+    return recipe.with_settings({"training.seed": recipe.training.seed + number})
 
 
-def check_made_so(run: Run, wanted: Recipe, dataset: Dataset) -> None:
+def check_made_so(run: Run, recipe: Recipe, dataset: Dataset) -> None:
     """Looks at a place before anything is trained.
 
     Args:
-        wanted: the recipe to be trained there, with its dataset, split and model named.
+        recipe: the recipe to be trained there, with its dataset, split and model named.
 
     Raises:
         RunError: a run is there that was made by another recipe or on other pictures, or that is half done and would
@@ -47,7 +46,7 @@ def check_made_so(run: Run, wanted: Recipe, dataset: Dataset) -> None:
     if not (run.path / RECIPE).exists():
         _check_free(run)
         return
-    differences = differences_in_recipe(run.recipe, wanted)
+    differences = run.recipe.differences_to(recipe)
     if ending_of(run) is None:
         differences += differences_in_environment(run.environment)
     if run.environment.get("dataset_sha256") != dataset.fingerprint:

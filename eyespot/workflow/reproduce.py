@@ -17,7 +17,7 @@ from eyespot.figures.results import gallery
 from eyespot.figures.style import save
 from eyespot.files import check_own, rewrite_text, rewriting
 from eyespot.models.architectures import build_recipe
-from eyespot.recipe.recipe_files import read_recipe, recipe_names, with_settings
+from eyespot.recipe.recipe_files import read_recipe, recipe_names
 from eyespot.recipe.schema import Published, Recipe
 from eyespot.run import Run
 from eyespot.studies.judgement import JudgedFigure, judge_figures
@@ -101,7 +101,7 @@ def reproduce(
         InterruptedRun: the user stopped it; the same call goes on.
     """
     folder = Path(output) if output else ROOT
-    recipes = [with_settings(read_recipe(name), settings or {}) for name in names or recipe_names()]
+    recipes = [read_recipe(name).with_settings(settings or {}) for name in names or recipe_names()]
     datasets = {name: load(name, own_first=False) for name in dict.fromkeys(recipe.dataset for recipe in recipes)}
     asked = {str(recipe.name): [train_repeats(recipe, number) for number in range(repeats)] for recipe in recipes}
     for one in (one for repeated in asked.values() for one in repeated):

@@ -1,12 +1,13 @@
 """Continuing a training that was interrupted: which run, and whether it is still the same training."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from eyespot.environment import describe_environment
 from eyespot.errors import RunError
 from eyespot.files import write_text
+from eyespot.recipe.changes import describe_differences
 from eyespot.recipe.schema import Recipe
 from eyespot.run import ROOT, Run, open_run
 from eyespot.training.checkpoint import remove_unfinished
@@ -42,11 +43,11 @@ def record(run: Run, prepared: PreparedTraining, *, resumed: bool) -> None:
     run.write_json("environment.json", now)
 
 
-def unfinished_run(wanted: Recipe) -> Run | None:
+def unfinished_run(recipe: Recipe) -> Run | None:
     """The latest run under `runs/` of this recipe that was interrupted, and that no process trains now; else None."""
     recipes = sorted(ROOT.glob("*/recipe.yaml"), key=lambda path: path.stat().st_mtime, reverse=True)
     for run in (Run(path.parent) for path in recipes):
-        if ending_of(run) is None and not differences_in_recipe(run.recipe, wanted) and not is_under_way(run):
+        if ending_of(run) is None and not run.recipe.differences_to(recipe) and not is_under_way(run):
             return run
     return None
 
@@ -75,7 +76,7 @@ def check_is_the_same(run: Run, prepared: PreparedTraining, *, accept_changes: b
         RunError: something differs and is not accepted, or the run is finished and nothing differs.
     """
     before = run.environment
-    differences = differences_in_recipe(run.recipe, prepared.recipe)
+    differences = run.recipe.differences_to(prepared.recipe)
     if before.get("dataset_sha256") != prepared.fingerprint:
         differences.append(f"the pictures or labels of {prepared.dataset.name} have changed")
     differences += differences_in_environment(before)
@@ -93,25 +94,8 @@ def check_is_the_same(run: Run, prepared: PreparedTraining, *, accept_changes: b
     return differences
 
 
-def differences_in_recipe(before: Recipe, now: Recipe) -> list[str]:
-    """What a training depends on and is not the same in both, a few words each."""
-    old, new = before.settings(), now.settings()
-    return _differences(old, new, sorted({*old, *new}))
-
-
 def differences_in_environment(before: Mapping[str, Any]) -> list[str]:
     """Versions and what of the machine a training depends on, where they are not as a run's environment has them."""
     now = describe_environment()
-    versions = _differences(before.get("packages") or {}, now["packages"], PACKAGES)
-    return versions + _differences(before, now, MACHINE)
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any], names: Iterable[str]) -> list[str]:
-    """In words, where the values of a name are not equal."""
-    told = []
-    for name in names:
-        old, new = before.get(name), now.get(name)
-        if old != new:
-            lists = isinstance(old, list) or isinstance(new, list)
-            told.append(f"{name} has changed" if lists else f"{name} was {old} and is {new} now")
-    return told
+    versions = describe_differences(before.get("packages") or {}, now["packages"], PACKAGES)
+    return versions + describe_differences(before, now, MACHINE)

@@ -15,7 +15,6 @@ from eyespot.errors import EyespotError, RecipeError
 from eyespot.figures.curves import DotRow, dots_with_intervals
 from eyespot.figures.style import save
 from eyespot.files import check_own, rewrite_text, rewriting
-from eyespot.recipe.recipe_files import with_settings
 from eyespot.recipe.schema import Recipe
 from eyespot.run import Run
 from eyespot.studies.comparison import VariantComparison, VariantMeasurements, compare, sentences, study_page
@@ -23,7 +22,6 @@ from eyespot.studies.plan import Change, StudyPlan, Variant, folder_name, names_
 from eyespot.studies.progress import StudyProgress
 from eyespot.workflow.prepare import own_first, prepare, recipe_for
 from eyespot.workflow.repeats import check_made_so, circumstances, cost_of, train_or_resume, train_repeats
-from eyespot.workflow.resume import differences_in_recipe
 
 ROOT = Path("studies")
 PICTURE, TABLE, PAGE = "accuracy.png", "study.json", "README.md"
@@ -132,7 +130,7 @@ def _check(
     loaded: dict[str, Dataset] = {}
     for variant in variants:
         where = f"the variant {variant.name!r}"
-        changed = with_settings(recipe, variant.settings, where)
+        changed = recipe.with_settings(variant.settings, where)
         how = changed.pictures.model_dump_json()
         if how not in loaded:
             loaded[how] = load(data, changed.pictures, out, own_first=path_first)
@@ -156,7 +154,7 @@ def _distinct(checked: Sequence[_CheckedVariant]) -> tuple[list[_CheckedVariant]
     """
     kept, notes = [checked[0]], []
     for one in checked[1:]:
-        same = [other for other in kept if not differences_in_recipe(other.recipe, one.recipe)]
+        same = [other for other in kept if not other.recipe.differences_to(one.recipe)]
         if same and same[0] is not checked[0]:
             raise RecipeError(f"{one.variant.name!r} is the same training as {same[0].variant.name!r}: leave one out.")
         if same:

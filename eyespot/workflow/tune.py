@@ -17,9 +17,9 @@ from eyespot.data.load import load
 from eyespot.errors import EyespotError, InterruptedRun, ModelError, RecipeError
 from eyespot.files import check_own, rewrite_text
 from eyespot.random import seed_for
-from eyespot.recipe.recipe_files import with_settings
+from eyespot.recipe.changes import describe_settings
 from eyespot.recipe.schema import Recipe
-from eyespot.studies.candidates import Candidate, best_candidate, differences, result_sentence, search_page
+from eyespot.studies.candidates import Candidate, best_candidate, result_sentence, search_page
 from eyespot.studies.space import (
     Range,
     Space,
@@ -97,7 +97,7 @@ class Campaign:
                 raise EyespotError(self._too_short(tried))
             self.search.tell(trial, tried, why)
             self.search.remember("seconds", self.elapsed)
-            self._say_trial(trial.number, tried, why, "the recipe itself" if is_own else differences(changed))
+            self._say_trial(trial.number, tried, why, "the recipe itself" if is_own else describe_settings(changed))
 
     def train_anew(self) -> tuple[Candidate, ...]:
         """The recipe itself and the best few, each with fresh seeds; after the best, only while there is time."""
@@ -144,7 +144,7 @@ class Campaign:
         ends = float("inf") if self.limit is None else self.limit - (self._kept_back(0.0) if self.search.own else 0.0)
 
         try:
-            recipe = with_settings(self.recipe, settings)
+            recipe = self.recipe.with_settings(settings)
             tried = run_trial(
                 self.dataset, recipe, (pruning,), lambda: self.asked() or pruning.pruned or self.elapsed > ends
             )
@@ -162,7 +162,7 @@ class Campaign:
         first = self.recipe.training.seed + 1
         for seed in range(first, first + SEEDS):
             if str(seed) not in known:
-                recipe = with_settings(self.recipe, {**settings, "training.seed": seed})
+                recipe = self.recipe.with_settings({**settings, "training.seed": seed})
                 tried = run_trial(self.dataset, recipe, stop=self.asked)
                 self._check_goes_on()
                 known[str(seed)] = None if tried.ending == "diverged" else tried.val_loss
@@ -289,7 +289,7 @@ def tune(  # noqa: PLR0913 - all that a search can be told
     named, recipe = recipe_for(source, None, {**(settings or {}), **({} if seed is None else {"training.seed": seed})})
     out = console or Console()
     whole = load(named, recipe.pictures, out, own_first=own_first(source))
-    recipe = with_settings(recipe, {"dataset": whole.origin.path if whole.origin else whole.name})
+    recipe = recipe.with_settings({"dataset": whole.origin.path if whole.origin else whole.name})
     dataset = without_test(whole, recipe)
     prepared = prepare(dataset, recipe, {}, {}, Console(quiet=True), trust=False)
     base = base_values(recipe, prepared.dataset)
@@ -336,10 +336,10 @@ def _told(space: Space) -> dict[str, Any]:
 def _best(recipe: Recipe, candidates: Sequence[Candidate]) -> Recipe:
     """The winner as a recipe of its own, without what was published of another."""
     best = best_candidate(candidates)
-    changed = with_settings(recipe, best.settings)
+    changed = recipe.with_settings(best.settings)
     if best.number is None:
         return changed
-    change = f"found by eyespot tune: {differences(best.settings)}"
+    change = f"found by eyespot tune: {describe_settings(best.settings)}"
     own = {"name": None, "description": None, "teaches": None, "published": None}
     return changed.model_copy(update=own | {"variation_of": recipe.name, "change": change})
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from eyespot.errors import RecipeError
-from eyespot.recipe.recipe_files import parse_setting, read_recipe, recipe_names, with_settings
+from eyespot.recipe.recipe_files import read_recipe, recipe_names
 from eyespot.recipe.schema import Recipe
 
 
@@ -111,34 +111,6 @@ def test_a_variation_that_does_not_fit_is_told(tmp_path: Path, content: str, tol
         read_recipe(path)
     assert told in str(caught.value)
     assert "odd.yaml" in str(caught.value)
-
-
-def test_settings_change_any_key():
-    """A key is set by its dotted name, its value read as YAML; an unknown one is told."""
-    settings = dict(map(parse_setting, ("training.epochs=5", "split.stratify=false", "model.name=mlp")))
-    recipe = with_settings(Recipe(), settings)
-    assert (recipe.training.epochs, recipe.split.stratify, recipe.model.name) == (5, False, "mlp")
-    with pytest.raises(RecipeError, match=r"'training\.optimizer'"):
-        with_settings(Recipe(), {"training.optimiser": "adam"})
-    for wrong in ("training.epochs", "=5", "a=[1"):
-        with pytest.raises(RecipeError, match="key=value"):
-            parse_setting(wrong)
-
-
-def test_another_model_takes_the_place_of_layers():
-    """`--model` on a recipe with layers is the named model, with its own beginning."""
-    recipe = read_recipe("mnist-mlp-no-rescaling").with_options({"model": "cnn"})
-    assert (recipe.model.name, recipe.model.layers, recipe.model.rescale) == ("cnn", None, True)
-
-
-def test_another_policy_takes_the_others_values_away():
-    """`--augment` on a run's recipe, which states all of a policy, is the other policy; keys of one's own stay."""
-    run = Recipe.parse({"augmentation": {"policy": "digits", "rotate": 10.0, "flip_horizontal": False}})
-    assert run.with_options({"augment": "photos"}).augmentation.model_dump() == {"policy": "photos"}
-    assert run.with_options({"augment": "digits"}).augmentation == run.augmentation
-    own = Recipe.parse({"augmentation": {"rotate": 10.0}})
-    assert own.with_options({"augment": "auto"}).augmentation.model_dump() == {"policy": "auto", "rotate": 10.0}
-    assert with_settings(own, {"augmentation.zoom": 0.2}).augmentation.zoom == 0.2
 
 
 def test_nothing_is_augmented_unless_asked_for():

@@ -3,13 +3,14 @@ from pathlib import Path
 import pytest
 
 from eyespot.errors import RecipeError
-from eyespot.studies.plan import Change, folder_name, names_study, parse_change, parse_values, read_plan, variants_of
+from eyespot.recipe.changes import parse_change, parse_values
+from eyespot.studies.plan import Change, folder_name, names_study, read_plan, variants_of
 
 
 def test_a_grid_is_every_combination():
     """The Cartesian product, behind the base and the single changes; names say what each combination has."""
     grid = dict([parse_values("training.optimizer=adam,sgd"), parse_values("training.batch_size=32,512")])
-    variants = variants_of([parse_change("no dropout: model.dropout=0")], grid)
+    variants = variants_of([Change.of(*parse_change("no dropout: model.dropout=0"))], grid)
     assert [one.name for one in variants] == [
         "base",
         "no dropout",
@@ -26,30 +27,6 @@ def test_keys_with_one_last_name_are_told_in_full():
     """Where two keys end alike, names have the whole keys."""
     (_, one) = variants_of([], {"training.seed2": [1], "split.seed2": [None]})
     assert one.name == "training.seed2=1, split.seed2=null"
-
-
-@pytest.mark.parametrize(
-    ("text", "name", "settings"),
-    [
-        ("no dropout: model.dropout=0", "no dropout", {"model.dropout": 0}),
-        ("slow: training.learning_rate=0.0001; training.epochs=60", "slow",
-         {"training.learning_rate": 0.0001, "training.epochs": 60}),
-        ("training.optimizer=sgd", "training.optimizer=sgd", {"training.optimizer": "sgd"}),
-        ("wide: model.layers.1={layer: Dense, units: 9}", "wide", {"model.layers.1": {"layer": "Dense", "units": 9}}),
-        ("model.layers.1={layer: Dense}", "model.layers.1={layer: Dense}", {"model.layers.1": {"layer": "Dense"}}),
-    ],
-)  # fmt: skip
-def test_a_change_is_a_name_and_what_it_sets(text: str, name: str, settings: dict):
-    """`name: key=value; key=value`, the values read as YAML; without a name it is called by what it sets."""
-    change = parse_change(text)
-    assert (change.name, change.settings) == (name, settings)
-
-
-@pytest.mark.parametrize("text", ["training.optimizer", "=3", "training.epochs=", "training.epochs=[1"])
-def test_values_that_are_none_are_told(text: str):
-    """What has no key or no values is one sentence with an example."""
-    with pytest.raises(RecipeError, match="--vary takes key=value,value"):
-        parse_values(text)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import pytest
 
 from eyespot.data.dataset import Dataset
 from eyespot.errors import RecipeError
-from eyespot.recipe.recipe_files import with_settings
 from eyespot.recipe.schema import Recipe
 from eyespot.studies.space import Range, base_values, default_space, own_value, read_space, space_of, starting_points
 
@@ -32,7 +31,7 @@ def test_the_usual_space_holds_the_recipe_itself(bars: Dataset, values: dict[str
         for key, value in point.items():
             one = space[key]
             assert one.low <= value <= one.high if isinstance(one, Range) else value in one
-        with_settings(recipe, point)
+        recipe.with_settings(point)
     assert points[0]["training.epochs"] == recipe.training.epochs
     assert len(points) > 1
 

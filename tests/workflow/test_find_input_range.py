@@ -18,7 +18,8 @@ from eyespot.backend import keras
 from eyespot.errors import ModelError, RecipeError
 from eyespot.exporting.keras import FORMAT as KERAS
 from eyespot.models.input_range import Scaling, as_input, scalings
-from eyespot.recipe.recipe_files import parse_setting, read_recipe
+from eyespot.recipe.changes import parse_setting
+from eyespot.recipe.recipe_files import read_recipe
 from eyespot.workflow.explain import explain
 from eyespot.workflow.find_input_range import RangeScore, _chosen
 from eyespot.workflow.prepare import PreparedTraining, prepare

@@ -19,7 +19,6 @@ import eyespot
 from eyespot.data.dataset import Dataset
 from eyespot.errors import EyespotError, RunError
 from eyespot.evaluation.calibration import fit_temperature
-from eyespot.recipe.differences import differences_in_words
 from eyespot.recipe.schema import Recipe
 from eyespot.run import Run
 from eyespot.workflow.run_data import pictures_of
@@ -184,21 +183,6 @@ def test_what_cannot_be_compared_is_told(pair: tuple[Run, Run], run: Run, tmp_pa
     damaged.file("predictions.parquet").write_bytes(b"no table")
     with pytest.raises(RunError, match=r"predictions\.parquet is damaged .+ eyespot evaluate"):
         eyespot.compare([short, damaged])
-
-
-def test_recipes_differ_in_words():
-    """Settings by their names; of layers, what is put in, taken out or exchanged, as it is written in Python."""
-    dense, dropout = {"layer": "Dense", "units": 10}, {"layer": "Dropout", "rate": 0.25}
-    plain = Recipe.parse({"model": {"layers": [dense | {"units": 32}, dense]}})
-    more = Recipe.parse({"model": {"layers": [dense | {"units": 32}, dropout, dense]}, "training": {"epochs": 7}})
-    assert differences_in_words(plain, plain) == []
-    assert differences_in_words(plain, more) == [
-        "model.layers: with Dropout(rate=0.25) after Dense(units=32)",
-        "training.epochs: 30 → 7",
-    ]
-    assert "model.layers: without Dropout(rate=0.25)" in differences_in_words(more, plain)
-    wider = Recipe.parse({"model": {"layers": [dense | {"units": 64}, dense]}})
-    assert differences_in_words(plain, wider) == ["model.layers: Dense(units=64) in the place of Dense(units=32)"]
 
 
 PLACES = ("report.html", "model-card.md", "model.keras", "recipe.yaml")

@@ -99,7 +99,7 @@ def test_an_interrupted_study_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_study_of_other_settings_is_not_mixed(tmp_path: Path):
     """Finished repeats that were made with other settings are refused, before anything is trained."""
     run(tmp_path, ["mnist-mlp"])
-    with pytest.raises(RunError, match=r"was made otherwise than is asked for now: training\.epochs was 2 and is 3"):
+    with pytest.raises(RunError, match=r"was made otherwise than is asked for now: training\.epochs: 2 → 3"):
         run(tmp_path, ["mnist-mlp"], **{"training.epochs": 3})
 
 

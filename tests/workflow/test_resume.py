@@ -83,7 +83,7 @@ def test_a_finished_run_has_nothing_to_resume(bars: Dataset, tmp_path: Path):
     path = train(bars, SHORT, tmp_path / "r", console=QUIET).run.path
     with pytest.raises(RunError, match=r"is finished \(completed after 3 epochs\)"):
         train(bars, resume=path, console=QUIET)
-    with pytest.raises(RunError, match=r"training\.epochs was 3 and is 4 now"):
+    with pytest.raises(RunError, match=r"training\.epochs: 3 → 4"):
         train(bars, resume=path, epochs=4, console=QUIET)
     longer = train(bars, resume=path, epochs=4, accept_changes=True, console=QUIET)
     assert len(longer.run.history) == 4
@@ -105,7 +105,7 @@ def test_what_differs_is_told_and_refused(bars: Dataset, tmp_path: Path):
         train(bars, resume=path, learning_rate=0.1, console=QUIET)
     told = str(error.value)
     for difference in (
-        "training.learning_rate was None and is 0.1 now",
+        "training.learning_rate: null → 0.1",
         "the pictures or labels of bars have changed",
         "keras was 3.0.0 and is",
         "torch_threads was 99",

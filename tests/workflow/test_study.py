@@ -99,7 +99,7 @@ def test_more_is_added_to_what_is_there(bars: Dataset, tmp_path: Path, trained: 
     del trained[:]
     run(bars, tmp_path, changes=DROPOUT | {"sgd": {"training.optimizer": "sgd"}}, repeats=1)
     assert trained == ["sgd 0"]
-    with pytest.raises(RunError, match=r"was made otherwise than is asked for now: training\.epochs was 1 and is 2"):
+    with pytest.raises(RunError, match=r"was made otherwise than is asked for now: training\.epochs: 1 → 2"):
         run(bars, tmp_path, changes=DROPOUT, repeats=2, settings={"training.epochs": 2})
     other = Dataset("bars", bars.class_names, bars.test or bars.train, test=bars.test)
     with pytest.raises(RunError, match="have changed"):
