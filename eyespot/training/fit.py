@@ -8,6 +8,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from eyespot.data.class_balance import balanced_order
 from eyespot.data.dataset import Dataset, Split
 from eyespot.engine.steps import Epoch, Mean
 from eyespot.errors import CheckpointError
@@ -15,7 +16,6 @@ from eyespot.random import seed_for
 from eyespot.recipe.schema import TrainingRecipe
 from eyespot.shapes import Float32, Int64
 from eyespot.training.checkpoint import TrainingPosition, TrainingState, WeightArrays
-from eyespot.training.class_balance import balanced_order
 from eyespot.training.history import EpochFigures, History
 from eyespot.training.program import Program
 from eyespot.training.validation_curve import Evidence

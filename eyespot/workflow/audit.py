@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from sklearn.model_selection import StratifiedKFold
 
-from eyespot.data.audit.balance import WORTH_SAYING, describe_balance
 from eyespot.data.audit.duplicates import DuplicatePair, find_duplicates
 from eyespot.data.audit.outliers import Outlier, find_outliers
+from eyespot.data.class_balance import WORTH_SAYING, describe_balance
 from eyespot.data.dataset import Dataset, SkippedFile, Split
 from eyespot.engine.hardware import dtype_for
 from eyespot.errors import DataError

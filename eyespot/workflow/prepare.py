@@ -14,6 +14,7 @@ from eyespot.data.audit.duplicates import DuplicatePair, leaking_rows
 from eyespot.data.augment.policy import Changes, changes_for
 from eyespot.data.augment.policy import resolve_policy as settled_augmentation
 from eyespot.data.catalog import CATALOG
+from eyespot.data.class_balance import balanced_weights, class_weights_text
 from eyespot.data.dataset import Dataset
 from eyespot.data.load import is_path, load, looks_like_path
 from eyespot.data.split import split
@@ -27,7 +28,6 @@ from eyespot.recipe.recipe_files import SUFFIXES, read_recipe, recipe_names
 from eyespot.recipe.schema import Recipe
 from eyespot.run import open_run
 from eyespot.shapes import Float32
-from eyespot.training.class_balance import balanced_weights, class_weights_text
 from eyespot.training.program import EngineProgram, KerasProgram
 from eyespot.workflow.audit import audit
 from eyespot.workflow.find_input_range import AUTO, with_input_range

@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from eyespot.data.augment.policy import changes_for
+from eyespot.data.class_balance import balanced_weights
 from eyespot.data.dataset import Dataset
 from eyespot.data.split import split
 from eyespot.errors import CheckpointError
 from eyespot.models.architectures import build_recipe
 from eyespot.recipe.schema import CheckpointRecipe, Recipe
 from eyespot.training.checkpoint import Checkpoints, TrainingState, latest_state
-from eyespot.training.class_balance import balanced_weights
 from eyespot.training.fit import Outcome, fit
 from eyespot.training.program import EngineProgram, KerasProgram, Program
 

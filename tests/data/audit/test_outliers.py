@@ -1,6 +1,5 @@
 import numpy as np
 
-from eyespot.data.audit.balance import describe_balance
 from eyespot.data.audit.outliers import find_outliers
 from eyespot.data.dataset import Dataset, Split
 from tests.data.audit.test_duplicates import blobs
@@ -36,14 +35,3 @@ def test_sizes_and_shapes_that_stand_out_are_told():
     sizes[7], sizes[9] = (10, 10), (30, 900)
     found = reasons(blobs(50, 1), sizes)
     assert found == {7: "much smaller than the others", 9: "unusually wide"}
-
-
-def test_balance_counts_classes_and_what_would_help():
-    """Missing classes by split, the ratio of the largest to the smallest, scikit-learn's weights, shares resampled."""
-    train = Split(blobs(8, 1), np.array([0, 0, 0, 0, 0, 0, 1, 1]))
-    test = Split(blobs(2, 2), np.array([0, 2]))
-    found = describe_balance(Dataset("blobs", ("a", "b", "c"), train, test=test))
-    assert found["missing"] == {"train": ["c"], "test": ["b"]}
-    assert found["imbalance"] == 3
-    assert found["class_weights"] == {"a": 0.6667, "b": 2.0}
-    assert found["resampled"] == {"a": 0.6667, "b": 2.0}

@@ -1,14 +1,39 @@
-"""Classes of unequal size: weights for the loss, or an epoch's order with equal shares."""
+"""Classes of unequal size: how unequal, weights for the loss, or an epoch's order with equal shares."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 
+from eyespot.data.dataset import Dataset
 from eyespot.random import seed_for
-from eyespot.shapes import Float32, Int64
+from eyespot.shapes import Float32, Float64, Int64
 
 MOST_TOLD = 20  # weights that are written out one by one
+WORTH_SAYING = 1.5  # times as many pictures in the largest class as in the smallest
+
+
+def describe_balance(dataset: Dataset) -> dict[str, Any]:
+    """Counts by split, classes that a split lacks, and the imbalance of the training pictures, as plain values.
+
+    `class_weights` are scikit-learn's balanced ones, pictures / (classes x count); `resampled` is how often a picture
+    of each class would come in an epoch of as many pictures, drawn in equal shares.
+    """
+    counts = {name: dataset.class_counts(split) for name, split in dataset.splits.items()}
+    train = counts["train"]
+    present = np.flatnonzero(train)
+    weights = _exact_weights(dataset.train.labels, dataset.classes)
+    names = dataset.class_names
+    share = len(dataset.train) / len(present)
+    return {
+        "missing": {
+            name: [names[k] for k in np.flatnonzero(of == 0)] for name, of in counts.items() if (of == 0).any()
+        },
+        "imbalance": float(train[present].max() / train[present].min()),
+        "class_weights": {names[k]: round(float(weights[k]), 4) for k in present},
+        "resampled": {names[k]: round(float(share / train[k]), 4) for k in present},
+    }
 
 
 def balanced_weights(labels: Int64[np.ndarray, " n"], classes: int) -> Float32[np.ndarray, " classes"]:
@@ -16,9 +41,12 @@ def balanced_weights(labels: Int64[np.ndarray, " n"], classes: int) -> Float32[n
 
     A class without any has the weight 0, which no row is given.
     """
-    weights = np.zeros(classes, np.float32)
-    there = np.unique(labels)
-    weights[there] = compute_class_weight("balanced", classes=there, y=labels)
+    return _exact_weights(labels, classes).astype(np.float32)
+
+
+def _exact_weights(labels: Int64[np.ndarray, " n"], classes: int) -> Float64[np.ndarray, " classes"]:
+    weights, present = np.zeros(classes), np.unique(labels)
+    weights[present] = compute_class_weight("balanced", classes=present, y=labels)
     return weights
 
 

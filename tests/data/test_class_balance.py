@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
-from eyespot.training.class_balance import balanced_order, balanced_weights, class_weights_text
+from eyespot.data.class_balance import balanced_order, balanced_weights, class_weights_text, describe_balance
+from eyespot.data.dataset import Dataset, Split
 
 LABELS = np.repeat([0, 1, 3], [70, 20, 10])
 
@@ -49,3 +50,14 @@ def test_a_balanced_order_is_a_function_of_seed_and_epoch():
     for other in ((5, 3), (6, 2)):
         assert not np.array_equal(balanced_order(LABELS, *other), first)
     assert (np.diff(LABELS[first]) != 0).sum() > 40
+
+
+def test_balance_counts_classes_and_what_would_help():
+    """Missing classes by split, the ratio of the largest to the smallest, scikit-learn's weights, shares resampled."""
+    train = Split(np.zeros((8, 4, 4, 1), np.uint8), np.array([0, 0, 0, 0, 0, 0, 1, 1]))
+    test = Split(np.zeros((2, 4, 4, 1), np.uint8), np.array([0, 2]))
+    found = describe_balance(Dataset("blobs", ("a", "b", "c"), train, test=test))
+    assert found["missing"] == {"train": ["c"], "test": ["b"]}
+    assert found["imbalance"] == 3
+    assert found["class_weights"] == {"a": 0.6667, "b": 2.0}
+    assert found["resampled"] == {"a": 0.6667, "b": 2.0}
