@@ -23,7 +23,7 @@ from eyespot.engine.optimizers import update_for
 from eyespot.engine.stage import Parameters, Pass, PassContext
 from eyespot.errors import ModelError
 from eyespot.keras_internals import LOSS_METHOD, mask_of
-from eyespot.models.graph import FUNCTIONAL, all_layers, trace
+from eyespot.models.graph import FUNCTIONAL, all_layers, ends_in_softmax, trace
 from eyespot.random import seed_for
 from eyespot.shapes import Int64, UInt8
 
@@ -109,7 +109,7 @@ class LoweredProgram:
         self.model, self.seed = model, seed
         self.kernels = kernels or kernels_for(self.device)
         self.every_parameter = Parameters(dtype, self.device)
-        self.ends_in_softmax = _ends_in_softmax(model)
+        self.ends_in_softmax = _leaves_softmax_to_loss(model)
         ends = self.ends_in_softmax or not any_end
         lowered = lower(model if ends else _with_softmax(model), self.every_parameter)
         if ends and not self.ends_in_softmax:
@@ -242,7 +242,7 @@ def _check_kind(model: keras.Model) -> None:
         raise ModelError(f"{model.name} has a call of its own.")
 
 
-def _ends_in_softmax(model: keras.Model) -> bool:
+def _leaves_softmax_to_loss(model: keras.Model) -> bool:
     """Whether its output is a softmax over [n, classes] that `lower` leaves to the loss."""
     graph = trace(model)
     last = next((call for call in graph.calls if call.output is graph.output), None)
@@ -251,9 +251,8 @@ def _ends_in_softmax(model: keras.Model) -> bool:
     layer: Any = last.layer
     if type(layer) is keras.layers.Softmax:
         return layer.axis in (-1, 1)
-    known = type(layer) in (keras.layers.Dense, keras.layers.Activation)
     adapted = getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None)
-    return known and not adapted and layer.activation is keras.activations.softmax
+    return type(layer) in (keras.layers.Dense, keras.layers.Activation) and not adapted and ends_in_softmax(layer)
 
 
 def _with_softmax(model: keras.Model) -> keras.Model:

@@ -24,7 +24,7 @@ from eyespot.engine.stages.pooling import AveragePoolStage, GlobalAverageStage, 
 from eyespot.engine.stages.reshaping import AddStage, ConcatenateStage, ReshapeStage, ZeroPaddingStage
 from eyespot.errors import ModelError
 from eyespot.keras_internals import producer
-from eyespot.models.graph import Call, trace
+from eyespot.models.graph import Call, ends_in_softmax, trace
 
 layers, ops = keras.layers, keras.ops
 
@@ -281,7 +281,7 @@ def _stages(site: CallSite, *, is_last: bool) -> list[Stage]:
     """The stages of one call: a layer's arithmetic, then its activation; at the end without the softmax."""
     layer = site.call.layer
     activation = getattr(layer, "activation", None) or keras.activations.linear
-    ends = is_last and (type(layer) is layers.Softmax or activation is keras.activations.softmax)
+    ends = is_last and ends_in_softmax(layer)
     if is_last and not ends:
         raise ModelError(f"{layer.name}, the last layer, must be softmax or end in it.")
     if ends and type(layer) in (layers.Softmax, layers.Activation):

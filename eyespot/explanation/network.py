@@ -11,7 +11,7 @@ from torch import Tensor
 
 from eyespot.backend import keras
 from eyespot.errors import ModelError
-from eyespot.models.graph import Call, trace
+from eyespot.models.graph import Call, ends_in_softmax, trace
 from eyespot.shapes import Float32, Int64, Shaped
 
 layers = keras.layers
@@ -39,7 +39,7 @@ class Network:
         size = tuple(graph.input.shape[1:])
         if None in size:
             raise ModelError(f"{model.name} takes pictures of any size; a model for one size can be explained.")
-        if not graph.calls or graph.calls[-1].output is not graph.output or not _ends_in_softmax(graph.calls[-1]):
+        if not graph.calls or graph.calls[-1].output is not graph.output or not ends_in_softmax(graph.calls[-1].layer):
             raise ModelError(f"{model.name} must end in softmax: what is explained is what goes into it, the logits.")
         self.name: str = model.name
         self.input_shape: tuple[int, ...] = size
@@ -95,13 +95,8 @@ class Network:
         return found
 
 
-def _ends_in_softmax(call: Call) -> bool:
-    activation = getattr(call.layer, "activation", None)
-    return type(call.layer) is layers.Softmax or activation is keras.activations.softmax
-
-
 def _without_softmax(call: Call, taken: list[Any]) -> Any:
-    if type(call.layer) in (layers.Softmax, layers.Activation):
+    if isinstance(call.layer, layers.Softmax) or type(call.layer) is layers.Activation:
         return taken[0]
     with _linear(call.layer):
         return call.run(taken, training=False)

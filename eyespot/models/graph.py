@@ -73,6 +73,12 @@ def all_layers(model: keras.Model) -> Iterator[keras.Layer]:
             yield from all_layers(layer)
 
 
+def ends_in_softmax(layer: keras.Operation) -> bool:
+    """Whether what a layer gives is a softmax: `Softmax` itself, or softmax as its activation."""
+    activation = getattr(layer, "activation", None)
+    return isinstance(layer, keras.layers.Softmax) or activation is keras.activations.softmax
+
+
 @dataclass
 class _Walk:
     """The calls so far.

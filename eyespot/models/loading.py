@@ -19,7 +19,7 @@ from types import ModuleType
 from eyespot.backend import keras
 from eyespot.errors import ModelError, first_line
 from eyespot.keras_internals import default_device
-from eyespot.models.graph import all_layers, trace
+from eyespot.models.graph import all_layers, ends_in_softmax, trace
 from eyespot.models.input_range import before_weights, fits_reshaped
 from eyespot.models.layers import Shape
 from eyespot.models.vetting.archive import Archive, read_archive, write_archive
@@ -184,7 +184,7 @@ def check_fits(model: keras.Model, name: str, input_shape: Shape, classes: int) 
         raise ModelError(f"{name} takes pictures of {takes}; these are {input_shape} (height, width, channels).")
     if gives != (classes,):
         raise ModelError(f"{name} gives an output of {gives}; expected one probability a class: {(classes,)}.")
-    if not ends_in_softmax(model):
+    if not ends_in_softmax(model.layers[-1]):
         raise ModelError(f"{name} must end in softmax: eyespot trains and reports probabilities.")
 
 
@@ -202,12 +202,6 @@ def layers_of_their_own(model: keras.Model) -> list[str]:
     return sorted(
         {type(layer).__name__ for layer in all_layers(model) if not type(layer).__module__.startswith("keras.")}
     )
-
-
-def ends_in_softmax(model: keras.Model) -> bool:
-    """Whether the last layer turns its input into probabilities."""
-    last = model.layers[-1]
-    return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
 
 
 def takes_raw_pixels(model: keras.Model) -> bool:

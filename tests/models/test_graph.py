@@ -3,7 +3,7 @@ import numpy as np
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
 from eyespot.models.cost import multiply_adds
-from eyespot.models.graph import Call, trace
+from eyespot.models.graph import Call, ends_in_softmax, trace
 
 layers = keras.layers
 
@@ -65,3 +65,15 @@ def test_the_graph_computes_what_the_model_does(bars: Dataset):
     np.testing.assert_allclose(
         keras.ops.convert_to_numpy(values[id(graph.output)]), keras.ops.convert_to_numpy(model(images)), atol=1e-6
     )
+
+
+def test_a_layer_ends_in_softmax():
+    """By its kind, also of a user's own subclass, or by its activation."""
+
+    class Own(layers.Softmax):
+        """A softmax by another name."""
+
+    softmax = (layers.Softmax(), Own(), layers.Activation("softmax"), layers.Dense(3, activation="softmax"))
+    others = (layers.Dense(3), layers.Dense(3, activation="sigmoid"), layers.Flatten())
+    assert all(map(ends_in_softmax, softmax))
+    assert not any(map(ends_in_softmax, others))
