@@ -18,6 +18,7 @@ import numpy as np
 from eyespot.errors import ExportError, first_line
 from eyespot.exporting.formats import ExportSource, PredictFunction
 from eyespot.files import replacing
+from eyespot.inference.metadata import TEMPERATURE
 from eyespot.shapes import Float32, UInt8
 
 FILE = "model.tflite"
@@ -44,7 +45,7 @@ class LiteRtFormat:
                     "labels.txt",
                     "".join(f"{json.dumps(name, ensure_ascii=False)[1:-1]}\n" for name in source.class_names),
                 )
-                told = {**source.metadata, "temperature": source.temperature}
+                told = {**source.metadata, TEMPERATURE: source.temperature}
                 archive.writestr("metadata.json", json.dumps(told, ensure_ascii=False))
                 archive.writestr("model-card.md", source.card)
 

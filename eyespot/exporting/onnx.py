@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from eyespot.exporting.formats import ExportSource, PredictFunction
-from eyespot.inference.metadata import add_metadata
-from eyespot.inference.predictor import CARD_KEY, Predictor
+from eyespot.inference.metadata import CARD_KEY, add_metadata
+from eyespot.inference.predictor import Predictor
 
 FILE = "model.onnx"
 

@@ -29,8 +29,8 @@ from eyespot.errors import ExportError, first_line
 from eyespot.exporting.formats import ExportSource, PredictFunction
 from eyespot.exporting.onnx import FILE
 from eyespot.files import replacing
-from eyespot.inference.metadata import read_metadata
-from eyespot.inference.predictor import CARD_KEY, Predictor
+from eyespot.inference.metadata import CARD_KEY, LOGITS, read_metadata
+from eyespot.inference.predictor import Predictor
 from eyespot.onnx_writer.graph_writer import OPSET
 from eyespot.random import seed_for
 from eyespot.shapes import Float32, Shaped, UInt8
@@ -254,7 +254,7 @@ def pixels_as_they_are(model: onnx.ModelProto) -> None:
 def logits_in_full(model: onnx.ModelProto) -> None:
     """Keeps the logits from being rounded to 256 levels: they are few, and probabilities are made of them."""
     graph = GraphEditor(model)
-    given = graph.maker("logits")
+    given = graph.maker(LOGITS)
     while given is not None and given.op_type == "Identity":
         given = graph.maker(given.input[0])
     if given is None or given.op_type != "DequantizeLinear":

@@ -7,7 +7,7 @@ import numpy as np
 
 from eyespot.errors import ExportError
 from eyespot.exporting.formats import ExportSource, PredictFunction
-from eyespot.inference.predictor import CARD_KEY, METADATA_KEY
+from eyespot.inference.metadata import CARD_KEY, METADATA_KEY, PROBABILITIES, TEMPERATURE
 from eyespot.shapes import Float32, UInt8
 
 FILE = "model.xml"
@@ -28,7 +28,7 @@ class OpenVinoFormat:
             model = openvino.Core().read_model(source.onnx)
         except Exception as error:  # noqa: BLE001 - OpenVINO raises types of its own for an operator it does not know
             raise ExportError(f"OpenVINO cannot convert the model: {str(error).strip().splitlines()[-1]}.") from None
-        told = {**source.metadata, "temperature": source.temperature}
+        told = {**source.metadata, TEMPERATURE: source.temperature}
         model.set_rt_info(json.dumps(told), METADATA_KEY)  # ASCII: XML has no control characters
         model.set_rt_info(json.dumps(source.card), CARD_KEY)
         openvino.save_model(model, folder / FILE, compress_to_fp16=False)
@@ -42,7 +42,7 @@ class OpenVinoFormat:
         def answer(
             images: UInt8[np.ndarray, "n height width channels"],
         ) -> Float32[np.ndarray, "n classes"]:
-            probabilities: Float32[np.ndarray, "n classes"] = np.array(compiled(images)["probabilities"])
+            probabilities: Float32[np.ndarray, "n classes"] = np.array(compiled(images)[PROBABILITIES])
             return probabilities
 
         return answer

@@ -19,6 +19,7 @@ from eyespot.errors import ExportError, EyespotError, first_line
 from eyespot.exporting.formats import ExportFormat, ExportSource, PredictFunction
 from eyespot.exporting.verify import Verification, verify
 from eyespot.files import new_sibling, sha256_of, write_text
+from eyespot.inference.metadata import TEMPERATURE
 
 METADATA = "metadata.json"
 
@@ -209,6 +210,6 @@ def _metadata(form: ExportFormat, source: ExportSource) -> dict[str, Any]:
         "format": form.name,
         "run": source.name,
         **source.metadata,
-        "temperature": source.temperature,
+        TEMPERATURE: source.temperature,
         "inside": list(form.inside),
     }

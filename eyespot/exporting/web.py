@@ -22,6 +22,7 @@ from eyespot.data.download import PublishedFiles, RemoteFile
 from eyespot.errors import DownloadError, ExportError
 from eyespot.exporting.formats import ExportSource, PredictFunction
 from eyespot.files import write_text
+from eyespot.inference.metadata import TEMPERATURE, ModelMetadata
 from eyespot.inference.predictor import Predictor
 from eyespot.shapes import Int64, UInt8
 
@@ -110,7 +111,7 @@ class WebFormat:
             (runtime / name).write_bytes(content)
         _write_page(folder)
         shutil.copyfile(source.onnx, folder / MODEL)
-        _write_json(folder / "model.json", _described(source))
+        _write_json(folder / "model.json", _description(source))
         _write_json(folder / "examples.json", {"examples": list(_examples(source))})
 
     def opened(self, folder: Path) -> PredictFunction:
@@ -135,18 +136,10 @@ def _write_page(folder: Path) -> None:
     write_text(folder / INDEX, index.replace(CHARSET, policy))
 
 
-def _described(source: ExportSource) -> dict[str, Any]:
+def _description(source: ExportSource) -> dict[str, Any]:
     """The model as the REST API describes it, with the temperature that is inside it and its card."""
-    height, width, channels = source.input_shape
-    return {
-        "name": source.name,
-        "classes": list(source.class_names),
-        "input": {"height": height, "width": width, "channels": channels},
-        "resize": source.metadata.get("resize", "squash"),
-        "appearance": source.metadata.get("appearance"),
-        "temperature": source.temperature,
-        "card": source.card,
-    }
+    described = ModelMetadata.from_dict(source.metadata).describe(source.name)
+    return described | {TEMPERATURE: source.temperature, "card": source.card}
 
 
 def _examples(source: ExportSource) -> Iterator[dict[str, str]]:

@@ -23,7 +23,6 @@ import numpy as np
 from eyespot.errors import RecipeError
 from eyespot.shapes import Float32, Float64, Shaped, UInt8
 
-REJECTION_KEY = "eyespot.rejection"  # of the metadata of `model.onnx`
 NONE_OF_THESE = "none of these"
 DEFAULT_RATE = 0.01
 VERSION = 1

@@ -1,31 +1,34 @@
 """Predictor: a `model.onnx`, its class names and its preprocessing, ready to read pictures."""
 
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import onnxruntime
 
 from eyespot.data.dataset import RowView
-from eyespot.data.picture import Resize
 from eyespot.errors import ModelError, PictureError, first_line
 from eyespot.files import stamp_of
 from eyespot.inference import runtime
-from eyespot.inference.ood import DEFAULT_RATE, NONE_OF_THESE, REJECTION_KEY, Rejection
+from eyespot.inference.metadata import (
+    CARD_KEY,
+    FEATURES,
+    LOGITS,
+    METADATA_KEY,
+    PROBABILITIES,
+    REJECTION_KEY,
+    ModelMetadata,
+)
+from eyespot.inference.ood import DEFAULT_RATE, NONE_OF_THESE, Rejection
 from eyespot.inference.pictures import PictureReader, PreprocessingSteps, ReadPicture
 from eyespot.inference.runtime import OutOfRoom, OutputArrays, are_probabilities, open_session, run_session
-from eyespot.preprocessing.appearance import Appearance
 from eyespot.shapes import Float32, Float64, UInt8
 
-METADATA_KEY = "eyespot"
-CARD_KEY = "eyespot.card"
-APPEARANCE_KEY, RESIZE_KEY = "appearance", "resize"
 BATCH = 64  # pictures; what a layer makes of them stays in a processor's own memory, which of 256 it did not
 BULK = 4 * BATCH  # pictures from which on several batches are answered at once, each by its own threads
 AT_ONCE = 4  # batches; more would only take more memory
@@ -78,6 +81,7 @@ class Predictor:
         threads: how many compute one answer; None: as many as there are cores, as ONNX Runtime sees fit.
 
     Attributes:
+        metadata: what the file says of itself, also as attributes of the predictor:
         class_names: one an output.
         input_shape: (height, width, channels) of its pictures.
         resize: how training brought pictures to that size; `squash` where the file does not say.
@@ -100,14 +104,11 @@ class Predictor:
         if written is None:
             raise ModelError(f"{path} was not written by eyespot: it carries no class names.")
         try:
-            metadata = json.loads(written)
-            size, looks, resize = metadata["input"], metadata.get(APPEARANCE_KEY), metadata.get(RESIZE_KEY)
-            self.class_names: tuple[str, ...] = tuple(str(name) for name in metadata["class_names"])
-            self.input_shape: tuple[int, int, int] = (int(size["height"]), int(size["width"]), int(size["channels"]))
-            self.resize: Resize = resize if resize in get_args(Resize) else "squash"
-            self.appearance = None if looks is None else Appearance.from_dict(looks)
+            self.metadata = ModelMetadata.parse(written)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ModelError(f"{path} has damaged metadata ({error}).") from None
+        self.class_names, self.input_shape = self.metadata.class_names, self.metadata.input_shape
+        self.resize, self.appearance = self.metadata.resize, self.metadata.appearance
         self._path, self._input = path, inputs[0][0] if inputs else ""
         if [(kind, tuple(shape[1:])) for _, kind, shape in inputs] != [("tensor(uint8)", self.input_shape)]:
             raise ModelError(f"{path} is damaged: its graph takes other pictures than it says.")
@@ -117,12 +118,12 @@ class Predictor:
     def _check_outputs(self) -> None:
         """By what the graph declares, and by the answer to one picture, which may take as long as an answer may."""
         widths = {output.name: output.shape[-1] if output.shape else 0 for output in self._session.get_outputs()}
-        if "probabilities" not in widths:
+        if PROBABILITIES not in widths:
             raise ModelError(f"{self._path} is damaged: it has no output `probabilities`.")
-        width, names = widths["probabilities"], len(self.class_names)
+        width, names = widths[PROBABILITIES], len(self.class_names)
         if isinstance(width, int) and width != names:
             raise ModelError(f"{self._path} is damaged: it names {names} classes, and gives {width} probabilities.")
-        self._run(self._session, np.zeros((1, *self.input_shape), np.uint8), ("probabilities",), TRIAL_SECONDS)
+        self._run(self._session, np.zeros((1, *self.input_shape), np.uint8), (PROBABILITIES,), TRIAL_SECONDS)
 
     def try_out(self, seconds: float = TRIAL_SECONDS) -> None:
         """Answers pictures of the model's own kind, with all that it can be asked for: black, grey, white, and noise.
@@ -135,7 +136,7 @@ class Predictor:
         """
         images = runtime.kinds_of_pictures(self.input_shape)
         for part in (images[:1], images):
-            self._run(self._session, part, ("logits", "probabilities"), seconds)
+            self._run(self._session, part, (LOGITS, PROBABILITIES), seconds)
         if REJECTION_KEY in self._session.get_modelmeta().custom_metadata_map:
             self.strangeness(images)
 
@@ -147,13 +148,13 @@ class Predictor:
         Raises:
             ModelError: the pictures have another size than the model takes, or it gives no probabilities for them.
         """
-        return self._answers(images, "probabilities")[0]
+        return self._answers(images, PROBABILITIES)[0]
 
     def logits_and_probabilities(
         self, images: UInt8[np.ndarray, "n height width channels"] | RowView
     ) -> tuple[Float32[np.ndarray, "n classes"], Float32[np.ndarray, "n classes"]]:
         """Also what the probabilities are made of: softmax(logits / temperature); raises as `probabilities` does."""
-        logits, probabilities = self._answers(images, "logits", "probabilities")
+        logits, probabilities = self._answers(images, LOGITS, PROBABILITIES)
         return logits, probabilities
 
     def predict(  # noqa: PLR0913 - each is one option of the command
@@ -239,7 +240,7 @@ class Predictor:
             ModelError: the model cannot be run on these pictures.
         """
         told = {output.name for output in self._session.get_outputs()}
-        (rows,) = self._rows(self._session, images, ("features" if "features" in told else "logits",))
+        (rows,) = self._rows(self._session, images, (FEATURES if FEATURES in told else LOGITS,))
         if rows.ndim != 2 or len(rows) != len(images) or rows.dtype != np.float32 or not np.isfinite(rows).all():  # noqa: PLR2004
             raise ModelError(f"{self._path} gives no features: it is damaged or has diverged.")
         return rows
@@ -297,7 +298,7 @@ class Predictor:
         answers = self._rows(session, images, outputs, seconds)
         shape = (len(images), len(self.class_names))
         if any(rows.shape != shape or rows.dtype != np.float32 or not np.isfinite(rows).all() for rows in answers) or (
-            outputs[-1] == "probabilities" and not are_probabilities(answers[-1])
+            outputs[-1] == PROBABILITIES and not are_probabilities(answers[-1])
         ):
             raise ModelError(
                 f"{self._path} gives no probabilities of its {shape[1]} classes: it is damaged or has diverged."

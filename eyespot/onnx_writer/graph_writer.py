@@ -8,6 +8,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from eyespot.backend import keras
+from eyespot.inference.metadata import FEATURES, LOGITS, PROBABILITIES, TEMPERATURE
 from eyespot.models.graph import Call
 
 activations = keras.activations
@@ -47,7 +48,7 @@ class GraphWriter:
         array = np.asarray(value)
         array = array.astype(np.float32) if array.dtype.kind == "f" else array
         self._count += 1
-        unique = name if name == "temperature" else f"{name}_{self._count}"
+        unique = name if name == TEMPERATURE else f"{name}_{self._count}"
         self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(array), unique))
         return unique
 
@@ -74,24 +75,24 @@ class GraphWriter:
         if last.op_type != "Softmax" or last.output[0] != name:
             raise UnsupportedLayer("the model does not end in softmax")
         del self.nodes[-1]
-        return self.node("Identity", [last.input[0]], outputs=["logits"])[0]
+        return self.node("Identity", [last.input[0]], outputs=[LOGITS])[0]
 
     def features(self) -> list[onnx.ValueInfoProto]:
         """Names what the last dense layer takes `features`, and declares it; nothing where no such layer ends it."""
         made = {name: node for node in self.nodes for name in node.output}
-        node = made["logits"]
+        node = made[LOGITS]
         while node.op_type in {"Identity", "Add"} and node.input[0] in made:
             node = made[node.input[0]]
         kernels = [tensor for tensor in self.initializers if node.op_type == "MatMul" and tensor.name == node.input[1]]
         if not kernels or len(kernels[0].dims) != 2:  # noqa: PLR2004 - a matrix
             return []
-        self.node("Identity", [node.input[0]], outputs=["features"])
-        return [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", kernels[0].dims[0]])]
+        self.node("Identity", [node.input[0]], outputs=[FEATURES])
+        return [helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["n", kernels[0].dims[0]])]
 
     def probabilities(self, logits: str) -> None:
         """Softmax of the logits over the temperature."""
-        (scaled,) = self.node("Div", [logits, self.constant("temperature", np.float32(1))])
-        self.node("Softmax", [scaled], outputs=["probabilities"], axis=-1)
+        (scaled,) = self.node("Div", [logits, self.constant(TEMPERATURE, np.float32(1))])
+        self.node("Softmax", [scaled], outputs=[PROBABILITIES], axis=-1)
 
     def input(self, call: Call, *, channels_first: bool, which: int = 0) -> str:
         """The name of a layer's input, in the order of dimensions that the layer needs."""
@@ -134,4 +135,4 @@ class GraphWriter:
 def outputs(model: keras.Model) -> list[onnx.ValueInfoProto]:
     """The declarations of a graph's two outputs."""
     shape = ["n", model.outputs[0].shape[1]]
-    return [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("logits", "probabilities")]
+    return [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in (LOGITS, PROBABILITIES)]

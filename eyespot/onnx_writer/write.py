@@ -4,15 +4,13 @@ Models with layers that `layer_nodes` does not know are traced by Keras's own ex
 """
 
 import importlib.metadata
-import json
 import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -20,12 +18,15 @@ import torch
 from onnx import TensorProto, helper
 
 from eyespot.backend import keras
+from eyespot.data.picture import Resize
 from eyespot.errors import ModelError, first_line
 from eyespot.files import replacing
-from eyespot.inference.predictor import METADATA_KEY, Predictor
+from eyespot.inference.metadata import LOGITS, METADATA_KEY, ModelMetadata
+from eyespot.inference.predictor import Predictor
 from eyespot.models.graph import trace
 from eyespot.onnx_writer.graph_writer import OPSET, GraphWriter, UnsupportedLayer, outputs
 from eyespot.onnx_writer.layer_nodes import write_layer
+from eyespot.preprocessing.appearance import Appearance
 from eyespot.shapes import UInt8
 
 
@@ -46,8 +47,8 @@ def traced_graph(model: keras.Model, unsupported: UnsupportedLayer) -> onnx.Grap
     writer = GraphWriter()
     floor = writer.constant("smallest_probability", np.float32(np.finfo(np.float32).tiny))
     (clipped,) = writer.node("Max", [graph.output[0].name, floor])
-    writer.node("Log", [clipped], outputs=["logits"])
-    writer.probabilities("logits")
+    writer.node("Log", [clipped], outputs=[LOGITS])
+    writer.probabilities(LOGITS)
     graph.node.extend(writer.nodes)
     graph.initializer.extend(writer.initializers)
     del graph.output[:]
@@ -89,12 +90,14 @@ IR_VERSION = 10  # what ONNX Runtime 1.23 and later read
 AGREEMENT = 1e-4
 
 
-def write_onnx(
+def write_onnx(  # noqa: PLR0913 - the last two go into the file as they are
     model: keras.Model,
     path: Path,
     class_names: tuple[str, ...],
     sample: UInt8[np.ndarray, "n height width channels"],
-    extra: Mapping[str, Any] | None = None,
+    *,
+    resize: Resize = "squash",
+    appearance: Appearance | None = None,
 ) -> None:
     """Writes a Keras classifier as ONNX and proves that both give the same probabilities.
 
@@ -104,7 +107,7 @@ def write_onnx(
 
     Args:
         sample: pictures to compare on.
-        extra: what else the metadata is to hold, plain values by name, as `Predictor` reads them.
+        resize, appearance: as of `ModelMetadata`.
 
     Raises:
         ModelError: neither way can express the model, or the outputs differ by more than 1e-4.
@@ -113,7 +116,6 @@ def write_onnx(
         graph = _own_graph(model)
     except UnsupportedLayer as unsupported:
         graph = traced_graph(model, unsupported)
-    height, width, channels = sample.shape[1:]
     written = helper.make_model(
         graph,
         opset_imports=[helper.make_opsetid("", OPSET)],
@@ -121,13 +123,9 @@ def write_onnx(
         producer_name="eyespot",
         producer_version=importlib.metadata.version("eyespot"),
     )
-    metadata = {
-        "class_names": list(class_names),
-        "input": {"height": height, "width": width, "channels": channels, "dtype": "uint8", "range": [0, 255]},
-        "resize": "squash",
-        **(extra or {}),
-    }
-    helper.set_model_props(written, {METADATA_KEY: json.dumps(metadata, ensure_ascii=False)})
+    height, width, channels = sample.shape[1:]
+    metadata = ModelMetadata(class_names, (height, width, channels), resize, appearance)
+    helper.set_model_props(written, {METADATA_KEY: metadata.dump()})
     onnx.checker.check_model(written)
     with replacing(path) as temporary:
         onnx.save(written, temporary)

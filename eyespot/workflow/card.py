@@ -6,8 +6,7 @@ from typing import Any
 from eyespot.data.dataset import Dataset
 from eyespot.errors import DataError, RunError
 from eyespot.files import check_own, record, write_text
-from eyespot.inference.metadata import add_metadata
-from eyespot.inference.predictor import CARD_KEY
+from eyespot.inference.metadata import CARD_KEY, add_metadata
 from eyespot.reports.card import CardFacts, card_markdown, model_card
 from eyespot.reports.html import Language, translator
 from eyespot.run import Run

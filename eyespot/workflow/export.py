@@ -10,8 +10,7 @@ from eyespot.errors import DataError, ExportError
 from eyespot.exporting.formats import ExportSource, format_named
 from eyespot.exporting.package import check_target, write_package
 from eyespot.exporting.verify import Verification
-from eyespot.inference.metadata import read_metadata, temperature_of
-from eyespot.inference.predictor import METADATA_KEY
+from eyespot.inference.metadata import METADATA_KEY, read_metadata, temperature_of
 from eyespot.run import Run, open_run
 from eyespot.workflow.card import card_of
 from eyespot.workflow.run_data import pictures_of

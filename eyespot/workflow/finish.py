@@ -11,9 +11,8 @@ from eyespot.evaluation.ood_fit import fit_rejection
 from eyespot.figures import results
 from eyespot.figures.style import save
 from eyespot.files import replacing
-from eyespot.inference.metadata import add_metadata, set_temperature
-from eyespot.inference.ood import REJECTION_KEY
-from eyespot.inference.predictor import APPEARANCE_KEY, RESIZE_KEY, Predictor
+from eyespot.inference.metadata import REJECTION_KEY, add_metadata, set_temperature
+from eyespot.inference.predictor import Predictor
 from eyespot.onnx_writer.write import write_onnx
 from eyespot.output import Output
 from eyespot.preprocessing.measure import measure_appearance
@@ -57,9 +56,9 @@ def write_models(run: Run, prepared: PreparedTraining, out: Output) -> float:
     with replacing(run.path / "weights.weights.h5") as path:
         prepared.model.save_weights(path)
     images = prepared.dataset.train.images
-    extra = {RESIZE_KEY: prepared.recipe.pictures.resize, APPEARANCE_KEY: measure_appearance(images).to_dict()}
-    names = prepared.dataset.class_names
-    write_onnx(prepared.model, run.path / "model.onnx", names, images[:ONNX_PROOF_PICTURES], extra)
+    names, resize = prepared.dataset.class_names, prepared.recipe.pictures.resize
+    sample, appearance = images[:ONNX_PROOF_PICTURES], measure_appearance(images)
+    write_onnx(prepared.model, run.path / "model.onnx", names, sample, resize=resize, appearance=appearance)
     temperature = _calibrate(run.path / "model.onnx", prepared.dataset)
     _learn_to_reject(run, prepared, out)
     return temperature

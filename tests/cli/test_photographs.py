@@ -15,7 +15,8 @@ from PIL import Image
 from eyespot.data.dataset import Dataset, Split
 from eyespot.data.picture import read_picture
 from eyespot.errors import ModelError
-from eyespot.inference.predictor import METADATA_KEY, Predictor
+from eyespot.inference.metadata import METADATA_KEY
+from eyespot.inference.predictor import Predictor
 from eyespot.recipe.schema import Recipe
 from eyespot.run import Run
 from eyespot.workflow.train import train

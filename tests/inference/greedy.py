@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from eyespot.inference.predictor import METADATA_KEY
+from eyespot.inference.metadata import METADATA_KEY
 from tests.inference.hostile import honest
 
 node = helper.make_node

@@ -13,7 +13,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from eyespot.inference.predictor import METADATA_KEY
+from eyespot.inference.metadata import METADATA_KEY
 
 HUGE = 2**40
 WEIGHTS = np.arange(8, dtype=np.float32).reshape(4, 2)

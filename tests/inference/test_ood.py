@@ -13,9 +13,9 @@ from sklearn.metrics import roc_auc_score
 import eyespot
 from eyespot.data.dataset import Dataset
 from eyespot.errors import ModelError, RecipeError
-from eyespot.inference.metadata import add_metadata
-from eyespot.inference.ood import LEVELS, REJECTION_KEY, Gaussian, Rejection, contrasts, shrunk
-from eyespot.inference.predictor import METADATA_KEY, Predictor
+from eyespot.inference.metadata import METADATA_KEY, REJECTION_KEY, add_metadata
+from eyespot.inference.ood import LEVELS, Gaussian, Rejection, contrasts, shrunk
+from eyespot.inference.predictor import Predictor
 from eyespot.recipe.schema import Recipe
 from eyespot.run import Run
 from eyespot.workflow.train import train

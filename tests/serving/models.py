@@ -13,8 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from eyespot.data.dataset import Split
 from eyespot.evaluation.ood_fit import fit_rejection
 from eyespot.files import replacing
-from eyespot.inference.ood import REJECTION_KEY
-from eyespot.inference.predictor import METADATA_KEY, Predictor
+from eyespot.inference.metadata import METADATA_KEY, REJECTION_KEY
+from eyespot.inference.predictor import Predictor
 from eyespot.preprocessing.measure import measure_appearance
 
 NAMES = tuple(str(digit) for digit in range(10))

@@ -14,8 +14,8 @@ from onnx import helper, numpy_helper
 
 from eyespot.errors import ModelError
 from eyespot.files import replacing
-from eyespot.inference.ood import REJECTION_KEY
-from eyespot.inference.predictor import METADATA_KEY, Predictor
+from eyespot.inference.metadata import METADATA_KEY, REJECTION_KEY
+from eyespot.inference.predictor import Predictor
 from eyespot.serving.served import Offer
 from tests.serving.conftest import Running, Start, digit
 from tests.serving.models import NAMES, write_model
