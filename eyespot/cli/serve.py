@@ -10,8 +10,7 @@ import eyespot
 from eyespot.cli.picture_options import ExamplesOption
 from eyespot.cli.tables import JsonOption, console, print_json
 from eyespot.errors import RecipeError
-from eyespot.serving.access import is_loopback
-from eyespot.serving.limits import ServerLimits
+from eyespot.serving.limits import ServerLimits, is_loopback
 
 DEFAULT = ServerLimits()
 LIMITS, ACCESS = "Limits", "Access"

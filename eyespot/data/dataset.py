@@ -5,13 +5,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eyespot.errors import DataError
-from eyespot.recipe.schema import PicturesRecipe
 from eyespot.shapes import Int64, Shaped
+
+if TYPE_CHECKING:  # brings Pydantic, for which a server's start does not wait
+    from eyespot.recipe.schema import PicturesRecipe
 
 AT_ONCE = 1 << 20  # bytes of pixels at a time when something is computed over all rows; as floats some times more
 
@@ -156,7 +158,7 @@ class Origin:
     """
 
     path: str
-    pictures: PicturesRecipe
+    pictures: "PicturesRecipe"
     skipped: tuple[SkippedFile, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -1,1 +1,1 @@
-"""Models over HTTP: FastAPI and uvicorn over ONNX Runtime; nothing here imports Keras, PyTorch or scikit-learn."""
+"""Models over HTTP: Starlette and uvicorn over ONNX Runtime; nothing here imports Keras, PyTorch or scikit-learn."""

@@ -1,5 +1,9 @@
-"""What a server takes on, each bound with the option that sets it."""
+"""What a server takes on, each limit with the option that sets it, and who can reach it.
 
+The command line reads it too, so it imports nothing that is not always installed.
+"""
+
+import ipaddress
 from dataclasses import dataclass, fields
 
 from eyespot.errors import RecipeError
@@ -54,3 +58,11 @@ class ServerLimits:
             value = getattr(self, field.name)
             if not value > 0:
                 raise RecipeError(f"{OPTIONS[field.name]} must be above 0; received {value}.")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach a server that is bound to the address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -5,20 +5,19 @@ What two readers could take for requests of different lengths is refused (RFC 91
 """
 
 import asyncio
-import uuid
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
 
 import httptools
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from eyespot.serving.addresses import NOWHERE
-from eyespot.serving.asgi import Scope
-from eyespot.serving.front import METHODS, OTHER_METHOD
-from eyespot.serving.problems import PROBLEM, Refusal, over_limit
-from eyespot.serving.record import CONNECTION, Record, begin, record_of
-from eyespot.serving.service import Service
+from eyespot.serving.app import METHODS, NO_ROUTE, OTHER_METHOD
+from eyespot.serving.guard import CONNECTION
+from eyespot.serving.log import RequestRecord, begin_record, record_of
+from eyespot.serving.problems import CLOSE, Refusal, over_limit
+from eyespot.serving.served_models import Service
 
 LARGEST_HEAD = 65_536  # bytes, as of uvicorn with h11; also of what follows a body, and of empty lines before a request
 MOST_HEADERS = 100
@@ -58,7 +57,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def cut(self) -> None:
         """Ends the connection at once."""
-        self.service.counts.refused["connections"] += 1
+        self.service.metrics.refusal("connections")
         self.transport.abort()
 
     def hold_answer(self, size: int) -> None:
@@ -79,8 +78,8 @@ class BoundedProtocol(HttpToolsProtocol):
             while rest:
                 rest = self._read(rest)
         except httptools.HttpParserError as error:
-            told = error.__context__
-            self._refuse(told if isinstance(told, Refusal) else Refusal(HTTPStatus.BAD_REQUEST, "http", NOT_HTTP))
+            cause = error.__context__
+            self._refuse(cause if isinstance(cause, Refusal) else Refusal(HTTPStatus.BAD_REQUEST, "http", NOT_HTTP))
             return
         if self._overhead > LARGEST_HEAD and not self.transport.is_closing():
             detail = f"The request's head has more than {LARGEST_HEAD:,} bytes."
@@ -114,7 +113,7 @@ class BoundedProtocol(HttpToolsProtocol):
         scope: Any = self.scope
         scope[CONNECTION] = self
         super().on_headers_complete()
-        begin(scope)
+        begin_record(scope)
 
     def on_body(self, body: bytes) -> None:
         """A part of a body."""
@@ -250,9 +249,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._send_refusal(refusal)
 
     def _send_refusal(self, refusal: Refusal) -> None:
-        record = Record(uuid.uuid4().hex, status=int(refusal.status), reason=refusal.reason)
-        self.service.counts.request(NOWHERE, OTHER_METHOD, int(refusal.status), 0.0, refusal.reason)
-        self.service.log.request(record, OTHER_METHOD, NOWHERE)
+        record = RequestRecord(status=int(refusal.status), reason=refusal.reason)
+        self.service.metrics.request(NO_ROUTE, OTHER_METHOD, int(refusal.status), 0.0, refusal.reason)
+        self.service.log.request(record, OTHER_METHOD, NO_ROUTE)
         self._write(refusal)
 
     def _write(self, refusal: Refusal) -> None:
@@ -266,9 +265,8 @@ def protocol_for(service: Service) -> type[BoundedProtocol]:
 
 
 def _raw(refusal: Refusal) -> bytes:
-    """The whole answer, as it is sent where there is no request to answer."""
-    answer = refusal.answer()
-    head: dict[str, Any] = {**answer.headers, "content-type": PROBLEM, "content-length": len(answer.body)}
-    head["connection"] = "close"
-    lines = [f"HTTP/1.1 {answer.status} {refusal.status.phrase}", *(f"{name}: {value}" for name, value in head.items())]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii") + answer.body
+    """Return the whole answer, as it is sent where there is no request to answer."""
+    response = refusal.response()
+    response.headers.update(CLOSE)
+    head = b"".join(b"%b: %b\r\n" % header for header in response.raw_headers)
+    return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (refusal.status, refusal.status.phrase.encode(), head, bytes(response.body))

@@ -1,14 +1,30 @@
-"""The answers' forms, for OpenAPI; what is sent is made elsewhere, and tests compare the two."""
+"""OpenAPI: the schemas of the answers, and the options, bodies and refusals of each address, with examples.
 
+What is sent is made elsewhere, and tests compare the two.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from http import HTTPStatus
+from importlib.metadata import version
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import models_json_schema
+
+from eyespot.serving import endpoints
+from eyespot.serving.endpoints import ENDPOINTS, JSON, Endpoint
+from eyespot.serving.problems import PROBLEM
+from eyespot.serving.requests import Option
+from eyespot.serving.served_models import Service
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAADklEQVR4nGNgGAXIAAABCAABdVQW4QAAAABJRU5ErkJggg=="
 
 
 class Strict(BaseModel):
-    """A form with exactly these members."""
+    """A schema with exactly these members."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -127,3 +143,168 @@ class Problem(BaseModel):
     limit: float | None = Field(None, description="The limit that is exceeded.", examples=[20_000_000])
     option: str | None = Field(None, description="The server's option that sets it.", examples=["--max-body-bytes"])
     picture: int | None = Field(None, description="Which picture it is about, from 0.")
+
+
+ABOUT = """Classifies pictures with models by eyespot.
+
+Refusals are problem details (RFC 9457); `detail` is a sentence, and where a limit is exceeded, `option` sets it.
+"""
+REFERENCE = "#/components/schemas/{model}"
+ANY_TIME = (400, 401, 404, 405, 421, 431, 422, 500, 503)
+WITH_BODY = (403, 408, 413, 415, 504)
+PICTURE_TYPES = ("image/png", "image/jpeg", "application/octet-stream")
+BASE64 = {"type": "string", "format": "byte", "contentEncoding": "base64", "description": "A picture's file."}
+CLOSED = {"type": "object", "additionalProperties": False}
+REFUSED = {
+    400: "The request is not HTTP.",
+    401: "The server wants its token.",
+    403: "Another site's page asks, or corrections are not taken.",
+    404: "There is no such model, card or address.",
+    405: "The address does not take this method.",
+    408: "The request did not come in time.",
+    409: "The model cannot tell pictures that are none of its classes.",
+    413: "The body has more bytes, or the request more pictures, than are taken.",
+    415: "The body is of a type that is not taken.",
+    421: "The server does not go by this name.",
+    422: "An option, the body or a picture cannot be read; `picture` says which one.",
+    431: "The request's head is too long.",
+    500: "The server made a mistake.",
+    503: "The server has as many requests as it takes at a time, or is stopping: ask again.",
+    504: "The work took too long.",
+    507: "There is no room for more corrections.",
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What OpenAPI says of one endpoint.
+
+    Attributes:
+        schema: of the answer; None: the answer is not JSON.
+        options: after the question mark.
+        body: the request's, as OpenAPI has it; None: there is none.
+        refused: further statuses of refusals.
+        status: of the answer.
+        media_type: of an answer that is not JSON.
+    """
+
+    schema: type[BaseModel] | None = None
+    options: Mapping[str, Option] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    refused: Sequence[int] = ()
+    status: int = 200
+    media_type: str = "text/plain"
+
+    def describe(self, method: str, path: str, endpoint: Endpoint) -> dict[str, Any]:
+        """Return the operation as OpenAPI has it."""
+        summary = (endpoint.__doc__ or "").strip()
+        name = re.sub(r"\W", "_", f"{endpoint.__name__}{path}")
+        operation = {
+            "tags": ["models" if path.startswith("/v1/models") else "server"],
+            "summary": summary,
+            "description": summary,
+            "operationId": f"{name}_{method.lower()}",
+            "parameters": [*_path_parameters(path), *self._query_parameters()],
+            "responses": {str(self.status): self._answer(), **self._refusals(path)},
+        }
+        return operation | ({"requestBody": self.body} if self.body else {})
+
+    def _answer(self) -> dict[str, Any]:
+        schema = {"type": "string"} if self.schema is None else _reference(self.schema)
+        content = {self.media_type if self.schema is None else JSON: {"schema": schema}}
+        return {"description": HTTPStatus(self.status).phrase, "content": content}
+
+    def _refusals(self, path: str) -> dict[str, Any]:
+        statuses = {*ANY_TIME, *self.refused, *(WITH_BODY if self.body else ())}
+        if "{name}" not in path:
+            statuses.discard(HTTPStatus.NOT_FOUND)
+        content = {PROBLEM: {"schema": _reference(Problem)}}
+        return {str(status): {"description": REFUSED[status], "content": content} for status in sorted(statuses)}
+
+    def _query_parameters(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": name, "in": "query", "required": option.required, "description": option.description,
+                "schema": dict(option.schema), **({} if option.example is None else {"example": option.example}),
+            }
+            for name, option in self.options.items()
+        ]  # fmt: skip
+
+
+def _reference(schema: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": REFERENCE.format(model=schema.__name__)}
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    if "{name}" not in path:
+        return []
+    schema = {"type": "string", "minLength": 1}
+    name = {"name": "name", "in": "path", "required": True, "schema": schema, "description": "The model's name."}
+    return [{**name, "example": "digits-mlp-1"}]
+
+
+def _body(*, many: bool) -> dict[str, Any]:
+    raw = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in PICTURE_TYPES}
+    one_file = {"type": "string", "format": "binary", "description": "A picture's file."}
+    files = {"type": "array", "items": one_file, "minItems": 1} if many else one_file
+    form = {"schema": {**CLOSED, "properties": {"picture": files}, "required": ["picture"]}}
+    one = {**CLOSED, "properties": {"picture": BASE64}, "required": ["picture"]}
+    array = {"type": "array", "items": BASE64, "minItems": 1}
+    several = {**CLOSED, "properties": {"pictures": array}, "required": ["pictures"]}
+    shown = {"pictures": [PNG, PNG]} if many else {"picture": PNG}
+    json = {"schema": {"oneOf": [one, several]} if many else one, "example": shown}
+    return {"required": True, "content": {**raw, "multipart/form-data": form, "application/json": json}}
+
+
+ONE, MANY = _body(many=False), _body(many=True)
+OPERATIONS: dict[Endpoint, Operation] = {
+    endpoints.models: Operation(Models),
+    endpoints.model: Operation(Model),
+    endpoints.card: Operation(media_type="text/markdown"),
+    endpoints.examples: Operation(ExamplesOfTest, endpoints.EXAMPLES_OPTIONS, refused=(504,)),
+    endpoints.predict: Operation(Predictions, endpoints.PREDICT_OPTIONS, MANY, (409,)),
+    endpoints.occlusion: Operation(Occlusion, endpoints.OCCLUSION_OPTIONS, ONE),
+    endpoints.correct: Operation(Saved, endpoints.CORRECTION_OPTIONS, ONE, (507,), 201),
+    endpoints.live: Operation(State),
+    endpoints.ready: Operation(State),
+    endpoints.metrics: Operation(),
+}
+
+
+def describe_service(service: Service) -> dict[str, Any]:
+    """Return the OpenAPI description, with the classes of the models and, where it is needed, the token."""
+    paths: dict[str, dict[str, Any]] = {}
+    for (method, path), endpoint in ENDPOINTS.items():
+        if endpoint in OPERATIONS:  # the page is for people
+            paths.setdefault(path, {})[method.lower()] = OPERATIONS[endpoint].describe(method, path, endpoint)
+    _name_classes(paths, service)
+    components: dict[str, Any] = {"schemas": _schemas()}
+    if service.access.token is not None:
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        for path, methods in paths.items():
+            for operation in methods.values() if not path.startswith("/health") else ():
+                operation["security"] = [{"token": []}]
+    info = {"title": "eyespot", "description": ABOUT, "version": version("eyespot")}
+    return {"openapi": "3.1.0", "info": info, "paths": paths, "components": components}
+
+
+@cache
+def _schemas() -> dict[str, Any]:
+    answers = [operation.schema for operation in OPERATIONS.values() if operation.schema is not None]
+    _, described = models_json_schema(
+        [(schema, "serialization") for schema in dict.fromkeys(answers)], ref_template=REFERENCE
+    )
+    # A problem's members are absent where they have no value: it is described as what may be read.
+    schemas = {**described["$defs"], "Problem": Problem.model_json_schema(ref_template=REFERENCE)}
+    return dict(sorted(schemas.items()))
+
+
+def _name_classes(paths: dict[str, dict[str, Any]], service: Service) -> None:
+    """Say what a label may be, of any of the models."""
+    classes = dict.fromkeys(name for model in service.models.values() for name in model.current.predictor.class_names)
+    names = list(classes)
+    for path, others in (("/v1/models/{name}/occlusion", [""]), ("/v1/models/{name}/corrections", [])):
+        for option in paths[path]["post"]["parameters"]:
+            if option["name"] == "label":
+                option["schema"] = {"type": "string", "enum": [*others, *names]}
+                option["example"] = names[0]

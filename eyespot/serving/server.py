@@ -1,4 +1,4 @@
-"""The server's life: it listens, answers, and stops when it is told to."""
+"""The server's life: it takes an address, listens, answers, and stops at a signal."""
 
 import asyncio
 import logging
@@ -11,11 +11,11 @@ from contextlib import contextmanager, suppress
 
 import uvicorn
 
+from eyespot.errors import ServingError
 from eyespot.serving.app import Application
-from eyespot.serving.log import Events
+from eyespot.serving.log import LogHandler
 from eyespot.serving.protocol import protocol_for
-from eyespot.serving.reload import watch
-from eyespot.serving.service import Service
+from eyespot.serving.served_models import Service, watch
 
 KEEP_ALIVE = 60  # seconds that a connection may stay open without a request
 DRAIN = 1.0  # seconds in which new requests are refused with an answer, before nobody listens any more
@@ -25,14 +25,45 @@ AT_ONCE = 16  # who is let in before others are looked at: those above the limit
 GAVE_UP = 128 + signal.SIGTERM
 
 
+def bind(host: str, port: int) -> socket.socket:
+    """Bind a socket, on which nobody is answered yet.
+
+    Raises:
+        ServingError: the address is taken, or not this machine's.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # By its protocol asyncio knows that it may send small packets at once; else each answer waits for 40 ms.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    except OSError as error:
+        raise ServingError(
+            f"There is no address {host!r} here ({error.strerror or error}): name another --host."
+        ) from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or error
+        raise ServingError(
+            f"Nobody can listen on {host} port {port} ({reason}): choose another --port or --host."
+        ) from None
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the address that a browser takes."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 class Server(uvicorn.Server):
     """uvicorn's server, which stops in steps: it refuses with an answer, stops listening, finishes, and ends."""
 
     def __init__(self, service: Service) -> None:
-        self.application = Application(service)
         super().__init__(
             uvicorn.Config(
-                self.application, http=protocol_for(service), ws="none", lifespan="off", loop="asyncio",
+                Application(service), http=protocol_for(service), ws="none", lifespan="off", loop="asyncio",
                 log_config=None, access_log=False, server_header=False, proxy_headers=False,
                 timeout_keep_alive=KEEP_ALIVE, backlog=AT_ONCE,
             )
@@ -43,22 +74,22 @@ class Server(uvicorn.Server):
     @property
     def unfinished(self) -> bool:
         """Whether something that was accepted has not been answered."""
-        return bool(self.server_state.tasks) or self._service.counts.in_flight > 0
+        return bool(self.server_state.tasks) or self._service.in_flight > 0
 
     def stop(self) -> None:
-        """Begins to stop; told again, it ends at once."""
+        """Begin to stop; called again, end at once."""
         if self._stopping is not None:
             self.force_exit = True
             return
         self._service.closing = True
         self._stopping = asyncio.get_running_loop().create_task(self._drain())
 
-    async def live(self, taken: socket.socket, on_ready: Callable[[], None]) -> bool:
-        """Serves until it is told to stop; whether all that was accepted has been answered."""
+    async def live(self, listener: socket.socket, on_ready: Callable[[], None]) -> bool:
+        """Serve until `stop`, and return whether all that was accepted has been answered."""
         loop = asyncio.get_running_loop()
-        beside = [loop.create_task(watch(self._service)), loop.create_task(self._begin(taken, on_ready))]
+        beside = [loop.create_task(watch(self._service)), loop.create_task(self._begin(listener, on_ready))]
         try:
-            await self.serve([taken])
+            await self.serve([listener])
         finally:
             for task in beside:
                 task.cancel()
@@ -66,8 +97,8 @@ class Server(uvicorn.Server):
         return not self.unfinished
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn does, but first nobody new is let in, and whoever had just come is answered."""
-        waiting = [connection for taken in sockets or [] for connection in _who_waits(taken)]
+        """Shut down as uvicorn does, but first let nobody new in, and answer clients that had just connected."""
+        waiting = [connection for listener in sockets or [] for connection in _waiting_connections(listener)]
         for server in self.servers:
             server.close()
         for connection in waiting:
@@ -78,7 +109,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leaves signals to `serve_until_stopped`."""
+        """Leave signals to `serve_until_stopped`."""
         yield
 
     def _protocol(self) -> asyncio.Protocol:
@@ -94,37 +125,36 @@ class Server(uvicorn.Server):
         await asyncio.sleep(drain)
         self.should_exit = True
 
-    async def _begin(self, taken: socket.socket, on_ready: Callable[[], None]) -> None:
+    async def _begin(self, listener: socket.socket, on_ready: Callable[[], None]) -> None:
         while not self.started:
             await asyncio.sleep(0.001)
-        taken.listen(BACKLOG)
+        listener.listen(BACKLOG)
         on_ready()
-        await self.application.prepare()
 
 
-def _who_waits(taken: socket.socket) -> list[socket.socket]:
-    """Who has connected since the loop last looked: the system would cut them off once nobody listens."""
+def _waiting_connections(listener: socket.socket) -> list[socket.socket]:
+    """Return the connections made since the loop last looked, which the system would cut off once nobody listens."""
     waiting: list[socket.socket] = []
     with suppress(OSError):  # nobody is left
         while len(waiting) < BACKLOG:
-            connection, _ = taken.accept()
+            connection, _ = listener.accept()
             connection.setblocking(False)
             waiting.append(connection)
     return waiting
 
 
-def serve_until_stopped(service: Service, taken: socket.socket, on_ready: Callable[[], None]) -> None:
-    """Serves until SIGTERM or Ctrl-C; where it has to give up, it ends the process, since no thread can be stopped."""
+def serve_until_stopped(service: Service, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+    """Serve until SIGTERM or Ctrl-C; where it has to give up, end the process, since no thread can be stopped."""
     for name in ("uvicorn", "asyncio", "python_multipart"):
         logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [Events(service.log)], False
+        logger.handlers, logger.propagate = [LogHandler(service.log)], False
 
     async def served() -> bool:
         server, loop = Server(service), asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             with suppress(NotImplementedError):  # Windows
                 loop.add_signal_handler(number, server.stop)
-        return await server.live(taken, on_ready)
+        return await server.live(listener, on_ready)
 
     if not asyncio.run(served()):
         service.log.event("Gave up on requests that had not ended in time.", "error")

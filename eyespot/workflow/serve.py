@@ -12,12 +12,12 @@ from eyespot.run import Run
 
 if TYPE_CHECKING:
     from eyespot.serving.limits import ServerLimits
-    from eyespot.serving.served import Examples, Offer
+    from eyespot.serving.served_models import Deployment, Examples
 
 PORT = 8000
 CORRECTIONS = "corrections"  # in a run
 NOT_SHOWN = "This server shows no test pictures (--examples)."
-NEEDED = ("uvicorn", "httptools", "fastapi", "prometheus_client", "python_multipart")
+NEEDED = ("uvicorn", "httptools", "starlette", "prometheus_client", "python_multipart")
 
 
 def serve(  # noqa: PLR0913 - each is one option of the command
@@ -35,7 +35,7 @@ def serve(  # noqa: PLR0913 - each is one option of the command
     quiet: bool = False,
     on_ready: Callable[[str, list[str]], None] | None = None,
 ) -> None:
-    """Serves models until it is told to stop (SIGTERM, Ctrl-C); imports neither Keras nor PyTorch.
+    """Serve models until SIGTERM or Ctrl-C; import neither Keras nor PyTorch.
 
     Args:
         runs: one or several: a run, its directory, or any folder with a model.onnx by eyespot, such as an export.
@@ -50,35 +50,37 @@ def serve(  # noqa: PLR0913 - each is one option of the command
         examples: whether test pictures are shown to all who may ask; None: those of public datasets, never own ones.
         limits: what is taken on.
         quiet: do not log requests.
-        on_ready: told of the address and the models' names once requests are answered.
+        on_ready: called with the address and the models' names once requests are answered.
 
     Raises:
         RunError: there is no model at one of them, or two have one name.
         ModelError: a model cannot be opened.
         ServingError: the address is taken, or the extra `serve` is not installed.
     """
-    from eyespot.serving.binding import address_of, bind
-
-    given = [runs] if isinstance(runs, str | Path | Run) else list(runs)
-    folders = [one.path if isinstance(one, Run) else Path(one) for one in given]
-    places = [_place(folder, corrections, alone=len(folders) == 1) if take_corrections else None for folder in folders]
     _check_installed()
-    with bind(host, port) as taken:
-        from eyespot.serving.access import Access, hosts_for
+    from eyespot.serving.server import address_of, bind, serve_until_stopped
+
+    single = [runs] if isinstance(runs, str | Path | Run) else list(runs)
+    folders = [run.path if isinstance(run, Run) else Path(run) for run in single]
+    kept = [_corrections_of(folder, corrections, alone=len(folders) == 1) for folder in folders]
+    with bind(host, port) as listener:
+        from eyespot.serving.guard import Access, hosts_for
         from eyespot.serving.limits import ServerLimits
         from eyespot.serving.log import Log
-        from eyespot.serving.server import serve_until_stopped
-        from eyespot.serving.service import open_service
+        from eyespot.serving.served_models import open_service
 
-        offers = [_offer(folder, place, examples) for folder, place in zip(folders, places, strict=True)]
+        deployments = [
+            _deployment(folder, saved if take_corrections else None, examples)
+            for folder, saved in zip(folders, kept, strict=True)
+        ]
         access = Access(token, hosts_for(host, tuple(allow_hosts)), tuple(allow_origins))
-        service = open_service(offers, limits or ServerLimits(), access, Log(quiet=quiet))
+        service = open_service(deployments, limits or ServerLimits(), access, Log(quiet=quiet))
 
         def ready() -> None:
             if on_ready:
-                on_ready(address_of(taken), list(service.models))
+                on_ready(address_of(listener), list(service.models))
 
-        serve_until_stopped(service, taken, ready)
+        serve_until_stopped(service, listener, ready)
 
 
 def _check_installed() -> None:
@@ -93,25 +95,24 @@ def _name(folder: Path) -> str:
     return folder.resolve().name
 
 
-def _place(folder: Path, corrections: str | Path | None, *, alone: bool) -> Path:
-    """Where a model's corrections are kept: in a run, but beside an export, whose folder a later one replaces."""
+def _corrections_of(folder: Path, corrections: str | Path | None, *, alone: bool) -> Path:
+    """Return the folder of corrections: in a run, but beside an export, whose folder a later export replaces."""
     if corrections is None:
         named = folder if folder.name not in {"", ".."} else folder.resolve()
         return named.with_name(f"{named.name}-{CORRECTIONS}") if is_export(folder) else folder / CORRECTIONS
     return Path(corrections) if alone else Path(corrections) / _name(folder)
 
 
-def _offer(folder: Path, corrections: Path | None, examples: bool | None) -> "Offer":
-    from eyespot.serving.served import Offer
+def _deployment(folder: Path, corrections: Path | None, examples: bool | None) -> "Deployment":
+    from eyespot.serving.served_models import Deployment
 
     is_run = (folder / "recipe.yaml").is_file()
-    return Offer(_name(folder), folder, corrections, partial(_test_pictures, folder, examples) if is_run else None)
+    return Deployment(_name(folder), folder, corrections, partial(_test_pictures, folder, examples) if is_run else None)
 
 
 def _test_pictures(folder: Path, shown: bool | None) -> "Examples":
-    """A run's test pictures, or why they are not shown; whoever asks is not told where anything lies."""
-    from eyespot.serving.examples import none_of
-    from eyespot.serving.served import Examples
+    """Return a run's test pictures, or why they are not shown; a note names no folder."""
+    from eyespot.serving.served_models import Examples, no_examples
 
     run = Run(folder)
     shape = run.predictor().input_shape
@@ -120,14 +121,14 @@ def _test_pictures(folder: Path, shown: bool | None) -> "Examples":
         from eyespot.workflow.run_data import are_kept, pictures_of
 
         if not are_kept(run):
-            return none_of(shape, "The run was trained on arrays, which are not kept.")
+            return no_examples(shape, "The run was trained on arrays, which are not kept.")
         if shown is False or (shown is None and run.recipe.dataset not in CATALOG):
-            return none_of(shape, NOT_SHOWN)
+            return no_examples(shape, NOT_SHOWN)
         dataset, notes = pictures_of(run)
         if shown is None and (notes or not dataset.public):  # not the public pictures that it was trained on
-            return none_of(shape, NOT_SHOWN)
+            return no_examples(shape, NOT_SHOWN)
     except (EyespotError, ImportError, OSError):
-        return none_of(shape, "The test pictures cannot be read.")
+        return no_examples(shape, "The test pictures cannot be read.")
     if dataset.test is None:
-        return none_of(shape, "The run has no test pictures.")
+        return no_examples(shape, "The run has no test pictures.")
     return Examples(dataset.test.images, dataset.test.labels, " ".join(notes) or None)

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from eyespot.run import Run
-from eyespot.serving.binding import bind
+from eyespot.serving.server import bind
 from eyespot.workflow import serve
 from tests.conftest import Answer, write_pictures
 from tests.serving import raw
@@ -207,9 +207,9 @@ def test_corrections_lie_beside_an_export(tmp_path: Path):
     (export / "page").mkdir(parents=True)
     (export / "metadata.json").write_text('{"eyespot": 1, "format": "onnx"}')
     (tmp_path / "other").mkdir()
-    assert serve._place(export, None, alone=True) == tmp_path / "onnx-corrections"
-    assert serve._place(export / "page" / "..", None, alone=True) == tmp_path / "onnx-corrections"
-    assert serve._place(tmp_path / "other", None, alone=True) == tmp_path / "other" / "corrections"
+    assert serve._corrections_of(export, None, alone=True) == tmp_path / "onnx-corrections"
+    assert serve._corrections_of(export / "page" / "..", None, alone=True) == tmp_path / "onnx-corrections"
+    assert serve._corrections_of(tmp_path / "other", None, alone=True) == tmp_path / "other" / "corrections"
 
 
 @needs_keras

@@ -15,13 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eyespot.serving.access import Access, hosts_for
-from eyespot.serving.binding import address_of, bind
+from eyespot.serving.guard import Access, hosts_for
 from eyespot.serving.limits import ServerLimits
 from eyespot.serving.log import Log
-from eyespot.serving.served import Offer
-from eyespot.serving.server import Server
-from eyespot.serving.service import Service, open_service
+from eyespot.serving.served_models import Deployment, Service, open_service
+from eyespot.serving.server import Server, address_of, bind
 from tests.serving.models import digits, write_model
 
 PREDICT = "/v1/models/digits/predict"
@@ -53,7 +51,7 @@ class Running:
 
 
 @contextmanager
-def serving(*offers: Offer, limits: ServerLimits | None = None, access: Access | None = None) -> Iterator[Running]:
+def serving(*offers: Deployment, limits: ServerLimits | None = None, access: Access | None = None) -> Iterator[Running]:
     """A server of some models, on a free port of this machine."""
     lines, ready, found = io.StringIO(), threading.Event(), []
     access = access or Access(hosts=hosts_for("127.0.0.1", ()))
@@ -101,8 +99,8 @@ def start(model_folder: Path, tmp_path: Path) -> Iterator[Start]:
     """Starts a server of the digits, with any limits and access; it ends with the test."""
     with ExitStack() as stack:
 
-        def started(*offers: Offer, access: Access | None = None, **limits: Any) -> Running:
-            given = offers or (Offer("digits", model_folder, tmp_path / "corrections"),)
+        def started(*offers: Deployment, access: Access | None = None, **limits: Any) -> Running:
+            given = offers or (Deployment("digits", model_folder, tmp_path / "corrections"),)
             taken = ServerLimits(**{"stop_seconds": 8.0, **limits})
             return stack.enter_context(serving(*given, limits=taken, access=access))
 
@@ -112,7 +110,7 @@ def start(model_folder: Path, tmp_path: Path) -> Iterator[Start]:
 @pytest.fixture(scope="module")
 def shared(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One server for all tests of a module that change nothing."""
-    with serving(Offer("digits", model_folder, tmp_path_factory.mktemp("kept"))) as running:
+    with serving(Deployment("digits", model_folder, tmp_path_factory.mktemp("kept"))) as running:
         yield running
 
 

@@ -3,7 +3,8 @@
 import httpx
 import pytest
 
-from eyespot.serving.access import Access, hosts_for, is_loopback
+from eyespot.serving.guard import Access, hosts_for
+from eyespot.serving.limits import is_loopback
 from tests.serving import raw
 from tests.serving.conftest import CORRECTIONS, PREDICT, Running, Start, digit
 

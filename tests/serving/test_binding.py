@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from eyespot.errors import ServingError
-from eyespot.serving.binding import address_of, bind
+from eyespot.serving.server import address_of, bind
 from tests.serving.conftest import Running
 
 

@@ -14,9 +14,9 @@ from PIL import Image
 
 from eyespot.data.formats.folder import list_folder, read_class_names
 from eyespot.serving import corrections
-from eyespot.serving.folder_names import folder_name
+from eyespot.serving.corrections import folder_name
 from eyespot.serving.problems import Refusal
-from eyespot.serving.served import Offer
+from eyespot.serving.served_models import Deployment
 from tests.serving.conftest import CORRECTIONS, PREDICT, Running, Start, digit, png
 from tests.serving.models import NAMES, write_model
 
@@ -93,7 +93,7 @@ def test_what_cannot_be_saved_is_told(start: Start, tmp_path: Path, query: str, 
 
 def test_they_can_be_turned_off(start: Start, model_folder: Path):
     """Then the model says so too."""
-    running = start(Offer("digits", model_folder))
+    running = start(Deployment("digits", model_folder))
     assert running.client.post(f"{CORRECTIONS}?label=7", content=SEVEN).json()["reason"] == "corrections_off"
     assert not running.client.get("/v1/models/digits").json()["corrections"]
 
@@ -122,7 +122,7 @@ def test_a_disk_that_takes_nothing(
 def test_class_names_that_no_folder_may_have(start: Start, tmp_path: Path):
     """They are encoded, and a file beside says what the folders are called, as `train --class-names` reads it."""
     names = ("T-shirt/top", "a\\b", "..", "CON", "train", "x" * 300, "七", "50 %", "end.", "plain")
-    offer = Offer("odd", write_model(tmp_path / "odd", names).parent, tmp_path / "kept")
+    offer = Deployment("odd", write_model(tmp_path / "odd", names).parent, tmp_path / "kept")
     running = start(offer)
     statuses = {}
     for name in names:

@@ -18,8 +18,7 @@ from PIL import Image
 from eyespot.errors import PictureError
 from eyespot.serving import decoder
 from eyespot.serving.decoder import Job
-from eyespot.serving.decoders import MOST, Decoders
-from eyespot.serving.workers import HELD
+from eyespot.serving.workers import HELD, MOST_DECODERS, Decoders
 from tests.data.picture_files import hostile
 from tests.serving.conftest import CORRECTIONS, PREDICT, Running, Start, digit, png
 from tests.serving.processes import served
@@ -118,14 +117,16 @@ def test_a_process_that_dies_is_replaced(decoders: Decoders):
 @LINUX
 def test_there_are_only_a_few_processes(decoders: Decoders):
     """Who comes when all are taken waits for one, as long as it may."""
-    threads = [threading.Thread(target=decoders.read, args=(JOB, photograph(), later(60))) for _ in range(4 * MOST)]
+    threads = [
+        threading.Thread(target=decoders.read, args=(JOB, photograph(), later(60))) for _ in range(4 * MOST_DECODERS)
+    ]
     for thread in threads:
         thread.start()
     most = 0
     while any(thread.is_alive() for thread in threads):
         most = max(most, len(children()))
         time.sleep(0.01)
-    assert most == MOST
+    assert most == MOST_DECODERS
 
 
 @LINUX
@@ -188,7 +189,7 @@ def test_a_picture_that_takes_too_long_holds_no_worker(start: Start):
 def test_readiness_tells_when_no_worker_is_free(start: Start, monkeypatch: pytest.MonkeyPatch):
     """While all threads have long been at the same work, other requests would wait: the server is not ready."""
     running = start(work_seconds=30.0)
-    go, predictor = threading.Event(), running.service.models["digits"].now.predictor
+    go, predictor = threading.Event(), running.service.models["digits"].current.predictor
     patient = predictor.probabilities
 
     def slow(images: np.ndarray) -> np.ndarray:

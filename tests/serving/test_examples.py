@@ -7,8 +7,7 @@ import time
 import numpy as np
 from PIL import Image
 
-from eyespot.serving.examples import chosen
-from eyespot.serving.served import Examples, Offer
+from eyespot.serving.served_models import Deployment, Examples, choose_examples
 from tests.serving.conftest import Start
 from tests.serving.models import digits
 
@@ -24,7 +23,7 @@ def test_a_few_of_each_class(start: Start, model_folder):
         loads.append(time.sleep(0.2))
         return Examples(np.asarray(test.images), test.labels, "They are real.")
 
-    client = start(Offer("digits", model_folder, None, load)).client
+    client = start(Deployment("digits", model_folder, None, load)).client
     told = client.get(f"{EXAMPLES}?count=12").json()
     assert told == client.get(f"{EXAMPLES}?count=12").json()
     assert told["note"] == "They are real."
@@ -46,7 +45,7 @@ def test_an_export_has_none(start: Start):
 def test_pictures_of_another_size_are_not_shown(start: Start, model_folder):
     """A run's data may have been changed since."""
     other = Examples(np.zeros((3, 9, 9, 1), np.uint8), np.zeros(3, np.int64))
-    told = start(Offer("digits", model_folder, None, lambda: other)).client.get(EXAMPLES).json()
+    told = start(Deployment("digits", model_folder, None, lambda: other)).client.get(EXAMPLES).json()
     assert (told["examples"], told["note"]) == ([], "The test pictures are of another model.")
 
 
@@ -58,7 +57,7 @@ def test_examples_that_take_too_long(start: Start, model_folder):
         time.sleep(1)
         return found
 
-    client = start(Offer("digits", model_folder, None, slow), work_seconds=0.3).client
+    client = start(Deployment("digits", model_folder, None, slow), work_seconds=0.3).client
     assert client.get(EXAMPLES).json()["reason"] == "work_seconds"
     time.sleep(1)
     assert len(client.get(EXAMPLES).json()["examples"]) == 1
@@ -67,7 +66,7 @@ def test_examples_that_take_too_long(start: Start, model_folder):
 def test_which_are_chosen():
     """Few of each; of more classes than pictures, classes from end to end; of none, none."""
     labels = np.array([2, 0, 0, 0, 2, 1], np.int64)
-    assert chosen(labels, 4) == [1, 5, 0, 2]
-    assert chosen(labels, 99) == [1, 5, 0, 2, 4, 3]
-    assert chosen(np.arange(100), 3) == [0, 50, 99]
-    assert chosen(np.zeros(0, np.int64), 5) == []
+    assert choose_examples(labels, 4) == [1, 5, 0, 2]
+    assert choose_examples(labels, 99) == [1, 5, 0, 2, 4, 3]
+    assert choose_examples(np.arange(100), 3) == [0, 50, 99]
+    assert choose_examples(np.zeros(0, np.int64), 5) == []

@@ -130,7 +130,7 @@ def test_pictures(start: Start, way: str):
 def test_concurrent_requests(start: Start, monkeypatch: pytest.MonkeyPatch):
     """One more than are worked on is refused, and told when to come again; once they are done, the next is taken."""
     running = start(concurrent=3)
-    go, predictor = threading.Event(), running.service.models["digits"].now.predictor
+    go, predictor = threading.Event(), running.service.models["digits"].current.predictor
     patient = predictor.probabilities
 
     def slow(images: np.ndarray) -> np.ndarray:
@@ -164,7 +164,7 @@ def test_requests_that_have_not_come_take_no_place(start: Start):
     try:
         for connection in waiting:
             connection.sendall(raw.head("POST", PREDICT, f"Content-Length: {len(SEVEN)}") + SEVEN[:1])
-        _until(lambda: running.service.counts.in_flight == len(waiting))
+        _until(lambda: running.service.in_flight == len(waiting))
         assert running.client.post(PREDICT, content=SEVEN).status_code == 200
         waiting[0].sendall(SEVEN[1:])
         got = raw.answer(waiting[0])
@@ -219,7 +219,7 @@ def test_a_head_without_end(shared: Running):
 def test_work_seconds(start: Start, monkeypatch: pytest.MonkeyPatch):
     """Work that takes too long is no longer waited for; it counts until it ends, and then all is as before."""
     running = start(work_seconds=0.4, concurrent=2)
-    go, predictor = threading.Event(), running.service.models["digits"].now.predictor
+    go, predictor = threading.Event(), running.service.models["digits"].current.predictor
     patient = predictor.probabilities
 
     def slow(images: np.ndarray) -> np.ndarray:

@@ -10,8 +10,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from eyespot.serving.counts import MOST_LABELS, OTHER, Counts
-from eyespot.serving.prometheus import rendered
+from eyespot.serving.prometheus import MOST_LABELS, OTHER, Metrics
 from tests.serving import raw
 from tests.serving.conftest import CORRECTIONS, OCCLUSION, PREDICT, Running, Start, digit
 
@@ -90,9 +89,9 @@ def test_what_is_no_http_is_counted(start: Start):
 
 def test_labels_are_bounded():
     """A model of a thousand classes does not make a thousand counters; label values are escaped."""
-    counts = Counts()
-    counts.predicted("m", ["a\nb", 'q"\\', *map(str, range(1000))], 1)
-    found = samples(rendered(counts).decode())
+    metrics = Metrics()
+    metrics.predictions("m", ["a\nb", 'q"\\', *map(str, range(1000))], 1)
+    found = samples(metrics.text().decode())
     counted = {dict(key)["label"]: value for (name, key), value in found.items() if name == "eyespot_predictions_total"}
     assert len(counted) == MOST_LABELS + 1
     assert counted["a\nb"] == counted['q"\\'] == 1
@@ -126,7 +125,7 @@ def test_a_fault_is_logged_and_not_shown(start: Start, monkeypatch: pytest.Monke
         raise ZeroDivisionError("secret words")
 
     with monkeypatch.context() as patch:
-        patch.setattr(served.now.predictor, "probabilities", broken)
+        patch.setattr(served.current.predictor, "probabilities", broken)
         patch.setattr(type(served), "describe", broken)
         answers = [running.client.post(PREDICT, content=digit(7)), running.client.get("/v1/models")]
     for answer in answers:
@@ -155,7 +154,7 @@ def test_a_client_that_goes_is_499(start: Start):
             break
         time.sleep(0.05)
     assert [line["status"] for line in running.log()] == [499]
-    assert running.service.counts.in_flight == 0
+    assert running.service.in_flight == 0
 
 
 def test_health(shared: Running):

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from eyespot.serving import schemas
-from eyespot.serving.described import OPERATIONS
+from eyespot.serving.schemas import OPERATIONS
 from tests.serving.conftest import CORRECTIONS, OCCLUSION, PREDICT, Running, Start, digit
 
 SEVEN = digit(7)
@@ -92,11 +92,11 @@ def test_examples_are_answered(shared: Running, told: dict[str, Any]):
 
 def test_the_card_is_markdown(start: Start, model_folder: Any, tmp_path: Any):
     """That of the model, or the one beside it; else a sentence says how to get one."""
-    from eyespot.serving.served import Offer
+    from eyespot.serving.served_models import Deployment
     from tests.serving.models import write_model
 
     folder = write_model(tmp_path / "m").parent
-    client = start(Offer("m", folder)).client
+    client = start(Deployment("m", folder)).client
     missing = client.get("/v1/models/m/card")
     assert (missing.status_code, missing.json()["reason"]) == (404, "card")
     assert not client.get("/v1/models/m").json()["card"]

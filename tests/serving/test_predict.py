@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from eyespot.inference.predictor import NONE_OF_THESE, Predictor
-from eyespot.serving.served import Offer
+from eyespot.serving.served_models import Deployment
 from tests.serving.conftest import OCCLUSION, PNG, PREDICT, Running, Start, digit, png
 from tests.serving.models import digits, write_model
 
@@ -205,7 +205,7 @@ def test_bodies_that_are_not_what_they_say(shared: Running, content_type: str, b
 
 def test_a_model_that_cannot_reject_says_so(start: Start, tmp_path: Path):
     """It is told before the picture is looked at."""
-    running = start(Offer("plain", write_model(tmp_path / "plain").parent))
+    running = start(Deployment("plain", write_model(tmp_path / "plain").parent))
     answer = running.client.post("/v1/models/plain/predict?reject=true", content=b"")
     assert (answer.status_code, answer.json()["reason"]) == (409, "cannot_reject")
     assert not running.client.get("/v1/models/plain").json()["rejects"]
@@ -234,7 +234,7 @@ def test_occlusion_wants_one_picture_and_a_class_it_has(shared: Running):
 def test_class_names_may_be_any_text(start: Start, tmp_path: Path):
     """Markup, Chinese, quotes and half a surrogate pair come back as they are."""
     names = ("<b>", "七", 'a"b', "\ud800", "a/b", "", "\x00", "x" * 300, "ok", "9")
-    running = start(Offer("odd", write_model(tmp_path / "odd", names).parent))
+    running = start(Deployment("odd", write_model(tmp_path / "odd", names).parent))
     answer = running.client.post("/v1/models/odd/predict?top=10", content=SEVEN)
     told = json.loads(answer.content)
     assert {one["label"] for one in told["predictions"][0]["top"]} == set(names)

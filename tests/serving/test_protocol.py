@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eyespot.serving import connections
+from eyespot.serving import guard
 from eyespot.serving.limits import ServerLimits
 from eyespot.serving.protocol import MOST_WAITING
-from eyespot.serving.served import Offer
+from eyespot.serving.served_models import Deployment
 from tests.serving import raw
 from tests.serving.conftest import PNG, PREDICT, Running, Start, digit
 from tests.serving.models import write_model
@@ -25,6 +25,7 @@ NEXT = raw.head("GET", "/health/live", "X-Request-ID: next")
 LIVE = b'{"status":"live"}'
 UPGRADE = ("Connection: Upgrade", "Upgrade: h2c")
 SMUGGLED = raw.head("GET", "/metrics", "X-Request-ID: smuggled")
+CUT = ("eyespot_refused_total", {"reason": "connections"})
 CHUNKED = "Transfer-Encoding: chunked"
 LENGTH = f"Content-Length: {len(SEVEN)}"
 
@@ -165,7 +166,7 @@ def test_what_has_two_readings_is_refused(shared: Running, name: str):
 def test_a_refusal_waits_for_its_turn(start: Start, monkeypatch: pytest.MonkeyPatch):
     """What cannot be read after whole requests is answered after them: no answer is taken for another request's."""
     running = start()
-    predictor = running.service.models["digits"].now.predictor
+    predictor = running.service.models["digits"].current.predictor
     patient = predictor.probabilities
 
     def slow(images: np.ndarray) -> np.ndarray:
@@ -215,7 +216,7 @@ def stalled(port: int, request: bytes) -> socket.socket:
 def test_an_answer_that_is_not_taken_is_given_up(start: Start, tmp_path: Path):
     """A client that does not read its answers is cut off after a while, and others are answered meanwhile."""
     write_model(tmp_path / "digits", tuple(str(digit) + "x" * 200_000 for digit in range(10)))
-    running = start(Offer("digits", tmp_path / "digits"), body_seconds=1.0, concurrent=2)
+    running = start(Deployment("digits", tmp_path / "digits"), body_seconds=1.0, concurrent=2)
     asking = raw.head("GET", "/v1/models") * 20  # 2 MB each, more than the system takes
     with ExitStack() as stack:
         for _ in range(4):
@@ -240,15 +241,15 @@ def test_more_connections_than_are_taken(start: Start):
             got = raw.ask(running.port, head(LENGTH) + SEVEN)
             assert got is not None
             assert got.status == 200
-        assert running.service.counts.refused["connections"] >= 1
+        assert running.service.metrics.registry.get_sample_value(*CUT) >= 1
         assert len(running.service.connections._open) <= 5
 
 
 @pytest.mark.parametrize(("files", "most"), [(1 << 30, 1000), (1024, 832), (64, 16)])
 def test_fewer_connections_where_fewer_files_may_be_open(monkeypatch: pytest.MonkeyPatch, files: int, most: int):
     """Connections leave files for the process itself, however few it may open."""
-    monkeypatch.setattr(connections, "open_files", lambda: files)
-    assert connections.Connections(ServerLimits()).most == most
+    monkeypatch.setattr(guard, "open_files", lambda: files)
+    assert guard.Connections(ServerLimits()).most == most
 
 
 def test_bytes_that_are_held(start: Start):

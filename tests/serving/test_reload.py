@@ -16,7 +16,7 @@ from eyespot.errors import ModelError
 from eyespot.files import replacing
 from eyespot.inference.metadata import METADATA_KEY, REJECTION_KEY
 from eyespot.inference.predictor import Predictor
-from eyespot.serving.served import Offer
+from eyespot.serving.served_models import Deployment
 from tests.serving.conftest import Running, Start, digit
 from tests.serving.models import NAMES, write_model
 from tests.serving.processes import command
@@ -39,9 +39,14 @@ def waited_for(running: Running, expected: str, seconds: float = 5) -> float:
     return time.monotonic() - started
 
 
+def loads(running: Running, outcome: str) -> float | None:
+    labels = {"model": "digits", "outcome": outcome}
+    return running.service.metrics.registry.get_sample_value("eyespot_model_loads_total", labels)
+
+
 def own(start: Start, tmp_path: Path) -> Running:
     write_model(tmp_path / "digits")
-    return start(Offer("digits", tmp_path / "digits"))
+    return start(Deployment("digits", tmp_path / "digits"))
 
 
 def test_a_replaced_model_is_taken_up_without_losing_a_request(start: Start, tmp_path: Path):
@@ -68,7 +73,7 @@ def test_a_replaced_model_is_taken_up_without_losing_a_request(start: Start, tmp
         asker.join()
     assert failures == []
     assert running.client.get("/v1/models/digits").json()["loaded"] > loaded
-    assert running.service.counts.loads["digits", "loaded"] == 4
+    assert loads(running, "loaded") == 4
 
 
 def test_a_broken_replacement_keeps_the_old_model(start: Start, tmp_path: Path):
@@ -82,7 +87,7 @@ def test_a_broken_replacement_keeps_the_old_model(start: Start, tmp_path: Path):
     (told,) = [line for line in running.log() if "event" in line]
     assert told["event"].startswith("digits is served on as it was loaded: ")
     assert "is not an ONNX model" in told["event"]
-    assert running.service.counts.loads["digits", "failed"] == 1
+    assert loads(running, "failed") == 1
     write_model(tmp_path / "digits", swapped=True)
     waited_for(running, "2")
 
@@ -249,7 +254,7 @@ def test_an_answer_that_is_none(start: Start, tmp_path: Path, monkeypatch: pytes
     """Where a model has no answer to one picture, that is a problem with a sentence, and the log says more; the next
     picture is answered."""
     running = own(start, tmp_path)
-    predictor = running.service.models["digits"].now.predictor
+    predictor = running.service.models["digits"].current.predictor
 
     def none(*_: object) -> np.ndarray:
         raise ModelError("It gives no probabilities.")

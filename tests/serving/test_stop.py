@@ -98,7 +98,7 @@ def test_nobody_there_it_ends_soon(model_folder: Path, tmp_path: Path):
 def test_a_thread_that_works_is_waited_for(start: Start, monkeypatch: pytest.MonkeyPatch):
     """What is computed when the stop comes is still sent."""
     running = start()
-    predictor = running.service.models["digits"].now.predictor
+    predictor = running.service.models["digits"].current.predictor
     begun, patient = threading.Event(), predictor.probabilities
 
     def slow(images: object) -> object:
