@@ -4,6 +4,7 @@ Both train by Keras's own `fit` on the same random pictures from the same weight
 is so many steps after a warm-up. Both must give the same losses in float32.
 
     python benchmarks/applications.py --networks MobileNetV3Small ResNet50 --size 96
+    python benchmarks/applications.py --smoke    # whether it runs: one network, two steps of two small images
 
 Columns: seconds a step (median of the rounds), and how many times as fast eyespot is (median and range).
 """
@@ -12,18 +13,21 @@ import argparse
 import json
 import statistics
 import time
+from typing import Any
 
 import numpy as np
+from smoke import parse_arguments
 
 import eyespot
 from eyespot.backend import keras
 from eyespot.environment import describe_environment
 
 TOLERANCE = 1e-3  # relative, of the loss of the first step: float32 rounds differently in another order
+SMOKE = {"networks": ["MobileNetV3Small"], "size": 32, "batch": 2, "steps": 2, "rounds": 1}
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=["MobileNetV3Small", "ResNet50"], metavar="NAME")
     parser.add_argument("--size", type=int, default=96, help="pixels a side")
@@ -31,22 +35,22 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
-    arguments = parser.parse_args()
+    arguments = parse_arguments(parser, **SMOKE)
     environment = describe_environment()
-    found = {name: measured(name, arguments) for name in arguments.networks}
+    networks = {name: measured(name, arguments) for name in arguments.networks}
     if arguments.json:
-        print(json.dumps({"machine": environment, **vars(arguments), "networks": found}))
+        print(json.dumps({"machine": environment, **vars(arguments), "networks": networks}))
         return
     print(
         f"{environment['processor']}, {environment['cores']} cores; batches of {arguments.batch}, {arguments.size} px"
     )
-    for name, peers in found.items():
+    for name, peers in networks.items():
         for peer, result in peers.items():
             ratio = "{median:.2f} ({min:.2f}-{max:.2f})".format(**result["ratio"])
             print(f"{name:20} {peer:18} {result['seconds']:8.3f} s a step   eyespot, auto, is {ratio} times as fast")
 
 
-def measured(name: str, arguments: argparse.Namespace) -> dict[str, dict[str, object]]:
+def measured(name: str, arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """All peers on one network."""
     draw = np.random.default_rng(0)
     shape = (arguments.size, arguments.size, 3)
@@ -71,7 +75,7 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, dict[str, ob
             started = time.perf_counter()
             trained[peer].fit(images, labels, batch_size=arguments.batch, verbose=0)
             seconds[peer].append((time.perf_counter() - started) / arguments.steps)
-    results: dict[str, dict[str, object]] = {}
+    results: dict[str, dict[str, Any]] = {}
     for peer, taken in seconds.items():
         ratios = [their / our for their, our in zip(taken, seconds["eyespot, auto"], strict=True)]
         spread = {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}

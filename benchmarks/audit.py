@@ -6,6 +6,7 @@ found without having been planted; the threshold was chosen on other training pi
 labels flipped; counted are those among the 4 % most suspect.
 
     EYESPOT_DATA=… python benchmarks/audit.py [--skip-labels]
+    python benchmarks/audit.py --smoke    # whether it runs: 40 copies among 300 digits, 9 flipped labels
 """
 
 import argparse
@@ -17,8 +18,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from rich.console import Console
+from smoke import load_dataset, parse_arguments
 
-import eyespot
 from eyespot.data.audit.duplicates import find_duplicates
 from eyespot.data.dataset import Dataset, Split
 from eyespot.workflow.audit import find_suspect_labels
@@ -52,12 +53,16 @@ def brighter(picture: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 CHANGES = {"stored": (stored,), "resized": (resized,), "brighter": (brighter,), "all": (resized, brighter, stored)}
 
 
-def measure_copies() -> dict[str, Any]:
-    """Shares found, by kind of change, and of test pictures found that were not planted."""
-    whole, generator = eyespot.load("fashion-mnist"), np.random.default_rng(SEED)
+def measure_copies(whole: Dataset, count: int) -> dict[str, Any]:
+    """Shares found, by kind of change, and of test pictures found that were not planted.
+
+    Args:
+        count: copies to plant.
+    """
+    generator = np.random.default_rng(SEED)
     assert whole.test is not None
-    originals = generator.permutation(len(whole.train))[:COPIES]
-    kinds = [list(CHANGES)[number % len(CHANGES)] for number in range(COPIES)]
+    originals = generator.permutation(len(whole.train))[:count]
+    kinds = [list(CHANGES)[number % len(CHANGES)] for number in range(count)]
     copies = []
     for row, kind in zip(originals, kinds, strict=True):
         picture = np.asarray(whole.train.images[row])[..., 0]
@@ -69,8 +74,8 @@ def measure_copies() -> dict[str, Any]:
     started = time.perf_counter()
     pairs = find_duplicates(Dataset("planted", whole.class_names, whole.train, test=test), within=False)
     seconds = time.perf_counter() - started
-    found = {(pair.first[1], pair.second[1]) for pair in pairs}
-    right = [(int(row), len(whole.test) + number) in found for number, row in enumerate(originals)]
+    rows = {(pair.first[1], pair.second[1]) for pair in pairs}
+    right = [(int(row), len(whole.test) + number) in rows for number, row in enumerate(originals)]
     others = [pair for pair in pairs if pair.second[1] < len(whole.test)]
     return {
         "found": {
@@ -83,9 +88,9 @@ def measure_copies() -> dict[str, Any]:
     }
 
 
-def measure_labels() -> dict[str, Any]:
+def measure_labels(whole: Dataset) -> dict[str, Any]:
     """Share of flipped labels among the most suspect."""
-    whole, generator = eyespot.load("mnist"), np.random.default_rng(SEED)
+    generator = np.random.default_rng(SEED)
     number = len(whole.train)
     flipped = generator.permutation(number)[: int(FLIPPED * number)]
     labels = whole.train.labels.copy()
@@ -103,11 +108,14 @@ def measure_labels() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Prints both as JSON."""
+    """Print both as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--skip-labels", action="store_true")
-    given = parser.parse_args()
-    result = {"copies": measure_copies()} | ({} if given.skip_labels else {"labels": measure_labels()})
+    parser.set_defaults(copies=COPIES)
+    arguments = parse_arguments(parser, copies=40)
+    result = {"copies": measure_copies(load_dataset("fashion-mnist", smoke=arguments.smoke), arguments.copies)}
+    if not arguments.skip_labels:
+        result["labels"] = measure_labels(load_dataset("mnist", smoke=arguments.smoke))
     print(json.dumps(result, indent=2))
 
 

@@ -8,15 +8,18 @@ ranges are nothing, and keep its shape when they are not. Prints the median micr
 draws included, and the median ratio of neighbouring calls with its quartiles.
 
     OMP_NUM_THREADS=1 python benchmarks/augmentation.py --calls 300
+    python benchmarks/augmentation.py --smoke    # whether it runs: one call, four pictures
 """
 
 import argparse
 import itertools
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
+from smoke import parse_arguments
 
 from eyespot.backend import keras
 from eyespot.data.augment.policy import POLICIES, Changes
@@ -52,7 +55,7 @@ def by_keras(changes: Changes, labels: torch.Tensor) -> Callable[[torch.Tensor],
     stack = of_keras(changes)
 
     def call(images: torch.Tensor) -> torch.Tensor:
-        values = {"images": images.float(), "labels": labels} if changes.mixes else images.float()
+        values: Any = {"images": images.float(), "labels": labels} if changes.mixes else images.float()
         for layer in stack:
             values = layer(values, training=True)
         pictures = values["images"] if changes.mixes else values
@@ -63,15 +66,15 @@ def by_keras(changes: Changes, labels: torch.Tensor) -> Callable[[torch.Tensor],
 
 def by_eyespot(changes: Changes, labels: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
     """As a step of a training has it, its draws included."""
-    feed, step = BatchMaker(0, changes), itertools.count()
-    return lambda images: feed.batch(images, labels, next(step))[0]
+    batches, step = BatchMaker(0, changes), itertools.count()
+    return lambda images: batches.batch(images, labels, next(step))[0]
 
 
-def compare(changes: Changes, size: tuple[int, int, int], calls: int) -> tuple[float, float, list[float]]:
+def compare(changes: Changes, size: tuple[int, int, int], batch: int, calls: int) -> tuple[float, float, list[float]]:
     """Median microseconds of eyespot and of Keras, and the quartiles of their ratios."""
     generator = np.random.default_rng(0)
-    batches = [torch.from_numpy(generator.integers(0, 256, (BATCH, *size), np.uint8)) for _ in range(4)]
-    labels = torch.from_numpy(generator.integers(0, 10, BATCH))
+    batches = [torch.from_numpy(generator.integers(0, 256, (batch, *size), np.uint8)) for _ in range(4)]
+    labels = torch.from_numpy(generator.integers(0, 10, batch))
     one_hot = torch.nn.functional.one_hot(labels, 10).float()
     ours, theirs = by_eyespot(changes, labels), by_keras(changes, one_hot)
     assert (by_eyespot(Changes(), labels)(batches[0]) == batches[0]).all()
@@ -89,18 +92,20 @@ def compare(changes: Changes, size: tuple[int, int, int], calls: int) -> tuple[f
 
 
 def main() -> None:
-    """Prints a line for each policy and size."""
+    """Print a line for each policy and size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=300)
-    calls = parser.parse_args().calls
-    print(f"batches of {BATCH}, {calls} calls, {torch.get_num_threads()} threads, Keras {keras.__version__}")
+    parser.set_defaults(batch=BATCH)
+    arguments = parse_arguments(parser, calls=1, batch=4)
+    calls, batch = arguments.calls, arguments.batch
+    print(f"batches of {batch}, {calls} calls, {torch.get_num_threads()} threads, Keras {keras.__version__}")
     for size in SIZES:
-        for name, changes in {**POLICIES, **MIXED}.items():
+        for name, changes in [*POLICIES.items(), *MIXED.items()]:
             if not changes.any or (name == "photos" and size[2] == 1):
                 continue
-            mine, its, (low, middle, high) = compare(changes, size, calls)
-            told = f"{middle:.1f} times as fast ({low:.1f} to {high:.1f})"
-            print(f"{'x'.join(map(str, size)):8} {name:8} eyespot {mine:6.0f} us, Keras {its:6.0f} us: {told}")
+            mine, its, (low, middle, high) = compare(changes, size, batch, calls)
+            ratio = f"{middle:.1f} times as fast ({low:.1f} to {high:.1f})"
+            print(f"{'x'.join(map(str, size)):8} {name:8} eyespot {mine:6.0f} us, Keras {its:6.0f} us: {ratio}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ kept weights and of the history, seconds left out. Processors round differently:
 
     python benchmarks/fingerprints.py > before.json     # on the one tree
     python benchmarks/fingerprints.py --compare before.json
+    python benchmarks/fingerprints.py --smoke    # whether it runs: the first training alone, one epoch
 """
 
 import argparse
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from smoke import parse_arguments
 
 import eyespot
 
@@ -47,17 +49,18 @@ class StopsOnce:
         """Nothing happens here."""
 
 
-def fingerprint(name: str, folder: Path) -> str:
+def fingerprint(name: str, folder: Path, **options: Any) -> str:
     """Train, and hash what was learned.
 
     Args:
         name: a key of `TRAININGS`.
         folder: where the run is written.
+        options: of the training, besides.
     """
     quiet = Console(quiet=True)
     path = folder / name
     observers = [StopsOnce()] if name == "resume" else []
-    training = eyespot.train("digits", output=path, console=quiet, observers=observers, **TRAININGS[name])
+    training = eyespot.train("digits", output=path, console=quiet, observers=observers, **TRAININGS[name], **options)
     if observers:
         assert training.outcome.ending == "interrupted"
         training = eyespot.train(resume=path, console=quiet)
@@ -71,18 +74,17 @@ def fingerprint(name: str, folder: Path) -> str:
 
 def main() -> int:
     """Print the fingerprints as JSON; with --compare, 1 where one differs."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--compare", type=Path, metavar="FILE", help="fingerprints of another tree")
-    parser.add_argument("--smoke", action="store_true", help="the first training alone")
-    options = parser.parse_args()
-    names = list(TRAININGS)[: 1 if options.smoke else None]
+    options = parse_arguments(parser)
+    names, shorter = (["digits"], {"epochs": 1}) if options.smoke else (list(TRAININGS), {})
     with tempfile.TemporaryDirectory() as folder:
-        found = {name: fingerprint(name, Path(folder)) for name in names}
-    print(json.dumps(found, indent=2))
+        fingerprints = {name: fingerprint(name, Path(folder), **shorter) for name in names}
+    print(json.dumps(fingerprints, indent=2))
     if options.compare is None:
         return 0
     before = json.loads(options.compare.read_text(encoding="utf-8"))
-    differing = [name for name in names if before[name] != found[name]]
+    differing = [name for name in names if before[name] != fingerprints[name]]
     print(f"Different: {', '.join(differing) or 'none'}.", file=sys.stderr)
     return bool(differing)
 

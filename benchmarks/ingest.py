@@ -8,6 +8,7 @@ process, its libraries imported, to the last batch of the first epoch, and that 
 before each round. All must give the same number of pictures of the same shape.
 
     EYESPOT_DATA=… python benchmarks/ingest.py [--rounds 3] [--keras-python PYTHON]    # one that has TensorFlow
+    python benchmarks/ingest.py --smoke    # whether it runs: 300 PNG and 8 JPEG files
 """
 
 import argparse
@@ -22,15 +23,16 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from smoke import load_dataset, parse_arguments
 
-import eyespot
+from eyespot.data.dataset import Split
 
 BATCH, EPOCHS = 32, 3
 PHOTOS, PHOTO_SIZE, PHOTO_SIDE = 1_500, (640, 480), 64
 
 EYESPOT = """
 import eyespot
-from eyespot.recipe_parts import PicturesRecipe
+from eyespot.recipe.schema import PicturesRecipe
 eyespot.load  # is imported with it
 def epochs():
     started = time.perf_counter()
@@ -98,21 +100,23 @@ print(json.dumps({{"seconds": times, "seen": seen, "shape": shape}}))
 """
 
 
-def write_folders(root: Path) -> dict[str, tuple[Path, int, int, int]]:
-    """Both folders: where, how many pictures, and the side and channels that are wanted."""
-    test = eyespot.load("fashion-mnist").test
-    assert test is not None
+def write_folders(root: Path, test: Split, photos: int) -> dict[str, tuple[Path, int, int, int]]:
+    """Write both folders: the PNG files of a split, and JPEG files.
+
+    Returns:
+        Where each is, how many pictures are in it, and the side and channels to bring them to.
+    """
     for row in range(len(test)):
         path = root / "png" / str(test.labels[row]) / f"{row:05d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.asarray(test.images[row])[..., 0]).save(path)
     generator = np.random.default_rng(0)
-    for row in range(PHOTOS):
+    for row in range(photos):
         path = root / "jpeg" / str(row % 10) / f"{row:05d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         coarse = Image.fromarray(generator.integers(0, 256, (24, 32, 3)).astype(np.uint8))
         coarse.resize(PHOTO_SIZE, Image.Resampling.BICUBIC).save(path, quality=90)
-    return {"png": (root / "png", len(test), 28, 1), "jpeg": (root / "jpeg", PHOTOS, PHOTO_SIDE, 3)}
+    return {"png": (root / "png", len(test), 28, 1), "jpeg": (root / "jpeg", photos, PHOTO_SIDE, 3)}
 
 
 def measure(python: str, peer: str, folder: Path, side: int, channels: int) -> dict[str, Any]:
@@ -125,8 +129,14 @@ def measure(python: str, peer: str, folder: Path, side: int, channels: int) -> d
         arguments = [str(value) for value in (folder, side, channels, BATCH, EPOCHS)]
         command = [python, "-c", MEASURE.format(peer=peer), *arguments]
         answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=settings).stdout
-    found: dict[str, Any] = json.loads(answer.splitlines()[-1])
-    return found
+    figures: dict[str, Any] = json.loads(answer.splitlines()[-1])
+    return figures
+
+
+def has_tensorflow(python: str) -> bool:
+    """Whether an interpreter can import Keras on TensorFlow."""
+    code = "import importlib.util, sys; sys.exit(not all(map(importlib.util.find_spec, ('keras', 'tensorflow'))))"
+    return not subprocess.run([python, "-c", code], check=False).returncode
 
 
 def main() -> None:
@@ -134,31 +144,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--keras-python", default=sys.executable, help="a Python that has Keras and TensorFlow")
-    given = parser.parse_args()
-    peers = {
-        "eyespot": (sys.executable, EYESPOT),
-        "keras": (given.keras_python, KERAS),
-        "torch": (sys.executable, TORCH),
-    }
+    parser.set_defaults(photos=PHOTOS)
+    arguments = parse_arguments(parser, rounds=1, photos=8)
+    peers = {"eyespot": (sys.executable, EYESPOT)}
+    if has_tensorflow(arguments.keras_python):
+        peers["keras"] = arguments.keras_python, KERAS
+    else:
+        print("Left out: keras (TensorFlow is not installed).")
+    peers["torch"] = sys.executable, TORCH
+    test = load_dataset("fashion-mnist", smoke=arguments.smoke).test
+    assert test is not None
     speeds: dict[tuple[str, str, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as temporary:
-        for name, (folder, pictures, side, channels) in write_folders(Path(temporary)).items():
-            for turn in range(given.rounds):
+        folders = write_folders(Path(temporary), test, arguments.photos)
+        for name, (folder, pictures, side, channels) in folders.items():
+            for turn in range(arguments.rounds):
                 for peer in list(peers)[:: 1 if turn % 2 else -1]:
                     python, code = peers[peer]
-                    found = measure(python, code, folder, side, channels)
-                    assert (found["seen"], tuple(found["shape"])) == (pictures, (side, side, channels)), (peer, found)
-                    first, later = found["seconds"][0], statistics.median(found["seconds"][1:])
+                    figures = measure(python, code, folder, side, channels)
+                    seen = figures["seen"], tuple(figures["shape"])
+                    assert seen == (pictures, (side, side, channels)), (peer, figures)
+                    first, later = figures["seconds"][0], statistics.median(figures["seconds"][1:])
                     speeds.setdefault((name, "first", peer), []).append(pictures / first)
                     speeds.setdefault((name, "later", peer), []).append(pictures / later)
     for name in ("png", "jpeg"):
         for epoch in ("first", "later"):
             medians = {peer: statistics.median(speeds[name, epoch, peer]) for peer in peers}
             best = max(speed for peer, speed in medians.items() if peer != "eyespot")
-            told = "  ".join(f"{peer} {speed:,.0f}" for peer, speed in medians.items())
-            print(
-                f"{name:5} {epoch:6} pictures/s: {told}  eyespot / best of the others: {medians['eyespot'] / best:.2f}"
-            )
+            speed_text = "  ".join(f"{peer} {speed:,.0f}" for peer, speed in medians.items())
+            ratio = medians["eyespot"] / best
+            print(f"{name:5} {epoch:6} pictures/s: {speed_text}  eyespot / best of the others: {ratio:.2f}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ digits and MNIST, with seeds 0 and 1; Fashion-MNIST was left for the test. Figur
 cent, by how much each rule stays below the best of the grid.
 
     EYESPOT_DATA=… OMP_NUM_THREADS=1 python benchmarks/lr_finder.py --output results.json
+    python benchmarks/lr_finder.py --smoke    # whether it runs: one network on the digits, two rates
 """
 
 import argparse
@@ -20,13 +21,14 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
+from smoke import parse_arguments
 
 import eyespot
 from eyespot.data.dataset import Dataset
-from eyespot.output import Output
 from eyespot.recipe.schema import Recipe
 from eyespot.training.fit import fit
 from eyespot.training.lr_finder import RateCurve, Smoothing, suggest
@@ -34,7 +36,9 @@ from eyespot.workflow.prepare import prepare, program_for
 
 QUIET = Console(quiet=True)
 GRID = [float(f"{10 ** (power / 2):.3g}") for power in range(-9, 2)]
-SETS = {"digits": (None, 2), "mnist": (12_000, 1), "fashion-mnist": (12_000, 1)}  # training pictures, epochs
+SETS = {"digits": (None, 2), "mnist": (12_000, 1), "fashion-mnist": (12_000, 1)}  # training images, epochs
+NETWORKS, OPTIMIZERS = ("mlp", "cnn"), ("adam", "sgd")
+SMOKE = {"sets": ["digits"], "grid": [1e-3, 1e-2], "networks": ("mlp",), "optimizers": ("adam",)}
 
 
 def averaged(curve: RateCurve) -> np.ndarray:
@@ -47,9 +51,9 @@ def valley(curve: RateCurve) -> float:
     """Two thirds into the longest falling subsequence."""
     losses = averaged(curve)
     lengths = np.ones(len(losses), int)
-    for place in range(1, len(losses)):
-        below = losses[:place] > losses[place]
-        lengths[place] = 1 + (lengths[:place][below].max() if below.any() else 0)
+    for step in range(1, len(losses)):
+        below = losses[:step] > losses[step]
+        lengths[step] = 1 + (lengths[:step][below].max() if below.any() else 0)
     end = int(lengths.argmax())
     start = max(0, end - int(lengths[end]))
     third = (end - start) / 3
@@ -87,12 +91,12 @@ def accuracy(dataset: Dataset, recipe: Recipe) -> float:
     """On validation pictures, after training by the recipe; 0 where the loss is no number."""
     prepared = prepare(dataset, recipe, {}, {}, QUIET, trust=False)
     training = prepared.recipe.training
-    program = program_for(prepared, training.steps_for(len(prepared.dataset.train)), Output(QUIET))
+    program = program_for(prepared, training.steps_for(len(prepared.dataset.train)), lambda _: None)
     rows = fit(program, prepared.dataset, training).history.rows
-    return 100 * rows[-1]["val_accuracy"] if len(rows) == training.epochs else 0.0
+    return 100 * float(rows[-1]["val_accuracy"]) if len(rows) == training.epochs else 0.0
 
 
-def measured(dataset: Dataset, model: str, optimizer: str, epochs: int) -> dict[str, dict]:
+def measured(dataset: Dataset, model: str, optimizer: str, epochs: int, grid: list[float]) -> dict[str, dict[str, Any]]:
     """Accuracies of the grid's rates, and each rule's rate with its own."""
 
     def at(rate: float) -> float:
@@ -100,49 +104,52 @@ def measured(dataset: Dataset, model: str, optimizer: str, epochs: int) -> dict[
         return accuracy(dataset, Recipe.parse({"model": {"name": model}, "training": training}))
 
     with tempfile.TemporaryDirectory() as folder:
-        found = eyespot.find_lr(dataset, None, Path(folder) / "lr", model=model, optimizer=optimizer, console=QUIET)
-    assert found.suggested == suggest(found.curve)
-    rates = {name: float(f"{rule(found.curve):.2g}") for name, rule in RULES.items()}
+        suggestion = eyespot.find_lr(
+            dataset, None, Path(folder) / "lr", model=model, optimizer=optimizer, console=QUIET
+        )
+    assert suggestion.suggested == suggest(suggestion.curve)
+    rates = {name: float(f"{rule(suggestion.curve):.2g}") for name, rule in RULES.items()}
     return {
-        "grid": {f"{rate:g}": at(rate) for rate in GRID},
+        "grid": {f"{rate:g}": at(rate) for rate in grid},
         "rules": {name: {"rate": rate, "accuracy": at(rate)} for name, rate in rates.items()},
     }
 
 
-def told(name: str, result: dict[str, dict]) -> str:
-    """A line of the table."""
-    best = max(result["grid"], key=result["grid"].get)
-    figures = [f"{one['rate']:8.2g} {one['accuracy']:5.1f}" for one in result["rules"].values()]
-    return f"{name:24} {float(best):8.2g} {result['grid'][best]:5.1f} " + " ".join(figures)
+def table_line(name: str, result: dict[str, dict[str, Any]]) -> str:
+    """Return a line of the table."""
+    rate, best = max(result["grid"].items(), key=lambda item: item[1])
+    figures = [f"{rule['rate']:8.2g} {rule['accuracy']:5.1f}" for rule in result["rules"].values()]
+    return f"{name:24} {float(rate):8.2g} {best:5.1f} " + " ".join(figures)
 
 
-def summary(results: dict[str, dict]) -> list[str]:
+def summary(results: dict[str, dict[str, dict[str, Any]]]) -> list[str]:
     """By how much each rule stays below the best of the grid."""
     lines = []
     for rule in RULES:
-        below = [max(one["grid"].values()) - one["rules"][rule]["accuracy"] for one in results.values()]
+        below = [max(result["grid"].values()) - result["rules"][rule]["accuracy"] for result in results.values()]
         lines.append(f"{rule:10} below the best: mean {np.mean(below):5.1f}, at most {np.max(below):5.1f} points")
     return lines
 
 
 def main() -> None:
-    """Measures what is asked for, prints the table, writes JSON."""
+    """Measure what is asked for, print the table, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument("--output", type=Path)
-    arguments = parser.parse_args()
-    results = {}
+    parser.set_defaults(grid=GRID, networks=NETWORKS, optimizers=OPTIMIZERS)
+    arguments = parse_arguments(parser, **SMOKE)
+    results: dict[str, dict[str, dict[str, Any]]] = {}
     print(f"{'':24} {'best of the grid':>14} " + " ".join(f"{rule:>14}" for rule in RULES))
     for name in arguments.sets:
         count, epochs = SETS[name]
         dataset = pictures(name, count)
-        for model in ("mlp", "cnn"):
-            for optimizer in ("adam", "sgd"):
+        for model in arguments.networks:
+            for optimizer in arguments.optimizers:
                 key = f"{name}, {model}, {optimizer}"
-                results[key] = measured(dataset, model, optimizer, epochs)
-                print(told(key, results[key]), flush=True)
+                results[key] = measured(dataset, model, optimizer, epochs, arguments.grid)
+                print(table_line(key, results[key]), flush=True)
                 if arguments.output:
-                    arguments.output.write_text(json.dumps(results, indent=1) + "\n")
+                    arguments.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     for name in arguments.sets:
         for line in summary({key: result for key, result in results.items() if key.startswith(f"{name},")}):
             print(f"{name:14} {line}")

@@ -1,37 +1,49 @@
 """Fashion-MNIST's test pictures as a user's folder, with known faults, through look, train, evaluate and predict.
 
 10,000 PNG files in folders, 8,500 for training and 1,500 for test; 50 files corrupted in four ways, 100 test pictures
-copied into the training folders, 3 % of the training labels flipped. Prints what was found of each.
+copied into the training folders, 3 % of the training labels flipped. Prints how much of each was found.
 
     EYESPOT_DATA=… python benchmarks/own_pictures.py [--epochs 10] [--keep FOLDER]
+    python benchmarks/own_pictures.py --smoke    # whether it runs: 300 digits, one epoch
 """
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+from rich.console import Console
+from smoke import load_dataset, parse_arguments
 
 import eyespot
+from eyespot.data.dataset import Dataset
 
 SEED = 3
 TRAINING, CORRUPT, LEAKS, FLIPPED = 8_500, 50, 100, 0.03
 MOST_SUSPECT = 0.1
+BAG = 8  # the class whose test pictures are predicted
+SMOKE = {"training": 260, "corrupt": 4, "leaks": 4, "epochs": 1}
 
 
-def write_folder(root: Path) -> dict[str, Any]:
-    """Writes the pictures below `root`; returns what was planted, by path."""
-    dataset, generator = eyespot.load("fashion-mnist"), np.random.default_rng(SEED)
+def write_folder(root: Path, dataset: Dataset, training: int, corrupt: int, leaks: int) -> dict[str, Any]:
+    """Write a dataset's test images below `root`, faults among them.
+
+    Args:
+        training: pictures to write for training; the others are for test.
+        corrupt, leaks: files to damage, and test pictures to copy into the training folders.
+
+    Returns:
+        What was planted, by path.
+    """
+    generator = np.random.default_rng(SEED)
     assert dataset.test is not None
     names = [name.replace("/", "-") for name in dataset.class_names]
     order = generator.permutation(len(dataset.test))
-    learnt = set(order[:TRAINING].tolist())
-    flipped = set(generator.permutation(order[:TRAINING])[: int(FLIPPED * TRAINING)].tolist())
+    learnt = set(order[:training].tolist())
+    flipped = set(generator.permutation(order[:training])[: int(FLIPPED * training)].tolist())
     planted: dict[str, Any] = {"flips": [], "corrupt": [], "leaks": []}
     for row in range(len(order)):
         label = int(dataset.test.labels[row])
@@ -44,33 +56,27 @@ def write_folder(root: Path) -> dict[str, Any]:
             planted["flips"].append(name)
     sound = sorted(str(path.relative_to(root)) for path in root.rglob("*.png"))
     sound = [name for name in sound if name not in planted["flips"]]
-    for number, place in enumerate(generator.permutation(len(sound))[:CORRUPT]):
-        path = root / sound[place]
+    for number, row in enumerate(generator.permutation(len(sound))[:corrupt]):
+        path = root / sound[row]
         content = path.read_bytes()
         damaged = (b"", content[: len(content) // 2], b"garbage" * 20, content[:20] + bytes(40) + content[60:])
         path.write_bytes(damaged[number % len(damaged)])
-        planted["corrupt"].append(sound[place])
+        planted["corrupt"].append(sound[row])
     shown = [name for name in sound if name.startswith("test/") and name not in planted["corrupt"]]
-    for number, place in enumerate(generator.permutation(len(shown))[:LEAKS]):
-        copy = f"train/{Path(shown[place]).parent.name}/copy-{number:03d}.png"
-        (root / copy).write_bytes((root / shown[place]).read_bytes())
-        planted["leaks"].append([copy, shown[place]])
+    for number, row in enumerate(generator.permutation(len(shown))[:leaks]):
+        copy = f"train/{Path(shown[row]).parent.name}/copy-{number:03d}.png"
+        (root / copy).write_bytes((root / shown[row]).read_bytes())
+        planted["leaks"].append([copy, shown[row]])
     return planted
 
 
-def run(*arguments: object) -> Any:
-    """What a command answers."""
-    command = [sys.executable, "-m", "eyespot", *map(str, arguments), "--json"]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-
-
-def compare(planted: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
-    """How much of what was planted was found, and what else was."""
-    left_out = {skipped["file"] for skipped in found["skipped"]}
-    leaks = {frozenset(side["file"] for side in pair["pictures"]) for pair in found["duplicates"] if pair["leak"]}
+def compare(planted: dict[str, Any], look: dict[str, Any]) -> dict[str, Any]:
+    """Count how much of what was planted `look` has found, and what else."""
+    left_out = {skipped["file"] for skipped in look["skipped"]}
+    leaks = {frozenset(side["file"] for side in pair["pictures"]) for pair in look["duplicates"] if pair["leak"]}
     known = {frozenset(pair) for pair in planted["leaks"]}
-    ranked = [suspect["file"] for suspect in found["suspects"]["ranked"]]
-    top = set(ranked[: int(MOST_SUSPECT * found["splits"]["train"]["pictures"])])
+    ranked = [suspect["file"] for suspect in look["suspects"]["ranked"]]
+    top = set(ranked[: int(MOST_SUSPECT * look["splits"]["train"]["pictures"])])
     return {
         "corrupt_found": len(left_out & set(planted["corrupt"])),
         "sound_left_out": len(left_out - set(planted["corrupt"])),
@@ -81,24 +87,30 @@ def compare(planted: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Plants, runs the four commands, compares."""
+    """Plant the faults, look, train, evaluate and predict, and compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--keep", type=Path, help="write folder and run here, and leave them")
-    given = parser.parse_args()
+    parser.set_defaults(training=TRAINING, corrupt=CORRUPT, leaks=LEAKS)
+    arguments = parse_arguments(parser, **SMOKE)
+    dataset, quiet = load_dataset("fashion-mnist", smoke=arguments.smoke), Console(quiet=True)
+    label = dataset.class_names[BAG].replace("/", "-")
     with tempfile.TemporaryDirectory() as temporary:
-        place = given.keep or Path(temporary)
-        planted = write_folder(place / "pictures")
-        result = compare(planted, run("look", place / "pictures", "--output", place / "look"))
-        trained = run("train", place / "pictures", "--drop-leaks", "--epochs", given.epochs, "--output", place / "run")
-        judged = run("evaluate", place / "run")
-        predicted = run("predict", place / "run", place / "pictures" / "test" / "Bag")
+        folder = arguments.keep or Path(temporary)
+        pictures = folder / "pictures"
+        planted = write_folder(pictures, dataset, arguments.training, arguments.corrupt, arguments.leaks)
+        result = compare(planted, eyespot.look(pictures, folder / "look", console=quiet).to_dict())
+        training = eyespot.train(
+            str(pictures), output=folder / "run", drop_leaks=True, epochs=arguments.epochs, console=quiet
+        ).to_dict()
+        evaluation = eyespot.evaluate(folder / "run").to_dict()
+        predictions = eyespot.predict(folder / "run", [pictures / "test" / label], on_error=lambda _: None)
     result |= {
-        "test_accuracy": trained["test_accuracy"],
-        "test_accuracy_interval": trained["test_accuracy_interval"],
-        "evaluated_alike": judged["accuracy"] == trained["test_accuracy"],
-        "bags_predicted": len(predicted),
-        "bags_right": sum(one["label"] == "Bag" for one in predicted),
+        "test_accuracy": training["test_accuracy"],
+        "test_accuracy_interval": training["test_accuracy_interval"],
+        "evaluated_alike": evaluation["accuracy"] == training["test_accuracy"],
+        "bags_predicted": len(predictions),
+        "bags_right": sum(prediction.label == label for prediction in predictions),
     }
     print(json.dumps(result, indent=2))
 

@@ -120,7 +120,7 @@ def _thinned(mask: np.ndarray) -> np.ndarray:
 
 def _pruned(skeleton: np.ndarray) -> np.ndarray:
     """Without short spurs: ends are taken back step by step, and those that are left grow again."""
-    eight = np.ones((3, 3))
+    eight = np.ones((3, 3), bool)
     kept, steps = skeleton.copy(), 2 * TRACED
     for _ in range(steps):
         ends = kept & (ndimage.convolve(kept.astype(np.int8), np.ones((3, 3), np.int8), mode="constant") <= 2)  # noqa: PLR2004
@@ -128,7 +128,7 @@ def _pruned(skeleton: np.ndarray) -> np.ndarray:
             break
         kept &= ~ends
     ends = kept & (ndimage.convolve(kept.astype(np.int8), np.ones((3, 3), np.int8), mode="constant") <= 2)  # noqa: PLR2004
-    return kept | ndimage.binary_dilation(ends, eight, iterations=steps, mask=skeleton)
+    return kept | np.asarray(ndimage.binary_dilation(ends, eight, iterations=steps, mask=skeleton))
 
 
 def written(digit: int, height: int, pen: float, generator: np.random.Generator) -> np.ndarray:
@@ -170,7 +170,7 @@ def _basis(count: int) -> np.ndarray:
 def _smooth(points: np.ndarray) -> np.ndarray:
     """Many points on the Catmull-Rom spline through a few."""
     if len(points) == 2:  # noqa: PLR2004 - a straight stroke
-        return points[0] + _basis(200)[:, None] * (points[1] - points[0])
+        return np.asarray(points[0] + _basis(200)[:, None] * (points[1] - points[0]))
     ends = np.concatenate([[2 * points[0] - points[1]], points, [2 * points[-1] - points[-2]]])
     parts = []
     for before, start, end, after in zip(ends, ends[1:], ends[2:], ends[3:], strict=False):
@@ -193,4 +193,4 @@ def _cut(coverage: np.ndarray, height: int) -> np.ndarray:
     cut = Image.fromarray(coverage[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     width = max(1, round(cut.width * height / cut.height))
     how = Image.Resampling.BOX if height < cut.height else Image.Resampling.BICUBIC
-    return np.clip(np.asarray(cut.resize((width, height), how), np.float32), 0, 1)
+    return np.asarray(np.clip(np.asarray(cut.resize((width, height), how), np.float32), 0, 1))

@@ -138,7 +138,7 @@ def _writing(  # noqa: PLR0913, PLR0917
         parts.append(part)
         labels.append(digit)
     line = max(part.shape[0] for part in parts)
-    padded = []
+    padded: list[np.ndarray] = []
     for part in parts:
         gap = round(height * generator.uniform(0.3, 0.6)) if padded else 0
         padded.append(np.pad(part, ((line - part.shape[0], 0), (gap, 0))))
@@ -225,7 +225,7 @@ def _seen(generator: np.random.Generator, scene: np.ndarray, around: str) -> np.
     cover = np.asarray(mask, np.float32)[..., None] / 255
     grain = ndimage.gaussian_filter1d(_normal(generator, (height, width)), max(1.0, width / 25), axis=1)
     behind = table * (1 + 0.06 * grain / grain.std())[..., None]
-    return (moved.astype(np.float32) / 255 * cover + behind * (1 - cover)).astype(np.float32)
+    return np.asarray(moved.astype(np.float32) / 255 * cover + behind * (1 - cover), np.float32)
 
 
 def _perspective(there: np.ndarray, here: np.ndarray) -> list[float]:

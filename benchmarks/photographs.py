@@ -1,6 +1,7 @@
 """How well a run reads photographs of digits: made-up ones, whose every condition is known.
 
     python benchmarks/photographs.py RUN --seed 2 --count 1200 --half report
+    python benchmarks/photographs.py --smoke    # whether it runs: three photographs, and a run on the digits
 
 Each is read by `eyespot predict` as it is by default, with `--as-is`, and after a simple preparation (contrast
 stretched, inverted, resized). Accuracy is reported with Wilson's 95 % interval, over all and for each condition.
@@ -13,16 +14,20 @@ several digits in a row, is read with `--each`, and counts as right when all of 
 import argparse
 import io
 import json
+import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import photo_ink
 import photo_set
 from PIL import Image, ImageDraw, ImageOps
+from smoke import load_dataset, parse_arguments, train_run
 
 import eyespot
+from eyespot.data.dataset import Dataset
 from eyespot.evaluation.statistics import wilson
 from eyespot.inference.predictor import Predictor
 from eyespot.random import seed_for
@@ -34,16 +39,16 @@ SHOWN = 7
 
 
 def photographs(
-    seed: int, count: int, half: str, folders: tuple[Path, ...]
+    mnist: Dataset, seed: int, count: int, half: str, folders: tuple[Path, ...]
 ) -> Iterator[tuple[bytes, tuple[int, ...], dict[str, str]]]:
     """JPEG, digits and conditions of each; the n-th is the same whatever the count."""
     report = half == "report"
     families = photo_ink.font_families(folders)
     fonts = {name: files for name, files in families.items() if photo_ink.belongs_to_report(name) == report}
-    test = eyespot.load("mnist").test
+    test = mnist.test
     assert test is not None
     rows = np.arange(len(test)) % 2 == report
-    sources = photo_set.Sources(fonts, test.images[rows][..., 0], test.labels[rows])
+    sources = photo_set.Sources(fonts, np.asarray(test.images)[rows][..., 0], test.labels[rows])
     for number in range(count):
         generator = np.random.default_rng(seed_for(seed, "photograph", number))
         several = number % EVERY == EVERY - 1
@@ -64,15 +69,17 @@ def ways(predictor: Predictor) -> dict[str, Callable[[bytes, bool], tuple[str, .
     """How a photograph is read: by name, what gives the labels from its bytes, and whether it shows several."""
     return {
         "eyespot": lambda content, several: tuple(
-            one.label for one in predictor.predict([("-", content)], each=several)
+            prediction.label for prediction in predictor.predict([("-", content)], each=several)
         ),
-        "--as-is": lambda content, _: tuple(one.label for one in predictor.predict([("-", content)], as_is=True)),
+        "--as-is": lambda content, _: tuple(
+            prediction.label for prediction in predictor.predict([("-", content)], as_is=True)
+        ),
         "simple": lambda content, _: simply(content, predictor),
     }
 
 
-def told(right: list[bool]) -> str:
-    """Accuracy, its interval and how many."""
+def accuracy_text(right: list[bool]) -> str:
+    """Return the accuracy, its interval and the count."""
     low, high = wilson(sum(right), len(right))
     return f"{np.mean(right):7.2%}  ({low:.2%} to {high:.2%}) of {len(right):,}"
 
@@ -82,7 +89,7 @@ def sheet(failures: list[tuple[bytes, str]], predictor: Predictor, path: Path) -
     page = Image.new("RGB", (CELL * SHOWN, (CELL + 14) * len(failures)), "white")
     for row, (content, title) in enumerate(failures):
         steps: list[np.ndarray] = [np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))]
-        predictor.predict([("-", content)], on_steps=lambda _, found, kept=steps: kept.extend(i for _, i in found))
+        predictor.predict([("-", content)], on_steps=partial(_keep_images, steps))
         top = row * (CELL + 14)
         ImageDraw.Draw(page).text((2, top), title, fill="black")
         for column, image in enumerate(steps[:SHOWN]):
@@ -91,23 +98,32 @@ def sheet(failures: list[tuple[bytes, str]], predictor: Predictor, path: Path) -
     page.save(path)
 
 
+def _keep_images(images: list[np.ndarray], _: str, steps: Iterable[tuple[str, np.ndarray]]) -> None:
+    images.extend(image for _, image in steps)
+
+
 def main() -> None:
-    """Makes the photographs, reads them in every way, and prints the figures."""
+    """Make the photographs, read them in every way, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--count", type=int, default=1200)
     parser.add_argument("--half", choices=("tune", "report"), default="report")
     parser.add_argument("--fonts", type=Path, action="append", default=[], help="A folder with more fonts.")
     parser.add_argument("--sheet", type=Path, help="Where to draw what was read wrong, step by step (PNG).")
     parser.add_argument("--json", type=Path, help="Where to write every figure.")
-    arguments = parser.parse_args()
-    predictor = eyespot.open_run(arguments.run).predictor()
+    arguments = parse_arguments(parser, count=3)
+    if not (arguments.run or arguments.smoke):
+        parser.error("a run is needed: what `eyespot train mnist` leaves behind")
+    mnist = load_dataset("mnist", smoke=arguments.smoke)
+    with tempfile.TemporaryDirectory() as folder:
+        run = eyespot.open_run(arguments.run) if arguments.run else train_run(Path(folder) / "run")
+        predictor = run.predictor()
     assert predictor.appearance, "the run was trained before appearances were measured"
     right: dict[str, dict[tuple[str, str], list[bool]]] = {way: defaultdict(list) for way in ways(predictor)}
     failures: list[tuple[bytes, str]] = []
     for content, digits, conditions in photographs(
-        arguments.seed, arguments.count, arguments.half, tuple(arguments.fonts)
+        mnist, arguments.seed, arguments.count, arguments.half, tuple(arguments.fonts)
     ):
         expected = tuple(str(digit) for digit in digits)
         several = len(digits) > 1
@@ -119,7 +135,9 @@ def main() -> None:
             if way == "eyespot" and labels != expected:
                 failures.append((content, f"{expected} read as {labels}: {', '.join(conditions.values())}"))
     for key in sorted(right["eyespot"]):
-        print(f"{key[0]:>15} {key[1]:<24} " + "   ".join(f"{way} {told(by[key])}" for way, by in right.items()))
+        print(
+            f"{key[0]:>15} {key[1]:<24} " + "   ".join(f"{way} {accuracy_text(by[key])}" for way, by in right.items())
+        )
     if arguments.sheet:
         sheet(failures[:30], predictor, arguments.sheet)
     if arguments.json:

@@ -7,6 +7,7 @@ are none of the classes: the other set, noise, blank pictures, inverted ones. Mi
 except where the model errs on them: its accuracy there is in the results too.
 
     EYESPOT_DATA=… python benchmarks/rejection.py [--seeds 3] [--pictures 20000] [--runs FOLDER]
+    python benchmarks/rejection.py --smoke    # whether it runs: one network on 300 digits, one epoch
 
 The ways: `softmax`, 1 - the largest probability (Hendrycks and Gimpel 2017); `energy` of the logits (Liu et al. 2020);
 `mahalanobis` in the penultimate features (Lee et al. 2018); `knn`, the distance from the fifth nearest of 5,000
@@ -18,6 +19,7 @@ seeds, the worst AUROC and the mean share. Rows of mild changes have the share a
 import argparse
 import json
 import statistics
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +33,7 @@ from scipy import ndimage
 from scipy.special import logsumexp
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
+from smoke import load_dataset, parse_arguments
 
 import eyespot
 from eyespot.data.dataset import Dataset
@@ -113,7 +116,7 @@ def scores(run: Run, dataset: Dataset) -> dict[str, Score]:
 
     def mahalanobis(images: Images) -> np.ndarray:
         white = predictor.features(images) @ whiten
-        return np.min([((white - center) ** 2).sum(axis=1) for center in centers], axis=0)
+        return np.asarray(np.min([((white - center) ** 2).sum(axis=1) for center in centers], axis=0))
 
     ours = predictor.rejection
     return {
@@ -140,29 +143,32 @@ def measure(run: Run, dataset: Dataset, foreign: dict[str, Images], familiar: di
         name: float((predictor.probabilities(x).argmax(axis=1) == labels[: len(x)]).mean())
         for name, x in {"test": own, **mild}.items()
     }
-    found: dict[str, Any] = {"accuracy": correct, "ways": {}}
+    figures: dict[str, Any] = {"accuracy": correct, "ways": {}}
     for way, score in scores(run, dataset).items():
         threshold = float(np.quantile(score(np.asarray(dataset.validation.images)), 1 - DEFAULT_RATE, method="higher"))
         usual = score(own)
-        told = {name: score(x) for name, x in {**none, **mild, **familiar}.items()}
-        found["ways"][way] = {
-            "rejected": {name: float((s > threshold).mean()) for name, s in {"test": usual, **told}.items()},
+        strange = {name: score(x) for name, x in {**none, **mild, **familiar}.items()}
+        figures["ways"][way] = {
+            "rejected": {name: float((s > threshold).mean()) for name, s in {"test": usual, **strange}.items()},
             "auroc": {
-                name: float(roc_auc_score(np.repeat([0, 1], [len(usual), len(told[name])]), np.r_[usual, told[name]]))
+                name: float(
+                    roc_auc_score(np.repeat([0, 1], [len(usual), len(strange[name])]), np.r_[usual, strange[name]])
+                )
                 for name in none
             },
         }
-    return found
+    return figures
 
 
-def trained(data: str, model: str, seed: int, pictures: int, folder: Path) -> tuple[Run, Dataset]:
+def trained(whole: Dataset, model: str, seed: int, folder: Path, options: argparse.Namespace) -> tuple[Run, Dataset]:
     """A run, made unless it is there, and the pictures it has learnt and chosen by."""
-    whole = eyespot.load(data)
-    order = np.random.default_rng(seed_for(seed, "benchmark", data)).permutation(len(whole.train))
-    dataset = Dataset(data, whole.class_names, whole.train.take(np.sort(order[:pictures])), test=whole.test)
-    epochs = DIGITS_EPOCHS if data == "digits" else EPOCHS[model]
+    epochs = options.digits_epochs if whole.name == "digits" else options.epochs[model]
+    order = np.random.default_rng(seed_for(seed, "benchmark", whole.name)).permutation(len(whole.train))
+    dataset = Dataset(
+        whole.name, whole.class_names, whole.train.take(np.sort(order[: options.pictures])), test=whole.test
+    )
     recipe = Recipe.parse({"model": {"name": model}, "training": {"epochs": epochs, "seed": seed, "batch_size": 64}})
-    path = folder / f"{data}-{model}-{seed}"
+    path = folder / f"{whole.name}-{model}-{seed}"
     if not path.exists():
         train(dataset, recipe, path, console=Console(quiet=True))
     return eyespot.open_run(path), split(dataset, recipe.split, seed)
@@ -171,29 +177,34 @@ def trained(data: str, model: str, seed: int, pictures: int, folder: Path) -> tu
 def print_table(title: str, measured: list[dict[str, Any]]) -> None:
     """A line for each kind of picture, a column for each way."""
     ways = list(measured[0]["ways"])
-    accuracy = statistics.mean(one["accuracy"]["test"] for one in measured)
+    accuracy = statistics.mean(figures["accuracy"]["test"] for figures in measured)
     print(f"\n{title}: accuracy {accuracy:.2%}, {len(measured)} seeds")
     print(f"{'':14}" + "".join(f"{way:>14}" for way in ways))
     for name in measured[0]["ways"]["eyespot"]["rejected"]:
         line = f"{name:14}"
         for way in ways:
-            share = statistics.mean(one["ways"][way]["rejected"][name] for one in measured)
-            areas = [one["ways"][way]["auroc"].get(name) for one in measured]
+            share = statistics.mean(figures["ways"][way]["rejected"][name] for figures in measured)
+            areas = [figures["ways"][way]["auroc"].get(name) for figures in measured]
             line += f"{'' if None in areas else f'{min(areas):.4f}':>8}{share:6.2f}"
-        right = [one["accuracy"].get(name) for one in measured]
+        right = [figures["accuracy"].get(name) for figures in measured]
         print(line + ("" if None in right else f"   accuracy {statistics.mean(right):.2f}"), flush=True)
 
 
 def main() -> None:
-    """Trains, measures, prints and writes."""
+    """Train, measure, print and write; with --smoke, nothing is written."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--pictures", type=int, default=20_000)
     parser.add_argument("--runs", type=Path, default=Path("runs/rejection"), help="trainings found here are kept")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
-    options = parser.parse_args()
-    tests = {name: eyespot.load(name).test.images for name in ("digits", "mnist", "fashion-mnist")}
-    digits = resized(np.concatenate([eyespot.load("digits").train.images, tests["digits"]]), 28, around=4)
+    parser.set_defaults(trainings=[("digits", "cnn"), *TRAININGS], epochs=EPOCHS, digits_epochs=DIGITS_EPOCHS)
+    options = parse_arguments(
+        parser, seeds=1, trainings=[("mnist", "mnist-mlp")], epochs={"mnist-mlp": 1}, digits_epochs=1
+    )
+    sets = {"digits": eyespot.load("digits")}
+    sets |= {name: load_dataset(name, smoke=options.smoke) for name in ("mnist", "fashion-mnist")}
+    tests = {name: np.asarray(dataset.test.images) for name, dataset in sets.items() if dataset.test is not None}
+    digits = resized(np.concatenate([sets["digits"].train.images, tests["digits"]]), 28, around=4)
     foreign = {
         "mnist": {"fashion-mnist": tests["fashion-mnist"][:MEASURED]},
         "fashion-mnist": {"mnist": tests["mnist"][:MEASURED], "digits": digits},
@@ -201,13 +212,17 @@ def main() -> None:
     }
     familiar: dict[str, dict[str, Images]] = {"mnist": {"digits": digits}, "fashion-mnist": {}, "digits": {}}
     results: dict[str, list[dict[str, Any]]] = {}
-    for data, model in [("digits", "cnn"), *TRAININGS]:
-        for seed in range(options.seeds):
-            run, dataset = trained(data, model, seed, options.pictures, options.runs)
-            measured = measure(run, dataset, foreign[data], familiar[data])
-            results.setdefault(f"{data} {model}", []).append({"seed": seed, **measured})
-        print_table(f"{data}, {model}", results[f"{data} {model}"])
-    told = {
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) if options.smoke else options.runs
+        for data, model in options.trainings:
+            for seed in range(options.seeds):
+                run, dataset = trained(sets[data], model, seed, folder, options)
+                measured = measure(run, dataset, foreign[data], familiar[data])
+                results.setdefault(f"{data} {model}", []).append({"seed": seed, **measured})
+            print_table(f"{data}, {model}", results[f"{data} {model}"])
+    if options.smoke:
+        return
+    record = {
         "date": datetime.now(UTC).date().isoformat(),
         "environment": {key: value for key, value in describe_environment().items() if key != "command"},
         "rate": DEFAULT_RATE,
@@ -215,8 +230,8 @@ def main() -> None:
         "trainings": results,
     }
     options.results.mkdir(exist_ok=True)
-    path = options.results / f"{told['date']}-rejection.json"
-    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    path = options.results / f"{record['date']}-rejection.json"
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"\n{path}")
 
 

@@ -2,6 +2,7 @@
 
     eyespot export RUN --format onnx-int8
     EYESPOT_DATA=… python benchmarks/serving.py RUN    # with the extras `serve` and `bench`
+    python benchmarks/serving.py --smoke    # whether it runs: a run on the digits, one short round, Keras on PyTorch
 
 Every figure comes from processes that alternate, A B C, C B A, …, in one run; all must give the same label, and of the
 bulk predictions the labels are compared one by one.
@@ -27,11 +28,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from http.client import HTTPConnection
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
+from smoke import parse_arguments, train_run
 from training import machine, ratio, spread, versions
 
 import eyespot
@@ -46,33 +49,46 @@ SETTLE = 0.3  # seconds between two turns
 QUIET = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 INT8 = Path("exports/onnx-int8/model.onnx")
 PEERS = str(HERE / "serving_peers.py")
+SMOKE = {"rounds": 1, "seconds": 0.3, "backend": "torch", "endpoints": ("predict",), "clients": (2,)}
 Turn = Callable[[], Any]
 
 
 def main() -> None:
-    """Measures, prints, and writes JSON where asked to."""
+    """Measure, print, and write JSON where asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4, help="of requests a turn")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--backend", default="tensorflow", help="of Keras")
     parser.add_argument("--save", action="store_true", help="also write benchmarks/results/<date>-serving.json")
-    arguments = parser.parse_args()
-    run = eyespot.open_run(arguments.run)
+    parser.set_defaults(endpoints=ENDPOINTS, clients=CLIENTS)
+    arguments = parse_arguments(parser, **SMOKE)
+    if not (arguments.run or arguments.smoke):
+        parser.error("a run is needed: what `eyespot train` leaves behind")
+    if not find_spec(arguments.backend):
+        sys.exit(f"serving.py: {arguments.backend} is not installed: choose another --backend for Keras")
+    with tempfile.TemporaryDirectory() as folder:
+        measure(
+            eyespot.open_run(arguments.run) if arguments.run else train_run(Path(folder) / "run"),
+            Path(folder),
+            arguments,
+        )
+
+
+def measure(run: eyespot.Run, folder: Path, arguments: argparse.Namespace) -> None:
+    """Measure one run, whose pictures are written into a folder."""
     QUIET["KERAS_BACKEND"] = arguments.backend  # eyespot has set its own
     record: dict[str, Any] = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(), "versions": versions()}
     record |= {"model": run.recipe.name or run.recipe.model.name, "backend": arguments.backend}
     record |= {"rounds": arguments.rounds, "seconds": arguments.seconds}
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        label = write_pictures(run, folder)
-        if "cold" in arguments.parts:
-            record["cold"] = cold_starts(run.path, folder / "one.png", label, arguments.rounds)
-        if "requests" in arguments.parts:
-            record["requests"] = requests(run.path, folder / "one.png", label, arguments.rounds, arguments.seconds)
-        if "bulk" in arguments.parts:
-            record["bulk"] = bulk(run.path, folder, arguments.rounds)
+    label = write_pictures(run, folder)
+    if "cold" in arguments.parts:
+        record["cold"] = cold_starts(run.path, folder / "one.png", label, arguments.rounds)
+    if "requests" in arguments.parts:
+        record["requests"] = requests(run.path, folder / "one.png", label, arguments)
+    if "bulk" in arguments.parts:
+        record["bulk"] = bulk(run.path, folder, arguments.rounds)
     if arguments.save:
         path = HERE / "results" / f"{record['date']}-serving.json"
         path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -80,8 +96,9 @@ def main() -> None:
 
 
 def write_pictures(run: eyespot.Run, folder: Path) -> str:
-    """Writes test pictures for the peers: all as arrays, one that is read right as a PNG, whose label it returns."""
+    """Write test pictures for the peers: all as arrays, one that is read right as a PNG, whose label is returned."""
     dataset = eyespot.load(run.recipe.dataset)
+    assert dataset.test is not None
     images, labels = np.asarray(dataset.test.images[:PREDICTED]), dataset.test.labels[:PREDICTED]
     np.save(folder / "images.npy", images)
     np.save(folder / "labels.npy", labels)
@@ -127,12 +144,13 @@ def cold_starts(run: Path, picture: Path, label: str, rounds: int) -> dict[str, 
     print("\nCold start to the first answer, s (medians), and how many times as long the Keras script takes")
     result = {}
     for name, taken in seconds.items():
-        result[name] = {"seconds": taken, "ratio": ratio(seconds["keras script"], taken)}
-        print(f"{name:32} {statistics.median(taken):9.2f}  {spread(result[name]['ratio']):>20}")
+        faster = ratio(seconds["keras script"], taken)
+        result[name] = {"seconds": taken, "ratio": faster}
+        print(f"{name:32} {statistics.median(taken):9.2f}  {spread(faster):>20}")
     return result
 
 
-def requests(run: Path, picture: Path, label: str, rounds: int, seconds: float) -> dict[str, Any]:
+def requests(run: Path, picture: Path, label: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Requests a second, and what they wait."""
     names = eyespot.open_run(run).predictor().class_names
     result: dict[str, Any] = {}
@@ -140,19 +158,19 @@ def requests(run: Path, picture: Path, label: str, rounds: int, seconds: float) 
         port = free_port()
         stack.enter_context(server(ours(run, port), port))
         urls = {"eyespot serve": f"http://127.0.0.1:{port}/v1/models/{run.resolve().name}/predict"}
-        for way in ENDPOINTS:
+        for way in arguments.endpoints:
             port = free_port()
             command = [sys.executable, PEERS, "endpoint", str(run / "model.keras"), str(port)]
             stack.enter_context(server([*command, way], port))
             urls[f"fastapi + keras {way}"] = f"http://127.0.0.1:{port}/predict"
-        for clients in CLIENTS:
-            turns = {name: loaded(url, picture, clients, seconds) for name, url in urls.items()}
-            given = alternated(turns, rounds)
-            for name, answers in given.items():
+        for clients in arguments.clients:
+            turns = {name: loaded(url, picture, clients, arguments.seconds) for name, url in urls.items()}
+            rounds = alternated(turns, arguments.rounds)
+            for name, answers in rounds.items():
                 answer = answers[-1]["answer"]
-                found = answer["predictions"][0]["label"] if name == "eyespot serve" else names[answer["label"]]
-                assert found == label, f"{name} says {found} instead of {label}"
-            result[str(clients)] = told_requests(given, clients)
+                predict = answer["predictions"][0]["label"] if name == "eyespot serve" else names[answer["label"]]
+                assert predict == label, f"{name} says {predict} instead of {label}"
+            result[str(clients)] = print_requests(rounds, clients)
     return result
 
 
@@ -162,21 +180,22 @@ def loaded(url: str, picture: Path, clients: int, seconds: float) -> Turn:
 
     def turn() -> dict[str, Any]:
         done = subprocess.run([*command, f"--seconds={seconds}"], capture_output=True, text=True, check=True)
-        return json.loads(done.stdout)
+        return _parsed(done.stdout)
 
     return turn
 
 
-def told_requests(given: dict[str, list[dict[str, Any]]], clients: int) -> dict[str, Any]:
-    """Prints and returns the figures of a number of clients."""
+def print_requests(rounds: dict[str, list[dict[str, Any]]], clients: int) -> dict[str, Any]:
+    """Print and return the figures of a number of clients."""
     print(f"\n{clients} client{'s' * (clients > 1)}: requests/s, how many times as many eyespot serves, p50 and p99 ms")
-    ours_taken = [1 / one["requests_per_second"] for one in given["eyespot serve"]]
+    ours_taken = [1 / answer["requests_per_second"] for answer in rounds["eyespot serve"]]
     result = {}
-    for name, answers in given.items():
-        speeds = [one["requests_per_second"] for one in answers]
-        waits = {key: statistics.median(one[key] for one in answers) for key in ("p50_ms", "p95_ms", "p99_ms")}
-        result[name] = {"requests_per_second": speeds, "ratio": ratio([1 / one for one in speeds], ours_taken), **waits}
-        figures = f"{spread(result[name]['ratio']):>20}  {waits['p50_ms']:8.2f} {waits['p99_ms']:8.2f}"
+    for name, answers in rounds.items():
+        speeds = [answer["requests_per_second"] for answer in answers]
+        waits = {key: statistics.median(answer[key] for answer in answers) for key in ("p50_ms", "p95_ms", "p99_ms")}
+        faster = ratio([1 / speed for speed in speeds], ours_taken)
+        result[name] = {"requests_per_second": speeds, "ratio": faster, **waits}
+        figures = f"{spread(faster):>20}  {waits['p50_ms']:8.2f} {waits['p99_ms']:8.2f}"
         print(f"{name:32} {statistics.median(speeds):9,.0f}  {figures}")
     return result
 
@@ -191,12 +210,13 @@ def bulk(run: Path, folder: Path, rounds: int) -> dict[str, Any]:
         print(f"\nonnx-int8 is left out: first run `eyespot export {run} --format onnx-int8`")
     with ExitStack() as stack:
         workers = {name: stack.enter_context(worker(*model, folder / "images.npy")) for name, model in models.items()}
-        found = {name: np.array(answer(process)["labels"]) for name, process in workers.items()}
+        predicted = {name: np.array(answer(process)["labels"]) for name, process in workers.items()}
         seconds = alternated({name: asking(process) for name, process in workers.items()}, rounds)
     print(f"\n{len(labels):,} pictures, s (medians), how many times as fast as Keras, accuracy, labels as Keras's")
     result = {}
     for name, taken in seconds.items():
-        accuracy, same = float((found[name] == labels).mean()), float((found[name] == found["keras predict"]).mean())
+        accuracy = float((predicted[name] == labels).mean())
+        same = float((predicted[name] == predicted["keras predict"]).mean())
         faster = ratio(seconds["keras predict"], taken)
         result[name] = {"seconds": taken, "ratio": faster, "accuracy": accuracy, "same_labels": same}
         print(f"{name:32} {statistics.median(taken):9.3f}  {spread(faster):>20}  {accuracy:8.2%} {same:8.2%}")
@@ -214,18 +234,30 @@ def asking(process: subprocess.Popen[str]) -> Turn:
     """A turn of a worker."""
 
     def turn() -> float:
-        process.stdin.write("again\n")
-        process.stdin.flush()
-        return answer(process)["seconds"]
+        questions = _opened(process.stdin)
+        questions.write("again\n")
+        questions.flush()
+        return float(answer(process)["seconds"])
 
     return turn
 
 
 def answer(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """The next line that a worker prints."""
-    line = process.stdout.readline()
+    """Return the next line that a worker prints."""
+    line = _opened(process.stdout).readline()
     assert line, f"a worker ended with {process.wait()}"
-    return json.loads(line)
+    return _parsed(line)
+
+
+def _opened(stream: IO[str] | None) -> IO[str]:
+    """Return a process's stream, which was asked for when it was started."""
+    assert stream is not None
+    return stream
+
+
+def _parsed(text: str | bytes) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(text)
+    return parsed
 
 
 @contextmanager
@@ -234,7 +266,7 @@ def worker(kind: str, model: Path, pictures: Path) -> Iterator[subprocess.Popen[
     command = [sys.executable, PEERS, "bulk", kind, str(model), str(pictures)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=QUIET) as process:
         yield process
-        process.stdin.close()
+        _opened(process.stdin).close()
 
 
 def ours(run: Path, port: int) -> list[str]:
@@ -261,17 +293,17 @@ def server(command: list[str], port: int) -> Iterator[None]:
 
 
 def asked(port: int, path: str, picture: Path) -> dict[str, Any]:
-    """One answer."""
+    """Return one answer."""
     connection = HTTPConnection("127.0.0.1", port, timeout=START)
     connection.request("POST", path, picture.read_bytes(), {"Content-Type": "image/png"})
-    return json.loads(connection.getresponse().read())
+    return _parsed(connection.getresponse().read())
 
 
 def free_port() -> int:
-    """A port that nothing listens at."""
+    """Return a port that nothing listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

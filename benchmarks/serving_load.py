@@ -39,17 +39,19 @@ def main() -> None:
     for client in clients:
         client.join()
     elapsed = time.perf_counter() - started
-    milliseconds = 1000 * np.array([one for of_client in taken for one in of_client])
-    told = {name: float(np.quantile(milliseconds, share)) for name, share in QUANTILES.items()}
+    milliseconds = 1000 * np.concatenate(taken)
+    quantiles = {name: float(np.quantile(milliseconds, share)) for name, share in QUANTILES.items()}
     assert len(answers) == arguments.clients, "a client has had no answer"
-    print(json.dumps({"requests_per_second": len(milliseconds) / elapsed, **told, "answer": json.loads(answers[0])}))
+    print(
+        json.dumps({"requests_per_second": len(milliseconds) / elapsed, **quantiles, "answer": json.loads(answers[0])})
+    )
 
 
 def ask(url: str, picture: bytes, until: float, seconds: list[float], answers: list[bytes]) -> None:
     """One client, from its first request to its last."""
-    place = urlsplit(url)
-    connection = http.client.HTTPConnection(place.hostname, place.port, timeout=30)
-    target = f"{place.path}?{place.query}" if place.query else place.path
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
+    target = f"{address.path}?{address.query}" if address.query else address.path
     body = b""
     while time.perf_counter() < until:
         started = time.perf_counter()

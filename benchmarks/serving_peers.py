@@ -92,5 +92,7 @@ def by_eyespot(model_file: str) -> Callable[[np.ndarray], np.ndarray]:
     return Predictor(Path(model_file)).probabilities
 
 
+PEERS: dict[str, Callable[..., None]] = {"script": script, "endpoint": endpoint, "bulk": bulk}
+
 if __name__ == "__main__":
-    {"script": script, "endpoint": endpoint, "bulk": bulk}[sys.argv[1]](*sys.argv[2:])
+    PEERS[sys.argv[1]](*sys.argv[2:])

@@ -1,21 +1,22 @@
 """How far the defaults come on a small folder: 2,400 pictures of MNIST, five epochs.
 
-Written as PNG files in a folder for each class, trained on with `eyespot train FOLDER --epochs 5` and nothing else, and
-judged on MNIST's 10,000 test pictures, of which the training knows nothing. The folder's own validation accuracy is
+Written as PNG files in a folder for each class, trained on as by `eyespot train FOLDER --epochs 5` and nothing else,
+and judged on MNIST's 10,000 test pictures, of which the training knows nothing. The folder's own validation accuracy is
 printed too; three folders of other pictures each, with other seeds.
 
     EYESPOT_DATA=… python benchmarks/small_folder.py
+    python benchmarks/small_folder.py --smoke    # whether it runs: one folder of 200 digits, one epoch
 """
 
-import json
+import argparse
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from rich.console import Console
+from smoke import load_dataset, parse_arguments
 
 import eyespot
 from eyespot.data.dataset import Dataset
@@ -24,37 +25,39 @@ from eyespot.evaluation.statistics import wilson
 PICTURES, EPOCHS, FOLDERS = 2_400, 5, 3
 
 
-def write_folder(root: Path, mnist: Dataset, seed: int) -> None:
-    """As many pictures of each class as chance gives."""
-    for row in np.random.default_rng(seed).permutation(len(mnist.train))[:PICTURES]:
+def write_folder(root: Path, mnist: Dataset, seed: int, count: int) -> None:
+    """Write random training images, as many of each class as chance gives."""
+    for row in np.random.default_rng(seed).permutation(len(mnist.train))[:count]:
         path = root / mnist.class_names[mnist.train.labels[row]] / f"{row:05d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.asarray(mnist.train.images[row])[..., 0]).save(path)
 
 
 def main() -> None:
-    """Writes, trains, judges, prints."""
-    mnist = eyespot.load("mnist")
+    """Write the folders, train on each, and print the accuracies."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.set_defaults(pictures=PICTURES, epochs=EPOCHS, folders=FOLDERS)
+    arguments = parse_arguments(parser, pictures=200, epochs=1, folders=1)
+    mnist = load_dataset("mnist", smoke=arguments.smoke)
     assert mnist.test is not None
-    medians = []
-    for seed in range(FOLDERS):
+    accuracies = []
+    for seed in range(arguments.folders):
         with tempfile.TemporaryDirectory() as temporary:
             folder, run = Path(temporary) / "digits", Path(temporary) / "run"
-            write_folder(folder, mnist, seed)
-            command = ["train", folder, "--epochs", EPOCHS, "--seed", seed, "--output", run, "--json"]
-            answer = subprocess.run(
-                [sys.executable, "-m", "eyespot", *map(str, command)], check=True, stdout=subprocess.PIPE, text=True
-            ).stdout
-            predicted = eyespot.open_run(run).predictor().probabilities(mnist.test.images).argmax(axis=1)
-        right = int((predicted == mnist.test.labels).sum())
-        low, high = wilson(right, len(predicted))
-        medians.append(right / len(predicted))
+            write_folder(folder, mnist, seed, arguments.pictures)
+            training = eyespot.train(
+                str(folder), output=run, epochs=arguments.epochs, seed=seed, console=Console(quiet=True)
+            )
+            probabilities = training.run.predictor().probabilities(np.asarray(mnist.test.images))
+        right = int((probabilities.argmax(axis=1) == mnist.test.labels).sum())
+        low, high = wilson(right, len(probabilities))
+        accuracies.append(right / len(probabilities))
         print(
-            f"folder {seed}: validation accuracy {json.loads(answer)['val_accuracy']:.2%}, on MNIST's test pictures "
-            f"{medians[-1]:.2%} ({low:.2%} to {high:.2%})",
+            f"folder {seed}: validation accuracy {training.to_dict()['val_accuracy']:.2%}, on MNIST's test pictures "
+            f"{accuracies[-1]:.2%} ({low:.2%} to {high:.2%})",
             flush=True,
         )
-    print(f"median on the test pictures: {statistics.median(medians):.2%}")
+    print(f"median on the test pictures: {statistics.median(accuracies):.2%}")
 
 
 if __name__ == "__main__":

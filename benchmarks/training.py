@@ -7,6 +7,7 @@ predict the same.
 
     python benchmarks/training.py    # in an environment with the extra `bench`: CONTRIBUTING.md
     python benchmarks/training.py --networks fashion-cnn --peers eyespot keras-tensorflow --rounds 3 --predict
+    python benchmarks/training.py --smoke    # whether it runs: two steps of one network, two peers
 
 Columns: pictures a second (median of the rounds); how many times as fast eyespot is (median and range of the rounds'
 ratios); the most memory resident; what the first step takes beyond a usual one, compilation included (Numba's is kept
@@ -28,14 +29,14 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from training_networks import EXTRA, NETWORKS, PREDICTED, write_job
+from smoke import parse_arguments
+from training_networks import EXTRA, NETWORKS, PREDICTED, TRAINED, write_job
 from training_peers import PEERS, hide_all_but
 
 import eyespot
@@ -54,8 +55,12 @@ FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16")
 PACKAGES = ("tensorflow-cpu", "tensorflow", "jax", "numba")
 
 
+SMOKE = {"networks": ["mnist-mlp-one-hidden"], "peers": ["eyespot", "torch"], "predict": True}
+SMOKE |= {"rounds": 1, "steps": 2, "trained": 1_280, "predicted": 64}
+
+
 class PeerError(Exception):
-    """A peer's process ended; the last line it wrote."""
+    """A peer has failed: which one, and why."""
 
 
 class Worker:
@@ -74,17 +79,20 @@ class Worker:
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
                 env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
             )  # fmt: skip
+        assert self.process.stdin
+        assert self.process.stdout
+        self.requests, self.answers = self.process.stdin, self.process.stdout
 
     def ask(self, do: str, **request: Any) -> dict[str, Any]:
-        """Sends a request and waits for its answer.
+        """Send a request and wait for its answer.
 
         Raises:
             PeerError: the process has ended.
         """
         idle = time.perf_counter() - self.idle_since
         with suppress(BrokenPipeError):
-            self.process.stdin.write(json.dumps({"do": do, **request}) + "\n")
-            self.process.stdin.flush()
+            self.requests.write(json.dumps({"do": do, **request}) + "\n")
+            self.requests.flush()
         answer = self.listen()
         if idle > SETTLE:
             self.busiest = max(self.busiest, answer["idle_cpu"] / idle)
@@ -92,19 +100,21 @@ class Worker:
         return answer
 
     def listen(self) -> dict[str, Any]:
-        """Waits for the next line.
+        """Wait for the next answer.
 
         Raises:
             PeerError: the process has ended.
         """
-        if line := self.process.stdout.readline():
-            return json.loads(line)
-        said = self.errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise PeerError(said[-1] if said else f"ended with {self.process.wait()}")
+        if line := self.answers.readline():
+            answer: dict[str, Any] = json.loads(line)
+            return answer
+        lines = self.errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        raise PeerError(f"{self.peer} failed: {lines[-1] if lines else f'exit code {self.process.wait()}'}")
 
     def close(self) -> None:
-        """Ends the process."""
-        self.process.stdin.close()
+        """End the process."""
+        with suppress(BrokenPipeError):
+            self.requests.close()
         try:
             self.process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -112,25 +122,35 @@ class Worker:
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure and print; a peer that fails ends the benchmark with exit code 1."""
     arguments = parsed()
-    say = (lambda _: None) if arguments.json else partial(print, flush=True)
     peers, left_out = installed(arguments.peers)
     peers = [peer for peer in peers if arguments.predict or "train" in PEERS[peer].has]
     hide_all_but("torch")
-    record = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(), "versions": versions()}
+    of_machine, of_packages = machine(), versions()
+    networks: dict[str, Any] = {}
+    record = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": of_machine, "versions": of_packages}
     record |= {"rounds": arguments.rounds, "steps": arguments.steps, "cold": arguments.cold}
-    record |= {"data": "real" if os.environ.get("EYESPOT_DATA") else "random", "left_out": left_out, "networks": {}}
-    say("{processor}, {cores} cores; auto is {auto} here".format(**record["machine"]))
-    say(", ".join(f"{name} {number}" for name, number in record["versions"].items()))
-    say("Pictures: the real sets." if record["data"] == "real" else "Pictures: random pixels; EYESPOT_DATA is not set.")
+    record |= {"data": "real" if os.environ.get("EYESPOT_DATA") else "random", "left_out": left_out}
+    record |= {"networks": networks}
+
+    def say(text: str) -> None:
+        if not arguments.json:
+            print(text, flush=True)
+
+    say("{processor}, {cores} cores; auto is {auto} here".format(**of_machine))
+    say(", ".join(f"{name} {number}" for name, number in of_packages.items()))
+    say("Images: the real sets." if record["data"] == "real" else "Images: random pixels; EYESPOT_DATA is not set.")
     if left_out:
         say("Left out: " + "; ".join(f"{name} ({why})" for name, why in left_out.items()) + ".")
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.networks:
-            job = write_job(name, Path(folder))
-            record["networks"][name] = result = measured(name, job, peers, arguments)
-            say(table(name, result))
+            job = write_job(name, Path(folder), arguments.trained, arguments.predicted)
+            try:
+                networks[name] = measured(name, job, peers, arguments)
+            except PeerError as error:
+                sys.exit(f"training.py: {name}: {error}")
+            say(table(name, networks[name], arguments.predicted))
     if arguments.json:
         print(json.dumps(record, indent=1))
     if arguments.save:
@@ -138,7 +158,7 @@ def main() -> None:
 
 
 def parsed() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     known = [name for name in {**NETWORKS, **EXTRA} if name in ARCHITECTURES]
     tutorials = [name for name in NETWORKS if name in ARCHITECTURES]
@@ -154,7 +174,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--cold", action="store_true", help="without what Numba compiled before")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
     parser.add_argument("--save", action="store_true", help="also write benchmarks/results/<date>-<machine>.json")
-    return parser.parse_args()
+    parser.set_defaults(trained=TRAINED, predicted=PREDICTED)
+    return parse_arguments(parser, **SMOKE)
 
 
 def installed(peers: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -174,17 +195,15 @@ def measured(name: str, job: Path, peers: Sequence[str], arguments: argparse.Nam
     settings = json.loads((job / "job.json").read_text(encoding="utf-8"))
     epoch = len(np.load(Path(settings["data"]) / "labels.npy", mmap_mode="r")) // settings["batch"]
     workers: dict[str, Worker] = {}
-    results: dict[str, dict[str, Any]] = {}
     with ExitStack() as stack:
         for peer in peers:
             print(f"{name}: {peer} starts", file=sys.stderr)
             workers[peer] = Worker(peer, job, cold=arguments.cold)
             stack.callback(workers[peer].close)
-            try:
-                results[peer] = started(workers[peer], arguments, epoch)
-            except PeerError as error:
-                results[peer] = {"failed": str(error)}
-                del workers[peer]
+        # All import at the same time, and nothing is timed before all are ready.
+        results = {peer: worker.listen() for peer, worker in workers.items()}
+        for peer, worker in workers.items():
+            results[peer] |= started(worker, arguments, epoch)
         for do, key in (("train", "seconds"), ("predict", "predict_seconds")):
             able = [worker for worker in workers.values() if key in results[worker.peer]]
             for number in range(arguments.rounds):
@@ -199,12 +218,12 @@ def measured(name: str, job: Path, peers: Sequence[str], arguments: argparse.Nam
 
 def started(worker: Worker, arguments: argparse.Namespace, epoch: int) -> dict[str, Any]:
     """The first step, the warm-up, and how many steps a round has."""
-    result = worker.listen() | {"first_step_seconds": worker.ask("start")["seconds"]}
+    result: dict[str, Any] = {"first_step_seconds": worker.ask("start")["seconds"]}
     if "train" in PEERS[worker.peer].has:
         for steps in WARM_UP:
             answer = worker.ask("train", steps=steps)
-        wanted = arguments.steps or max(WARM_UP[-1], round(ROUND * WARM_UP[-1] / answer["seconds"]))
-        result |= {"steps": min(epoch, wanted), "seconds": []}
+        steps = arguments.steps or max(WARM_UP[-1], round(ROUND * WARM_UP[-1] / answer["seconds"]))
+        result |= {"steps": min(epoch, steps), "seconds": []}
     if "predict" in PEERS[worker.peer].has and arguments.predict:
         result["predict_seconds"] = []
     return result
@@ -222,12 +241,17 @@ def turn(worker: Worker, do: str, result: dict[str, Any], key: str) -> None:
 
 
 def check(workers: dict[str, Worker], expected: np.ndarray) -> None:
-    """With the first weights again, every peer must give the probabilities that Keras on PyTorch gives."""
+    """With the first weights again, every peer must give the probabilities that Keras on PyTorch gives.
+
+    Raises:
+        PeerError: one gives others.
+    """
     for peer, worker in workers.items():
         if "predict" in PEERS[peer].has:
-            given = np.array(worker.ask("check")["probabilities"])
-            furthest = np.abs(given - expected).max() / expected.std()
-            assert furthest < TOLERANCE, f"{peer} predicts something else ({furthest:.2f} standard deviations)"
+            probabilities = np.array(worker.ask("check")["probabilities"])
+            furthest = np.abs(probabilities - expected).max() / expected.std()
+            if not furthest < TOLERANCE:
+                raise PeerError(f"{peer} predicts something else ({furthest:.2f} standard deviations)")
 
 
 def summarize(results: dict[str, dict[str, Any]], batch: int) -> None:
@@ -251,17 +275,15 @@ def ratio(theirs: Sequence[float], ours: Sequence[float]) -> dict[str, float]:
     return {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
 
 
-def table(name: str, result: dict[str, Any]) -> str:
-    """A network's figures as text."""
+def table(name: str, result: dict[str, Any], predicted: int) -> str:
+    """Return a network's figures as text."""
     width = max(len(entry.label) for entry in PEERS.values())
     lines = [f"\n{name}: {result['parameters']:,} parameters, batch {result['batch']}, {result['optimizer']}"]
     times = "eyespot is, times" if "eyespot" in result["peers"] else ""
     lines.append(f"{'':{width}}  {'images/s':>9}  {times:>20}  {'peak MiB':>8}  {'start s':>7}")
-    predictions = [f"{'':{width}}  {PREDICTED:,} predictions, s"]
+    predictions = [f"{'':{width}}  {predicted:,} predictions, s"]
     for peer, one in result["peers"].items():
         label = f"{PEERS[peer].label:{width}}"
-        if "failed" in one:
-            lines.append(f"{label}  left out: {one['failed']}")
         if "images_per_second" in one:
             lines.append(
                 f"{label}  {one['images_per_second']:9,.0f}  {spread(one.get('ratio')):>20}  {one['peak_mib']:8,.0f}  "

@@ -1,4 +1,4 @@
-"""For `training.py`: the tutorials' networks and their data, written down for the peers' processes."""
+"""For `training.py`: the tutorials' networks and their data, written for the peers' processes."""
 
 import json
 import os
@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from training_peers import CHECKED
+from training_job import CHECKED
 
 import eyespot
 from eyespot.backend import keras
 from eyespot.models.architectures import build
 
-PREDICTED = 10_000
+TRAINED, PREDICTED = 60_000, 10_000  # images
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,19 @@ NETWORKS = {
 EXTRA = {"cnn": Setting("fashion-mnist", 32), "mlp": Setting("mnist", 32)}  # not a tutorial's: eyespot's own defaults
 
 
-def write_job(name: str, folder: Path) -> Path:
-    """A network for the peers' processes to read, as `training_peers.Job` does; data of one set is written once."""
+def write_job(name: str, folder: Path, trained: int = TRAINED, predicted: int = PREDICTED) -> Path:
+    """Write a network for the peers' processes, as `training_job.Job` reads it; data of one dataset is written once.
+
+    Args:
+        trained, predicted: images to train on and to predict, at most.
+    """
     setting = {**NETWORKS, **EXTRA}[name]
     data = folder / setting.dataset
     if not data.exists():
         data.mkdir()
-        for file, array in zip(("images", "labels", "unseen"), pictures(setting.dataset), strict=True):
+        for file, array in zip(
+            ("images", "labels", "unseen"), images_of(setting.dataset, trained, predicted), strict=True
+        ):
             np.save(data / file, array)
     shape = np.load(data / "images.npy", mmap_mode="r").shape[1:]
     model = build(name, shape, 10)
@@ -59,28 +65,30 @@ def write_job(name: str, folder: Path) -> Path:
     return job
 
 
-def pictures(dataset: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Training pictures, their labels and pictures to predict: the real ones from EYESPOT_DATA, else random."""
+def images_of(dataset: str, trained: int, predicted: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return training images, their labels and images to predict: the real ones from EYESPOT_DATA, else random."""
     if os.environ.get("EYESPOT_DATA"):
         real = eyespot.load(dataset)
-        return real.train.images, real.train.labels, real.test.images[:PREDICTED]
+        assert real.test is not None
+        train = real.train
+        return np.asarray(train.images[:trained]), train.labels[:trained], np.asarray(real.test.images[:predicted])
     generator = np.random.default_rng(0)
-    images = generator.integers(0, 256, (60_000, 28, 28, 1), np.uint8)
-    return images, generator.integers(0, 10, len(images)), generator.integers(0, 256, (PREDICTED, 28, 28, 1), np.uint8)
+    images = generator.integers(0, 256, (trained, 28, 28, 1), np.uint8)
+    return images, generator.integers(0, 10, trained), generator.integers(0, 256, (predicted, 28, 28, 1), np.uint8)
 
 
 def products(model: keras.Model) -> list[dict[str, Any]]:
-    """Its convolutions and matrix products, as the floor takes them."""
-    found = []
+    """List the model's convolutions and matrix products, as the floor takes them."""
+    listed: list[dict[str, Any]] = []
     for layer in model.layers:
         if type(layer) is keras.layers.Dense:
-            found.append({"input": layer.input.shape[1:], "units": layer.units})
+            listed.append({"input": layer.input.shape[1:], "units": layer.units})
         elif type(layer) is keras.layers.Conv2D:
-            found.append({
+            listed.append({
                 "input": layer.input.shape[1:], "filters": layer.filters, "kernel": layer.kernel_size,
                 "strides": layer.strides, "padding": layer.padding, "dilation": layer.dilation_rate,
                 "groups": layer.groups,
             })  # fmt: skip
         else:
             assert not layer.weights or type(layer) is keras.layers.BatchNormalization, f"{layer.name} has no floor"
-    return found
+    return listed

@@ -16,63 +16,13 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from training_job import CHECKED, PREDICT_BATCH, Job
 
-PREDICT_BATCH = 500  # eyespot's own for evaluation; Keras's default of 32 would be slower
-CHECKED = 32
-
-
-@dataclass(frozen=True)
-class Job:
-    """A network and how it is trained.
-
-    Attributes:
-        config: the model as `to_json` writes it; it takes `uint8` pixels and ends in softmax.
-        weights: as `get_weights` gives them.
-        parameters: how many numbers they hold.
-        products: its convolutions and matrix products, in order.
-        images: training pictures, `uint8` [n, height, width, channels]; labels [n].
-        unseen: pictures to predict.
-    """
-
-    config: str
-    weights: list[np.ndarray]
-    parameters: int
-    products: list[dict[str, Any]]
-    classes: int
-    batch: int
-    optimizer: str
-    images: np.ndarray
-    labels: np.ndarray
-    unseen: np.ndarray
-
-    @classmethod
-    def read(cls, folder: Path) -> "Job":
-        """From a folder that `training.py` wrote."""
-        settings = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-        data = Path(settings.pop("data"))
-        with np.load(folder / "weights.npz") as stored:
-            weights = [stored[name] for name in stored.files]
-        arrays = {name: np.load(data / f"{name}.npy") for name in ("images", "labels", "unseen")}
-        return cls(weights=weights, **settings, **arrays)
-
-
-class Peer(Protocol):
-    """One way to train the network; made with everything imported and the model built."""
-
-    def start(self) -> None:
-        """Compiles whatever it compiles, and makes the first step."""
-
-    def train(self, steps: int) -> float:
-        """An epoch of so many batches, shuffled, with loss and accuracy; its seconds."""
-
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """Probabilities [n, classes] in inference form."""
-
-    def restore(self) -> None:
-        """Puts the job's weights back."""
+if TYPE_CHECKING:
+    from eyespot.engine.hardware import Precision
 
 
 class KerasPeer:
@@ -83,7 +33,7 @@ class KerasPeer:
             import eyespot
         import keras
 
-        class Clock(keras.callbacks.Callback):
+        class Clock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
             def on_epoch_begin(self, *_: Any) -> None:
                 self.started = time.perf_counter()
 
@@ -109,11 +59,11 @@ class KerasPeer:
         rows = slice(steps * self.job.batch)
         images, labels = self.job.images[rows], self.job.labels[rows]
         self.model.fit(images, labels, batch_size=self.job.batch, verbose=0, callbacks=[self.clock])
-        return self.clock.seconds
+        return float(self.clock.seconds)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Probabilities."""
-        return self.model.predict(images, batch_size=PREDICT_BATCH, verbose=0)
+        return np.asarray(self.model.predict(images, batch_size=PREDICT_BATCH, verbose=0))
 
     def restore(self) -> None:
         """Puts the job's weights back."""
@@ -123,29 +73,30 @@ class KerasPeer:
 class EyespotPeer:
     """eyespot's training loop on its engine."""
 
-    def __init__(self, job: Job, precision: str) -> None:
+    def __init__(self, job: Job, precision: "Precision") -> None:
         from eyespot.backend import keras
         from eyespot.engine.hardware import dtype_for
         from eyespot.recipe.schema import TrainingRecipe
         from eyespot.training.program import EngineProgram
 
         self.job = job
-        self.recipe = TrainingRecipe(
-            optimizer=job.optimizer, batch_size=job.batch, epochs=1, early_stopping=False, keep="last",
-            precision=precision,
-        )  # fmt: skip
+        self.recipe = TrainingRecipe.model_validate({
+            "optimizer": job.optimizer, "batch_size": job.batch, "epochs": 1, "early_stopping": False, "keep": "last",
+            "precision": precision,
+        })  # fmt: skip
         self.model = keras.models.model_from_json(job.config)
         self.model.set_weights(job.weights)
         assert self.model.count_params() == job.parameters
-        self.make_program = partial(EngineProgram, self.model, self.recipe, dtype_for(precision))
+        steps = self.recipe.steps_for(len(job.images))
+        self.make_program = partial(EngineProgram, self.model, self.recipe, steps, dtype_for(precision))
 
     def start(self) -> None:
-        """Lowers the model, and trains on one batch."""
+        """Lower the model, and train on one batch."""
         self.program = self.make_program()
         self.train(1)
 
     def train(self, steps: int) -> float:
-        """An epoch of so many batches; its seconds."""
+        """Train an epoch of that many batches; return its seconds."""
         from eyespot.data.dataset import Dataset, Split
         from eyespot.training.fit import fit
 
@@ -153,18 +104,16 @@ class EyespotPeer:
         split = Split(self.job.images[rows], self.job.labels[rows])
         dataset = Dataset("benchmark", tuple(str(label) for label in range(self.job.classes)), split)
         history = fit(self.program, dataset, self.recipe).history
-        return len(split) / history.rows[-1]["images_per_second"]
+        return len(split) / float(history.rows[-1]["images_per_second"])
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Probabilities, by the engine."""
-        parts = [
-            self.program.lowered.logits(images[start : start + PREDICT_BATCH]).float().softmax(1).numpy()
-            for start in range(0, len(images), PREDICT_BATCH)
-        ]
-        return np.concatenate(parts)
+        """Return the probabilities, by the engine."""
+        from eyespot.data.dataset import Split
+
+        return self.program.probabilities(Split(images, np.zeros(len(images), np.int64)))
 
     def restore(self) -> None:
-        """Puts the job's weights back."""
+        """Put the job's weights back."""
         self.program.set_weights(self.job.weights)
 
 
@@ -205,13 +154,13 @@ def _with_policy(node: Any, policy: str) -> Any:
     return [_with_policy(value, policy) for value in node] if isinstance(node, list) else node
 
 
-def _torch_peer(job: Job, **options: Any) -> Peer:
+def _torch_peer(job: Job, *, bfloat16: bool) -> Any:
     from training_torch import TorchPeer
 
-    return TorchPeer(job, **options)
+    return TorchPeer(job, bfloat16=bfloat16)
 
 
-def _floor(job: Job, precision: str) -> Any:
+def _floor(job: Job, precision: "Precision") -> Any:
     from training_torch import Floor
 
     return Floor(job, precision)
@@ -222,7 +171,8 @@ class Entry:
     """A peer.
 
     Attributes:
-        backend: of Keras; no other framework is to be seen in its process.
+        make: makes what `training_job.Peer` describes.
+        backend: of Keras; no other framework can be imported in its process.
         needs: modules that must be installed.
         has: what it can do.
     """
@@ -256,18 +206,20 @@ PEERS = {
 
 
 class Finder(PathFinder):
-    """Finds modules, but no framework other than the backend: Keras imports whichever it finds, and keeps it."""
+    """A finder of modules that finds only one framework: Keras imports whichever it finds, and keeps it."""
 
     def __init__(self, backend: str) -> None:
         self.hidden = {"tensorflow", "jax", "torch"} - {backend}
 
-    def find_spec(self, name: str, *arguments: Any) -> ModuleSpec | None:
-        """As `PathFinder`."""
+    def find_spec(  # type: ignore[override]  # `sys.meta_path` takes instances too
+        self, name: str, *arguments: Any
+    ) -> ModuleSpec | None:
+        """Find a module as `PathFinder` does."""
         return None if name in self.hidden else super().find_spec(name, *arguments)
 
 
 def hide_all_but(backend: str) -> None:
-    """Makes the other frameworks look as if they were not installed."""
+    """Make the other frameworks look as if they were not installed."""
     sys.meta_path[sys.meta_path.index(PathFinder)] = Finder(backend)
 
 

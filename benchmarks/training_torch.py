@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from training_job import PREDICT_BATCH, Job
 
 if TYPE_CHECKING:
-    from training_peers import Job
+    from eyespot.engine.hardware import Precision
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {  # with Keras's defaults
     "adam": lambda parameters: torch.optim.Adam(parameters, lr=1e-3, eps=1e-7),
@@ -20,7 +21,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {  # with Keras's 
 }
 
 
-class Rescaling(nn.Module):
+class Rescaling(nn.Module):  # type: ignore[misc]  # PyTorch has no types here
     """Pixels to floats."""
 
     def __init__(self, scale: float, offset: float) -> None:
@@ -136,7 +137,7 @@ class Translation:
 class TorchPeer:
     """An ordinary training loop, eager; the pictures are one tensor in memory, which no DataLoader is quicker than."""
 
-    def __init__(self, job: "Job", *, bfloat16: bool) -> None:
+    def __init__(self, job: Job, *, bfloat16: bool) -> None:
         self.job, self.bfloat16 = job, bfloat16
         self.layout = torch.channels_last if bfloat16 else torch.contiguous_format
         self.model = Translation(job.config, job.weights).model.to(memory_format=self.layout)
@@ -175,12 +176,10 @@ class TorchPeer:
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Probabilities."""
-        from training_peers import PREDICT_BATCH
-
         self.model.eval()
         with torch.inference_mode():
             parts = [self._logits(batch).softmax(1) for batch in self._pictures(images).split(PREDICT_BATCH)]
-        return torch.cat(parts).numpy()
+        return np.asarray(torch.cat(parts))
 
     def restore(self) -> None:
         """Puts the job's weights back."""
@@ -195,8 +194,8 @@ class Floor:
     kernels cannot take.
     """
 
-    def __init__(self, job: "Job", precision: str) -> None:
-        from eyespot.engine.hardware import dtype_for
+    def __init__(self, job: Job, precision: "Precision") -> None:
+        from eyespot.engine.hardware import dtype_for  # imports Keras, which `TorchPeer` does without
 
         torch.manual_seed(0)
         self.dtype = dtype_for(precision)

@@ -10,6 +10,7 @@ import pytest
 from tests.private_names import private_names
 
 ROOT = Path(__file__).parent.parent / "eyespot"
+BENCHMARKS = ROOT.parent / "benchmarks"
 # Data flows from left to right; no package imports one to its right.
 ORDER = (
     "data", "preprocessing", "models", "engine", "training", "inference", "evaluation", "explanation", "figures",
@@ -52,6 +53,13 @@ def test_no_file_imports_itself_by_way_of_others():
     graph = {_module(file): _imported(file) & modules - {_module(file), "eyespot"} for file in FILES}
     del graph["eyespot"]  # its public names are imported when they are asked for
     TopologicalSorter(graph).prepare()
+
+
+def test_no_benchmark_imports_itself_by_way_of_others():
+    """There is no circle of imports among the benchmarks either."""
+    files = {file.stem: file for file in BENCHMARKS.glob("*.py")}
+    assert files
+    TopologicalSorter({name: _roots(file) & files.keys() for name, file in files.items()}).prepare()
 
 
 def test_a_name_means_one_thing():
@@ -107,6 +115,17 @@ def _imported(file: Path) -> set[str]:
             submodules = {name for name in names if _file(name).exists()}
             modules |= submodules or {node.module}
     return {module for module in modules if module.split(".")[0] == "eyespot"}
+
+
+def _roots(file: Path) -> set[str]:
+    """First parts of the names of all modules that a file imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
 
 
 def _file(module: str) -> Path:
