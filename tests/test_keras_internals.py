@@ -150,7 +150,9 @@ CHECKS: dict[str, tuple[str, Callable[[], bool]]] = {
     "KerasTensor._keras_history": ("`models.graph` needs to walk a model's graph", producer_is_the_layer),
     "Operation._inbound_nodes": ("`models.graph` needs to walk a model's graph", record_has_inputs_and_arguments),
     "Function._run_through_graph": ("`with_scaling` needs to put layers before a model's", layers_are_called_anew),
-    "keras.src.backend.common.masking.get_keras_mask": ("the engine needs to refuse models that mask values", mask_is_on_the_tensor),
+    "keras.src.backend.common.masking.get_keras_mask": (
+        "the engine needs to refuse models that mask values", mask_is_on_the_tensor
+    ),
     "Layer._clear_losses": ("`KerasStage` needs to count a layer's own losses once", losses_are_cleared),
     "keras.src.backend.torch.core.DEFAULT_DEVICE": (
         "`models.loading` needs to count a file's weights without memory", device_is_the_default

@@ -133,15 +133,7 @@ class ServedModel:
 
     def describe(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        predictor = self.current.predictor
-        height, width, channels = predictor.input_shape
-        looks = predictor.appearance
-        return {
-            "name": self.name,
-            "classes": list(predictor.class_names),
-            "input": {"height": height, "width": width, "channels": channels},
-            "resize": predictor.resize,
-            "appearance": looks.to_dict() if looks else None,
+        return self.current.predictor.metadata.describe(self.name) | {
             "rejects": self.current.rejects,
             "corrections": self.corrections is not None,
             "card": self.card() is not None,

@@ -15,8 +15,7 @@ from rich.console import Console
 from eyespot import evaluate, export, load, open_run, predict, report, train
 from eyespot.data.dataset import Dataset
 from eyespot.serving.limits import ServerLimits
-from eyespot.serving.served import Offer
-from eyespot.serving.served import load as load_served
+from eyespot.serving.served_models import Deployment, open_model
 
 RUNS = Path(__file__).parents[1] / "runs_of_0_1"
 QUIET = Console(quiet=True)
@@ -65,7 +64,10 @@ def test_it_is_reported_and_exported(copy: Path):
 
 def test_it_is_served(copy: Path):
     """The server opens its model."""
-    assert load_served(Offer("digits", copy / "finished"), ServerLimits()).now.predictor.class_names[:2] == ("0", "1")
+    assert open_model(Deployment("digits", copy / "finished"), ServerLimits()).current.predictor.class_names[:2] == (
+        "0",
+        "1",
+    )
 
 
 def test_an_interrupted_one_goes_on(copy: Path):
