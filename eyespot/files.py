@@ -1,12 +1,13 @@
 """Files that are whole or not there, and what may be written over.
 
-Three ways to write, by what may be at the path:
+Three ways to write a file, by what may be at the path:
 
     replacing   a file of a run or of the cache, which its command is documented to write again
     rewriting   a page or a table in a folder that people work in: only over what eyespot wrote there, unchanged
     creating    a file of its own, such as a correction: over nothing; `numbered` gives names until one is free
 
-A temporary sibling is created exclusively; no name that is in use is taken. A link is replaced, never followed.
+`replacing_folder` writes a folder. A temporary sibling is created exclusively; no name that is in use is taken. A link
+is replaced, never followed.
 """
 
 import hashlib
@@ -14,8 +15,8 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count
 from pathlib import Path
 
@@ -120,13 +121,30 @@ def move_to_free(source: Path, path: Path) -> None:
         source.unlink()
 
 
+MakeWay = Callable[[Path], AbstractContextManager[object]]
+
+
 @contextmanager
-def new_sibling(folder: Path) -> Iterator[Path]:
-    """Gives a new folder beside `folder`, to fill and to rename; what is left of it is removed in the end."""
+def replacing_folder(folder: Path, make_way: MakeWay = nullcontext) -> Iterator[Path]:
+    """Gives a new folder beside `folder`, to fill; it takes `folder`'s name only when the block ends well.
+
+    Readers see the old folder, none, or the whole new one, also after a power cut: all files are synced before the
+    folder is renamed. What is left of the new folder where the block fails is removed.
+
+    Args:
+        make_way: within what it gives, nothing is at `folder`; it brings the old folder back where the rename fails.
+
+    Raises:
+        OSError: something is at `folder`, or the system fails.
+    """
     sibling = _beside(folder)
     sibling.mkdir()
     try:
         yield sibling
+        _sync_tree(sibling)
+        with make_way(folder):
+            sibling.rename(folder)
+        _sync_folder(folder.parent)
     finally:
         shutil.rmtree(sibling, ignore_errors=True)  # which follows no links
 
@@ -176,6 +194,26 @@ def _written_beside(path: Path) -> Iterator[Path]:
 def _sync(path: Path) -> None:
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            _sync(path)
+        else:
+            _sync_folder(path)
+    _sync_folder(folder)
+
+
+def _sync_folder(path: Path) -> None:
+    """So that its entries survive a power cut; Windows cannot open folders, and needs it less."""
+    if os.name == "nt":
+        return
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def _record(path: Path, digest: str) -> None:

@@ -1,13 +1,15 @@
 """What may be written over, file by file."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from eyespot import files
 from eyespot.errors import RunError
-from eyespot.files import check_own, creating, new_sibling, numbered, replacing, rewrite_text, write_text
+from eyespot.files import check_own, creating, numbered, replacing, replacing_folder, rewrite_text, write_text
 
 
 def test_what_eyespot_wrote_is_written_again(tmp_path: Path):
@@ -83,7 +85,7 @@ def test_temporary_names_are_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(files, "_beside", lambda path: path.with_name(f".tmp-x-{path.name}"))
     with pytest.raises(FileExistsError):
         write_text(tmp_path / "file", "new")
-    with pytest.raises(FileExistsError), new_sibling(tmp_path / "folder"):
+    with pytest.raises(FileExistsError), replacing_folder(tmp_path / "folder"):
         pass
     assert (tmp_path / ".tmp-x-file").read_text() == (tmp_path / ".tmp-x-folder" / "mine").read_text() == "mine"
 
@@ -96,3 +98,36 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path):
         sibling.write_text("new")
     assert (tmp_path / "mine").read_text() == "mine"
     assert (tmp_path / "link").read_text() == "new"
+
+
+def test_a_folder_is_whole_or_not_there(tmp_path: Path):
+    """Where the block or the rename fails, the old folder is as it was and no temporary one is left."""
+    folder = tmp_path / "folder"
+    with replacing_folder(folder) as sibling:
+        (sibling / "deep").mkdir()
+        (sibling / "deep" / "file").write_text("old")
+        assert not folder.exists()
+    with pytest.raises(ZeroDivisionError), replacing_folder(folder):
+        raise ZeroDivisionError
+    with pytest.raises(OSError, match="folder"), replacing_folder(folder) as sibling:
+        (sibling / "file").write_text("new")
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == [
+        "folder", "folder/deep", "folder/deep/file"
+    ]  # fmt: skip
+
+
+def test_a_folder_takes_the_place_that_is_made(tmp_path: Path):
+    """What is at the path is moved out of the way while the new folder comes, and no sooner."""
+    folder, aside = tmp_path / "folder", tmp_path / "aside"
+    folder.mkdir()
+
+    @contextmanager
+    def moved(path: Path) -> Iterator[None]:
+        path.rename(aside)
+        yield
+        assert (folder / "file").read_text() == "new"
+
+    with replacing_folder(folder, moved) as sibling:
+        (sibling / "file").write_text("new")
+        assert not aside.exists()
+    assert aside.is_dir()

@@ -28,7 +28,7 @@ from eyespot.data.formats.listing import Listing
 from eyespot.data.parallel import map_in_processes
 from eyespot.data.picture import InputForm, Limits, PictureHeader, read_header, read_with_header
 from eyespot.errors import DataError, PictureError
-from eyespot.files import write_text
+from eyespot.files import replacing, write_text
 from eyespot.shapes import Int64, Shaped
 
 CHUNK = 64  # pictures that are decoded at once, and written down as done
@@ -226,7 +226,6 @@ def _make_room(path: Path, shape: tuple[int, ...]) -> int:
                 f"The pixels of {shape[0]:,} pictures take {size / 1e9:,.1f} GB, but {path.parent} has "
                 f"{free / 1e9:,.1f} GB left: make room, choose a smaller --size, or set EYESPOT_CACHE to another disk."
             )
-        unfinished = path.with_suffix(".new")
-        np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
-        unfinished.rename(path)
+        with replacing(path) as unfinished:
+            np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
     return path.stat().st_size - size

@@ -18,7 +18,7 @@ from typing import Any
 from eyespot.errors import ExportError, EyespotError, first_line
 from eyespot.exporting.formats import ExportFormat, ExportSource, PredictFunction
 from eyespot.exporting.verify import Verification, verify
-from eyespot.files import new_sibling, sha256_of, write_text
+from eyespot.files import replacing_folder, sha256_of, write_text
 from eyespot.inference.metadata import TEMPERATURE
 
 METADATA = "metadata.json"
@@ -47,27 +47,18 @@ def check_target(target: Path) -> None:
 
 
 @contextmanager
-def replacing_folder(target: Path) -> Iterator[Path]:
-    """Gives a temporary sibling to fill; it takes the target's place only when the block ends well.
+def _earlier_aside(target: Path) -> Iterator[None]:
+    """Within it, an earlier export is out of the way; it goes only once the other has come.
 
     Raises:
-        ExportError: as of `check_target`, when the block has ended.
+        ExportError: as of `check_target`.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with new_sibling(target) as sibling:
-        yield sibling
-        _sync(sibling)
-        _take_its_place(sibling, target)
-
-
-def _take_its_place(folder: Path, target: Path) -> None:
-    """Renames a folder to `target`; what is there goes only once the other has come."""
     aside = target.with_name(f".old-{uuid.uuid4().hex}-{target.name}")
     try:
         if target.exists():
             target.rename(aside)
         _check(aside, target)  # it was there, for anybody to write to, while the export was made
-        folder.rename(target)
+        yield
     except BaseException:
         if aside.exists():
             aside.rename(target)
@@ -158,13 +149,6 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in _entries(folder) if path.is_file()]
 
 
-def _sync(folder: Path) -> None:
-    """Onto the disk, so that after a power cut a folder under its final name is whole."""
-    for path in _files(folder):
-        with path.open("rb+") as file:
-            os.fsync(file.fileno())
-
-
 CARD = "model-card.md"
 VERSION = 1
 
@@ -185,7 +169,8 @@ def write_package(
         OSError: it cannot be written.
     """
     check_target(target)
-    with replacing_folder(target) as folder:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_folder(target, _earlier_aside) as folder:
         _write(form, source, folder)
         write_text(folder / CARD, source.card)
         verified = verify(form.name, form.opened(folder), original, source.validation)

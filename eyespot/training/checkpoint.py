@@ -14,8 +14,8 @@ import re
 import time
 import tokenize
 import zipfile
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegative
 
 from eyespot.engine.steps import Mean
 from eyespot.errors import CheckpointError
-from eyespot.files import TEMPORARY, new_sibling
+from eyespot.files import TEMPORARY, replacing_folder
 from eyespot.recipe.schema import CheckpointRecipe
 from eyespot.training.history import History
 
@@ -166,7 +166,7 @@ NamedArrays = Mapping[str, np.ndarray]
 def write_checkpoint(path: Path, state: Mapping[str, Any], arrays: NamedArrays) -> None:
     """Writes a checkpoint; whoever reads `path` finds what was there before or all of the new one.
 
-    The files are written to a sibling directory and synced, which is then renamed.
+    The files are written to a sibling directory, which is then renamed.
 
     Args:
         path: the directory; a checkpoint that is there is replaced.
@@ -181,15 +181,18 @@ def write_checkpoint(path: Path, state: Mapping[str, Any], arrays: NamedArrays) 
     files[MANIFEST] = _json({"format": FORMAT, "files": listed})
     files[SEAL] = f"{_sha256(files[MANIFEST])}  {MANIFEST}\n".encode()  # as sha256sum writes and checks it
     try:
-        with new_sibling(path) as sibling:
+        with replacing_folder(path, _without_checkpoint) as sibling:
             for name, data in files.items():
                 _write(sibling / name, data)
-            _sync_folder(sibling)
-            remove_checkpoint(path)  # a damaged one, which training came past again
-            os.rename(sibling, path)  # noqa: PTH104 - as the other calls of the system here, which tests make fail
-            _sync_folder(path.parent)
     except OSError as error:
         raise CheckpointError(f"The checkpoint {path} cannot be written: {error.strerror or error}.") from error
+
+
+@contextmanager
+def _without_checkpoint(path: Path) -> Iterator[None]:
+    """A checkpoint that is there already is a damaged one, which training came past again."""
+    remove_checkpoint(path)
+    yield
 
 
 def remove_checkpoint(path: Path) -> None:
@@ -290,24 +293,12 @@ def _array(data: bytes) -> np.ndarray:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """By the system's own calls, so that what is synced is what was written."""
+    """By the system's own calls, each of which the tests make fail."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(file, rest) :]
-        os.fsync(file)
-    finally:
-        os.close(file)
-
-
-def _sync_folder(path: Path) -> None:
-    """So that its entries survive a power cut; Windows cannot open folders, and needs it less."""
-    if os.name == "nt":
-        return
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
     finally:
         os.close(file)
 

@@ -162,7 +162,6 @@ class Failing(Plain):
         raise self.error
 
 
-@pytest.fixture
 def original(source: ExportSource) -> PredictFunction:
     return Predictor(source.onnx).probabilities
 
