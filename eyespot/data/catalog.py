@@ -14,8 +14,7 @@ import numpy as np
 
 from eyespot.data.dataset import Dataset, Split
 from eyespot.data.download import PublishedFiles, RemoteFile
-from eyespot.data.formats.binary import parse_cifar, parse_images, parse_labels
-from eyespot.errors import DataError
+from eyespot.data.formats.binary import parse_cifar, parse_idx_pair
 
 DIGIT_NAMES = tuple("0123456789")
 FASHION_NAMES = (
@@ -61,15 +60,7 @@ def _idx(shelf: PublishedFiles, class_names: tuple[str, ...], stems: tuple[str, 
 
 
 def _idx_pair(shelf: PublishedFiles, stem: str) -> Split:
-    images, images_at = shelf.read(f"{stem}-images-idx3-ubyte")
-    labels, labels_at = shelf.read(f"{stem}-labels-idx1-ubyte")
-    pictures, targets = parse_images(images, images_at), parse_labels(labels, labels_at)
-    if len(pictures) != len(targets):
-        raise DataError(
-            f"{images_at} holds {len(pictures):,} pictures and {labels_at} {len(targets):,} labels: "
-            "they do not belong together."
-        )
-    return Split(pictures, targets)
+    return Split(*parse_idx_pair(shelf.read(f"{stem}-images-idx3-ubyte"), shelf.read(f"{stem}-labels-idx1-ubyte")))
 
 
 def _emnist_letters() -> Dataset:

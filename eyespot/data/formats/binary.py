@@ -79,6 +79,23 @@ def parse_labels(content: bytes, where: str) -> Int64[np.ndarray, " n"]:
     return array.astype(np.int64)
 
 
+def parse_idx_pair(
+    images: tuple[bytes, str], labels: tuple[bytes, str]
+) -> tuple[UInt8[np.ndarray, "n height width 1"], Int64[np.ndarray, " n"]]:
+    """Grey pictures with their labels, from two files, each given as its content and where it lies.
+
+    Raises:
+        DataError: a file is damaged, or they do not belong together.
+    """
+    pixels, numbers = parse_images(*images), parse_labels(*labels)
+    if len(pixels) != len(numbers):
+        raise DataError(
+            f"{images[1]} holds {len(pixels):,} pictures and {labels[1]} {len(numbers):,} labels: "
+            "they do not belong together."
+        )
+    return pixels, numbers
+
+
 SIDE = 32
 PIXELS = 3 * SIDE * SIDE
 
@@ -129,8 +146,8 @@ def read_idx_pairs(images: list[Path]) -> dict[str, ImagesWithClassNames]:
             split = "train"
         if split in pairs:
             raise DataError(f"{path.parent} holds two sets of {split} pictures: name one file of pictures instead.")
-        pixels, numbers = parse_images(read_plain(path), str(path)), parse_labels(read_plain(labels), str(labels))
-        pairs[split] = as_images_and_labels(pixels, numbers, str(path))
+        pair = parse_idx_pair((read_plain(path), str(path)), (read_plain(labels), str(labels)))
+        pairs[split] = as_images_and_labels(*pair, str(path))
     return pairs
 
 

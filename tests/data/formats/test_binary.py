@@ -3,7 +3,7 @@ import struct
 import numpy as np
 import pytest
 
-from eyespot.data.formats.binary import parse_idx, parse_images, parse_labels
+from eyespot.data.formats.binary import parse_idx, parse_idx_pair, parse_images, parse_labels
 from eyespot.errors import DataError
 
 
@@ -59,3 +59,10 @@ def test_another_format_is_told():
     """A file that does not begin as IDX is refused with what it begins with."""
     with pytest.raises(DataError, match="89 50 4e 47"):
         parse_idx(b"\x89PNG....", "a")
+
+
+def test_a_pair_has_a_label_for_each_picture():
+    """Two files of different lengths do not belong together, and both are named."""
+    pictures, labels = idx(np.ones((2, 3, 4), np.uint8)), idx(np.array([1, 2, 3], np.uint8))
+    with pytest.raises(DataError, match="pictures-file holds 2 pictures and labels-file 3 labels"):
+        parse_idx_pair((pictures, "pictures-file"), (labels, "labels-file"))
