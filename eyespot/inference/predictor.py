@@ -331,9 +331,16 @@ class Predictor:
         return self._rows(session, images, outputs, seconds)
 
     def _prediction(self, read: ReadPicture, row: Float32[np.ndarray, " classes"], top: int) -> Prediction:
-        order = np.argsort(-row, kind="stable")[: max(1, top)]
-        best = tuple((self.class_names[index], float(row[index])) for index in order)
+        best = top_classes(row, self.class_names, max(1, top))
         return Prediction(read.name, best[0][0], best[0][1], best, box=read.box, note=read.note)
+
+
+def top_classes(
+    probabilities: Float32[np.ndarray, " classes"], class_names: Sequence[str], count: int
+) -> tuple[tuple[str, float], ...]:
+    """The most probable classes of one image, best first, each with its probability; of equal ones the first."""
+    order = np.argsort(-probabilities, kind="stable")[:count]
+    return tuple((class_names[index], float(probabilities[index])) for index in order)
 
 
 def cores() -> int:

@@ -22,7 +22,7 @@ from eyespot.figures.explanation import ExplanationPanel, Neighbour, explanation
 from eyespot.figures.style import save as save_figure
 from eyespot.files import is_own, numbered, replacing, rewriting
 from eyespot.inference.pictures import PictureReader, ReadPicture
-from eyespot.inference.predictor import Predictor
+from eyespot.inference.predictor import Predictor, top_classes
 from eyespot.run import Run, open_run
 from eyespot.shapes import Float32, UInt8
 from eyespot.workflow.run_data import pictures_of
@@ -180,8 +180,7 @@ class Explainer:
         """Finds, draws and writes all of one picture."""
         names, image = self._predictor.class_names, given.read.image
         (probabilities,) = self._predictor.probabilities(image[None])
-        order = np.argsort(-probabilities, kind="stable")[:TOP]
-        top = tuple((names[index], float(probabilities[index])) for index in order)
+        top = top_classes(probabilities, names, TOP)
         explained = top[0][0] if label is None else label
         looks = self._predictor.appearance
         methods = [method for method in self._methods if method in MAP_METHODS]

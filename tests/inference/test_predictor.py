@@ -19,7 +19,7 @@ from eyespot.data.dataset import Dataset
 from eyespot.errors import ModelError, PictureError
 from eyespot.inference import predictor
 from eyespot.inference.metadata import set_temperature
-from eyespot.inference.predictor import Predictor
+from eyespot.inference.predictor import Predictor, top_classes
 from eyespot.run import Run
 
 
@@ -186,3 +186,10 @@ def test_threads_share_a_predictor(run: Run, bars: Dataset):
         rejecting = list(pool.map(lambda i: float(fresh.strangeness(pictures[i % 8 : i % 8 + 1])[0]), range(80)))
     assert sum(answer != alone for answer, alone in zip(found, expected, strict=True)) == 0
     assert rejecting == [float(shared.strangeness(pictures[i % 8 : i % 8 + 1])[0]) for i in range(80)]
+
+
+def test_the_top_classes_come_best_first():
+    """With their probabilities; of equal ones the first class; never more than there are."""
+    row = np.array([0.25, 0.5, 0.25], np.float32)
+    assert top_classes(row, ("a", "b", "c"), 2) == (("b", 0.5), ("a", 0.25))
+    assert len(top_classes(row, ("a", "b", "c"), 9)) == 3
