@@ -271,3 +271,18 @@ def with_classes(dataset: Dataset, class_names: tuple[str, ...], of: str) -> Dat
 def shape_text(shape: tuple[int, ...]) -> str:
     """A shape as people write it: 28x28x1."""
     return "x".join(str(side) for side in shape)
+
+
+def choose_examples(labels: Int64[np.ndarray, " n"], count: int) -> list[int]:
+    """Rows of as many examples, always the same ones: the first of each class, then the second of each.
+
+    Where there are more classes than examples, the classes are as far apart as they can be.
+    """
+    order = np.argsort(labels, kind="stable")
+    classes, starts, sizes = np.unique(labels[order], return_index=True, return_counts=True)
+    if len(classes) > count:
+        spread = np.linspace(0, len(classes) - 1, count).round().astype(int)
+        return [int(order[starts[index]]) for index in spread]
+    rounds = range(int(sizes.max(initial=0)))
+    rows = [order[start + turn] for turn in rounds for start, size in zip(starts, sizes, strict=True) if turn < size]
+    return [int(row) for row in rows[:count]]

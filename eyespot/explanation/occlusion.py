@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eyespot.data.pixels import border_median
 from eyespot.shapes import Float32, Int64, Shaped, UInt8
 
 
@@ -16,12 +17,9 @@ def plain_background(
     Args:
         level: of a background that is known; None: the median along the picture's own edges.
     """
-    count, _, _, channels = images.shape
     if level is not None:
-        return np.full((count, channels), level, np.float32)
-    edges = [images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]]
-    levels: Float32[np.ndarray, "n channels"] = np.median(np.concatenate(edges, axis=1), axis=1).astype(np.float32)
-    return levels
+        return np.full((len(images), images.shape[3]), level, np.float32)
+    return border_median(images)
 
 
 PATCHES_A_SIDE = 7

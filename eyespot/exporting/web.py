@@ -6,7 +6,6 @@ package onnxruntime-web, which the mirrors serve file by file.
 
 import base64
 import hashlib
-import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -15,16 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from eyespot.data.dataset import Split
+from eyespot.data.dataset import choose_examples
 from eyespot.data.download import PublishedFiles, RemoteFile
+from eyespot.data.pixels import encode_png
 from eyespot.errors import DownloadError, ExportError
 from eyespot.exporting.formats import ExportSource, PredictFunction
 from eyespot.files import write_text
 from eyespot.inference.metadata import TEMPERATURE, ModelMetadata
 from eyespot.inference.predictor import Predictor
-from eyespot.shapes import Int64, UInt8
 
 VERSION = "1.30.0"
 MIRRORS = tuple(f"https://{host}onnxruntime-web@{VERSION}/dist/" for host in ("cdn.jsdelivr.net/npm/", "unpkg.com/"))
@@ -146,24 +144,10 @@ def _examples(source: ExportSource) -> Iterator[dict[str, str]]:
     """Some pictures of the test set with their labels, of every class about as many."""
     if source.examples is None:
         return
-    for row in _chosen(source.examples):
+    for row in choose_examples(source.examples.labels, EXAMPLES):
         label = source.class_names[int(source.examples.labels[row])]
-        yield {"label": label, "picture": _png(np.asarray(source.examples.images[int(row)]))}
-
-
-def _chosen(split: Split) -> Int64[np.ndarray, " rows"]:
-    """The first of each class, then the second of each, and so on, in the order of the classes."""
-    order = np.argsort(split.labels, kind="stable")
-    labels = split.labels[order]
-    turn = np.arange(len(labels)) - np.searchsorted(labels, labels)
-    chosen = np.lexsort((labels, turn))[:EXAMPLES]
-    return order[chosen].astype(np.int64)
-
-
-def _png(image: UInt8[np.ndarray, "height width channels"]) -> str:
-    stored = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(stored, "PNG", optimize=True)
-    return base64.b64encode(stored.getvalue()).decode()
+        picture = encode_png(np.asarray(source.examples.images[row]), optimize=True)
+        yield {"label": label, "picture": base64.b64encode(picture).decode()}
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from eyespot.data.pixels import border_pixels
 from eyespot.shapes import Bool, Float32, UInt8
 
 Centring = Literal["mass", "box", "none"]
@@ -169,11 +170,6 @@ class Outline:
         return (self.left + self.right) / 2
 
 
-def edge_pixels(image: UInt8[np.ndarray, "height width"]) -> UInt8[np.ndarray, " edge"]:
-    """The outermost ring of a picture."""
-    return np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
-
-
 def distances(
     image: UInt8[np.ndarray, "height width"], background: float, *, lighter: bool
 ) -> Float32[np.ndarray, "height width"]:
@@ -221,7 +217,7 @@ def looks_like_training(image: UInt8[np.ndarray, "height width channels"], appea
     """
     grey = image.mean(axis=2).round().astype(np.uint8)
     background = appearance.background * 255
-    if (np.abs(edge_pixels(grey) - background) <= SAME_LEVEL).mean() < min(SAME_EDGE, appearance.uniform):
+    if (np.abs(border_pixels(grey[None]) - background) <= SAME_LEVEL).mean() < min(SAME_EDGE, appearance.uniform):
         return False
     found = outline(distances(grey, background, lighter=appearance.lighter))
     return (

@@ -4,6 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from eyespot.data.dataset import RowView
+from eyespot.data.pixels import border_pixels
 from eyespot.preprocessing.appearance import (
     OBJECT,
     SAME_LEVEL,
@@ -12,7 +13,6 @@ from eyespot.preprocessing.appearance import (
     Distribution,
     Outline,
     distances,
-    edge_pixels,
     outline,
 )
 from eyespot.shapes import Bool, Float32, UInt8
@@ -41,7 +41,7 @@ def measure_appearance(images: UInt8[np.ndarray, "n height width channels"] | Ro
     most = max(FEWEST, min(SAMPLE, SAMPLE_BYTES // max(1, images.nbytes // len(images))))
     sample: UInt8[np.ndarray, ...] = images[:: -(-len(images) // most)]
     colour = _is_coloured(sample)
-    edges = np.stack([edge_pixels(_grey(image)) for image in sample])
+    edges = border_pixels(np.stack([_grey(image) for image in sample]))
     background = float(np.median(edges))
     uniform = float((np.abs(edges - background) <= SAME_LEVEL).mean())
     lighter = _is_lighter(sample, background)

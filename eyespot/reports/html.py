@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from eyespot.data.pixels import as_pillow
 from eyespot.errors import EyespotError
 from eyespot.shapes import UInt8
 
@@ -99,6 +100,6 @@ def data_uri(*images: UInt8[np.ndarray, "height width channels"]) -> str:
 
 
 def _small(image: UInt8[np.ndarray, "height width channels"]) -> Image.Image:
-    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    picture = as_pillow(image)
     picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
     return picture

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from eyespot.data.dataset import Dataset, RowView, Split, chunks
+from eyespot.data.dataset import Dataset, RowView, Split, choose_examples, chunks
 from eyespot.errors import DataError
 
 BASE = np.arange(5 * 2 * 2, dtype=np.uint8).reshape(5, 2, 2, 1)
@@ -122,3 +122,12 @@ def test_a_name_can_be_a_folders(name: str):
     """The name becomes part of a path, and must not lead elsewhere."""
     with pytest.raises(DataError, match="name is letters"):
         Dataset(name, ("a", "b"), split([0, 1]))
+
+
+def test_examples_are_of_every_class():
+    """The first of each class, then the second of each; of more classes than examples, some that are far apart."""
+    labels = np.array([2, 0, 2, 2, 1, 0])
+    assert choose_examples(labels, 4) == [1, 4, 0, 5]
+    assert choose_examples(labels, 99) == [1, 4, 0, 5, 2, 3]
+    assert choose_examples(np.arange(100), 3) == [0, 50, 99]
+    assert choose_examples(np.zeros(0, np.int64), 5) == []

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from eyespot.data.dataset import Dataset
+from eyespot.data.pixels import border_median
 from eyespot.errors import RecipeError
 from eyespot.recipe.schema import AugmentationRecipe, Policy
 from eyespot.shapes import UInt8
@@ -145,8 +146,7 @@ def _tells_left_from_right(class_names: Sequence[str]) -> bool:
 def _ink(images: UInt8[np.ndarray, "n height width channels"]) -> float:
     """The share of pixels that differ from the border's median by a quarter of what any does; median over pictures."""
     values = images[..., 0].astype(np.float32)
-    border = np.concatenate([values[:, 0], values[:, -1], values[:, :, 0], values[:, :, -1]], axis=1)
-    away = np.abs(values - np.median(border, axis=1)[:, None, None])
+    away = np.abs(values - border_median(images[..., :1])[:, None])
     most = np.maximum(away.max(axis=(1, 2), keepdims=True), 1)
     return float(np.median((away > most / 4).mean(axis=(1, 2))))
 
