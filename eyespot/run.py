@@ -125,13 +125,18 @@ class Run:
         return values
 
 
-def open_run(path: str | Path) -> Run:
-    """Opens a run.
+RunLike = str | Path | Run
+
+
+def open_run(run: RunLike) -> Run:
+    """Opens a run by its path; one that is open already stays as it is.
 
     Raises:
         RunError: there is no such directory, or it is no run.
     """
-    run = Run(Path(path))
+    if isinstance(run, Run):
+        return run
+    run = Run(Path(run))
     if not run.path.is_dir():
         latest = _latest()
         hint = f" The latest is {latest}." if latest else " Make one with: eyespot train"

@@ -17,7 +17,7 @@ from eyespot.files import check_own, rewrite_text
 from eyespot.inference.predictor import Predictor
 from eyespot.reports.compare import ComparedRun, RunPair, comparison_page
 from eyespot.reports.html import check_language
-from eyespot.run import Run, open_run
+from eyespot.run import Run, RunLike, open_run
 from eyespot.workflow.report import measured_split
 from eyespot.workflow.run_data import StoredPredictions, pictures_of, read_predictions
 
@@ -51,7 +51,7 @@ class Comparison:
         }
 
 
-def compare(runs: Sequence[str | Path | Run], output: str | Path | None = None, language: str = "en") -> Comparison:
+def compare(runs: Sequence[RunLike], output: str | Path | None = None, language: str = "en") -> Comparison:
     """Compares runs on the test pictures that they have in common, and writes a page.
 
     Each two are told apart by McNemar's exact test, adjusted for how many pairs there are (Holm). It speaks of these
@@ -68,7 +68,7 @@ def compare(runs: Sequence[str | Path | Run], output: str | Path | None = None, 
             at `output` is not by eyespot, or was changed.
     """
     spoken = check_language(language)
-    opened = [run if isinstance(run, Run) else open_run(run) for run in runs]
+    opened = [open_run(run) for run in runs]
     if len({run.path.resolve() for run in opened}) < max(TWO, len(opened)):
         raise RunError("Two runs or more are compared, each of them once.")
     page = Path(output) if output else opened[0].path / "compare.html"

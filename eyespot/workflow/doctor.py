@@ -1,7 +1,6 @@
 """doctor: what executes a run's model on this machine, and why."""
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from eyespot.backend import keras
@@ -10,7 +9,7 @@ from eyespot.engine.kernels import why_unavailable
 from eyespot.engine.lowered_program import LoweredProgram
 from eyespot.errors import ModelError
 from eyespot.models.graph import all_layers
-from eyespot.run import Run, open_run
+from eyespot.run import Run, RunLike, open_run
 from eyespot.training.program import EngineProgram
 
 
@@ -74,7 +73,7 @@ class DoctorReport:
         }
 
 
-def doctor(run: str | Path | Run) -> DoctorReport:
+def doctor(run: RunLike) -> DoctorReport:
     """Prepares a run's model for training as `train` would on this machine, and says what executes each part of it.
 
     Args:
@@ -84,7 +83,7 @@ def doctor(run: str | Path | Run) -> DoctorReport:
         RunError: the run is missing or half there.
         ModelError: its model cannot be opened.
     """
-    opened = run if isinstance(run, Run) else open_run(run)
+    opened = open_run(run)
     recipe, model = opened.recipe.training, opened.model()
     if recipe.engine == "keras":
         return _by_keras(opened, model, "the recipe asks for it")

@@ -6,7 +6,7 @@ from typing import Any
 
 from eyespot.data.dataset import Dataset
 from eyespot.evaluation.metrics import Evaluation
-from eyespot.run import Run, open_run
+from eyespot.run import Run, RunLike, open_run
 from eyespot.workflow.finish import FIGURES, measure_split
 from eyespot.workflow.run_data import pictures_of
 
@@ -45,7 +45,7 @@ class EvaluationResult:
         }
 
 
-def evaluate(run: str | Path | Run, on: str | Path | Dataset | None = None) -> EvaluationResult:
+def evaluate(run: RunLike, on: str | Path | Dataset | None = None) -> EvaluationResult:
     """Measures a run's model on labelled pictures, and draws what it gets right and wrong.
 
     Args:
@@ -57,7 +57,7 @@ def evaluate(run: str | Path | Run, on: str | Path | Dataset | None = None) -> E
         RunError: the run is missing or half there.
         DataError: the dataset is missing, or has other classes.
     """
-    opened = run if isinstance(run, Run) else open_run(run)
+    opened = open_run(run)
     recipe, dataset, notes = opened.recipe, *pictures_of(opened, on)
     name, pictures = next((n, s) for n, s in reversed(dataset.splits.items()))
     if on is None and name != "test":

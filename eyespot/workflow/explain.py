@@ -23,7 +23,7 @@ from eyespot.figures.style import save as save_figure
 from eyespot.files import is_own, numbered, replacing, rewriting
 from eyespot.inference.pictures import PictureReader, ReadPicture
 from eyespot.inference.predictor import Predictor, top_classes
-from eyespot.run import Run, open_run
+from eyespot.run import Run, RunLike, open_run
 from eyespot.shapes import Float32, UInt8
 from eyespot.workflow.run_data import pictures_of
 
@@ -248,7 +248,7 @@ MOST_SHOWN = 640  # pixels a side of the picture as it was given
 
 
 def explain(  # noqa: PLR0913 - each is one option of the command
-    run: str | Path | Run,
+    run: RunLike,
     pictures: str | Path | bytes | Sequence[str | Path | bytes],
     *,
     label: str | None = None,
@@ -286,7 +286,7 @@ def explain(  # noqa: PLR0913 - each is one option of the command
         PictureError: a picture cannot be read, or a folder holds none.
         ModelError: the model cannot be opened, or is not built of layers.
     """
-    opened = run if isinstance(run, Run) else open_run(run)
+    opened = open_run(run)
     wanted = METHODS if methods is None else tuple(dict.fromkeys(methods))
     for method in wanted:
         if method not in METHODS:

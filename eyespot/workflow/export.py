@@ -11,7 +11,7 @@ from eyespot.exporting.formats import ExportSource, format_named
 from eyespot.exporting.package import check_target, write_package
 from eyespot.exporting.verify import Verification
 from eyespot.inference.metadata import METADATA_KEY, read_metadata, temperature_of
-from eyespot.run import Run, open_run
+from eyespot.run import Run, RunLike, open_run
 from eyespot.workflow.card import card_of
 from eyespot.workflow.run_data import pictures_of
 
@@ -59,7 +59,7 @@ class ExportResult:
 
 
 def export(  # noqa: PLR0913 - each is one option of the command
-    run: str | Path | Run,
+    run: RunLike,
     format: str = "onnx",  # noqa: A002 - as the option of the command
     output: str | Path | None = None,
     *,
@@ -96,7 +96,7 @@ def export(  # noqa: PLR0913 - each is one option of the command
     form = format_named(format)
     if examples and form.name != WITH_EXAMPLES:
         raise ExportError(f"The format {form.name} holds no examples (--examples): only {WITH_EXAMPLES} does.")
-    opened = run if isinstance(run, Run) else open_run(run)
+    opened = open_run(run)
     folder = Path(output) if output else opened.path / FOLDER / form.name
     check_target(folder)
     dataset, notes = _pictures(opened, on)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from eyespot.data.picture import find_pictures
 from eyespot.errors import PictureError
 from eyespot.files import creating, numbered
-from eyespot.run import Run, open_run
+from eyespot.run import Run, RunLike, open_run
 
 if TYPE_CHECKING:
     from eyespot.inference.pictures import PreprocessingSteps
@@ -19,7 +19,7 @@ STEPS_FOLDER = "predictions"
 
 
 def predict(  # noqa: PLR0913 - each is one option of the command
-    run: str | Path | Run,
+    run: RunLike,
     pictures: str | Path | bytes | Sequence[str | Path | bytes],
     top: int = 5,
     on_error: Callable[[PictureError], None] | None = None,
@@ -52,7 +52,7 @@ def predict(  # noqa: PLR0913 - each is one option of the command
         ModelError: it is to reject, and the run is of before eyespot could.
         RecipeError: `reject` does not lie between 0 and 1.
     """
-    opened = run if isinstance(run, Run) else open_run(run)
+    opened = open_run(run)
     predictor = opened.predictor()
     items: list[Path | tuple[str, bytes]] = []
     for picture in [pictures] if isinstance(pictures, str | Path | bytes) else pictures:

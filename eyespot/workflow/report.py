@@ -15,7 +15,7 @@ from eyespot.files import check_own, rewrite_text
 from eyespot.models.cost import layer_costs
 from eyespot.reports.html import check_language
 from eyespot.reports.report import ExplainedMistakes, ReportFacts, report_page
-from eyespot.run import Run, open_run
+from eyespot.run import Run, RunLike, open_run
 from eyespot.shapes import Float32
 from eyespot.workflow.card import CARD, card_facts, card_text, check_card, judged_split
 from eyespot.workflow.evaluate import evaluate
@@ -47,7 +47,7 @@ class ReportResult:
         return {"run": str(self.run.path), **told}
 
 
-def report(run: str | Path | Run, output: str | Path | None = None, language: str = "en") -> ReportResult:
+def report(run: RunLike, output: str | Path | None = None, language: str = "en") -> ReportResult:
     """Writes a run's report: one HTML file that opens from disk and asks nothing of any network.
 
     Beside it goes `model-card.md`. The next call writes both again, unless somebody has changed them. Nothing is
@@ -64,7 +64,7 @@ def report(run: str | Path | Run, output: str | Path | None = None, language: st
         EyespotError: there is no such language.
     """
     spoken = check_language(language)
-    opened = run if isinstance(run, Run) else open_run(run)
+    opened = open_run(run)
     page = Path(output) if output else opened.path / "report.html"
     card = page.with_name(CARD)
     check_own(page)

@@ -1,7 +1,6 @@
 """Continuing a training that was interrupted: which run, and whether it is still the same training."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from eyespot.environment import describe_environment
@@ -9,7 +8,7 @@ from eyespot.errors import RunError
 from eyespot.files import write_text
 from eyespot.recipe.changes import describe_differences
 from eyespot.recipe.schema import Recipe
-from eyespot.run import ROOT, Run, open_run
+from eyespot.run import ROOT, Run, RunLike, open_run
 from eyespot.training.checkpoint import remove_unfinished
 from eyespot.workflow.prepare import PreparedTraining
 
@@ -18,13 +17,13 @@ PACKAGES = ("eyespot", "keras", "torch", "numpy", "scikit-learn")
 MACHINE = ("processor", "device", "torch_threads")
 
 
-def open_earlier(resume: str | Path | Run | None) -> Run | None:
+def open_earlier(resume: RunLike | None) -> Run | None:
     """The run that is named, if one is.
 
     Raises:
         RunError: there is no such run.
     """
-    return resume if resume is None or isinstance(resume, Run) else None if resume == AUTO else open_run(resume)
+    return None if resume is None or resume == AUTO else open_run(resume)
 
 
 def record(run: Run, prepared: PreparedTraining, *, resumed: bool) -> None:

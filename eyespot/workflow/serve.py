@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from eyespot.errors import EyespotError, ServingError
 from eyespot.exporting.package import is_export
-from eyespot.run import Run
+from eyespot.run import Run, RunLike
 
 if TYPE_CHECKING:
     from eyespot.serving.limits import ServerLimits
@@ -21,7 +21,7 @@ NEEDED = ("uvicorn", "httptools", "starlette", "prometheus_client", "python_mult
 
 
 def serve(  # noqa: PLR0913 - each is one option of the command
-    runs: str | Path | Run | Sequence[str | Path | Run],
+    runs: RunLike | Sequence[RunLike],
     host: str = "127.0.0.1",
     port: int = PORT,
     *,
@@ -60,7 +60,7 @@ def serve(  # noqa: PLR0913 - each is one option of the command
     _check_installed()
     from eyespot.serving.server import address_of, bind, serve_until_stopped
 
-    single = [runs] if isinstance(runs, str | Path | Run) else list(runs)
+    single = [runs] if isinstance(runs, RunLike) else list(runs)
     folders = [run.path if isinstance(run, Run) else Path(run) for run in single]
     kept = [_corrections_of(folder, corrections, alone=len(folders) == 1) for folder in folders]
     with bind(host, port) as listener:

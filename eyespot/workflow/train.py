@@ -17,7 +17,7 @@ from eyespot.figures.style import save
 from eyespot.models.loading import layers_of_their_own, takes_raw_pixels
 from eyespot.output import Output
 from eyespot.recipe.schema import Recipe
-from eyespot.run import Run, check_new, create_run
+from eyespot.run import Run, RunLike, check_new, create_run
 from eyespot.training.checkpoint import Checkpoints, TrainingState, latest_state
 from eyespot.training.console import Interrupt, ProgressDisplay
 from eyespot.training.diagnose import Verdict, diagnose
@@ -79,7 +79,7 @@ def train(  # noqa: PLR0913 - all that a training can be told
     recipe: Recipe | None = None,
     output: str | Path | None = None,
     *,
-    resume: str | Path | Run | None = None,
+    resume: RunLike | None = None,
     accept_changes: bool = False,
     trust: bool = False,
     settings: Mapping[str, Any] | None = None,

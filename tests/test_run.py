@@ -1,0 +1,16 @@
+from pathlib import Path
+
+import pytest
+
+from eyespot.errors import RunError
+from eyespot.run import Run, open_run
+
+
+def test_a_run_is_named_by_its_path_or_is_open_already(tmp_path: Path):
+    """A path, as text or not, is opened; a run stays the run it is; a folder without a recipe is none."""
+    with pytest.raises(RunError, match=r"it has no recipe\.yaml"):
+        open_run(tmp_path)
+    (tmp_path / "recipe.yaml").write_text("dataset: digits\n")
+    assert open_run(tmp_path).path == open_run(str(tmp_path)).path == tmp_path
+    run = Run(tmp_path)
+    assert open_run(run) is run
