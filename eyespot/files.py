@@ -207,9 +207,10 @@ def _sync_tree(folder: Path) -> None:
 
 def _sync_folder(path: Path) -> None:
     """So that its entries survive a power cut; Windows cannot open folders, and needs it less."""
-    if os.name == "nt":
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except PermissionError:
         return
-    file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)
     finally:

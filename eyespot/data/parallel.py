@@ -2,9 +2,9 @@
 
 import os
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.sharedctypes import Synchronized
@@ -12,7 +12,8 @@ from signal import SIG_IGN, SIGINT, signal
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
-FORKS = sys.platform == "linux"  # elsewhere a fork may hang, and other processes take longer to start than to be of use
+# Elsewhere a fork may hang, or there is none, and other processes take longer to start than to be of use.
+FORKS = sys.platform == "linux" and hasattr(os, "fork")
 
 
 def map_in_processes(work: Callable[[int], Result], count: int) -> Generator[tuple[int, Result], None, None]:
@@ -25,8 +26,11 @@ def map_in_processes(work: Callable[[int], Result], count: int) -> Generator[tup
     Raises:
         Exception: whatever `work` raises, here or there.
     """
+    if not FORKS:
+        yield from _map_in_threads(work, count)
+        return
     helpers = min(os.cpu_count() or 1, count) - 1
-    context = get_context("fork" if FORKS else None)
+    context = get_context("fork")
     counter: Synchronized[int] = context.Value("q", 0)
     receivers: list[Connection] = []
     for _ in range(helpers):
@@ -48,6 +52,16 @@ def map_in_processes(work: Callable[[int], Result], count: int) -> Generator[tup
             receiver.close()
 
 
+def _map_in_threads(work: Callable[[int], Result], count: int) -> Iterator[tuple[int, Result]]:
+    with ThreadPoolExecutor(max(1, min(os.cpu_count() or 1, count))) as pool:
+        numbers = {pool.submit(work, number): number for number in range(count)}
+        try:
+            for done in as_completed(numbers):
+                yield numbers.pop(done), done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)  # what is not begun yet is left
+
+
 def _start_helper(
     context: Any,
     work: Callable[[int], Any],
@@ -58,10 +72,7 @@ def _start_helper(
     """Starts one more; its results come through a connection that is put with the others, and ends with it."""
     receiver, sender = context.Pipe(duplex=False)
     receivers.append(receiver)
-    if not FORKS:
-        threading.Thread(target=_help, args=(work, counter, count, sender), daemon=True).start()
-        return
-    process = context.Process(target=_help_forked, args=(work, counter, count, sender, receivers), daemon=True)
+    process = context.Process(target=_help, args=(work, counter, count, sender, receivers), daemon=True)
     with warnings.catch_warnings():
         # Of locks that another thread may hold at that moment: `work` takes none that this process has.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -69,7 +80,7 @@ def _start_helper(
     sender.close()
 
 
-def _help_forked(
+def _help(
     work: Callable[[int], Any],
     counter: "Synchronized[int]",
     count: int,
@@ -79,10 +90,6 @@ def _help_forked(
     signal(SIGINT, SIG_IGN)  # the first process is told too, and ends the work
     for receiver in inherited:
         receiver.close()  # so that the next result finds nobody should the first process be killed
-    _help(work, counter, count, sender)
-
-
-def _help(work: Callable[[int], Any], counter: "Synchronized[int]", count: int, sender: Connection) -> None:
     with sender:
         while (number := _drawn(counter)) < count:
             try:

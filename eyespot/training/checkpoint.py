@@ -294,7 +294,8 @@ def _array(data: bytes) -> np.ndarray:
 
 def _write(path: Path, data: bytes) -> None:
     """By the system's own calls, each of which the tests make fail."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    binary = getattr(os, "O_BINARY", 0)  # without it, Windows writes two bytes for each line feed
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | binary, 0o666)
     try:
         rest = memoryview(data)
         while rest:
