@@ -92,7 +92,7 @@ def serve(
         text = f"Whoever reaches {host} may ask this server anything: give it a --token-file, or a --host on loopback."
         console(as_json=True).print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
-    def told(address: str, names: list[str]) -> None:
+    def announce(address: str, names: list[str]) -> None:
         if as_json:
             print_json({"address": address, "models": names, "pid": os.getpid()})
         else:
@@ -113,7 +113,7 @@ def serve(
             max_corrections, max_connections, max_held_bytes,
         ),
         quiet=quiet,
-        on_ready=told,
+        on_ready=announce,
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""Reading one picture: in this process, or in one that runs this module, which can be bounded and killed.
+"""The decoder of one picture: in this process, or in one that runs this module, which can be bounded and killed.
 
-The process gets a job and a picture's file on its standard input, and answers on its standard output; it knows no
-models, and ends with its input.
+The process reads a job and a picture's file from its standard input, and answers on its standard output; it loads no
+model, and ends with its input.
 """
 
 import json
@@ -28,11 +28,11 @@ class Job:
     """How a picture is read.
 
     Attributes:
-        name: what to call it in an error.
+        name: of the picture, in an error.
         shape: height, width and channels of the model's pictures.
         resize: how training brought pictures to that size.
         appearance: what the training pictures look like, as plain values; None: pictures are only resized.
-        each: give every object on it.
+        each: read every object on the picture.
         longest: keep the picture's own size, at most so many pixels a side; None: bring it to the model's.
     """
 
@@ -45,7 +45,7 @@ class Job:
 
 
 def read(job: Job, content: bytes) -> list[ReadPicture]:
-    """The picture, or each object on it.
+    """Read the picture, or each object on it.
 
     Raises:
         PictureError: it cannot be read.
@@ -61,10 +61,10 @@ def read(job: Job, content: bytes) -> list[ReadPicture]:
 
 
 def send(stream: BinaryIO, values: object, content: Sequence[bytes]) -> None:
-    """Writes plain values and bytes.
+    """Write plain values and bytes.
 
     Raises:
-        OSError: nobody reads any more.
+        OSError: the reader has gone.
     """
     text = json.dumps(values).encode()
     stream.write(LENGTHS.pack(len(text), sum(map(len, content))) + text)
@@ -73,7 +73,7 @@ def send(stream: BinaryIO, values: object, content: Sequence[bytes]) -> None:
 
 
 def receive(stream: BinaryIO) -> tuple[Any, bytes]:
-    """Reads what `send` wrote.
+    """Read what `send` wrote.
 
     Raises:
         EOFError: the stream has ended.
@@ -84,38 +84,38 @@ def receive(stream: BinaryIO) -> tuple[Any, bytes]:
 
 
 def _exactly(stream: BinaryIO, count: int) -> bytes:
-    found = stream.read(count)
-    if len(found) < count:
+    content = stream.read(count)
+    if len(content) < count:
         raise EOFError
-    return found
+    return content
 
 
 def main(memory: int) -> None:
-    """Answers jobs until the input ends.
+    """Answer jobs until the input ends.
 
     Args:
         memory: bytes that reading a picture may take, beside what the process has when it begins.
     """
     _bound(memory)
-    given, answers = sys.stdin.buffer, sys.stdout.buffer
+    jobs, answers = sys.stdin.buffer, sys.stdout.buffer
     while True:
         try:
-            values, content = receive(given)
+            values, content = receive(jobs)
         except EOFError:
             return
         try:
-            found = read(Job(**values | {"shape": tuple(values["shape"])}), content)
+            pictures = read(Job(**values | {"shape": tuple(values["shape"])}), content)
         except PictureError as error:
             send(answers, {"error": str(error)}, [])
         except MemoryError:
             send(answers, {"error": f"{values['name']} needs more memory than it may take. Make it smaller first."}, [])
         else:
-            told = [{"shape": one.image.shape, "box": one.box, "note": one.note} for one in found]
-            send(answers, {"found": told}, [one.image.tobytes() for one in found])
+            described = [{"shape": each.image.shape, "box": each.box, "note": each.note} for each in pictures]
+            send(answers, {"pictures": described}, [each.image.tobytes() for each in pictures])
 
 
 def _bound(memory: int) -> None:
-    """Bounds the memory of this process where the system can: Linux."""
+    """Bound the memory of this process where the system can: Linux."""
     try:
         import resource
 
@@ -127,5 +127,5 @@ def _bound(memory: int) -> None:
 
 
 def plain(job: Job) -> dict[str, Any]:
-    """A job as values for JSON."""
+    """Return a job as values for JSON."""
     return asdict(job)

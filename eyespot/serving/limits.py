@@ -33,13 +33,13 @@ class ServerLimits:
         concurrent: requests whose pictures are worked on, or wait for that, at the same time.
         body_seconds: until a request's head, and until its body, has come, and until its answer has been taken.
         work_seconds: that the work on a request may take.
-        stop_seconds: until the server has stopped, once it is told to.
+        stop_seconds: from a signal to stop until the server has stopped.
         corrections: pictures kept for each model.
         connections: that are open at the same time.
         held_bytes: of all requests' bodies, and of answers that have not been taken.
 
     Raises:
-        RecipeError: one of them is not above 0.
+        RecipeError: a limit is not above 0.
     """
 
     body_bytes: int = 20_000_000

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on one connection: uvicorn's, which waits for nothing without end, and reads each request in one way.
+"""HTTP/1.1 on one connection: uvicorn's protocol, within bounds, and with one reading of each request.
 
 What two readers could take for requests of different lengths is refused (RFC 9112, 6.3 and 11.2); `Upgrade` is ignored
 (RFC 9110, 7.8).
@@ -42,33 +42,33 @@ class BoundedProtocol(HttpToolsProtocol):
     _refusal: Refusal | None = None  # what is answered last; nothing is read any more
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Somebody has connected."""
+        """Begin to wait for a request."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)  # so that we know of every answer that is not taken at once
         self._wait_for_head()
         self.service.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """They have gone."""
+        """Forget the connection."""
         self._stop_waiting()
         self._stop_stalling()
         self.service.connections.remove(self)
         super().connection_lost(exc)
 
     def cut(self) -> None:
-        """Ends the connection at once."""
+        """End the connection at once."""
         self.service.metrics.refusal("connections")
         self.transport.abort()
 
     def hold_answer(self, size: int) -> None:
-        """Keeps an answer that has not been taken; ends the connection where there is no room for it."""
+        """Count an answer that has not been taken; end the connection where there is no room for it."""
         try:
             self.service.connections.hold(self, size)
         except Refusal:
             self.cut()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come."""
+        """Read bytes, and refuse what cannot be read."""
         if self._refusal is not None:
             return
         self._unset_keepalive_if_required()
@@ -86,7 +86,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head", detail))
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Begin a request."""
         self._in_head, self._overhead = True, 0
         if self.cycle is None or self.cycle.response_complete:
             self.service.connections.waits(self)
@@ -95,7 +95,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header; one that follows a body is dropped (RFC 9110, 6.5.1)."""
+        """Keep one header; drop one that follows a body (RFC 9110, 6.5.1)."""
         if not self._in_head:
             return
         if len(self.headers) >= MOST_HEADERS:
@@ -104,7 +104,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """A request's head has come."""
+        """Check a request's head, and begin to answer."""
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             return  # it comes once more, without that
         self._stop_waiting()
@@ -116,12 +116,12 @@ class BoundedProtocol(HttpToolsProtocol):
         begin_record(scope)
 
     def on_body(self, body: bytes) -> None:
-        """A part of a body."""
+        """Pass on a part of a body."""
         self._overhead = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """A request has come."""
+        """End a request: from now on the client waits for the server."""
         if self.parser.should_upgrade():
             return
         self._overhead = 0
@@ -130,7 +130,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """A request has been answered."""
+        """End an answer: from now on the server waits for the client."""
         self.service.connections.release(self)
         self.service.connections.waits(self)
         if self.flow.write_paused:
@@ -141,14 +141,14 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
 
     def pause_writing(self) -> None:
-        """An answer is not taken as fast as it is sent."""
+        """Begin to wait until an answer is taken."""
         super().pause_writing()
         self.service.connections.waits(self)
         if self._stalled is None:
             self._stalled = self.loop.call_later(self.service.limits.body_seconds, self.cut)
 
     def resume_writing(self) -> None:
-        """It has been taken."""
+        """Go on once the answer has been taken."""
         super().resume_writing()
         self._stop_stalling()
         self.service.connections.release(self)
@@ -167,7 +167,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _read(self, data: memoryview) -> memoryview:
-        """Reads on; gives what follows a head that offers another protocol, which is then read as if it did not.
+        """Read on; return what follows a head that offers another protocol, which is then read as if it did not.
 
         The parser would leave the body of such a request unread, and take it for the next request.
         """
@@ -189,7 +189,7 @@ class BoundedProtocol(HttpToolsProtocol):
         yield b"\r\n"
 
     def _check_head(self) -> None:
-        """Raises the refusal of what is not answered, or could be read in two ways."""
+        """Raise the refusal of a head that is not answered, or could be read in two ways."""
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
         hosts = sum(name == b"host" for name, _ in self.headers)
         if self.parser.get_method() == b"CONNECT":
@@ -230,7 +230,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refuse(over_limit(HTTPStatus.REQUEST_TIMEOUT, "body_seconds", seconds, sentence))
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answers what cannot be read, after the requests that came whole before it, and reads no more."""
+        """Answer what cannot be read, after the requests that came whole before it, and read no more."""
         if self._refusal is not None or self.transport.is_closing():
             return
         self._refusal = refusal
@@ -260,7 +260,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def protocol_for(service: Service) -> type[BoundedProtocol]:
-    """The class of which uvicorn makes one object for each connection."""
+    """Return the class of which uvicorn makes one object for each connection."""
     return type("Protocol", (BoundedProtocol,), {"service": service})
 
 

@@ -248,11 +248,11 @@ def _body(*, many: bool) -> dict[str, Any]:
     one_file = {"type": "string", "format": "binary", "description": "A picture's file."}
     files = {"type": "array", "items": one_file, "minItems": 1} if many else one_file
     form = {"schema": {**CLOSED, "properties": {"picture": files}, "required": ["picture"]}}
-    one = {**CLOSED, "properties": {"picture": BASE64}, "required": ["picture"]}
+    single = {**CLOSED, "properties": {"picture": BASE64}, "required": ["picture"]}
     array = {"type": "array", "items": BASE64, "minItems": 1}
     several = {**CLOSED, "properties": {"pictures": array}, "required": ["pictures"]}
     shown = {"pictures": [PNG, PNG]} if many else {"picture": PNG}
-    json = {"schema": {"oneOf": [one, several]} if many else one, "example": shown}
+    json = {"schema": {"oneOf": [single, several]} if many else single, "example": shown}
     return {"required": True, "content": {**raw, "multipart/form-data": form, "application/json": json}}
 
 

@@ -240,7 +240,7 @@ class _Decoder:
                 raise _DecoderDied from None
         if "error" in values:
             raise PictureError(values["error"])
-        return _pictures(job.name, values["found"], pixels)
+        return _pictures(job.name, values["pictures"], pixels)
 
     def kill(self) -> None:
         """End the process, whatever it does."""

@@ -51,11 +51,13 @@ class Running:
 
 
 @contextmanager
-def serving(*offers: Deployment, limits: ServerLimits | None = None, access: Access | None = None) -> Iterator[Running]:
+def serving(
+    *deployments: Deployment, limits: ServerLimits | None = None, access: Access | None = None
+) -> Iterator[Running]:
     """A server of some models, on a free port of this machine."""
     lines, ready, found = io.StringIO(), threading.Event(), []
     access = access or Access(hosts=hosts_for("127.0.0.1", ()))
-    service = open_service(offers, limits or ServerLimits(stop_seconds=8), access, Log(write=lines.write))
+    service = open_service(deployments, limits or ServerLimits(stop_seconds=8), access, Log(write=lines.write))
 
     taken = bind("127.0.0.1", 0)
 
@@ -99,8 +101,8 @@ def start(model_folder: Path, tmp_path: Path) -> Iterator[Start]:
     """Starts a server of the digits, with any limits and access; it ends with the test."""
     with ExitStack() as stack:
 
-        def started(*offers: Deployment, access: Access | None = None, **limits: Any) -> Running:
-            given = offers or (Deployment("digits", model_folder, tmp_path / "corrections"),)
+        def started(*deployments: Deployment, access: Access | None = None, **limits: Any) -> Running:
+            given = deployments or (Deployment("digits", model_folder, tmp_path / "corrections"),)
             taken = ServerLimits(**{"stop_seconds": 8.0, **limits})
             return stack.enter_context(serving(*given, limits=taken, access=access))
 

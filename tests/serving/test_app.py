@@ -10,6 +10,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from eyespot.serving.guard import Access
 from eyespot.serving.prometheus import MOST_LABELS, OTHER, Metrics
 from tests.serving import raw
 from tests.serving.conftest import CORRECTIONS, OCCLUSION, PREDICT, Running, Start, digit
@@ -114,6 +115,16 @@ def test_a_request_is_one_line_of_the_log(start: Start):
     assert first["id"] == "abc-1.2"
     assert (second["status"], second["reason"], second["id"]) == (422, "label", odd.headers["x-request-id"])
     assert secret not in running.lines.getvalue()
+
+
+def test_a_refusal_is_logged_under_its_address(start: Start):
+    """Also where it comes before the router: the route is one of few, whatever clients ask for."""
+    running = start(access=Access(token="secret"))  # noqa: S106 - of a test
+    for path in (PREDICT, "/v1/models/x/predict", "/v1/nowhere"):
+        assert running.client.post(path, content=digit(7)).status_code == 401
+    routes = [(line["route"], line["status"], line["reason"]) for line in running.log()]
+    predict = ("/v1/models/{name}/predict", 401, "token")
+    assert routes == [predict, predict, ("(none)", 401, "token")]
 
 
 def test_a_fault_is_logged_and_not_shown(start: Start, monkeypatch: pytest.MonkeyPatch):
