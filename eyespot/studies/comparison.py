@@ -114,7 +114,7 @@ class VariantComparison:
         }
 
 
-def compare(base: VariantMeasurements, variants: Sequence[VariantMeasurements]) -> list[VariantComparison]:
+def compare_variants(base: VariantMeasurements, variants: Sequence[VariantMeasurements]) -> list[VariantComparison]:
     """The base and its variants, each variant's validation accuracy tested against the base's, seed by seed.
 
     Args:

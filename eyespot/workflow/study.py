@@ -17,7 +17,7 @@ from eyespot.figures.style import save
 from eyespot.files import check_own, rewrite_text, rewriting
 from eyespot.recipe.schema import Recipe
 from eyespot.run import Run
-from eyespot.studies.comparison import VariantComparison, VariantMeasurements, compare, sentences, study_page
+from eyespot.studies.comparison import VariantComparison, VariantMeasurements, compare_variants, sentences, study_page
 from eyespot.studies.plan import Change, StudyPlan, Variant, folder_name, names_study, read_plan, variants_of
 from eyespot.studies.progress import StudyProgress
 from eyespot.workflow.prepare import own_first, prepare, recipe_for
@@ -115,7 +115,7 @@ def study(  # noqa: PLR0913 - all that a study can be told
         for one in checked:
             check_made_so(_place(folder, one, number), train_repeats(one.recipe, number), one.dataset)
     runs = _train_all(folder, checked, count, out)
-    rows = compare(*_split([_measured(one, made) for one, made in zip(checked, runs, strict=True)]))
+    rows = compare_variants(*_split([_measured(one, made) for one, made in zip(checked, runs, strict=True)]))
     if checked[0].recipe.split.method == "test":
         notes.append(ON_TEST_DATA)
     done = Study(folder, tuple(rows), tuple(sentences(rows)), tuple(notes), tuple(runs))
