@@ -8,8 +8,8 @@ until one of them is used.
 
 import os
 import sys
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+import lazy_loader
 
 if "keras" not in sys.modules:  # else `eyespot.backend` looks at what it runs on
     os.environ["KERAS_BACKEND"] = "torch"
@@ -23,63 +23,9 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 __version__ = "0.1.1"
 
-if TYPE_CHECKING:
-    from eyespot.data.dataset import Dataset as Dataset
-    from eyespot.data.dataset import Split as Split
-    from eyespot.data.load import load as load
-    from eyespot.engine.accelerate import accelerate as accelerate
-    from eyespot.errors import EyespotError as EyespotError
-    from eyespot.recipe.schema import Recipe as Recipe
-    from eyespot.run import Run as Run
-    from eyespot.run import open_run as open_run
-    from eyespot.workflow.compare import compare as compare
-    from eyespot.workflow.doctor import doctor as doctor
-    from eyespot.workflow.evaluate import evaluate as evaluate
-    from eyespot.workflow.explain import explain as explain
-    from eyespot.workflow.export import export as export
-    from eyespot.workflow.find_lr import find_lr as find_lr
-    from eyespot.workflow.look import look as look
-    from eyespot.workflow.predict import predict as predict
-    from eyespot.workflow.report import report as report
-    from eyespot.workflow.reproduce import reproduce as reproduce
-    from eyespot.workflow.serve import serve as serve
-    from eyespot.workflow.study import study as study
-    from eyespot.workflow.train import train as train
-    from eyespot.workflow.tune import tune as tune
-
-_HOMES = {
-    "Dataset": "eyespot.data.dataset",
-    "EyespotError": "eyespot.errors",
-    "Recipe": "eyespot.recipe.schema",
-    "Run": "eyespot.run",
-    "Split": "eyespot.data.dataset",
-    "accelerate": "eyespot.engine.accelerate",
-    "compare": "eyespot.workflow.compare",
-    "doctor": "eyespot.workflow.doctor",
-    "evaluate": "eyespot.workflow.evaluate",
-    "explain": "eyespot.workflow.explain",
-    "export": "eyespot.workflow.export",
-    "find_lr": "eyespot.workflow.find_lr",
-    "load": "eyespot.data.load",
-    "look": "eyespot.workflow.look",
-    "open_run": "eyespot.run",
-    "predict": "eyespot.workflow.predict",
-    "report": "eyespot.workflow.report",
-    "reproduce": "eyespot.workflow.reproduce",
-    "serve": "eyespot.workflow.serve",
-    "study": "eyespot.workflow.study",
-    "train": "eyespot.workflow.train",
-    "tune": "eyespot.workflow.tune",
-}
-
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - the names are the keys above
-
-
-def __getattr__(name: str) -> Any:
-    """Imports a public name on first use, so that `import eyespot` stays light."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'eyespot' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+# `__init__.pyi` lists the public names and where they are, for type checkers and for this.
+__getattr__, _, _names = lazy_loader.attach_stub(__name__, __file__)
+__all__ = ["__version__", *_names]  # noqa: PLE0604 - the names that the stub lists
 
 
 def __dir__() -> list[str]:
