@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,15 @@ def test_every_public_name_can_be_had():
 def test_an_unknown_name_is_an_attribute_error():
     """A name that is not public fails as Python users expect."""
     with pytest.raises(AttributeError, match="nonsense"):
-        eyespot.nonsense  # noqa: B018 - the access is what is tested
+        eyespot.nonsense  # type: ignore[attr-defined]  # noqa: B018 - the access is what is tested
+
+
+def test_what_the_security_policy_names_is_there():
+    """Every file and folder that SECURITY.md names exists."""
+    root = Path(__file__).parent.parent
+    paths = re.findall(r"`((?:eyespot|tests|docs)/[^`]*)`", (root / "SECURITY.md").read_text(encoding="utf-8"))
+    assert paths
+    assert [path for path in paths if not (root / path).exists()] == []
 
 
 def test_import_is_light():
