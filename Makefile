@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-slow test-serving test-pages test-next lessons clean
+.PHONY: demo test test-slow test-serving test-pages test-wheel test-benchmarks test-next lessons clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -28,7 +28,7 @@ test-serving: .venv-serving/installed
 
 # The web export is looked at too where ONNX Runtime Web is on this machine, or can be fetched (14 MB).
 test-pages: .venv/installed-pages
-	-$(BIN)/python -c 'from eyespot.exporting.web_runtime import runtime_files; runtime_files()'
+	-$(BIN)/python -c 'from eyespot.exporting.web import runtime_files; runtime_files()'
 	$(BIN)/pytest -k in_browser
 
 # The engine, training and models with the newest nightly Keras; everything else has the versions of constraints.txt.
@@ -38,6 +38,23 @@ test-next: .venv-next/installed
 	.venv-next/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --pre keras-nightly
 	.venv-next/bin/python -m pip list --disable-pip-version-check | grep -i -E "^(keras|torch)"
 	.venv-next/bin/python -m pytest -n auto -m "not slow" $(NEXT)
+
+# What a user gets: the wheel, in an empty environment, outside the checkout. It must hold every file of the package.
+test-wheel:
+	rm -rf .venv-wheel
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir .venv-wheel/dist .
+	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt .venv-wheel/dist/*.whl
+	@site=$$(.venv-wheel/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
+	git ls-files eyespot | while read -r file; do \
+		test -f "$$site/$$file" || { echo "$$file is not in the wheel." >&2; exit 1; }; \
+	done
+	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; cd "$$folder"; \
+	env -u PYTHONPATH $(CURDIR)/.venv-wheel/bin/eyespot train digits
+
+# Each benchmark on tiny data, those too that `make test` leaves out because they take more than ten seconds.
+test-benchmarks: .venv/installed-dev
+	$(BIN)/pytest -n auto tests/test_benchmarks.py
 
 lessons: .venv/installed-lessons
 	$(BIN)/jupyter nbconvert --to html --execute --ExecutePreprocessor.timeout=-1 --output-dir lessons docs/lessons/*.ipynb
@@ -84,4 +101,4 @@ lessons: .venv/installed-lessons
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-mlflow .venv-next .venv-serving .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-mlflow .venv-next .venv-serving .venv-wheel .pytest_cache .mypy_cache .ruff_cache

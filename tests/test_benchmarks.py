@@ -11,7 +11,16 @@ FOLDER = Path(__file__).parent.parent / "benchmarks"
 SCRIPTS = [path.stem for path in sorted(FOLDER.glob("*.py")) if "__main__" in path.read_text(encoding="utf-8")]
 # `training_peers.py` is started by `training.py`: a part, and no benchmark.
 BENCHMARKS = [name for name in SCRIPTS if not any(name.startswith(f"{other}_") for other in SCRIPTS)]
-SLOW: dict[str, str] = {}
+# More than ten seconds; `make test-benchmarks` runs them too.
+SLOW = {
+    "applications": "lowers a network of a hundred layers twice",
+    "audit": "cross-validates a network to find wrong labels",
+    "own_pictures": "looks, trains, evaluates and predicts",
+    "photographs": "trains a run, and reads photographs of up to four million pixels",
+    "rejection": "trains a run, and fits seven ways to reject",
+    "serving": "trains a run, and starts seven processes, three of them with Keras",
+    "small_folder": "trains a run on a folder",
+}
 PROCESSES = ("eyespot", "eyespot-fit", "eyespot-onnx", "keras-torch", "torch", "torch-bfloat16", "floor")
 
 
@@ -36,7 +45,7 @@ def test_every_peer_that_needs_no_other_framework_trains(tmp_path: Path):
 def test_a_failing_peer_ends_the_benchmark(tmp_path: Path):
     """Where a peer fails, `training.py` ends with 1 and one sentence that names it."""
     code = (
-        "import sys, training; training.WARM_UP = ('no number',); "
+        "import sys, training; training.WARM_UP = (None,); "
         "sys.argv = ['training.py', '--smoke', '--peers', 'torch']; training.main()"
     )
     done = run(["-c", code], tmp_path, PYTHONPATH=f"{FOLDER}{os.pathsep}{FOLDER.parent}")
