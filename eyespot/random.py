@@ -5,9 +5,10 @@ copies of one stream (Keras's own `SeedGenerator(1)` at call t+1 equals `SeedGen
 """
 
 import hashlib
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
+if TYPE_CHECKING:  # seeds are asked for where there is no PyTorch, as where only a server is installed
+    import torch
 
 
 def seed_for(seed: int, *names: str | int) -> int:
@@ -16,7 +17,7 @@ def seed_for(seed: int, *names: str | int) -> int:
     return int.from_bytes(digest[:4], "big")
 
 
-Bits = TypeVar("Bits", int, torch.Tensor)
+Bits = TypeVar("Bits", int, "torch.Tensor")
 LOW = 0xFFFFFFFF
 
 
