@@ -1,6 +1,7 @@
 """The server's life: it takes an address, listens, answers, and stops at a signal."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -128,6 +129,7 @@ class Server(uvicorn.Server):
     async def _begin(self, listener: socket.socket, on_ready: Callable[[], None]) -> None:
         while not self.started:
             await asyncio.sleep(0.001)
+        gc.freeze()  # what the start has made is no garbage, and need not be looked through again and again
         listener.listen(BACKLOG)
         on_ready()
 
