@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 import numpy as np
-from smoke import parse_arguments
+from harness import parse_arguments, run_benchmark
 
 import eyespot
 from eyespot.backend import keras
@@ -93,4 +93,4 @@ def network(name: str, shape: tuple[int, int, int]) -> keras.Model:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -16,9 +16,9 @@ import time
 from typing import Any
 
 import numpy as np
+from harness import load_dataset, parse_arguments, run_benchmark
 from PIL import Image
 from rich.console import Console
-from smoke import load_dataset, parse_arguments
 
 from eyespot.data.audit.duplicates import find_duplicates
 from eyespot.data.dataset import Dataset, Split
@@ -120,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from smoke import parse_arguments
+from harness import parse_arguments, run_benchmark
 
 from eyespot.backend import keras
 from eyespot.data.augment.policy import POLICIES, Changes
@@ -109,4 +109,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

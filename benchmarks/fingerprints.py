@@ -20,8 +20,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from harness import parse_arguments, run_benchmark
 from rich.console import Console
-from smoke import parse_arguments
 
 import eyespot
 
@@ -90,4 +90,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_benchmark(main)

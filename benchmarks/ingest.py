@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from harness import load_dataset, parse_arguments, run_benchmark
 from PIL import Image
-from smoke import load_dataset, parse_arguments
 
 from eyespot.data.dataset import Split
 
@@ -177,4 +177,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

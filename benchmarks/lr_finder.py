@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from harness import parse_arguments, run_benchmark
 from rich.console import Console
-from smoke import parse_arguments
 
 import eyespot
 from eyespot.data.dataset import Dataset
@@ -156,4 +156,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

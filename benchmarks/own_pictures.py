@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from harness import load_dataset, parse_arguments, run_benchmark
 from PIL import Image
 from rich.console import Console
-from smoke import load_dataset, parse_arguments
 
 import eyespot
 from eyespot.data.dataset import Dataset
@@ -116,4 +116,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

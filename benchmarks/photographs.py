@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 import photo_ink
 import photo_set
+from harness import load_dataset, parse_arguments, run_benchmark, train_run
 from PIL import Image, ImageDraw, ImageOps
-from smoke import load_dataset, parse_arguments, train_run
 
 import eyespot
 from eyespot.data.dataset import Dataset
@@ -149,4 +149,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

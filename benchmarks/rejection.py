@@ -27,13 +27,13 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+from harness import load_dataset, parse_arguments, run_benchmark
 from PIL import Image
 from rich.console import Console
 from scipy import ndimage
 from scipy.special import logsumexp
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
-from smoke import load_dataset, parse_arguments
 
 import eyespot
 from eyespot.data.dataset import Dataset
@@ -236,4 +236,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -33,8 +33,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from harness import parse_arguments, run_benchmark, train_run
 from PIL import Image
-from smoke import parse_arguments, train_run
 from training import machine, ratio, spread, versions
 
 import eyespot
@@ -307,4 +307,4 @@ def free_port() -> int:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -14,9 +14,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from harness import load_dataset, parse_arguments, run_benchmark
 from PIL import Image
 from rich.console import Console
-from smoke import load_dataset, parse_arguments
 
 import eyespot
 from eyespot.data.dataset import Dataset
@@ -61,4 +61,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from smoke import parse_arguments
+from harness import PeerError, parse_arguments, run_benchmark
 from training_networks import EXTRA, NETWORKS, PREDICTED, TRAINED, write_job
 from training_peers import PEERS, hide_all_but
 
@@ -59,10 +59,6 @@ SMOKE = {"networks": ["mnist-mlp-one-hidden"], "peers": ["eyespot", "torch"], "p
 SMOKE |= {"rounds": 1, "steps": 2, "trained": 1_280, "predicted": 64}
 
 
-class PeerError(Exception):
-    """A peer has failed: which one, and why."""
-
-
 class Worker:
     """A peer's process."""
 
@@ -71,7 +67,7 @@ class Worker:
         environment = {"KERAS_BACKEND": PEERS[peer].backend, "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
         if cold:
             environment["NUMBA_CACHE_DIR"] = str(job / f"numba-{peer}")
-        self.peer, self.errors = peer, job / f"{peer}.log"
+        self.peer, self.network, self.errors = peer, job.name, job / f"{peer}.log"
         self.idle_since, self.busiest = math.inf, 0.0
         with self.errors.open("w", encoding="utf-8") as errors:
             self.process = subprocess.Popen(
@@ -109,7 +105,9 @@ class Worker:
             answer: dict[str, Any] = json.loads(line)
             return answer
         lines = self.errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise PeerError(f"{self.peer} failed: {lines[-1] if lines else f'exit code {self.process.wait()}'}")
+        raise PeerError(
+            f"{self.peer} failed on {self.network}: {lines[-1] if lines else f'exit code {self.process.wait()}'}"
+        )
 
     def close(self) -> None:
         """End the process."""
@@ -146,10 +144,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.networks:
             job = write_job(name, Path(folder), arguments.trained, arguments.predicted)
-            try:
-                networks[name] = measured(name, job, peers, arguments)
-            except PeerError as error:
-                sys.exit(f"training.py: {name}: {error}")
+            networks[name] = measured(name, job, peers, arguments)
             say(table(name, networks[name], arguments.predicted))
     if arguments.json:
         print(json.dumps(record, indent=1))
@@ -336,4 +331,4 @@ def saved(record: dict[str, Any]) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

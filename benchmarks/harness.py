@@ -1,8 +1,11 @@
-"""For every benchmark: `--smoke`, which runs it on tiny data within seconds, and the data it then runs on."""
+"""What benchmarks share: `--smoke`, which runs one on tiny data within seconds, that data, and how one fails."""
 
 import argparse
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from PIL import Image
@@ -10,10 +13,15 @@ from rich.console import Console
 
 import eyespot
 from eyespot.data.dataset import Dataset, Split
+from eyespot.errors import EyespotError
 from eyespot.run import Run
 
 TRAIN, TEST = 300, 300  # images of a stand-in
 SIDE = 28  # pixels
+
+
+class PeerError(Exception):
+    """A peer has failed: which one, and why."""
 
 
 def parse_arguments(parser: argparse.ArgumentParser, **tiny: Any) -> argparse.Namespace:
@@ -27,7 +35,27 @@ def parse_arguments(parser: argparse.ArgumentParser, **tiny: Any) -> argparse.Na
     )
     if parser.parse_known_args()[0].smoke:
         parser.set_defaults(**tiny)
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.smoke and getattr(arguments, "save", False):
+        parser.error("--smoke measures nothing worth saving: leave out --save")
+    return arguments
+
+
+def run_benchmark(main: Callable[[], int | None]) -> NoReturn:
+    """Run a benchmark; where eyespot or a peer fails, end with exit code 1 and one sentence.
+
+    Other exceptions are mistakes in the benchmark itself, and keep their traceback.
+    """
+    name = Path(sys.argv[0]).name
+    try:
+        sys.exit(main())
+    except PeerError as error:
+        sys.exit(f"{name}: {error}")
+    except EyespotError as error:
+        sys.exit(f"{name}: eyespot failed: {error}")
+    except subprocess.CalledProcessError as error:
+        lines = str(error.stderr or "").strip().splitlines()
+        sys.exit(f"{name}: a peer's process failed: {lines[-1] if lines else f'exit code {error.returncode}'}")
 
 
 def load_dataset(name: str, *, smoke: bool) -> Dataset:
