@@ -115,7 +115,7 @@ def test_predicting_imports_no_training_framework(run: Run, bars: Dataset, tmp_p
     assert "bar.png" in done.stdout
 
 
-PREDICTION_NEEDS = ("numpy", "onnxruntime", "pillow", "pydantic", "pyyaml", "typer", "rich", "jaxtyping")
+PREDICTION_NEEDS = ("numpy", "onnxruntime", "pillow", "pydantic", "pyyaml", "typer", "rich", "jaxtyping", "lazy-loader")
 
 
 def needed(name: str, known: set[str]) -> set[str]:
