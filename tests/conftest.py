@@ -91,7 +91,7 @@ class Answer:
     err: str
 
 
-@pytest.fixture
+@pytest.fixture  # type: ignore[no-redef]  # `eyespot` above is imported for what its kernels do then
 def eyespot(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
     """Runs `eyespot` with arguments, in this process."""
 

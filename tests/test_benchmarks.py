@@ -45,12 +45,12 @@ def test_every_peer_that_needs_no_other_framework_trains(tmp_path: Path):
 def test_a_failing_peer_ends_the_benchmark(tmp_path: Path):
     """Where a peer fails, `training.py` ends with 1 and one sentence that names it."""
     code = (
-        "import sys, training; training.WARM_UP = (None,); "
-        "sys.argv = ['training.py', '--smoke', '--peers', 'torch']; training.main()"
+        "import sys, harness, training; training.WARM_UP = (None,); "
+        "sys.argv = ['training.py', '--smoke', '--peers', 'torch']; harness.run_benchmark(training.main)"
     )
     done = run(["-c", code], tmp_path, PYTHONPATH=f"{FOLDER}{os.pathsep}{FOLDER.parent}")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("training.py: mnist-mlp-one-hidden: torch failed: TypeError: ")
+    assert done.stderr.splitlines()[-1].startswith("training.py: torch failed on mnist-mlp-one-hidden: TypeError: ")
 
 
 def smoke(name: str, folder: Path, *arguments: str) -> str:

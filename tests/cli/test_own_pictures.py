@@ -2,13 +2,14 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import Answer, Callable, make_split
+from tests.conftest import Answer, make_split
 
 Command = Callable[..., Answer]
 NAMES = ("lying", "standing", "slanting")

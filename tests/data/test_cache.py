@@ -1,12 +1,13 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from eyespot.data import cache, parallel
+from eyespot.data import cache
 from eyespot.data.cache import CachedPixels, cached_pixels
 from eyespot.data.formats.folder import list_folder
 from eyespot.data.picture import InputForm, Limits
@@ -37,12 +38,12 @@ def opened_pictures(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     plain = cache.decode_into
 
-    def counted(file: Path, start: int, *rest: object) -> object:
+    def counted(file: Path, start: int, *rest: Any) -> object:
         calls.append(start)
         return plain(file, start, *rest)
 
     monkeypatch.setattr(cache, "decode_into", counted)
-    monkeypatch.setattr(parallel.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
     return calls
 
 
@@ -81,7 +82,7 @@ def test_nothing_is_opened_twice(here: Path, monkeypatch: pytest.MonkeyPatch):
 def test_an_interrupted_decoding_goes_on(here: Path, monkeypatch: pytest.MonkeyPatch):
     """What was decoded before the interruption is not decoded again, and the result is the same."""
     monkeypatch.setattr(cache, "CHUNK", 4)
-    monkeypatch.setattr(parallel.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
     root = pictures(here / "set", 18)
 
     def stop(done: int) -> None:
@@ -90,7 +91,8 @@ def test_an_interrupted_decoding_goes_on(here: Path, monkeypatch: pytest.MonkeyP
 
     with pytest.raises(KeyboardInterrupt):
         read(root, stop)
-    calls, told = opened_pictures(monkeypatch), []
+    calls = opened_pictures(monkeypatch)
+    told: list[int] = []
     cached = read(root, told.append)
     assert len(calls) == 3
     assert told == [12, 16, 18]
@@ -101,7 +103,7 @@ def test_an_interrupted_decoding_goes_on(here: Path, monkeypatch: pytest.MonkeyP
 def test_a_kill_costs_half_a_second(here: Path, monkeypatch: pytest.MonkeyPatch):
     """Of the journal that a kill leaves, every whole line counts, and one that is cut short does not."""
     monkeypatch.setattr(cache, "CHUNK", 4)
-    monkeypatch.setattr(parallel.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
     root = pictures(here / "set", 18)
 
     def stop(done: int) -> None:
@@ -123,13 +125,13 @@ def test_several_processes_decode_alike(here: Path, monkeypatch: pytest.MonkeyPa
     alone = np.array(read(root).pixels)
     monkeypatch.setattr(cache, "CHUNK", 8)
     monkeypatch.setattr(cache, "VERSION", -1)
-    monkeypatch.setattr(parallel.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
     assert np.array_equal(read(root).pixels, alone)
 
 
 def test_a_full_disk_is_told_before_anything_is_decoded(here: Path, monkeypatch: pytest.MonkeyPatch):
     """Where the map does not fit, nothing is begun."""
-    monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10})())
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 10})())
     with pytest.raises(DataError, match="make room"):
         read(pictures(here / "set", 3))
 

@@ -162,7 +162,7 @@ def test_digits_are_whole_and_divided_the_same_always():
     first, second = load("digits"), load()
     assert first.test is not None
     assert (len(first.train), len(first.test)) == (1437, 360)
-    assert (first.train.images.min(), first.train.images.max()) == (0, 255)
+    assert (np.min(first.train.images), np.max(first.train.images)) == (0, 255)
     assert first.fingerprint == second.fingerprint
 
 

@@ -10,7 +10,7 @@ BASE = np.arange(5 * 2 * 2, dtype=np.uint8).reshape(5, 2, 2, 1)
 def test_rows_behave_as_the_array_they_stand_for():
     """Shape, type, length, every kind of index, iteration and conversion give what a copy would."""
     rows, copy = RowView(BASE, np.array([3, 0, 3])), BASE[[3, 0, 3]]
-    assert (rows.shape, rows.ndim, rows.dtype, rows.nbytes, len(rows)) == ((3, 2, 2, 1), 4, np.uint8, 12, 3)
+    assert (rows.shape, rows.ndim, rows.dtype, rows.nbytes, len(rows)) == ((3, 2, 2, 1), 4, np.dtype(np.uint8), 12, 3)
     for key in (1, slice(1, None), np.array([2, 0]), np.array([True, False, True])):
         assert np.array_equal(rows[key], copy[key])
     assert np.array_equal(np.asarray(rows), copy)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -183,7 +184,7 @@ def test_a_file_that_is_put_there_meanwhile_stays(server: Server, tmp_path: Path
     """While a download runs, a person follows the advice of an earlier error: that file is taken as it is."""
     fetch = module._continue
 
-    def slow(*arguments: object) -> None:
+    def slow(*arguments: Any) -> None:
         fetch(*arguments)
         (tmp_path / "data.bin").write_text("mine")
 

@@ -118,8 +118,8 @@ def test_arrays_on_disk_are_datasets(here: Path, form: str):
     else:
         source = here / "table.csv"
         rows = [",".join(map(str, (label, *image.ravel()))) for label, image in zip(labels, images, strict=True)]
-        header = ["label," + ",".join(f"pixel{number}" for number in range(36))] if form == "kaggle" else []
-        source.write_text("\n".join(header + rows) + "\n")
+        lines = ["label," + ",".join(f"pixel{number}" for number in range(36))] if form == "kaggle" else []
+        source.write_text("\n".join(lines + rows) + "\n")
     dataset = load(source)
     assert dataset.class_names == ("0", "1", "2")
     assert np.array_equal(np.asarray(dataset.train.images)[..., 0], images)

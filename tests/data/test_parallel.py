@@ -15,7 +15,7 @@ from eyespot.data.parallel import map_in_processes
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Both ways to share, with three helpers."""
     monkeypatch.setattr(parallel, "FORKS", request.param)
-    monkeypatch.setattr(parallel.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
     return bool(request.param)
 
 
@@ -50,7 +50,7 @@ def test_an_error_of_a_helper_is_raised_here(kind: bool):
 
 def test_what_a_dead_helper_had_begun_is_done_here(monkeypatch: pytest.MonkeyPatch):
     """As after the system killed one for want of memory."""
-    monkeypatch.setattr(parallel.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
     here = os.getpid()
 
     def work(number: int) -> int:
@@ -105,6 +105,6 @@ def _parent(alive: Path) -> None:
             file.write(".")
         return number
 
-    parallel.os.cpu_count = lambda: 3  # type: ignore[assignment]
+    os.cpu_count = lambda: 3
     for _ in map_in_processes(work, 100_000):
         time.sleep(0.001)

@@ -19,7 +19,7 @@ def numbered(rows: int, classes: int = 2) -> Dataset:
 
 def rows(part: Split | None) -> list[int]:
     assert part is not None
-    return part.images.ravel().tolist()
+    return np.asarray(part.images).ravel().tolist()
 
 
 def test_the_tutorials_split_is_scikit_learns():
@@ -33,6 +33,7 @@ def test_the_tutorials_split_is_scikit_learns():
 def test_stratifying_keeps_the_shares():
     """Each class gives the same share of its pictures."""
     divided = split(numbered(100, classes=4), SplitRecipe(fraction=0.2), seed=0)
+    assert divided.validation
     assert divided.class_counts(divided.validation).tolist() == [5, 5, 5, 5]
 
 

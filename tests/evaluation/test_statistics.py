@@ -27,7 +27,7 @@ def test_wilson_covers_as_often_as_it_says(n: int, tell: Tell):
     for accuracy in np.linspace(0.01, 0.99, 99):
         likely = np.flatnonzero(binom.pmf(np.arange(n + 1), n, accuracy) > 1e-7)
         covering = [k for k in likely.tolist() if ends(k)[0] <= accuracy <= ends(k)[1]]
-        coverage[accuracy] = binom.pmf(covering, n, accuracy).sum()
+        coverage[accuracy] = np.sum(binom.pmf(covering, n, accuracy))
     tell(f"Wilson, n = {n:,}: covers {min(coverage.values()):.2%} to {max(coverage.values()):.2%}")
     assert min(coverage.values()) > 0.935
     assert max(coverage.values()) < 0.965

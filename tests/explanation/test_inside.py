@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -70,7 +72,8 @@ def test_near_pictures_are_the_same_however_they_are_read():
     """Over several chunks the nearest are those of one large product; progress is told to the end."""
     generator = np.random.default_rng(0)
     among = generator.integers(0, 256, (700, 3, 3, 1)).astype(np.uint8)
-    images, told = among[[1, 600]], []
+    images = among[[1, 600]]
+    told: list[Any] = []
 
     def features(part: np.ndarray) -> np.ndarray:
         return part.reshape(len(part), -1).astype(np.float32) - 100

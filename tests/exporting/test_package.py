@@ -14,7 +14,6 @@ import pytest
 
 from eyespot.data.dataset import Dataset
 from eyespot.errors import ExportError
-from eyespot.exporting import package as module
 from eyespot.exporting.formats import ExportSource, PredictFunction
 from eyespot.exporting.package import check_target, write_package
 from eyespot.inference.predictor import Predictor
@@ -128,7 +127,7 @@ class Plain:
     """Writes a copy of `model.onnx`, and answers with it."""
 
     name = "plain"
-    inside = ()
+    inside: tuple[str, ...] = ()
 
     def __init__(self, change: Callable[[np.ndarray], np.ndarray] = lambda rows: rows) -> None:
         self.change = change
@@ -222,7 +221,7 @@ def test_a_converters_own_error_is_one_sentence(source: ExportSource, tmp_path: 
         ExportError, match=r"^The export as plain cannot be written \(basic_ios::clear: iostream error\)\.$"
     ):
         write_package(failing, source, original(source), tmp_path / "x", 0)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: SimpleNamespace(free=100))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=100))
     with pytest.raises(ExportError, match=r"error\): is the disk full\?$"):
         write_package(failing, source, original(source), tmp_path / "x", 0)
 
@@ -240,7 +239,7 @@ def test_an_earlier_export_stays_where_the_new_one_cannot_come(
             raise OSError(5, "Input/output error")
         return rename(path, to)
 
-    monkeypatch.setattr(module.Path, "rename", failing)
+    monkeypatch.setattr(Path, "rename", failing)
     with pytest.raises(OSError, match="Input/output"):
         write_package(Plain(), source, original(source), target, 0)
     assert (target / "model.bin").exists()

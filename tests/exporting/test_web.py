@@ -229,5 +229,5 @@ def test_without_a_test_set_there_are_no_examples(exported: ExportResult, run: R
 def test_it_answers_as_the_run_does(exported: ExportResult, run: Run, bars: Dataset):
     """What was written, opened again, gives the run's own probabilities."""
     assert bars.test is not None
-    answers = web.FORMAT.opened(exported.folder)(bars.test.images)
+    answers = web.FORMAT.opened(exported.folder)(np.asarray(bars.test.images))
     np.testing.assert_array_equal(answers, run.predictor().probabilities(bars.test.images))

@@ -97,11 +97,13 @@ def claimed(**fields: Any) -> TensorProto:
 
 def loop() -> onnx.NodeProto:
     """As often as an int64 can count."""
+    inputs: tuple[tuple[Any, ...], ...] = (("i", 7, []), ("go", 9, []), ("x", 1, None))
+    outputs: tuple[tuple[Any, ...], ...] = (("go_out", 9, []), ("x_out", 1, None))
     body = helper.make_graph(
         [helper.make_node("Identity", [name], [f"{name}_out"]) for name in ("go", "x")],
         "body",
-        [helper.make_tensor_value_info(*told) for told in (("i", 7, []), ("go", 9, []), ("x", 1, None))],
-        [helper.make_tensor_value_info(*told) for told in (("go_out", 9, []), ("x_out", 1, None))],
+        [helper.make_tensor_value_info(*value) for value in inputs],
+        [helper.make_tensor_value_info(*value) for value in outputs],
     )
     return helper.make_node("Loop", ["", "", "flat"], ["looped"], body=body)
 

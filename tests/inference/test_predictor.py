@@ -54,7 +54,8 @@ def test_batches_that_are_answered_at_once_keep_their_order(run: Run, tmp_path: 
     assert bulk._several is not None
     path = tmp_path / "model.onnx"
     shutil.copyfile(run.file("model.onnx"), path)
-    for change in (lambda: set_temperature(path, 9.0), path.unlink):
+    changes: tuple[Callable[[], object], ...] = (lambda: set_temperature(path, 9.0), path.unlink)
+    for change in changes:
         opened = Predictor(path)
         before = opened.probabilities(images[:1])
         change()

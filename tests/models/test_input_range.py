@@ -11,7 +11,7 @@ from tests.conftest import make_split
 
 layers = keras.layers
 SHAPE = (8, 8, 1)
-IMAGES = make_split(30, seed=3).images
+IMAGES = np.asarray(make_split(30, seed=3).images)
 KNOWN = scalings(IMAGES)
 
 

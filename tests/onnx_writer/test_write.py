@@ -136,7 +136,7 @@ def test_a_model_that_cannot_be_written_is_refused_quietly(tmp_path: Path, capfd
 def test_a_subclass_is_not_taken_for_its_parent(tmp_path: Path):
     """A user's layer that derives from a known one may compute something else, and is traced."""
 
-    class Doubled(layers.Dense):
+    class Doubled(keras.layers.Dense):
         def call(self, inputs):
             return 2 * super().call(inputs)
 
@@ -149,7 +149,7 @@ def test_a_subclass_is_not_taken_for_its_parent(tmp_path: Path):
 def test_what_cannot_be_expressed_is_told(tmp_path: Path):
     """A model that neither way can write is refused in one sentence that names the layer, and no file is left."""
 
-    class Sorted(layers.Layer):
+    class Sorted(keras.layers.Layer):
         def call(self, inputs):
             return keras.ops.linalg.svd(inputs, compute_uv=False)
 

@@ -46,7 +46,7 @@ def areas_of(model: dict[str, object], folder: Path, epochs: int, tell: Callable
     labels = network.logits(images).argmax(axis=1)
     background = plain_background(images)
     pictures = explain_images(network, images, labels).pictures
-    maps = {method: np.stack([one.maps[method] for one in pictures]) for method in MAP_METHODS}
+    maps: dict[str, np.ndarray] = {method: np.stack([one.maps[method] for one in pictures]) for method in MAP_METHODS}
     maps["random pixels"] = generator.random(images.shape[:3]).astype(np.float32)
     cells = generator.random((JUDGED, 28 // CELL, 28 // CELL)).astype(np.float32)
     maps["random squares"] = cells.repeat(CELL, axis=1).repeat(CELL, axis=2)

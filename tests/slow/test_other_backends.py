@@ -57,7 +57,7 @@ def test_a_trained_model_opens_in_plain_keras_elsewhere(name: str, backend: str,
     run = train(bars, recipe, tmp_path / "run").run
     pictures = bars.test.images if bars.test else bars.train.images
     np.save(tmp_path / "pictures.npy", pictures)
-    arguments = [backend, run.file("model.keras"), tmp_path / "pictures.npy", tmp_path / "theirs.npy"]
+    arguments = [backend, *map(str, (run.file("model.keras"), tmp_path / "pictures.npy", tmp_path / "theirs.npy"))]
     environment = {**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": ""}
     subprocess.run([PYTHON, "-c", PREDICT, *arguments], check=True, env=environment, cwd=tmp_path)
     ours = keras.ops.convert_to_numpy(run.model()(pictures, training=False))

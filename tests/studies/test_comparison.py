@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import ttest_rel
@@ -16,7 +18,7 @@ BASE = [0.90, 0.91, 0.92, 0.90, 0.91]
 
 def measured(name: str, accuracies: list[float | None], diverged: int = 0) -> VariantMeasurements:
     none: list[float | None] = [None] * len(accuracies)
-    figures = {
+    figures: dict[str, list[float | None]] = {
         "val_accuracy": accuracies,
         "val_loss": [0.3] * len(accuracies),
         "test_accuracy": none,
@@ -25,7 +27,7 @@ def measured(name: str, accuracies: list[float | None], diverged: int = 0) -> Va
     return VariantMeasurements(name, {"training.epochs": 3}, 1000, figures, [0.5, 0.7, 0.6], diverged)
 
 
-def less(by: list[float]) -> list[float | None]:
+def less(by: list[float]) -> list[Any]:
     return [float(value - one) for value, one in zip(BASE, by, strict=True)]
 
 

@@ -24,7 +24,7 @@ import torch
 from eyespot.data.dataset import Dataset, Split
 from eyespot.recipe.schema import CheckpointRecipe
 from eyespot.training import checkpoint
-from eyespot.training.checkpoint import Checkpoints, latest_state, write_checkpoint
+from eyespot.training.checkpoint import Checkpoints, latest_state
 from eyespot.training.fit import fit
 from tests.training.test_checkpoint import CALLS, written_in_place
 from tests.training.test_resume import EVERYTHING, digest, program_for
@@ -108,5 +108,6 @@ def campaign(kills: int, seed: int = 0) -> dict[str, Any]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)  # threads do not survive a fork
-    checkpoint.write_checkpoint = written_in_place if sys.argv[2:] == ["in-place"] else write_checkpoint
+    if sys.argv[2:] == ["in-place"]:
+        checkpoint.write_checkpoint = written_in_place
     json.dump(campaign(int(sys.argv[1])), sys.stdout)

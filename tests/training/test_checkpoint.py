@@ -3,7 +3,7 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -143,10 +143,10 @@ def test_a_fault_at_any_call_leaves_the_old_or_the_new_one(tmp_path: Path, calls
     assert not wrong
 
 
-def written_in_place(path: Path, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+def written_in_place(path: Path, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """What one would write first: file after file, where it belongs."""
     path.mkdir(exist_ok=True)
-    files = {"state.json": checkpoint._json(state), "arrays.npz": checkpoint._npz(arrays)}
+    files = {"state.json": checkpoint._json(dict(state)), "arrays.npz": checkpoint._npz(arrays)}
     for name, data in files.items():
         checkpoint._write(path / name, data)
     manifest = {name: {"bytes": len(data), "sha256": checkpoint._sha256(data)} for name, data in files.items()}

@@ -150,7 +150,8 @@ def test_the_same_rise_is_overfitting_on_many_pictures_and_unknown_on_few():
     assert few.images_needed is not None
     assert few.images_needed > 15
     assert f"About {few.images_needed:,} validation pictures" in few.advice
-    assert (many.fit, many.from_epoch) == ("overfitting", pytest.approx(6, abs=1))
+    assert many.fit == "overfitting"
+    assert many.from_epoch == pytest.approx(6, abs=1)
     assert many.rise_p_value is not None
     assert many.rise_p_value < 0.001
 

@@ -20,7 +20,8 @@ class Client:
     """Stands for MLflow's: takes files, unless it is away or does not like them."""
 
     def __init__(self) -> None:
-        self.away, self.tries, self.taken = False, 0, []
+        self.away, self.tries = False, 0
+        self.taken: list[Any] = []
 
     def log_artifact(self, run_id: str, local_path: str, artifact_path: str | None) -> None:
         self._take(local_path)

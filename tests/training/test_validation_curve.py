@@ -15,9 +15,9 @@ def test_images_are_compared_pairwise():
     images = generator.exponential(1.0, 500).astype(np.float32)
     later = (images * generator.normal(1.1, 0.2, 500)).astype(np.float32)
     share = np.linspace(0, 1, 8, dtype=np.float32)[:, None]
-    curve = ValidationCurve([], images * (1 - share) + later * share)
-    change = curve.change(slice(0, 3), slice(5, 8))
-    first, last = (curve.by_image[window].mean(axis=0) for window in (slice(0, 3), slice(5, 8)))
+    by_image = images * (1 - share) + later * share
+    change = ValidationCurve([], by_image).change(slice(0, 3), slice(5, 8))
+    first, last = (by_image[window].mean(axis=0) for window in (slice(0, 3), slice(5, 8)))
     assert change.value == pytest.approx(float((last - first).mean()), abs=1e-6)
     assert change.epoch_error == pytest.approx(0, abs=1e-4)
     assert change.value / change.image_error == pytest.approx(float(ttest_rel(last, first).statistic), rel=1e-3)

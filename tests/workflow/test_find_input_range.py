@@ -53,7 +53,7 @@ def trained(digits: Dataset, known: dict[str, Scaling]) -> dict[str, list[np.nda
         network = MLPClassifier(HIDDEN, activation=activation, learning_rate_init=0.01, max_iter=30, random_state=0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            network.fit(known[name](digits.train.images).reshape(-1, 64), digits.train.labels)
+            network.fit(known[name](np.asarray(digits.train.images)).reshape(-1, 64), digits.train.labels)
         return [array for pair in zip(network.coefs_, network.intercepts_, strict=True) for array in pair]
 
     return {name: weights(name) for name in RANGES}
@@ -91,10 +91,10 @@ def test_the_range_is_found(  # noqa: PLR0917 - fixtures
     model = keras_model(name, trained[name], shape)
     model.save(tmp_path / "theirs.keras")
     assert digits.test is not None
-    before = accuracy(model, known[name](digits.test.images), digits.test)
+    before = accuracy(model, known[name](np.asarray(digits.test.images)), digits.test)
     assert before > 0.9
     ready = prepared(digits, start=str(tmp_path / "theirs.keras"))
-    assert accuracy(ready.model, digits.test.images, digits.test) == pytest.approx(before, abs=0.004)
+    assert accuracy(ready.model, np.asarray(digits.test.images), digits.test) == pytest.approx(before, abs=0.004)
     assert ready.recipe.model.input_range == name
     (told,) = [note for note in ready.notes if "pixels in" in note]
     assert told.startswith(
@@ -113,7 +113,7 @@ def test_a_tutorials_model_is_trained_on(
     model.save(tmp_path / "theirs.keras")
     assert digits.test is not None
     images = digits.test.images
-    before = accuracy(model, known["0-1"](images), digits.test)
+    before = accuracy(model, known["0-1"](np.asarray(images)), digits.test)
     run = train(digits, output=tmp_path / "r", start=str(tmp_path / "theirs.keras"), epochs=1).run
     assert run.metrics["test"]["accuracy"] > before - 0.01
     assert "The model expects pixels in 0-1" in (run.path / "log").read_text()
@@ -203,7 +203,7 @@ def test_a_model_of_whole_numbers_gets_pixels(digits: Dataset, tmp_path: Path):
 def test_a_normalization_of_another_range_is_read(digits: Dataset, known: dict[str, Scaling], tmp_path: Path):
     """A `Normalization` that was adapted to x / 255 says so, though the weights behind it are fresh."""
     normalization = layers.Normalization()
-    normalization.adapt(known["0-1"](digits.train.images))
+    normalization.adapt(known["0-1"](np.asarray(digits.train.images)))
     head = [layers.Flatten(), layers.Dense(10, activation="softmax")]
     keras.Sequential([keras.Input(SHAPE), normalization, *head]).save(tmp_path / "theirs.keras")
     ready = prepared(digits, model=str(tmp_path / "theirs.keras"))

@@ -1,5 +1,6 @@
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ def test_the_suggestion_trains(bars: Dataset, tmp_path: Path):
     rate = find_lr(bars, SMALL, tmp_path / "lr", console=QUIET).suggested
     losses = []
     for place, factor in enumerate((1, 1 / 30, 30)):
-        options = {"learning_rate": rate * factor, "epochs": 2, "keep": "last"}
+        options: dict[str, Any] = {"learning_rate": rate * factor, "epochs": 2, "keep": "last"}
         done = train(bars, SMALL, tmp_path / f"r{place}", console=QUIET, **options)
         losses.append(done.outcome.history.rows[-1]["val_loss"])
     assert losses[0] == min(losses)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -32,7 +33,7 @@ QUIET = Console(quiet=True)
 def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
     """Two small networks on the digits, one trained for longer."""
     folder = tmp_path_factory.mktemp("pair")
-    options = {"model": "mlp", "precision": "float32", "console": QUIET}
+    options: dict[str, Any] = {"model": "mlp", "precision": "float32", "console": QUIET}
     short = eyespot.train("digits", output=folder / "short", epochs=1, **options)
     long = eyespot.train("digits", output=folder / "long", epochs=6, **options)
     return short.run, long.run

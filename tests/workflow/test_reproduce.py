@@ -1,4 +1,6 @@
 import json
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ def small(bars: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bars under the names of the real sets."""
     for name in ("mnist", "fashion-mnist"):
         named = Dataset(name, bars.class_names, bars.train, test=bars.test)
-        monkeypatch.setitem(CATALOG, name, CatalogEntry(name, lambda named=named: named, (8, 8, 1), 3))
+        monkeypatch.setitem(CATALOG, name, CatalogEntry(name, partial(replace, named), (8, 8, 1), 3))
 
 
 def run(tmp_path: Path, names: list[str], repeats: int = 1, **settings: Any) -> Any:

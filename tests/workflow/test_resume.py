@@ -194,7 +194,7 @@ def test_the_command_that_continues(here: Path, number: int, code: int):
 
 def test_what_a_person_wrote_into_a_run_stays(bars: Dataset, tmp_path: Path):
     """A recipe's comments are left as they are; a model card that was changed stops the call before it begins."""
-    options = {"model": "mlp", "precision": "float32", "early_stopping": False, "console": QUIET}
+    options: dict[str, Any] = {"model": "mlp", "precision": "float32", "early_stopping": False, "console": QUIET}
     run = train(bars, output=tmp_path / "r", epochs=1, **options).run
     text = "# mine\n" + (run.path / "recipe.yaml").read_text(encoding="utf-8")
     (run.path / "recipe.yaml").write_text(text, encoding="utf-8")

@@ -331,7 +331,7 @@ def test_a_model_with_foreign_classes_needs_trust(bars: Dataset, tmp_path: Path)
     model = keras.Sequential([keras.Input((8, 8, 1)), Halved(), keras.layers.Flatten()])
     model.add(keras.layers.Dense(3, activation="softmax"))
     model.save(tmp_path / "own.keras")
-    options = {"model": str(tmp_path / "own.keras"), "epochs": 1, "console": Console(quiet=True)}
+    options: dict[str, Any] = {"model": str(tmp_path / "own.keras"), "epochs": 1, "console": Console(quiet=True)}
     with pytest.raises(ModelError, match=r"'Halved'.*pass --trust"):
         train(bars, output=tmp_path / "r", **options)
     assert not (tmp_path / "r").exists()

@@ -26,7 +26,7 @@ SPACE = {"training.learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}, "tr
 
 def search(bars: Dataset, folder: Path, **asked: Any) -> Any:
     settings = QUICK | asked.pop("settings", {})
-    told = {"trials": 4, "space": SPACE, "console": Console(quiet=True)} | asked
+    told: dict[str, Any] = {"trials": 4, "space": SPACE, "console": Console(quiet=True)} | asked
     return tune(bars, output=folder / "t", settings=settings, **told)
 
 

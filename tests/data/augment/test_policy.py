@@ -24,7 +24,8 @@ def test_nothing_is_nothing():
     assert not Changes().any
     assert Changes().describe() == "nothing is changed"
     for name in WORDS:
-        alone = Changes(**{name: True if name.startswith("flip") else 1.0})
+        setting: dict[str, Any] = {name: True if name.startswith("flip") else 1.0}
+        alone = Changes(**setting)
         assert alone.any
         assert alone.describe() != "nothing is changed"
         assert [alone.moves, alone.shades, alone.mixes, bool(alone.erase)].count(True) == 1

@@ -1,6 +1,7 @@
 """The warp against NumPy for what it does exactly, and against SciPy's affine transform for what it interpolates."""
 
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def test_columns_are_uniform_and_apart():
 def test_the_first_pixel_is_inside_and_the_end_is_not():
     """Rows 1 to 2 and columns 0 to 3 of one picture, nothing of another, cut off at the edge of a third."""
     corners = torch.tensor([[1, 2, 3], [0, 0, -2], [3, 2, 9], [4, 5, 1]])
-    found = inside_rectangle(*corners, (4, 5))
+    found = inside_rectangle(corners[0], corners[1], corners[2], corners[3], (4, 5))
     assert found.shape == (3, 1, 4, 5)
     assert found[0, 0].int().tolist() == [[0] * 5, [1, 1, 1, 1, 0], [1, 1, 1, 1, 0], [0] * 5]
     assert found.sum((1, 2, 3)).tolist() == [8, 0, 1]
@@ -96,7 +97,7 @@ def test_flips_are_numpys():
     changes = Changes(flip_horizontal=True, flip_vertical=True)
     before = pictures(1, 5, 8)
     for mirror, upend in ((0.1, 0.9), (0.9, 0.1), (0.1, 0.1)):
-        expected = np.flip(before.numpy(), [axis for axis, drawn in ((3, mirror), (2, upend)) if drawn < 0.5])
+        expected = np.flip(before.numpy(), tuple(axis for axis, drawn in ((3, mirror), (2, upend)) if drawn < 0.5))
         after = warp(before, changes, draws(1, mirror=mirror, upend=upend)).round()
         assert np.array_equal(after.numpy(), expected)
         assert torch.equal(warp(before, Changes(shift=0.1), draws(1, mirror=mirror, upend=upend)).round(), before)
@@ -139,7 +140,7 @@ def test_it_is_scipys_affine_transform(sides: tuple[int, int], fill: str):
         matrix = signs @ turn / size
         centre = (np.array(sides) - 1) / 2
         shift = changes.shift * (2 * row[[DrawColumn.DOWN, DrawColumn.RIGHT]] - 1) * sides
-        mode = "grid-constant" if fill == "background" else "nearest"
+        mode: Literal["grid-constant", "nearest"] = "grid-constant" if fill == "background" else "nearest"
         expected = affine_transform(
             before[number, 0].numpy(), matrix, centre - matrix @ centre + shift, order=1, mode=mode,
             cval=float(backgrounds[number, 0]),

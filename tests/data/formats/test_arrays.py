@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ LABELS = np.array([1, 0, 1, 2])
 )
 def test_usual_names_are_known(tmp_path: Path, images: str, labels: str):
     """Keras's, MedMNIST's and other usual names of arrays are told apart."""
-    np.savez(tmp_path / "a.npz", **{images: IMAGES, labels: LABELS})
+    parts: dict[str, Any] = {images: IMAGES, labels: LABELS}
+    np.savez(tmp_path / "a.npz", **parts)
     read = read_arrays(tmp_path / "a.npz", PicturesRecipe())
     assert list(read) == ["train"]
     assert np.array_equal(read["train"].images[..., 0], IMAGES)
@@ -26,7 +28,7 @@ def test_usual_names_are_known(tmp_path: Path, images: str, labels: str):
 
 def test_splits_are_in_the_names(tmp_path: Path):
     """x_train with y_train, x_val with y_val, x_test with y_test."""
-    parts = {
+    parts: dict[str, Any] = {
         f"{kind}_{split}": part for split in ("train", "val", "test") for kind, part in (("x", IMAGES), ("y", LABELS))
     }
     np.savez(tmp_path / "a.npz", **parts)

@@ -20,7 +20,7 @@ def png(value: int) -> bytes:
 
 
 def listed(path: Path, **wanted: str):
-    return list_tables([path], PicturesRecipe(**wanted), path)
+    return list_tables([path], PicturesRecipe.model_validate(wanted), path)
 
 
 def test_a_csv_names_pictures_labels_and_splits(tmp_path: Path):

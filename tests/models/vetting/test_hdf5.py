@@ -57,7 +57,7 @@ def test_no_part_of_a_file_will_do():
 
 def test_a_changed_byte_changes_no_more_than_a_number():
     """Whichever byte is changed, it is told, or lies within an array, or in what is not looked at."""
-    written = {"layers/a/vars/0": NUMBERS.astype(np.float32), "layers/b/vars/0": NUMBERS}
+    written: dict[str, np.ndarray] = {"layers/a/vars/0": NUMBERS.astype(np.float32), "layers/b/vars/0": NUMBERS}
     whole, told = hdf5(written), 0
     for place in range(0, len(whole), 3):
         changed = bytearray(whole)
