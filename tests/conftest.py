@@ -19,9 +19,9 @@ if find_spec("triton"):  # before the hook, as below
     import eyespot.engine.kernels.cuda.updates
 if find_spec("numba"):  # before the hook, which would wrap what Numba is to compile
     import eyespot.engine.kernels.cpu.augment
+    import eyespot.engine.kernels.cpu.channel_moments
     import eyespot.engine.kernels.cpu.cross_entropy
     import eyespot.engine.kernels.cpu.epilogue
-    import eyespot.engine.kernels.cpu.moments
     import eyespot.engine.kernels.cpu.updates
 
 install_import_hook("eyespot", "tests.typechecker.check")

@@ -76,7 +76,7 @@ def _of_targets(logits: Tensor, targets: Targets) -> LossOutput:
 
 def _by_numba(logits: Tensor, labels: Tensor) -> LossOutput:
     from eyespot.engine.kernels.cpu import cross_entropy as kernel
-    from eyespot.engine.kernels.cpu.numbers import bits, f32
+    from eyespot.engine.kernels.cpu.numba_support import bits, f32
 
     gradient = torch.empty_like(logits)
     loss, right = kernel.cross_entropy(bits(logits), labels.numpy(), f32(SMALLEST), bits(gradient))

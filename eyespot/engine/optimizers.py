@@ -180,7 +180,7 @@ def _kernel(
     if kernels is None:
         return None
     from eyespot.engine.kernels.cpu import updates
-    from eyespot.engine.kernels.cpu.numbers import bits, f32
+    from eyespot.engine.kernels.cpu.numba_support import bits, f32
 
     kernel = getattr(updates, name)
 

@@ -6,9 +6,9 @@ from scipy import ndimage
 
 from eyespot.preprocessing.appearance import Appearance
 from eyespot.preprocessing.light import background_of, grain_of, inkiness, is_lighter, noise_of, surface_of
-from eyespot.preprocessing.lines import remove_lines
 from eyespot.preprocessing.objects import DetectedObject, find_objects, ink_mask
 from eyespot.preprocessing.render import render_object
+from eyespot.preprocessing.ruled_lines import remove_lines
 from eyespot.preprocessing.scaling import working_grey
 from eyespot.shapes import Float32, Shaped, UInt8
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eyespot.recipe.schema import Recipe
-from eyespot.studies.judgement import JudgedFigure
+from eyespot.studies.published_figures import JudgedFigure
 
 COLUMNS = ("figure", "published", "ours", "range", "judgement")
 JUDGEMENTS = """\

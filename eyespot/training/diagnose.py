@@ -1,7 +1,7 @@
 """The verdict: what a training's course says about the fit, in words, with the numbers they rest on.
 
 Each word is a claim, and is made only where it is beyond chance (`SIGNIFICANT`) and large enough to matter (`RISE`,
-`FALL`, `NOTICEABLE`). What chance does is in `validation_curve`; `tests/slow/test_verdict.py` measures how often the
+`FALL`, `NOTICEABLE`). What chance does is in `validation_loss`; `tests/slow/test_verdict.py` measures how often the
 verdict errs, over hundreds of trainings. How large a change matters is this project's own choice.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from scipy.stats import norm, sem
 
 from eyespot.training.history import History
-from eyespot.training.validation_curve import Estimate, Evidence, ValidationCurve
+from eyespot.training.validation_loss import Estimate, Evidence, ValidationCurve
 
 Fit = Literal[
     "underfitting", "good fit", "overfitting", "diverged", "not enough validation pictures to tell", "not judged"

@@ -18,7 +18,7 @@ from eyespot.shapes import Float32, Int64
 from eyespot.training.checkpoint import TrainingPosition, TrainingState, WeightArrays
 from eyespot.training.history import EpochFigures, History
 from eyespot.training.program import Program
-from eyespot.training.validation_curve import Evidence
+from eyespot.training.validation_loss import Evidence
 
 SAMPLE = 1_000  # training images that are evaluated at the end, or as many as there are validation images
 

@@ -18,7 +18,7 @@ from eyespot.random import seed_for
 from eyespot.recipe.schema import TrainingRecipe
 from eyespot.shapes import Float32, Int64
 from eyespot.training.schedule import learning_rate_for
-from eyespot.training.validation_curve import ImageResults
+from eyespot.training.validation_loss import ImageResults
 
 
 @runtime_checkable

@@ -20,7 +20,7 @@ from eyespot.output import Output
 from eyespot.recipe.schema import Recipe
 from eyespot.run import create_run
 from eyespot.training.lr_finder import RateCurve, suggest
-from eyespot.training.rate_sweep import sweep
+from eyespot.training.lr_sweep import sweep
 from eyespot.workflow.prepare import model_stem, prepare, program_for
 
 FEWEST_STEPS = 50  # fewer are too rough to read

@@ -20,9 +20,9 @@ from eyespot.models.architectures import build_recipe
 from eyespot.recipe.recipe_files import read_recipe, recipe_names
 from eyespot.recipe.schema import Published, Recipe
 from eyespot.run import Run
-from eyespot.studies.judgement import JudgedFigure, judge_figures
 from eyespot.studies.pages import experiment_page, reproduction_page
 from eyespot.studies.progress import ObservedTraining, StudyProgress
+from eyespot.studies.published_figures import JudgedFigure, judge_figures
 from eyespot.workflow.repeats import check_made_so, circumstances, cost_of, train_or_resume, train_repeats
 
 ROOT = Path("studies") / "reproduce"

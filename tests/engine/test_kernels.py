@@ -8,11 +8,11 @@ import torch
 
 pytest.importorskip("numba")
 
-from eyespot.engine.kernels.cpu import numbers
+from eyespot.engine.kernels.cpu import numba_support
+from eyespot.engine.kernels.cpu.channel_moments import moments
 from eyespot.engine.kernels.cpu.cross_entropy import cross_entropy
 from eyespot.engine.kernels.cpu.epilogue import forward
-from eyespot.engine.kernels.cpu.moments import moments
-from eyespot.engine.kernels.cpu.numbers import bits
+from eyespot.engine.kernels.cpu.numba_support import bits
 
 SMALLEST = np.float32(1e-7)
 
@@ -58,10 +58,10 @@ def test_moments_do_not_cancel():
 def test_loops_of_other_sources_are_not_taken_up(monkeypatch: pytest.MonkeyPatch):
     """Numba's cache files are named after all sources: with another file changed, they are other files."""
     name = forward.__wrapped__._cache._impl.filename_base
-    assert f"forward-{numbers.sources_digest()}-" in name
-    numbers.sources_digest.cache_clear()
+    assert f"forward-{numba_support.sources_digest()}-" in name
+    numba_support.sources_digest.cache_clear()
     monkeypatch.setattr(Path, "read_bytes", lambda file: file.name.encode())
-    assert numbers.sources_digest() not in name
+    assert numba_support.sources_digest() not in name
     monkeypatch.undo()
-    numbers.sources_digest.cache_clear()
-    assert f"forward-{numbers.sources_digest()}-" in name
+    numba_support.sources_digest.cache_clear()
+    assert f"forward-{numba_support.sources_digest()}-" in name

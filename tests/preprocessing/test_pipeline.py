@@ -9,10 +9,10 @@ from scipy import ndimage
 
 from eyespot.data.picture import fit_to_size
 from eyespot.preprocessing.light import background_of, inkiness, is_lighter
-from eyespot.preprocessing.lines import remove_lines
 from eyespot.preprocessing.measure import measure_appearance
 from eyespot.preprocessing.objects import DetectedObject, find_objects, reading_order
 from eyespot.preprocessing.pipeline import PhotographReading, read_photograph
+from eyespot.preprocessing.ruled_lines import remove_lines
 from tests.preprocessing.scenes import (
     clothes_pictures,
     digit_picture,

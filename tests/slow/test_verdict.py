@@ -14,7 +14,7 @@ from rich.console import Console
 
 from eyespot.training.diagnose import diagnose
 from eyespot.training.fit import fit
-from eyespot.training.validation_curve import ValidationCurve
+from eyespot.training.validation_loss import ValidationCurve
 from eyespot.workflow.prepare import prepare, program_for
 from tests.conftest import needs_real_data
 

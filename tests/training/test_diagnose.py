@@ -9,7 +9,7 @@ import yaml
 
 from eyespot.training.diagnose import Verdict, diagnose
 from eyespot.training.history import History
-from eyespot.training.validation_curve import Evidence, ImageResults
+from eyespot.training.validation_loss import Evidence, ImageResults
 
 PUBLISHED = yaml.safe_load((Path(__file__).parent / "published_curves.yaml").read_text())
 

@@ -16,7 +16,7 @@ from eyespot.recipe.schema import TrainingRecipe
 from eyespot.training.fit import Outcome, StepProgress, fit, shuffled
 from eyespot.training.history import EpochFigures
 from eyespot.training.program import KerasProgram
-from eyespot.training.validation_curve import ImageResults
+from eyespot.training.validation_loss import ImageResults
 
 NAN = float("nan")
 

@@ -6,9 +6,9 @@ from torch import Tensor
 
 from eyespot.backend import keras
 from eyespot.engine.epilogue_spec import EpilogueSpec, as_pictures
+from eyespot.engine.kernels.cpu.channel_moments import moments
 from eyespot.engine.kernels.cpu.epilogue import Affine, Dropout, IncomingGradient, affine_sums, backward, forward
-from eyespot.engine.kernels.cpu.moments import moments
-from eyespot.engine.kernels.cpu.numbers import bits, f32, u32
+from eyespot.engine.kernels.cpu.numba_support import bits, f32, u32
 from eyespot.engine.stage import Parameter, Parameters, Pass, PassContext
 
 CHUNKS = 16  # partial sums: more than threads, so that these stay busy; few, so that adding them up costs nothing

@@ -13,7 +13,7 @@ from numba import njit, prange
 
 from eyespot.data.augment.policy import Changes
 from eyespot.data.augment.transforms import AREA, ENOUGH, SLIMMEST, DrawColumn
-from eyespot.engine.kernels.cpu.numbers import compiled, f32
+from eyespot.engine.kernels.cpu.numba_support import compiled, f32
 
 # Numba takes plain numbers.
 DOWN, RIGHT, ANGLE, SIZE = int(DrawColumn.DOWN), int(DrawColumn.RIGHT), int(DrawColumn.ANGLE), int(DrawColumn.SIZE)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from eyespot.engine.kernels.cpu.numbers import f32, read, serial, write
+from eyespot.engine.kernels.cpu.numba_support import f32, read, serial, write
 
 
 @serial  # a batch of logits is too small to share out

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit, prange
 
 from eyespot.engine.epilogue_spec import PoolWindow
-from eyespot.engine.kernels.cpu.numbers import compiled, drawn, f32, read, u32, write
+from eyespot.engine.kernels.cpu.numba_support import compiled, drawn, f32, read, u32, write
 
 PLACE, NEGATIVE, DROPPED = np.uint8(63), np.uint8(64), np.uint8(128)
 zero = np.uint8(0)

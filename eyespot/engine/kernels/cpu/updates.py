@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
-from eyespot.engine.kernels.cpu.numbers import compiled, f32, write
+from eyespot.engine.kernels.cpu.numba_support import compiled, f32, write
 
 SLICE = 64
 

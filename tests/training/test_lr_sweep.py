@@ -10,8 +10,8 @@ from eyespot.models.architectures import build
 from eyespot.recipe.schema import TrainingRecipe
 from eyespot.training.fit import order_of
 from eyespot.training.lr_finder import RateCurve
+from eyespot.training.lr_sweep import sweep
 from eyespot.training.program import EngineProgram, KerasProgram
-from eyespot.training.rate_sweep import sweep
 
 RATES = np.geomspace(1e-5, 10, 60)
 RECIPE = TrainingRecipe(learning_rate=1e-5, optimizer="adam", precision="float32")

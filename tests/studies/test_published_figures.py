@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from eyespot.recipe.schema import Published
-from eyespot.studies.judgement import judge_figures
 from eyespot.studies.pages import figure_row, judgement_reasons
+from eyespot.studies.published_figures import judge_figures
 
 CASES: list[tuple[str, float | None, list[float], str]] = [
     ("test_accuracy", 0.92, [0.919], "reproduced"),  # 10,000 pictures: half a point is chance

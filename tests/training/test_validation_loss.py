@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from eyespot.training.validation_curve import Estimate, ValidationCurve
+from eyespot.training.validation_loss import Estimate, ValidationCurve
 
 
 def test_images_are_compared_pairwise():

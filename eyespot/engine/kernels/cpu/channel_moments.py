@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from eyespot.engine.kernels.cpu.numbers import compiled, f32, read
+from eyespot.engine.kernels.cpu.numba_support import compiled, f32, read
 
 BLOCK = 64  # rows that are summed in float32 before they join a sum in float64
 
