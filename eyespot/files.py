@@ -23,9 +23,86 @@ from pathlib import Path
 from eyespot.errors import RunError
 
 Stamp = tuple[int, int, int]  # of a file: what differs when it has been replaced
-
 TEMPORARY = ".tmp-"  # what the name of a temporary sibling begins with
 RECORD = ".eyespot.json"  # in a folder: the SHA-256 of each file there that `rewriting` wrote, by its name
+MakeWay = Callable[[Path], AbstractContextManager[object]]
+
+
+@contextmanager
+def creating(path: Path) -> Iterator[Path]:
+    """As `replacing`, for a file that is not there yet.
+
+    Raises:
+        FileExistsError: something is at `path`; it is left as it is.
+    """
+    with _written_beside(path) as sibling:
+        yield sibling
+        _sync(sibling)
+        move_to_free(sibling, path)
+
+
+@contextmanager
+def _written_beside(path: Path) -> Iterator[Path]:
+    sibling = _beside(path)
+    sibling.open("xb").close()
+    try:
+        yield sibling
+    finally:
+        sibling.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}-{path.name}")
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def move_to_free(source: Path, path: Path) -> None:
+    """Renames a file to a path that is free.
+
+    Raises:
+        FileExistsError: something is at `path`; both are left as they are.
+    """
+    try:
+        os.link(source, path, follow_symlinks=False)  # os.rename would replace
+    except FileExistsError:
+        raise
+    except (OSError, NotImplementedError):  # no hard links here: the name is claimed first
+        path.open("xb").close()
+        source.replace(path)
+    else:
+        source.unlink()
+
+
+def record(path: Path) -> None:
+    """Notes that a file may be written over as it is now."""
+    _record(path, sha256_of(path))
+
+
+def _record(path: Path, digest: str) -> None:
+    written = _recorded(path.parent) | {path.name: digest}
+    write_text(path.parent / RECORD, json.dumps({"written": written}, indent=1, ensure_ascii=False) + "\n")
+
+
+def _recorded(folder: Path) -> dict[str, str]:
+    try:
+        written = json.loads((folder / RECORD).read_bytes())["written"]
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, KeyError):
+        written = None
+    if not isinstance(written, dict):
+        raise RunError(f"{folder / RECORD} is damaged: move it away.")
+    return written
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a whole text file, or nothing."""
+    with replacing(path) as sibling:
+        sibling.write_text(text, encoding="utf-8")
 
 
 @contextmanager
@@ -41,17 +118,69 @@ def replacing(path: Path) -> Iterator[Path]:
         sibling.replace(path)
 
 
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """The path itself, then with -2, -3, … before its ending."""
+    yield path
+    for number in count(2):
+        yield path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
 @contextmanager
-def creating(path: Path) -> Iterator[Path]:
-    """As `replacing`, for a file that is not there yet.
+def replacing_folder(folder: Path, make_way: MakeWay = nullcontext) -> Iterator[Path]:
+    """Gives a new folder beside `folder`, to fill; it takes `folder`'s name only when the block ends well.
+
+    Readers see the old folder, none, or the whole new one, also after a power cut: all files are synced before the
+    folder is renamed. What is left of the new folder where the block fails is removed.
+
+    Args:
+        make_way: within what it gives, nothing is at `folder`; it brings the old folder back where the rename fails.
 
     Raises:
-        FileExistsError: something is at `path`; it is left as it is.
+        OSError: something is at `folder`, or the system fails.
     """
-    with _written_beside(path) as sibling:
+    sibling = _beside(folder)
+    sibling.mkdir()
+    try:
         yield sibling
-        _sync(sibling)
-        move_to_free(sibling, path)
+        _sync_tree(sibling)
+        with make_way(folder):
+            sibling.rename(folder)
+        _sync_folder(folder.parent)
+    finally:
+        shutil.rmtree(sibling, ignore_errors=True)  # which follows no links
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            _sync(path)
+        else:
+            _sync_folder(path)
+    _sync_folder(folder)
+
+
+def _sync_folder(path: Path) -> None:
+    """So that its entries survive a power cut; Windows cannot open folders, and needs it less."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        return
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def rewrite_text(path: Path, text: str) -> None:
+    """Writes a whole text file, or nothing, as `rewriting` does."""
+    with rewriting(path) as sibling:
+        sibling.write_text(text, encoding="utf-8")
 
 
 @contextmanager
@@ -82,11 +211,6 @@ def check_own(*paths: Path) -> None:
             )
 
 
-def record(path: Path) -> None:
-    """Notes that a file may be written over as it is now."""
-    _record(path, sha256_of(path))
-
-
 def is_own(path: Path) -> bool:
     """Whether `rewriting` wrote this file, and nobody has changed it since.
 
@@ -97,76 +221,6 @@ def is_own(path: Path) -> bool:
     return known is not None and path.is_file() and not path.is_symlink() and sha256_of(path) == known
 
 
-def numbered(path: Path) -> Iterator[Path]:
-    """The path itself, then with -2, -3, … before its ending."""
-    yield path
-    for number in count(2):
-        yield path.with_name(f"{path.stem}-{number}{path.suffix}")
-
-
-def move_to_free(source: Path, path: Path) -> None:
-    """Renames a file to a path that is free.
-
-    Raises:
-        FileExistsError: something is at `path`; both are left as they are.
-    """
-    try:
-        os.link(source, path, follow_symlinks=False)  # os.rename would replace
-    except FileExistsError:
-        raise
-    except (OSError, NotImplementedError):  # no hard links here: the name is claimed first
-        path.open("xb").close()
-        source.replace(path)
-    else:
-        source.unlink()
-
-
-MakeWay = Callable[[Path], AbstractContextManager[object]]
-
-
-@contextmanager
-def replacing_folder(folder: Path, make_way: MakeWay = nullcontext) -> Iterator[Path]:
-    """Gives a new folder beside `folder`, to fill; it takes `folder`'s name only when the block ends well.
-
-    Readers see the old folder, none, or the whole new one, also after a power cut: all files are synced before the
-    folder is renamed. What is left of the new folder where the block fails is removed.
-
-    Args:
-        make_way: within what it gives, nothing is at `folder`; it brings the old folder back where the rename fails.
-
-    Raises:
-        OSError: something is at `folder`, or the system fails.
-    """
-    sibling = _beside(folder)
-    sibling.mkdir()
-    try:
-        yield sibling
-        _sync_tree(sibling)
-        with make_way(folder):
-            sibling.rename(folder)
-        _sync_folder(folder.parent)
-    finally:
-        shutil.rmtree(sibling, ignore_errors=True)  # which follows no links
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a whole text file, or nothing."""
-    with replacing(path) as sibling:
-        sibling.write_text(text, encoding="utf-8")
-
-
-def rewrite_text(path: Path, text: str) -> None:
-    """Writes a whole text file, or nothing, as `rewriting` does."""
-    with rewriting(path) as sibling:
-        sibling.write_text(text, encoding="utf-8")
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def stamp_of(path: Path) -> Stamp:
     """Which file lies there now.
 
@@ -175,60 +229,3 @@ def stamp_of(path: Path) -> Stamp:
     """
     status = path.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}-{path.name}")
-
-
-@contextmanager
-def _written_beside(path: Path) -> Iterator[Path]:
-    sibling = _beside(path)
-    sibling.open("xb").close()
-    try:
-        yield sibling
-    finally:
-        sibling.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _sync_tree(folder: Path) -> None:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            _sync(path)
-        else:
-            _sync_folder(path)
-    _sync_folder(folder)
-
-
-def _sync_folder(path: Path) -> None:
-    """So that its entries survive a power cut; Windows cannot open folders, and needs it less."""
-    try:
-        file = os.open(path, os.O_RDONLY)
-    except PermissionError:
-        return
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
-
-
-def _record(path: Path, digest: str) -> None:
-    written = _recorded(path.parent) | {path.name: digest}
-    write_text(path.parent / RECORD, json.dumps({"written": written}, indent=1, ensure_ascii=False) + "\n")
-
-
-def _recorded(folder: Path) -> dict[str, str]:
-    try:
-        written = json.loads((folder / RECORD).read_bytes())["written"]
-    except FileNotFoundError:
-        return {}
-    except (ValueError, TypeError, KeyError):
-        written = None
-    if not isinstance(written, dict):
-        raise RunError(f"{folder / RECORD} is damaged: move it away.")
-    return written

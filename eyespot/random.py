@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:  # seeds are asked for where there is no PyTorch, as where only a server is installed
     import torch
 
+Bits = TypeVar("Bits", int, "torch.Tensor")
+LOW = 0xFFFFFFFF
+
+
+def step_keys(seed: int, number: int) -> tuple[int, int]:
+    """The two keys of a training's step, from 0 on."""
+    return seed_for(seed, "dropout", number), seed_for(seed, "dropout", number, "second key")
+
 
 def seed_for(seed: int, *names: str | int) -> int:
     """The seed of the stream called `names` under the user's `seed`: an integer in [0, 2**32)."""
@@ -17,8 +25,9 @@ def seed_for(seed: int, *names: str | int) -> int:
     return int.from_bytes(digest[:4], "big")
 
 
-Bits = TypeVar("Bits", int, "torch.Tensor")
-LOW = 0xFFFFFFFF
+def stage_keys(keys: tuple[int, int], stage: int) -> tuple[int, int]:
+    """The two keys of one of the step's stages."""
+    return random_bits(2 * stage, *keys), random_bits(2 * stage + 1, *keys)
 
 
 def random_bits(index: Bits, first_key: Bits | int, second_key: Bits | int) -> Bits:
@@ -32,13 +41,3 @@ def random_bits(index: Bits, first_key: Bits | int, second_key: Bits | int) -> B
     word ^= second_key
     word = ((word ^ (word >> 15)) * 0x846CA68B) & LOW
     return word ^ (word >> 16)
-
-
-def step_keys(seed: int, number: int) -> tuple[int, int]:
-    """The two keys of a training's step, from 0 on."""
-    return seed_for(seed, "dropout", number), seed_for(seed, "dropout", number, "second key")
-
-
-def stage_keys(keys: tuple[int, int], stage: int) -> tuple[int, int]:
-    """The two keys of one of the step's stages."""
-    return random_bits(2 * stage, *keys), random_bits(2 * stage + 1, *keys)

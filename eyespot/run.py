@@ -146,6 +146,11 @@ def open_run(run: RunLike) -> Run:
     return run
 
 
+def _latest() -> Path | None:
+    runs = sorted(ROOT.glob("*/recipe.yaml"), key=lambda path: path.stat().st_mtime)
+    return runs[-1].parent if runs else None
+
+
 def check_new(output: str | Path | None) -> None:
     """Checks, before any work, that a run can be made here.
 
@@ -154,6 +159,10 @@ def check_new(output: str | Path | None) -> None:
     """
     if output is not None and os.path.lexists(output):
         raise _exists(output)
+
+
+def _exists(output: str | Path) -> RunError:
+    return RunError(f"{output} exists already, and a run is never overwritten: choose another --output.")
 
 
 def create_run(output: Path | None, name: str) -> Run:
@@ -180,12 +189,3 @@ def create_run(output: Path | None, name: str) -> Run:
             number += 1
         else:
             return Run(path)
-
-
-def _exists(output: str | Path) -> RunError:
-    return RunError(f"{output} exists already, and a run is never overwritten: choose another --output.")
-
-
-def _latest() -> Path | None:
-    runs = sorted(ROOT.glob("*/recipe.yaml"), key=lambda path: path.stat().st_mtime)
-    return runs[-1].parent if runs else None

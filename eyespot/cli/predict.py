@@ -92,16 +92,16 @@ def _place(p: "Prediction") -> tuple[str, ...]:
     return tuple(map(str, p.box)) if p.box else ("",) * 4
 
 
+def _judgement(p: "Prediction") -> tuple[str, ...]:
+    """Whether it is rejected, and why; nothing unless that was asked for."""
+    if p.strangeness is None or p.threshold is None:
+        return ()
+    return (str(p.rejected).lower(), f"{p.strangeness:.4f}", f"{p.threshold:.4f}")
+
+
 def _row(p: "Prediction", *, each: bool) -> tuple[str, ...]:
     """A line of the table; of a picture that is rejected, the probabilities are of what it would have been."""
     shares = [f"{label} {share:.2%}" for label, share in p.top]
     named = ("", "  ".join(shares)) if p.rejected else (f"{p.probability:.2%}", "  ".join(shares[1:]))
     at = (f"{p.box[0]}, {p.box[1]}" if p.box else "",) if each else ()
     return (p.file, *at, p.label, *named, *_judgement(p)[1:])
-
-
-def _judgement(p: "Prediction") -> tuple[str, ...]:
-    """Whether it is rejected, and why; nothing unless that was asked for."""
-    if p.strangeness is None or p.threshold is None:
-        return ()
-    return (str(p.rejected).lower(), f"{p.strangeness:.4f}", f"{p.threshold:.4f}")

@@ -21,25 +21,6 @@ REPLACED = ("--find-lr", "--json", "--output", "--learning-rate")
 WITH_VALUE = ("--output", "--learning-rate")
 
 
-def print_suggestion(found: "LearningRateSuggestion", *, as_json: bool) -> None:
-    """The command that trains with the suggestion; as JSON, everything."""
-    command = training_command(sys.argv[1:], found.suggested)
-    if as_json:
-        print_json(found.to_dict() | {"command": command})
-    else:
-        console(as_json).print(f"Next: {command}", markup=False, highlight=False, soft_wrap=True)
-
-
-def training_command(arguments: Sequence[str], rate: float) -> str:
-    """The same command line with a learning rate instead of `--find-lr`, for a shell."""
-    kept, skip = [], False
-    for argument in arguments:
-        if not skip and argument.partition("=")[0] not in REPLACED:
-            kept.append(argument)
-        skip = not skip and argument in WITH_VALUE
-    return shlex.join(["eyespot", *kept, "--learning-rate", f"{rate:g}"])
-
-
 def train(
     source: Annotated[
         str | None,
@@ -224,3 +205,22 @@ def train(
             f"Stopped as asked, and no test data was touched. Continue with: eyespot train --resume {done.run.path}",
             done.stopped_by or signal.SIGINT,
         )
+
+
+def print_suggestion(found: "LearningRateSuggestion", *, as_json: bool) -> None:
+    """The command that trains with the suggestion; as JSON, everything."""
+    command = training_command(sys.argv[1:], found.suggested)
+    if as_json:
+        print_json(found.to_dict() | {"command": command})
+    else:
+        console(as_json).print(f"Next: {command}", markup=False, highlight=False, soft_wrap=True)
+
+
+def training_command(arguments: Sequence[str], rate: float) -> str:
+    """The same command line with a learning rate instead of `--find-lr`, for a shell."""
+    kept, skip = [], False
+    for argument in arguments:
+        if not skip and argument.partition("=")[0] not in REPLACED:
+            kept.append(argument)
+        skip = not skip and argument in WITH_VALUE
+    return shlex.join(["eyespot", *kept, "--learning-rate", f"{rate:g}"])

@@ -32,9 +32,12 @@ from eyespot.files import replacing, write_text
 from eyespot.shapes import Int64, Shaped
 
 CHUNK = 64  # pictures that are decoded at once, and written down as done
-
 FileChunk = Sequence[Path | bytes]
 ChunkFacts = list[tuple[int, int, int, str | None]]
+SYNC_SECONDS = 0.5
+VERSION = 2  # of how pictures are read: another one reads all anew
+COMPLETE, JOURNAL = "pictures.json", "journal.jsonl"
+Told = list[list[int | str | None]]
 
 
 def read_headers(sources: FileChunk, limits: Limits) -> list[PictureHeader | None]:
@@ -46,97 +49,6 @@ def read_headers(sources: FileChunk, limits: Limits) -> list[PictureHeader | Non
         except PictureError:
             found.append(None)  # its pixels will not be read either, and the reason be told then
     return found
-
-
-def decode_into(file: Path, start: int, sources: FileChunk, form: InputForm) -> ChunkFacts:
-    """Decodes pictures and writes their pixels into a file.
-
-    Args:
-        file: which has room for them.
-        start: byte at which the first one's pixels begin.
-        form: what they are brought to.
-
-    Returns:
-        Of each: width, height and frames of the picture as it is stored, and why it could not be read; None where it
-        could. Of one that cannot be read, the pixels are 0.
-
-    Raises:
-        OSError: they cannot be written.
-    """
-    pixels = np.zeros((len(sources), *form.shape), np.uint8)
-    told: ChunkFacts = []
-    for row, source in enumerate(sources):
-        try:
-            pixels[row], header = read_with_header(source, form, "it")
-        except PictureError as error:
-            told.append((0, 0, 0, str(error).rstrip(".")))
-        else:
-            told.append((header.width, header.height, header.frames, None))
-    with file.open("rb+") as opened:
-        opened.seek(start)
-        opened.write(pixels.data)
-    return told
-
-
-SYNC_SECONDS = 0.5
-
-
-class Journal:
-    """A line for each chunk, written only once its pixels are on the disk, also after a power cut.
-
-    Args:
-        path: of the journal; lines that are there are read, a last one that is cut short is taken away.
-        pixels: the file whose chunks it tells of.
-
-    Attributes:
-        chunks: what was found in each, by the row it starts with.
-    """
-
-    def __init__(self, path: Path, pixels: Path) -> None:
-        self.chunks: dict[int, ChunkFacts] = {}
-        self._file, self._pixels = path.open("ab+"), pixels
-        self._unwritten: list[bytes] = []
-        self._synced = time.monotonic()
-        self._file.seek(0)
-        whole = 0
-        for line in self._file:
-            if not line.endswith(b"\n"):
-                break
-            start, found = json.loads(line)
-            self.chunks[start] = found
-            whole += len(line)
-        self._file.truncate(whole)
-
-    def __enter__(self) -> "Journal":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._sync()
-        self._file.close()
-
-    def add(self, start: int, found: ChunkFacts) -> None:
-        """Takes down a chunk whose pixels have been written."""
-        self.chunks[start] = found
-        self._unwritten.append(json.dumps([start, found]).encode() + b"\n")
-        if time.monotonic() - self._synced > SYNC_SECONDS:
-            self._sync()
-
-    def _sync(self) -> None:
-        with self._pixels.open("rb+") as pixels:
-            os.fsync(pixels.fileno())
-        self._file.write(b"".join(self._unwritten))
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._unwritten.clear()
-        self._synced = time.monotonic()
-
-
-VERSION = 2  # of how pictures are read: another one reads all anew
-COMPLETE, JOURNAL = "pictures.json", "journal.jsonl"
-
-Told = list[list[int | str | None]]
 
 
 @dataclass(frozen=True)
@@ -229,3 +141,85 @@ def _make_room(path: Path, shape: tuple[int, ...]) -> int:
         with replacing(path) as unfinished:
             np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
     return path.stat().st_size - size
+
+
+class Journal:
+    """A line for each chunk, written only once its pixels are on the disk, also after a power cut.
+
+    Args:
+        path: of the journal; lines that are there are read, a last one that is cut short is taken away.
+        pixels: the file whose chunks it tells of.
+
+    Attributes:
+        chunks: what was found in each, by the row it starts with.
+    """
+
+    def __init__(self, path: Path, pixels: Path) -> None:
+        self.chunks: dict[int, ChunkFacts] = {}
+        self._file, self._pixels = path.open("ab+"), pixels
+        self._unwritten: list[bytes] = []
+        self._synced = time.monotonic()
+        self._file.seek(0)
+        whole = 0
+        for line in self._file:
+            if not line.endswith(b"\n"):
+                break
+            start, found = json.loads(line)
+            self.chunks[start] = found
+            whole += len(line)
+        self._file.truncate(whole)
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._sync()
+        self._file.close()
+
+    def add(self, start: int, found: ChunkFacts) -> None:
+        """Takes down a chunk whose pixels have been written."""
+        self.chunks[start] = found
+        self._unwritten.append(json.dumps([start, found]).encode() + b"\n")
+        if time.monotonic() - self._synced > SYNC_SECONDS:
+            self._sync()
+
+    def _sync(self) -> None:
+        with self._pixels.open("rb+") as pixels:
+            os.fsync(pixels.fileno())
+        self._file.write(b"".join(self._unwritten))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._unwritten.clear()
+        self._synced = time.monotonic()
+
+
+def decode_into(file: Path, start: int, sources: FileChunk, form: InputForm) -> ChunkFacts:
+    """Decodes pictures and writes their pixels into a file.
+
+    Args:
+        file: which has room for them.
+        start: byte at which the first one's pixels begin.
+        form: what they are brought to.
+
+    Returns:
+        Of each: width, height and frames of the picture as it is stored, and why it could not be read; None where it
+        could. Of one that cannot be read, the pixels are 0.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    pixels = np.zeros((len(sources), *form.shape), np.uint8)
+    told: ChunkFacts = []
+    for row, source in enumerate(sources):
+        try:
+            pixels[row], header = read_with_header(source, form, "it")
+        except PictureError as error:
+            told.append((0, 0, 0, str(error).rstrip(".")))
+        else:
+            told.append((header.width, header.height, header.frames, None))
+    with file.open("rb+") as opened:
+        opened.seek(start)
+        opened.write(pixels.data)
+    return told

@@ -22,6 +22,8 @@ FASHION_NAMES = (
 )  # fmt: skip
 KUZUSHIJI_NAMES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 DIGITS_TEST_PICTURES = 360
+TORONTO = ("https://www.cs.toronto.edu/~kriz/",)
+CIFAR10_BATCHES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,48 @@ def _idx(shelf: PublishedFiles, class_names: tuple[str, ...], stems: tuple[str, 
     return Dataset(shelf.name, class_names, train, test=test)
 
 
-def _idx_pair(shelf: PublishedFiles, stem: str) -> Split:
-    return Split(*parse_idx_pair(shelf.read(f"{stem}-images-idx3-ubyte"), shelf.read(f"{stem}-labels-idx1-ubyte")))
+def _published(mirrors: tuple[str, ...], *files: tuple[str, int, str]) -> tuple[RemoteFile, ...]:
+    return tuple(RemoteFile(name, size, sha256, mirrors) for name, size, sha256 in files)
+
+
+MNIST = PublishedFiles(
+    "mnist",
+    _published(
+        ("https://storage.googleapis.com/cvdf-datasets/mnist/", "https://ossci-datasets.s3.amazonaws.com/mnist/"),
+        ("train-images-idx3-ubyte.gz", 9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
+        ("train-labels-idx1-ubyte.gz", 28881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
+        ("t10k-images-idx3-ubyte.gz", 1648877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
+        ("t10k-labels-idx1-ubyte.gz", 4542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
+    ),
+)
+
+
+FASHION_MNIST = PublishedFiles(
+    "fashion-mnist",
+    _published(
+        (
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+            "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+        ),
+        ("train-images-idx3-ubyte.gz", 26421880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
+        ("train-labels-idx1-ubyte.gz", 29515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+        ("t10k-images-idx3-ubyte.gz", 4422102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
+        ("t10k-labels-idx1-ubyte.gz", 5148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+    ),
+)
+
+
+KMNIST = PublishedFiles(
+    "kmnist",
+    _published(
+        ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
+        ("train-images-idx3-ubyte.gz", 18165135, "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4"),
+        ("train-labels-idx1-ubyte.gz", 29497, "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17"),
+        ("t10k-images-idx3-ubyte.gz", 3041136, "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5"),
+        ("t10k-labels-idx1-ubyte.gz", 5120, "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c"),
+    ),
+)
 
 
 def _emnist_letters() -> Dataset:
@@ -82,53 +124,6 @@ def _cifar(shelf: PublishedFiles, train: tuple[str, ...], test: str, names: str,
     )
 
 
-def _published(mirrors: tuple[str, ...], *files: tuple[str, int, str]) -> tuple[RemoteFile, ...]:
-    return tuple(RemoteFile(name, size, sha256, mirrors) for name, size, sha256 in files)
-
-
-MNIST = PublishedFiles(
-    "mnist",
-    _published(
-        ("https://storage.googleapis.com/cvdf-datasets/mnist/", "https://ossci-datasets.s3.amazonaws.com/mnist/"),
-        ("train-images-idx3-ubyte.gz", 9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
-        ("train-labels-idx1-ubyte.gz", 28881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
-        ("t10k-images-idx3-ubyte.gz", 1648877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
-        ("t10k-labels-idx1-ubyte.gz", 4542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
-    ),
-)
-FASHION_MNIST = PublishedFiles(
-    "fashion-mnist",
-    _published(
-        (
-            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-            "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
-            "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
-        ),
-        ("train-images-idx3-ubyte.gz", 26421880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
-        ("train-labels-idx1-ubyte.gz", 29515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
-        ("t10k-images-idx3-ubyte.gz", 4422102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
-        ("t10k-labels-idx1-ubyte.gz", 5148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
-    ),
-)
-KMNIST = PublishedFiles(
-    "kmnist",
-    _published(
-        ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
-        ("train-images-idx3-ubyte.gz", 18165135, "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4"),
-        ("train-labels-idx1-ubyte.gz", 29497, "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17"),
-        ("t10k-images-idx3-ubyte.gz", 3041136, "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5"),
-        ("t10k-labels-idx1-ubyte.gz", 5120, "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c"),
-    ),
-)
-EMNIST = PublishedFiles(
-    "emnist-letters",
-    _published(
-        ("https://biometrics.nist.gov/cs_links/EMNIST/", "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/"),
-        ("gzip.zip", 561753746, "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e"),
-    ),
-    subfolder="gzip",
-)
-TORONTO = ("https://www.cs.toronto.edu/~kriz/",)
 CIFAR10 = PublishedFiles(
     "cifar10",
     _published(
@@ -137,6 +132,8 @@ CIFAR10 = PublishedFiles(
     ),
     subfolder="cifar-10-batches-bin",
 )
+
+
 CIFAR100 = PublishedFiles(
     "cifar100",
     _published(
@@ -145,7 +142,7 @@ CIFAR100 = PublishedFiles(
     ),
     subfolder="cifar-100-binary",
 )
-CIFAR10_BATCHES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
+
 
 CATALOG = {
     "digits": CatalogEntry("handwritten digits, 8x8, embedded (scikit-learn)", _digits, (8, 8, 1)),
@@ -165,3 +162,17 @@ CATALOG = {
         100,
     ),
 }
+
+
+def _idx_pair(shelf: PublishedFiles, stem: str) -> Split:
+    return Split(*parse_idx_pair(shelf.read(f"{stem}-images-idx3-ubyte"), shelf.read(f"{stem}-labels-idx1-ubyte")))
+
+
+EMNIST = PublishedFiles(
+    "emnist-letters",
+    _published(
+        ("https://biometrics.nist.gov/cs_links/EMNIST/", "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/"),
+        ("gzip.zip", 561753746, "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e"),
+    ),
+    subfolder="gzip",
+)

@@ -36,18 +36,18 @@ def describe_balance(dataset: Dataset) -> dict[str, Any]:
     }
 
 
+def _exact_weights(labels: Int64[np.ndarray, " n"], classes: int) -> Float64[np.ndarray, " classes"]:
+    weights, present = np.zeros(classes), np.unique(labels)
+    weights[present] = compute_class_weight("balanced", classes=present, y=labels)
+    return weights
+
+
 def balanced_weights(labels: Int64[np.ndarray, " n"], classes: int) -> Float32[np.ndarray, " classes"]:
     """scikit-learn's balanced weights, n / (classes * the class's pictures), over the classes that have pictures.
 
     A class without any has the weight 0, which no row is given.
     """
     return _exact_weights(labels, classes).astype(np.float32)
-
-
-def _exact_weights(labels: Int64[np.ndarray, " n"], classes: int) -> Float64[np.ndarray, " classes"]:
-    weights, present = np.zeros(classes), np.unique(labels)
-    weights[present] = compute_class_weight("balanced", classes=present, y=labels)
-    return weights
 
 
 def class_weights_text(weights: Float32[np.ndarray, " classes"], class_names: Sequence[str]) -> str:

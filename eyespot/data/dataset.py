@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # brings Pydantic, for which a server's start does not wait
     from eyespot.recipe.schema import PicturesRecipe
 
 AT_ONCE = 1 << 20  # bytes of pixels at a time when something is computed over all rows; as floats some times more
+IMAGES_RANK = 4
 
 
 class RowView:
@@ -80,16 +81,6 @@ class RowView:
     def take(self, rows: Int64[np.ndarray, " k"]) -> "RowView":
         """Rows of these rows, again without a copy."""
         return RowView(self.base, self.index[rows])
-
-
-def chunks(images: Shaped[np.ndarray, "..."] | RowView) -> Iterator[Shaped[np.ndarray, "..."]]:
-    """All rows in order, a few megabytes at a time, so that memory stays flat."""
-    row_bytes = max(1, images.nbytes // max(1, len(images)))
-    step = max(1, AT_ONCE // row_bytes)
-    return (np.asarray(images[start : start + step]) for start in range(0, len(images), step))
-
-
-IMAGES_RANK = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,6 +262,13 @@ def with_classes(dataset: Dataset, class_names: tuple[str, ...], of: str) -> Dat
 def shape_text(shape: tuple[int, ...]) -> str:
     """A shape as people write it: 28x28x1."""
     return "x".join(str(side) for side in shape)
+
+
+def chunks(images: Shaped[np.ndarray, "..."] | RowView) -> Iterator[Shaped[np.ndarray, "..."]]:
+    """All rows in order, a few megabytes at a time, so that memory stays flat."""
+    row_bytes = max(1, images.nbytes // max(1, len(images)))
+    step = max(1, AT_ONCE // row_bytes)
+    return (np.asarray(images[start : start + step]) for start in range(0, len(images), step))
 
 
 def choose_examples(labels: Int64[np.ndarray, " n"], count: int) -> list[int]:

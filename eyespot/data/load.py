@@ -29,6 +29,158 @@ COLOR_SAMPLE = 64  # pictures whose colours are looked at
 COLOR_SIDE = 32
 GREYEST = 6.0  # mean difference between channels, of 255, below which a picture is grey: that of a grey JPEG is 0 to 2
 LARGEST = 160  # pixels on the longer side: a small classifier learns no more from more, and takes long
+ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz"})
+
+
+def load(
+    source: str | Path | Dataset = "digits",
+    pictures: PicturesRecipe | None = None,
+    console: Console | None = None,
+    *,
+    own_first: bool = True,
+) -> Dataset:
+    """Reads a dataset.
+
+    Args:
+        source: a path to the user's own pictures (a folder, a table, arrays, IDX files); a catalog name (`digits`,
+            `mnist`, …); or a `Dataset` already made from arrays.
+        pictures: how own pictures are read.
+        console: where progress is shown; None: nowhere.
+        own_first: what a user names is a path that exists before it is a catalog name; what a recipe or a run names is
+            the other way round, so that it means the same in every working directory.
+
+    Raises:
+        DataError: there is no such dataset (the nearest name is suggested), or its files are malformed.
+        DownloadError: it is not on this machine and cannot be fetched.
+    """
+    if isinstance(source, Dataset):
+        return source
+    if not own_first and source in CATALOG:
+        return _public(str(source))
+    if is_path(source):
+        return load_own(Path(source), pictures or PicturesRecipe(), console or Console(quiet=True))
+    if isinstance(source, Path) or looks_like_path(source):
+        raise DataError(f"There is no file or folder {source}.")
+    if source not in CATALOG:
+        raise DataError(unknown("dataset", source, CATALOG))
+    return _public(source)
+
+
+def _public(name: str) -> Dataset:
+    return replace(CATALOG[name].read(), public=True)
+
+
+def is_path(source: str | Path) -> bool:
+    """Whether it is something that exists: own pictures go before datasets of the same name."""
+    return Path(source).exists()
+
+
+def load_own(path: Path, wanted: PicturesRecipe, console: Console) -> Dataset:
+    """Reads labelled pictures from a folder, a table, arrays or IDX files, told apart by what is there.
+
+    Args:
+        path: which exists.
+        console: where progress is shown.
+
+    Raises:
+        DataError: there are no labelled pictures at `path`; or those there are contradict themselves.
+    """
+    listing = _listing(path, wanted)
+    return _from_arrays(path, wanted) if listing is None else _from_listing(path, listing, wanted, console)
+
+
+def _listing(path: Path, wanted: PicturesRecipe) -> Listing | None:
+    """The files or rows to decode; None where the source holds pixels already."""
+    if path.is_dir():
+        if idx_images(path) or any(path.glob("*.npy")):
+            return None
+        tables = tables_in(path)
+        return list_tables(tables, wanted, path) if tables else list_folder(path)
+    if path.suffix in FORMATS and not is_pixel_table(path):
+        return list_tables([path], wanted, path)
+    return None
+
+
+def _from_arrays(path: Path, wanted: PicturesRecipe) -> Dataset:
+    if images := idx_images(path):
+        found: Mapping[str, ImagesWithClassNames] = read_idx_pairs(images)
+    elif path.is_dir() or path.suffix in {".npz", ".npy"}:
+        found = read_arrays(path, wanted)
+    elif path.suffix in {".csv", ".tsv"}:
+        found = {"train": read_pixel_table(path, wanted)}
+    else:
+        raise DataError(_no_source(path))
+    stated = next(iter(found.values())).class_names
+    labels = {label for part in found.values() for label in part.labels if label is not None}
+    names, numbers = _classes(labels, stated, wanted)
+    splits, skipped = {}, []
+    for name, part in found.items():
+        rows = np.array([row for row, label in enumerate(part.labels) if label is not None], np.int64)
+        unlabelled = [row for row, label in enumerate(part.labels) if label is None]
+        skipped += [SkippedFile(f"{name}, row {row + 1}", "it has no label") for row in unlabelled]
+        classed = np.array([numbers[str(part.labels[row])] for row in rows], np.int64)
+        images_here = RowView(part.images, rows) if isinstance(part.images, np.memmap) else part.images[rows]
+        splits[name] = Split(images_here, classed)
+    first = splits["train"].images.shape
+    settled = wanted.model_copy(update={"size": tuple(first[1:3]), "color": first[3] == 3})  # noqa: PLR2004
+    return Dataset(
+        _name(path), names, **splits, origin=Origin(str(path.resolve()), settled, tuple(skipped)), public=False
+    )
+
+
+def _no_source(path: Path) -> str:
+    if path.suffix.lower() in Image.registered_extensions():
+        return f"{path} is one picture: name a folder that holds a folder of pictures for each class."
+    if path.suffix.lower() in ARCHIVES:
+        return f"{path} is an archive: unpack it, and name the folder."
+    return (
+        f"{path} is no dataset: expected a folder with a folder of pictures for each class, a table (.csv, .parquet), "
+        "arrays (.npz, .npy) or IDX files."
+    )
+
+
+def _classes(
+    labels: set[str], stated: tuple[str, ...] | None, wanted: PicturesRecipe
+) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Class names in order, and the number of each label."""
+    if wanted.class_names:
+        file = Path(wanted.class_names)
+        names = rename_classes(labels, read_class_names(file), file)
+        ordered = tuple(dict.fromkeys(names.values()))
+        return ordered, {label: ordered.index(name) for label, name in names.items()}
+    ordered = tuple(stated or in_order(labels))
+    return ordered, {name: number for number, name in enumerate(ordered)}
+
+
+def _name(path: Path) -> str:
+    """What runs are called after, from the file's or folder's name."""
+    stem = path.resolve().name if path.is_dir() else path.name.split(".")[0]
+    return re.sub(r"^\W+", "", re.sub(r"[^\w .+-]", "_", stem)) or "pictures"
+
+
+def _from_listing(path: Path, listing: Listing, wanted: PicturesRecipe, console: Console) -> Dataset:
+    names, numbers = _classes(listing.labels(), listing.class_names, wanted)
+    limits = Limits(wanted.max_bytes, wanted.max_pixels)
+    shape, notes = infer_shape(listing, wanted, limits)
+    settled = wanted.model_copy(update={"size": shape[:2], "color": shape[2] == 3})  # noqa: PLR2004
+    total = len(listing.entries)
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(f"Reading {total:,} pictures", total=total)
+        form = InputForm(shape, wanted.resize, limits)
+        cached = cached_pixels(listing, form, lambda done: progress.update(task, completed=done))
+    skipped = [
+        *listing.skipped,
+        *(SkippedFile(listing.entries[row].file, fault) for row, fault in cached.faults.items()),
+    ]
+    if cached.animated:
+        notes.append(f"{cached.animated:,} of the pictures are animations: the first frame of each is taken.")
+    if skipped:
+        notes.append(_told(skipped))
+    origin = Origin(str(path.resolve()), settled, tuple(skipped), (*listing.notes, *notes))
+    splits = _splits(listing, cached, numbers)
+    if "train" not in splits:
+        raise DataError(f"{path}: none of its training pictures can be read: {skipped[0].file}: {skipped[0].reason}.")
+    return Dataset(_name(path), names, **splits, origin=origin, public=False)
 
 
 def infer_shape(listing: Listing, wanted: PicturesRecipe, limits: Limits) -> tuple[tuple[int, int, int], list[str]]:
@@ -85,85 +237,11 @@ def _has_colors(listing: Listing, found: Sequence[tuple[int, PictureHeader]], li
     return False
 
 
-ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz"})
-
-
-def load_own(path: Path, wanted: PicturesRecipe, console: Console) -> Dataset:
-    """Reads labelled pictures from a folder, a table, arrays or IDX files, told apart by what is there.
-
-    Args:
-        path: which exists.
-        console: where progress is shown.
-
-    Raises:
-        DataError: there are no labelled pictures at `path`; or those there are contradict themselves.
-    """
-    listing = _listing(path, wanted)
-    return _from_arrays(path, wanted) if listing is None else _from_listing(path, listing, wanted, console)
-
-
-def _listing(path: Path, wanted: PicturesRecipe) -> Listing | None:
-    """The files or rows to decode; None where the source holds pixels already."""
-    if path.is_dir():
-        if idx_images(path) or any(path.glob("*.npy")):
-            return None
-        tables = tables_in(path)
-        return list_tables(tables, wanted, path) if tables else list_folder(path)
-    if path.suffix in FORMATS and not is_pixel_table(path):
-        return list_tables([path], wanted, path)
-    return None
-
-
-def _from_arrays(path: Path, wanted: PicturesRecipe) -> Dataset:
-    if images := idx_images(path):
-        found: Mapping[str, ImagesWithClassNames] = read_idx_pairs(images)
-    elif path.is_dir() or path.suffix in {".npz", ".npy"}:
-        found = read_arrays(path, wanted)
-    elif path.suffix in {".csv", ".tsv"}:
-        found = {"train": read_pixel_table(path, wanted)}
-    else:
-        raise DataError(_no_source(path))
-    stated = next(iter(found.values())).class_names
-    labels = {label for part in found.values() for label in part.labels if label is not None}
-    names, numbers = _classes(labels, stated, wanted)
-    splits, skipped = {}, []
-    for name, part in found.items():
-        rows = np.array([row for row, label in enumerate(part.labels) if label is not None], np.int64)
-        unlabelled = [row for row, label in enumerate(part.labels) if label is None]
-        skipped += [SkippedFile(f"{name}, row {row + 1}", "it has no label") for row in unlabelled]
-        classed = np.array([numbers[str(part.labels[row])] for row in rows], np.int64)
-        images_here = RowView(part.images, rows) if isinstance(part.images, np.memmap) else part.images[rows]
-        splits[name] = Split(images_here, classed)
-    first = splits["train"].images.shape
-    settled = wanted.model_copy(update={"size": tuple(first[1:3]), "color": first[3] == 3})  # noqa: PLR2004
-    return Dataset(
-        _name(path), names, **splits, origin=Origin(str(path.resolve()), settled, tuple(skipped)), public=False
-    )
-
-
-def _from_listing(path: Path, listing: Listing, wanted: PicturesRecipe, console: Console) -> Dataset:
-    names, numbers = _classes(listing.labels(), listing.class_names, wanted)
-    limits = Limits(wanted.max_bytes, wanted.max_pixels)
-    shape, notes = infer_shape(listing, wanted, limits)
-    settled = wanted.model_copy(update={"size": shape[:2], "color": shape[2] == 3})  # noqa: PLR2004
-    total = len(listing.entries)
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task(f"Reading {total:,} pictures", total=total)
-        form = InputForm(shape, wanted.resize, limits)
-        cached = cached_pixels(listing, form, lambda done: progress.update(task, completed=done))
-    skipped = [
-        *listing.skipped,
-        *(SkippedFile(listing.entries[row].file, fault) for row, fault in cached.faults.items()),
-    ]
-    if cached.animated:
-        notes.append(f"{cached.animated:,} of the pictures are animations: the first frame of each is taken.")
-    if skipped:
-        notes.append(_told(skipped))
-    origin = Origin(str(path.resolve()), settled, tuple(skipped), (*listing.notes, *notes))
-    splits = _splits(listing, cached, numbers)
-    if "train" not in splits:
-        raise DataError(f"{path}: none of its training pictures can be read: {skipped[0].file}: {skipped[0].reason}.")
-    return Dataset(_name(path), names, **splits, origin=origin, public=False)
+def _told(skipped: Sequence[SkippedFile]) -> str:
+    """How many files are left out, and the commonest reason."""
+    first = skipped[0]
+    more = f", and {len(skipped) - 1:,} more" if len(skipped) > 1 else ""
+    return f"{len(skipped):,} files are left out: {first.file} ({first.reason}){more}. eyespot look lists all."
 
 
 def _splits(listing: Listing, cached: CachedPixels, numbers: Mapping[str, int]) -> dict[str, Split]:
@@ -176,86 +254,6 @@ def _splits(listing: Listing, cached: CachedPixels, numbers: Mapping[str, int]) 
             files = tuple(listing.entries[row].file for row in rows)
             splits[name] = Split(RowView(cached.pixels, index), labels, files, cached.sizes[index])
     return splits
-
-
-def _classes(
-    labels: set[str], stated: tuple[str, ...] | None, wanted: PicturesRecipe
-) -> tuple[tuple[str, ...], dict[str, int]]:
-    """Class names in order, and the number of each label."""
-    if wanted.class_names:
-        file = Path(wanted.class_names)
-        names = rename_classes(labels, read_class_names(file), file)
-        ordered = tuple(dict.fromkeys(names.values()))
-        return ordered, {label: ordered.index(name) for label, name in names.items()}
-    ordered = tuple(stated or in_order(labels))
-    return ordered, {name: number for number, name in enumerate(ordered)}
-
-
-def _name(path: Path) -> str:
-    """What runs are called after, from the file's or folder's name."""
-    stem = path.resolve().name if path.is_dir() else path.name.split(".")[0]
-    return re.sub(r"^\W+", "", re.sub(r"[^\w .+-]", "_", stem)) or "pictures"
-
-
-def _told(skipped: Sequence[SkippedFile]) -> str:
-    """How many files are left out, and the commonest reason."""
-    first = skipped[0]
-    more = f", and {len(skipped) - 1:,} more" if len(skipped) > 1 else ""
-    return f"{len(skipped):,} files are left out: {first.file} ({first.reason}){more}. eyespot look lists all."
-
-
-def _no_source(path: Path) -> str:
-    if path.suffix.lower() in Image.registered_extensions():
-        return f"{path} is one picture: name a folder that holds a folder of pictures for each class."
-    if path.suffix.lower() in ARCHIVES:
-        return f"{path} is an archive: unpack it, and name the folder."
-    return (
-        f"{path} is no dataset: expected a folder with a folder of pictures for each class, a table (.csv, .parquet), "
-        "arrays (.npz, .npy) or IDX files."
-    )
-
-
-def load(
-    source: str | Path | Dataset = "digits",
-    pictures: PicturesRecipe | None = None,
-    console: Console | None = None,
-    *,
-    own_first: bool = True,
-) -> Dataset:
-    """Reads a dataset.
-
-    Args:
-        source: a path to the user's own pictures (a folder, a table, arrays, IDX files); a catalog name (`digits`,
-            `mnist`, …); or a `Dataset` already made from arrays.
-        pictures: how own pictures are read.
-        console: where progress is shown; None: nowhere.
-        own_first: what a user names is a path that exists before it is a catalog name; what a recipe or a run names is
-            the other way round, so that it means the same in every working directory.
-
-    Raises:
-        DataError: there is no such dataset (the nearest name is suggested), or its files are malformed.
-        DownloadError: it is not on this machine and cannot be fetched.
-    """
-    if isinstance(source, Dataset):
-        return source
-    if not own_first and source in CATALOG:
-        return _public(str(source))
-    if is_path(source):
-        return load_own(Path(source), pictures or PicturesRecipe(), console or Console(quiet=True))
-    if isinstance(source, Path) or looks_like_path(source):
-        raise DataError(f"There is no file or folder {source}.")
-    if source not in CATALOG:
-        raise DataError(unknown("dataset", source, CATALOG))
-    return _public(source)
-
-
-def _public(name: str) -> Dataset:
-    return replace(CATALOG[name].read(), public=True)
-
-
-def is_path(source: str | Path) -> bool:
-    """Whether it is something that exists: own pictures go before datasets of the same name."""
-    return Path(source).exists()
 
 
 def looks_like_path(source: str) -> bool:

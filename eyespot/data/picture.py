@@ -46,7 +46,6 @@ SIDEWAYS = frozenset({5, 6, 7, 8})  # those that swap width and height
 BAND = 1_000_000  # pixels that are converted at once where that takes several copies
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 DRAFT_MARGIN = 1.5  # times the size wanted
-
 Resize = Literal["pad", "crop", "squash"]
 
 
@@ -56,31 +55,6 @@ class Limits:
 
     bytes: int = MAX_BYTES
     pixels: int = MAX_PIXELS
-
-
-@dataclass(frozen=True)
-class InputForm:
-    """What pictures are brought to: height, width and channels, in which way, and within which limits."""
-
-    shape: tuple[int, int, int]
-    resize: Resize
-    limits: Limits
-
-
-@dataclass(frozen=True)
-class PictureHeader:
-    """What a picture says of itself before its pixels are read.
-
-    Attributes:
-        width: upright, in pixels; so is `height`.
-        grey: its mode has no colours.
-        frames: more than one in an animation or a file of several pages; perhaps not all are counted.
-    """
-
-    width: int
-    height: int
-    grey: bool
-    frames: int
 
 
 def read_picture(
@@ -109,15 +83,29 @@ def read_picture(
     return read_with_header(source, InputForm(input_shape, resize, limits), where)[0]
 
 
-def open_picture(source: Path | bytes, where: str | None = None, *, grey: bool) -> Image.Image:
-    """A picture at its own size: upright, without transparency, 8-bit grey or RGB.
+@dataclass(frozen=True)
+class InputForm:
+    """What pictures are brought to: height, width and channels, in which way, and within which limits."""
 
-    Raises:
-        PictureError: as of `read_picture`.
+    shape: tuple[int, int, int]
+    resize: Resize
+    limits: Limits
+
+
+@dataclass(frozen=True)
+class PictureHeader:
+    """What a picture says of itself before its pixels are read.
+
+    Attributes:
+        width: upright, in pixels; so is `height`.
+        grey: its mode has no colours.
+        frames: more than one in an animation or a file of several pages; perhaps not all are counted.
     """
-    with _opened(source, where, Limits()) as (opened, stored):
-        picture = _plain(opened, "L" if grey else "RGB")
-    return _upright(picture, stored)
+
+    width: int
+    height: int
+    grey: bool
+    frames: int
 
 
 def read_with_header(
@@ -131,34 +119,6 @@ def read_with_header(
             _draft(opened, (width, height), "L" if channels == 1 else "RGB")
         picture = _plain(opened, "L" if channels == 1 else "RGB")
     return fit_to_size(_upright(picture, stored), form.shape, form.resize), header
-
-
-def fit_to_size(
-    picture: Image.Image, shape: tuple[int, int, int], resize: Resize
-) -> UInt8[np.ndarray, "height width channels"]:
-    """A grey or RGB picture at a model's height, width and channels; `resize` as of `read_picture`."""
-    height, width, channels = shape
-    picture = _in_mode(picture, "L" if channels == 1 else "RGB")
-    if picture.size != (width, height):
-        picture = _resized(picture, (width, height), resize)
-    return np.frombuffer(picture.tobytes(), np.uint8).reshape(shape)
-
-
-def read_header(source: Path | bytes, where: str | None = None, limits: Limits = Limits()) -> PictureHeader:
-    """Size and kind of a picture, without its pixels.
-
-    Raises:
-        PictureError: it is missing, not a picture, or larger than the limits.
-    """
-    with _opened(source, where, limits) as (opened, stored):
-        return _header(opened, stored)
-
-
-def _header(opened: Image.Image, stored: PictureContents) -> PictureHeader:
-    width, height = stored.width, stored.height
-    if stored.orientation in SIDEWAYS:
-        width, height = height, width
-    return PictureHeader(width, height, opened.mode in GREY_MODES, stored.frames)
 
 
 @contextmanager
@@ -186,28 +146,6 @@ def _opened(source: Path | bytes, where: str | None, limits: Limits) -> Iterator
         raise PictureError(f"{name} is truncated or damaged.") from None
     except Exception as error:  # noqa: BLE001 - Pillow's readers raise any type for damage
         raise PictureError(f"{name} is truncated or damaged ({first_line(error)}).") from None
-
-
-def _content(source: Path | bytes, name: str, limits: Limits) -> bytes:
-    """A file's bytes, not more than the limit."""
-    try:
-        size = len(source) if isinstance(source, bytes) else source.stat().st_size
-        if size > limits.bytes:
-            raise PictureError(f"{name} has {size:,} bytes; the limit is {limits.bytes:,}.")
-        if isinstance(source, Path) and not source.is_dir() and not source.is_file():
-            raise PictureError(f"{name} is no regular file.")
-        content = source if isinstance(source, bytes) else source.read_bytes()
-    except FileNotFoundError:
-        raise PictureError(f"There is no file {name}.") from None
-    except IsADirectoryError:
-        raise PictureError(f"{name} is a folder, not a picture.") from None
-    except PermissionError:
-        raise PictureError(f"{name} may not be read (permission denied).") from None
-    except OSError as error:
-        raise PictureError(f"{name} cannot be read ({error.strerror or type(error).__name__}).") from None
-    if not content:
-        raise PictureError(f"{name} is empty.")
-    return content
 
 
 def _bounded(content: bytes, name: str, limits: Limits) -> PictureContents:
@@ -241,11 +179,103 @@ def _bounded(content: bytes, name: str, limits: Limits) -> PictureContents:
     return stored
 
 
+def _too_large(name: str, limits: Limits, pixels: int | None = None) -> str:
+    size = f"{pixels:,} pixels" if pixels else "far too many pixels"
+    return f"{name} has {size}; the limit is {limits.pixels:,}. Make it smaller first."
+
+
+def _content(source: Path | bytes, name: str, limits: Limits) -> bytes:
+    """A file's bytes, not more than the limit."""
+    try:
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
+        if size > limits.bytes:
+            raise PictureError(f"{name} has {size:,} bytes; the limit is {limits.bytes:,}.")
+        if isinstance(source, Path) and not source.is_dir() and not source.is_file():
+            raise PictureError(f"{name} is no regular file.")
+        content = source if isinstance(source, bytes) else source.read_bytes()
+    except FileNotFoundError:
+        raise PictureError(f"There is no file {name}.") from None
+    except IsADirectoryError:
+        raise PictureError(f"{name} is a folder, not a picture.") from None
+    except PermissionError:
+        raise PictureError(f"{name} may not be read (permission denied).") from None
+    except OSError as error:
+        raise PictureError(f"{name} cannot be read ({error.strerror or type(error).__name__}).") from None
+    if not content:
+        raise PictureError(f"{name} is empty.")
+    return content
+
+
+def _header(opened: Image.Image, stored: PictureContents) -> PictureHeader:
+    width, height = stored.width, stored.height
+    if stored.orientation in SIDEWAYS:
+        width, height = height, width
+    return PictureHeader(width, height, opened.mode in GREY_MODES, stored.frames)
+
+
 def _draft(opened: Image.Image, size: tuple[int, int], mode: str) -> None:
     """Lets a JPEG be decoded at a fraction of its size, still at least twice as large as what is made of it."""
     smaller = min(opened.width / size[0], opened.height / size[1])
     if smaller >= 2 * DRAFT_MARGIN:
         opened.draft(mode, (int(size[0] * DRAFT_MARGIN), int(size[1] * DRAFT_MARGIN)))
+
+
+def _plain(picture: Image.Image, mode: str) -> Image.Image:
+    """8-bit grey or RGB, whatever the picture's own mode."""
+    picture.load()
+    if picture.mode == "F" or picture.mode.startswith("I"):
+        top = _top(picture)
+        return _by_bands(picture, mode, lambda band: _eight_bit(band, top).convert(mode))
+    if picture.has_transparency_data:
+        return _by_bands(picture, mode, lambda band: _over_white(band).convert(mode))
+    return _in_mode(picture, mode)
+
+
+def _top(picture: Image.Image) -> float:
+    """The value that is white, of greys of more than 8 bits."""
+    if picture.mode.startswith("I;16"):
+        return 65535.0
+    # Of 32 bits no file states the range: the smallest usual one that holds all values.
+    highest = float(np.max(picture.getextrema()))
+    usual = (1.0, 255.0, 65535.0) if picture.mode == "F" else (255.0, 65535.0)
+    return next((top for top in usual if highest <= top), highest)
+
+
+def _by_bands(picture: Image.Image, mode: str, brought: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """The picture converted some rows at a time: what it goes through takes several times its memory."""
+    plain, rows = Image.new(mode, picture.size), max(1, BAND // picture.width)
+    for top in range(0, picture.height, rows):
+        band = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+        plain.paste(brought(band), (0, top))
+    return plain
+
+
+def _eight_bit(band: Image.Image, top: float) -> Image.Image:
+    """Greys of more than 8 bits: Pillow's own conversion clips them to white."""
+    values = np.asarray(band, np.float64)
+    return Image.fromarray(np.round(np.clip(values / top, 0, 1) * 255).astype(np.uint8))
+
+
+def _over_white(band: Image.Image) -> Image.Image:
+    layered = band.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
+
+
+def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
+    """Converted, and read from its file, without a copy where it has that mode already."""
+    picture.load()
+    return picture if picture.mode == mode else picture.convert(mode)
+
+
+def fit_to_size(
+    picture: Image.Image, shape: tuple[int, int, int], resize: Resize
+) -> UInt8[np.ndarray, "height width channels"]:
+    """A grey or RGB picture at a model's height, width and channels; `resize` as of `read_picture`."""
+    height, width, channels = shape
+    picture = _in_mode(picture, "L" if channels == 1 else "RGB")
+    if picture.size != (width, height):
+        picture = _resized(picture, (width, height), resize)
+    return np.frombuffer(picture.tobytes(), np.uint8).reshape(shape)
 
 
 def _resized(picture: Image.Image, size: tuple[int, int], resize: Resize) -> Image.Image:
@@ -272,6 +302,33 @@ def _edge_color(picture: Image.Image) -> int | tuple[int, ...]:
     return int(mean) if mean.ndim == 0 else tuple(int(value) for value in mean)
 
 
+def _upright(picture: Image.Image, stored: PictureContents) -> Image.Image:
+    """Turned as its EXIF orientation says; not copied where that says nothing, as most do."""
+    turn = TURNS.get(stored.orientation)
+    return picture if turn is None else picture.transpose(turn)
+
+
+def open_picture(source: Path | bytes, where: str | None = None, *, grey: bool) -> Image.Image:
+    """A picture at its own size: upright, without transparency, 8-bit grey or RGB.
+
+    Raises:
+        PictureError: as of `read_picture`.
+    """
+    with _opened(source, where, Limits()) as (opened, stored):
+        picture = _plain(opened, "L" if grey else "RGB")
+    return _upright(picture, stored)
+
+
+def read_header(source: Path | bytes, where: str | None = None, limits: Limits = Limits()) -> PictureHeader:
+    """Size and kind of a picture, without its pixels.
+
+    Raises:
+        PictureError: it is missing, not a picture, or larger than the limits.
+    """
+    with _opened(source, where, limits) as (opened, stored):
+        return _header(opened, stored)
+
+
 def find_pictures(path: Path) -> list[Path]:
     """A file itself, or every file below a folder that is named like a picture, in order; hidden ones are left out.
 
@@ -293,61 +350,3 @@ def find_pictures(path: Path) -> list[Path]:
     if not found:
         raise PictureError(f"{path} holds no pictures.")
     return found
-
-
-def _too_large(name: str, limits: Limits, pixels: int | None = None) -> str:
-    size = f"{pixels:,} pixels" if pixels else "far too many pixels"
-    return f"{name} has {size}; the limit is {limits.pixels:,}. Make it smaller first."
-
-
-def _plain(picture: Image.Image, mode: str) -> Image.Image:
-    """8-bit grey or RGB, whatever the picture's own mode."""
-    picture.load()
-    if picture.mode == "F" or picture.mode.startswith("I"):
-        top = _top(picture)
-        return _by_bands(picture, mode, lambda band: _eight_bit(band, top).convert(mode))
-    if picture.has_transparency_data:
-        return _by_bands(picture, mode, lambda band: _over_white(band).convert(mode))
-    return _in_mode(picture, mode)
-
-
-def _by_bands(picture: Image.Image, mode: str, brought: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """The picture converted some rows at a time: what it goes through takes several times its memory."""
-    plain, rows = Image.new(mode, picture.size), max(1, BAND // picture.width)
-    for top in range(0, picture.height, rows):
-        band = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
-        plain.paste(brought(band), (0, top))
-    return plain
-
-
-def _over_white(band: Image.Image) -> Image.Image:
-    layered = band.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
-
-
-def _upright(picture: Image.Image, stored: PictureContents) -> Image.Image:
-    """Turned as its EXIF orientation says; not copied where that says nothing, as most do."""
-    turn = TURNS.get(stored.orientation)
-    return picture if turn is None else picture.transpose(turn)
-
-
-def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
-    """Converted, and read from its file, without a copy where it has that mode already."""
-    picture.load()
-    return picture if picture.mode == mode else picture.convert(mode)
-
-
-def _top(picture: Image.Image) -> float:
-    """The value that is white, of greys of more than 8 bits."""
-    if picture.mode.startswith("I;16"):
-        return 65535.0
-    # Of 32 bits no file states the range: the smallest usual one that holds all values.
-    highest = float(np.max(picture.getextrema()))
-    usual = (1.0, 255.0, 65535.0) if picture.mode == "F" else (255.0, 65535.0)
-    return next((top for top in usual if highest <= top), highest)
-
-
-def _eight_bit(band: Image.Image, top: float) -> Image.Image:
-    """Greys of more than 8 bits: Pillow's own conversion clips them to white."""
-    values = np.asarray(band, np.float64)
-    return Image.fromarray(np.round(np.clip(values / top, 0, 1) * 255).astype(np.uint8))

@@ -8,20 +8,15 @@ from PIL import Image
 from eyespot.shapes import Float32, Shaped, UInt8
 
 
-def border_pixels(images: Shaped[np.ndarray, "n height width ..."]) -> Shaped[np.ndarray, "n border ..."]:
-    """The outermost ring of each image, every pixel once: the top row, the bottom row, then both sides."""
-    return np.concatenate([images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]], axis=1)
-
-
 def border_median(images: UInt8[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n channels"]:
     """The median of each channel along each image's border: the colour of a plain background."""
     levels: Float32[np.ndarray, "n channels"] = np.median(border_pixels(images), axis=1).astype(np.float32)
     return levels
 
 
-def as_pillow(image: UInt8[np.ndarray, "height width channels"]) -> Image.Image:
-    """A greyscale image of one channel, a colour one of three."""
-    return Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+def border_pixels(images: Shaped[np.ndarray, "n height width ..."]) -> Shaped[np.ndarray, "n border ..."]:
+    """The outermost ring of each image, every pixel once: the top row, the bottom row, then both sides."""
+    return np.concatenate([images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]], axis=1)
 
 
 def encode_png(image: UInt8[np.ndarray, "height width channels"], *, optimize: bool = False) -> bytes:
@@ -33,3 +28,8 @@ def encode_png(image: UInt8[np.ndarray, "height width channels"], *, optimize: b
     stored = io.BytesIO()
     as_pillow(image).save(stored, "PNG", optimize=optimize)
     return stored.getvalue()
+
+
+def as_pillow(image: UInt8[np.ndarray, "height width channels"]) -> Image.Image:
+    """A greyscale image of one channel, a colour one of three."""
+    return Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)

@@ -272,13 +272,13 @@ class _Accelerated:
         _set(model, "lowering", lowering)
 
 
+def _set(model: keras.Model, name: str, value: Any) -> None:
+    """Sets an attribute past Keras, which would wrap lists and keep them with the layers."""
+    object.__setattr__(model, name, value)
+
+
 def _state(model: keras.Model) -> tuple[tuple[Any, ...], list[tuple[int, bool, int]]]:
     """What a program is made for: objects, compared by identity, and where each variable lies and whether it learns."""
     outputs = getattr(model, "outputs", None) or [None]
     variables = [(id(variable), variable.trainable, variable.value.data_ptr()) for variable in model.weights]
     return (model.optimizer, compiled_loss(model), outputs[0]), variables
-
-
-def _set(model: keras.Model, name: str, value: Any) -> None:
-    """Sets an attribute past Keras, which would wrap lists and keep them with the layers."""
-    object.__setattr__(model, name, value)

@@ -102,14 +102,6 @@ def _behind(
     return [head, replace(head, stage=behind, name=_name(followers), wanted=head.learns)]
 
 
-def _alone(run: list[PlacedStage], epilogue: Epilogue) -> list[PlacedStage]:
-    return [replace(run[0], stage=epilogue(_tail(run), None), name=_name(run))] if run else []
-
-
-def _name(run: list[PlacedStage]) -> str:
-    return " + ".join(dict.fromkeys(one.name for one in run))
-
-
 def _tail(run: list[PlacedStage]) -> EpilogueSpec:
     tail = EpilogueSpec(tuple(one.stage.how for one in run))
     for one in run:
@@ -124,3 +116,11 @@ def _tail(run: list[PlacedStage]) -> EpilogueSpec:
             case DropoutStage() as dropout:
                 tail = replace(tail, rate=dropout.rate, index=dropout.index)
     return tail
+
+
+def _name(run: list[PlacedStage]) -> str:
+    return " + ".join(dict.fromkeys(one.name for one in run))
+
+
+def _alone(run: list[PlacedStage], epilogue: Epilogue) -> list[PlacedStage]:
+    return [replace(run[0], stage=epilogue(_tail(run), None), name=_name(run))] if run else []

@@ -18,6 +18,8 @@ from eyespot.torch_internals import bfloat16_instructions
 
 Precision = Literal["auto", "float32", "bfloat16"]
 FIRST_WITH_BFLOAT16 = (8, 0)
+TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3  # the numbers in glibc's malloc.h
+MIB = 2**20
 
 
 def dtype_for(precision: Precision) -> torch.dtype:
@@ -25,19 +27,6 @@ def dtype_for(precision: Precision) -> torch.dtype:
     if precision == "auto":
         return torch.bfloat16 if _native() else torch.float32
     return torch.bfloat16 if precision == "bfloat16" else torch.float32
-
-
-def dtype_reason(precision: Precision) -> str:
-    """The reason for that dtype, for people."""
-    if precision != "auto":
-        return "the recipe asks for it"
-    what, native = "the GPU" if _device() == "cuda" else "the processor", _native()
-    return f"{what} multiplies bfloat16 natively ({native})" if native else f"{what} has no native bfloat16"
-
-
-def _device() -> str:
-    """The kind of device that new variables of Keras lie on."""
-    return str(keras.ops.zeros(()).device.type)
 
 
 def _native() -> str | None:
@@ -48,8 +37,17 @@ def _native() -> str | None:
     return bfloat16_instructions()
 
 
-TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3  # the numbers in glibc's malloc.h
-MIB = 2**20
+def _device() -> str:
+    """The kind of device that new variables of Keras lie on."""
+    return str(keras.ops.zeros(()).device.type)
+
+
+def dtype_reason(precision: Precision) -> str:
+    """The reason for that dtype, for people."""
+    if precision != "auto":
+        return "the recipe asks for it"
+    what, native = "the GPU" if _device() == "cuda" else "the processor", _native()
+    return f"{what} multiplies bfloat16 natively ({native})" if native else f"{what} has no native bfloat16"
 
 
 @cache

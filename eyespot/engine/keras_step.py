@@ -16,6 +16,8 @@ from eyespot.keras_internals import compiled_metrics, has_weighted_metrics, loss
 from eyespot.models.graph import all_layers
 
 SMALL_SCALE = 0.01  # a Rescaling by less than this is made for pixels from 0 to 255
+NO_LAYERS = (keras.layers.InputLayer, keras.Model)
+ACCURACIES = (keras.metrics.SparseCategoricalAccuracy, keras.metrics.CategoricalAccuracy)
 
 
 class BatchAdapter:
@@ -105,16 +107,6 @@ class BatchAdapter:
             )
 
 
-def weights_of_rows(weight: Any) -> Tensor | None:
-    """Sample weights [n] or [n, 1] as float32 [n]; None where they have any other shape, or are not one array."""
-    if not hasattr(weight, "shape"):
-        return None
-    weights: Tensor = keras.ops.convert_to_tensor(weight)
-    if weights.dim() == 2 and weights.shape[1] == 1:  # noqa: PLR2004
-        weights = weights[:, 0]
-    return weights.float() if weights.dim() == 1 else None
-
-
 def _scales_pixels(model: keras.Model) -> bool:
     """Whether pixels from 0 to 1 would be next to nothing: whole numbers come in, or they are divided by 255."""
     first = next((layer for layer in all_layers(model) if not isinstance(layer, NO_LAYERS)), None)
@@ -125,10 +117,14 @@ def _scales_pixels(model: keras.Model) -> bool:
     )
 
 
-NO_LAYERS = (keras.layers.InputLayer, keras.Model)
-
-
-ACCURACIES = (keras.metrics.SparseCategoricalAccuracy, keras.metrics.CategoricalAccuracy)
+def weights_of_rows(weight: Any) -> Tensor | None:
+    """Sample weights [n] or [n, 1] as float32 [n]; None where they have any other shape, or are not one array."""
+    if not hasattr(weight, "shape"):
+        return None
+    weights: Tensor = keras.ops.convert_to_tensor(weight)
+    if weights.dim() == 2 and weights.shape[1] == 1:  # noqa: PLR2004
+        weights = weights[:, 0]
+    return weights.float() if weights.dim() == 1 else None
 
 
 class FastMetrics:
@@ -175,13 +171,13 @@ class FastMetrics:
         return logs
 
 
+def _sums(metric: keras.metrics.Mean) -> tuple[Tensor, Tensor]:
+    return metric.total.value, metric.count.value
+
+
 def _compiled(model: keras.Model) -> list[keras.metrics.Metric]:
     compiled = compiled_metrics(model)
     return [] if compiled is None else compiled.metrics
-
-
-def _sums(metric: keras.metrics.Mean) -> tuple[Tensor, Tensor]:
-    return metric.total.value, metric.count.value
 
 
 def _add(sums: tuple[Tensor, Tensor], more: Tensor, count: int) -> Tensor:

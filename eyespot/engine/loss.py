@@ -10,6 +10,10 @@ from eyespot.backend import keras
 from eyespot.engine.kernels import Kernels
 
 SMALLEST = 1e-7  # Keras's epsilon: probabilities are clipped to [1e-7, 1 - 1e-7], and clipped ones have no gradient
+FUNCTIONS = (keras.losses.sparse_categorical_crossentropy, keras.losses.categorical_crossentropy)
+KINDS = (keras.losses.SparseCategoricalCrossentropy, keras.losses.CategoricalCrossentropy)
+ALIASES = {known.__name__: known for known in (*FUNCTIONS, *KINDS)}
+REDUCTIONS = {"sum_over_batch_size", "mean", "sum", "mean_with_sample_weight"}
 
 
 @dataclass(frozen=True)
@@ -72,32 +76,6 @@ def _of_targets(logits: Tensor, targets: Targets) -> LossOutput:
     weighed = CrossEntropy(sparse=is_sparse)(logits, labels, targets.weights)
     right = weighed.predictions.argmax(1) == targets.labels
     return LossOutput(weighed.loss, right.float().mean(), weighed.gradient)
-
-
-def _by_numba(logits: Tensor, labels: Tensor) -> LossOutput:
-    from eyespot.engine.kernels.cpu import cross_entropy as kernel
-    from eyespot.engine.kernels.cpu.numba_support import bits, f32
-
-    gradient = torch.empty_like(logits)
-    loss, right = kernel.cross_entropy(bits(logits), labels.numpy(), f32(SMALLEST), bits(gradient))
-    return LossOutput(torch.tensor(loss), torch.tensor(right), gradient)
-
-
-def _by_triton(logits: Tensor, labels: Tensor) -> LossOutput:
-    from triton import cdiv, next_power_of_2
-
-    from eyespot.engine.kernels.cuda import cross_entropy as kernel
-
-    count, classes = logits.shape
-    gradient = torch.empty_like(logits)
-    programs, columns = cdiv(count, kernel.ROWS), next_power_of_2(classes)
-    sums = torch.empty((programs, 2), device=logits.device)
-    kernel.cross_entropy[programs,](
-        logits.contiguous(), labels, gradient, sums, count, classes, SMALLEST, 1 / count,
-        ROWS=kernel.ROWS, COLUMNS=columns,
-    )  # fmt: skip
-    loss, right = sums.sum(0) / count
-    return LossOutput(loss, right, gradient)
 
 
 @dataclass(frozen=True)
@@ -192,6 +170,32 @@ class CrossEntropy:
         return losses, gradient
 
 
+def _by_numba(logits: Tensor, labels: Tensor) -> LossOutput:
+    from eyespot.engine.kernels.cpu import cross_entropy as kernel
+    from eyespot.engine.kernels.cpu.numba_support import bits, f32
+
+    gradient = torch.empty_like(logits)
+    loss, right = kernel.cross_entropy(bits(logits), labels.numpy(), f32(SMALLEST), bits(gradient))
+    return LossOutput(torch.tensor(loss), torch.tensor(right), gradient)
+
+
+def _by_triton(logits: Tensor, labels: Tensor) -> LossOutput:
+    from triton import cdiv, next_power_of_2
+
+    from eyespot.engine.kernels.cuda import cross_entropy as kernel
+
+    count, classes = logits.shape
+    gradient = torch.empty_like(logits)
+    programs, columns = cdiv(count, kernel.ROWS), next_power_of_2(classes)
+    sums = torch.empty((programs, 2), device=logits.device)
+    kernel.cross_entropy[programs,](
+        logits.contiguous(), labels, gradient, sums, count, classes, SMALLEST, 1 / count,
+        ROWS=kernel.ROWS, COLUMNS=columns,
+    )  # fmt: skip
+    loss, right = sums.sum(0) / count
+    return LossOutput(loss, right, gradient)
+
+
 def fused_loss(loss: Any, *, of_probabilities: bool) -> CrossEntropy | None:
     """What computes a compiled loss straight from logits; None where Keras's own object has to.
 
@@ -222,9 +226,3 @@ def _is_plain(loss: keras.losses.Loss) -> bool:
     settings = loss.get_config()
     whole = settings.get("ignore_class") is None and settings.get("axis", -1) in (-1, 1)
     return whole and loss.dtype == "float32" and loss.reduction in REDUCTIONS
-
-
-FUNCTIONS = (keras.losses.sparse_categorical_crossentropy, keras.losses.categorical_crossentropy)
-KINDS = (keras.losses.SparseCategoricalCrossentropy, keras.losses.CategoricalCrossentropy)
-ALIASES = {known.__name__: known for known in (*FUNCTIONS, *KINDS)}
-REDUCTIONS = {"sum_over_batch_size", "mean", "sum", "mean_with_sample_weight"}

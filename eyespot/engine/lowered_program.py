@@ -27,43 +27,6 @@ from eyespot.models.graph import FUNCTIONAL, all_layers, ends_in_softmax, trace
 from eyespot.random import seed_for
 from eyespot.shapes import Int64, UInt8
 
-
-class WeightsLock:
-    """First come, first served, so that neither side waits for ever; within a turn a thread may take others."""
-
-    def __init__(self) -> None:
-        self._entry, self._left, self._readers, self._own = RLock(), Condition(), 0, local()
-
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Beside others who read."""
-        depth = self._depth()
-        # Who reads already passes those who wait for it to end.
-        with nullcontext() if depth else self._entry, self._left:
-            self._readers += 1
-        self._own.depth = depth + 1
-        try:
-            yield
-        finally:
-            self._own.depth = depth
-            with self._left:
-                self._readers -= 1
-                self._left.notify_all()
-
-    @contextmanager
-    def changing(self) -> Iterator[None]:
-        """Alone: whoever comes meanwhile waits."""
-        with self._entry:
-            with self._left:
-                self._left.wait_for(lambda: self._readers == self._depth())
-            yield
-
-    def _depth(self) -> int:
-        """How many turns of reading this thread is in."""
-        depth: int = getattr(self._own, "depth", 0)
-        return depth
-
-
 # What a subclass, or an attribute of one model, may replace; the stages would then not do what the model does.
 STEPS = ("train_step", "test_step", "predict_step", "compute_loss", LOSS_METHOD)
 FUNCTIONS = ("make_train_function", "make_test_function", "make_predict_function", "__call__")
@@ -204,6 +167,42 @@ class LoweredProgram:
             torch.manual_seed(seed_for(self.seed, "dropout", number))
         for index, generator in enumerate(self.generators):
             generator.assign(np.array([seed_for(self.seed, "dropout", number, index) >> 1, 0], np.int32))
+
+
+class WeightsLock:
+    """First come, first served, so that neither side waits for ever; within a turn a thread may take others."""
+
+    def __init__(self) -> None:
+        self._entry, self._left, self._readers, self._own = RLock(), Condition(), 0, local()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Beside others who read."""
+        depth = self._depth()
+        # Who reads already passes those who wait for it to end.
+        with nullcontext() if depth else self._entry, self._left:
+            self._readers += 1
+        self._own.depth = depth + 1
+        try:
+            yield
+        finally:
+            self._own.depth = depth
+            with self._left:
+                self._readers -= 1
+                self._left.notify_all()
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Alone: whoever comes meanwhile waits."""
+        with self._entry:
+            with self._left:
+                self._left.wait_for(lambda: self._readers == self._depth())
+            yield
+
+    def _depth(self) -> int:
+        """How many turns of reading this thread is in."""
+        depth: int = getattr(self._own, "depth", 0)
+        return depth
 
 
 def _check(model: keras.Model) -> torch.device:

@@ -27,172 +27,11 @@ from eyespot.keras_internals import producer
 from eyespot.models.graph import Call, ends_in_softmax, trace
 
 layers, ops = keras.layers, keras.ops
-
-
-@dataclass(frozen=True)
-class CallSite:
-    """Where stages are to stand: the call they replace, which one that is, and the program's variables."""
-
-    call: Call
-    index: int
-    parameters: Parameters
-
-
-StageMaker = Callable[[CallSite], list[Stage] | None]  # the stages in a row; None: Keras is to run this one
-
-
-def activation_stages(function: Callable[..., Any]) -> list[Stage] | None:
-    """The stages of an activation function; None of a layer in its place, which may have weights or draw numbers."""
-    if function is keras.activations.linear:
-        return []
-    if function is keras.activations.relu:
-        return [LeakyReluStage(0)]
-    return None if isinstance(function, keras.Operation) else [ActivationStage(function)]
-
-
-def _relu(site: CallSite) -> list[Stage] | None:
-    layer = site.call.layer
-    settings = {name: getattr(layer, name) for name in ("negative_slope", "max_value", "threshold")}
-    if layer.threshold or layer.max_value is not None:
-        return [ActivationStage(partial(keras.activations.relu, **settings))]
-    return [LeakyReluStage(float(layer.negative_slope))]
-
-
-def _softmax(site: CallSite) -> list[Stage] | None:
-    axis = site.call.layer.axis
-    return [ActivationStage(partial(keras.activations.softmax, axis=axis))] if isinstance(axis, int) else None
-
-
-def _normalization(site: CallSite) -> list[Stage] | None:
-    return [NormalizationStage(site.call.layer, site.parameters.dtype)]
-
-
-def _batch_normalization(site: CallSite) -> list[Stage] | None:
-    layer = site.call.layer
-    axis = layer.axis if isinstance(layer.axis, int) else layer.axis[0]
-    last = axis in (-1, len(site.call.inputs[0].shape) - 1)
-    return [BatchNormalizationStage(layer, site.parameters)] if last and not layer.renorm else None
-
-
-def _dropout(site: CallSite) -> list[Stage] | None:
-    layer = site.call.layer
-    return [DropoutStage(layer, site.index)] if layer.noise_shape is None else None
-
-
-def _convolution(site: CallSite) -> list[Stage] | None:
-    layer = site.call.layer
-    known = layer.padding in {"same", "valid"}
-    return [ConvolutionStage(layer, site.call.inputs[0].shape[1:], site.parameters)] if known else None
-
-
-class _PointwiseConvolution(keras.layers.Conv2D):  # type: ignore[misc]
-    """A convolution by another layer's kernel: in `Conv2D` the kernel is a property without a setter."""
-
-    kernel = None
-
-
-def _separable(site: CallSite) -> list[Stage] | None:
-    """A depthwise convolution and one of single pixels, which use the layer's own variables."""
-    layer, shape = site.call.layer, site.call.inputs[0].shape[1:]
-    settings = {name: getattr(layer, name) for name in ("kernel_size", "strides", "padding", "dilation_rate")}
-    depthwise = layers.DepthwiseConv2D(depth_multiplier=layer.depth_multiplier, use_bias=False, **settings)
-    depthwise.kernel = layer.depthwise_kernel
-    pointwise = _PointwiseConvolution(layer.filters, 1, use_bias=layer.use_bias)
-    pointwise.kernel, pointwise.bias = layer.pointwise_kernel, layer.bias
-    between = depthwise.compute_output_shape((None, *shape))[1:]
-    return [
-        ConvolutionStage(depthwise, shape, site.parameters),
-        ConvolutionStage(pointwise, between, site.parameters),
-    ]
-
-
-def _add(site: CallSite) -> list[Stage] | None:
-    return [AddStage()] if _alike(site) else None
-
-
-def _multiply(site: CallSite) -> list[Stage] | None:
-    return [MultiplyStage()] if _alike(site) else None
-
-
-def _alike(site: CallSite) -> bool:
-    """Whether all are float32 of one rank: integers wrap around, and Keras's layers put missing axes elsewhere."""
-    tensors = site.call.inputs
-    return all(tensor.dtype == "float32" and len(tensor.shape) == len(tensors[0].shape) for tensor in tensors)
-
-
-def _operator(two: StageMaker | None, one: Callable[[float], tuple[float, float]], reflected: Any) -> StageMaker:
-    """Of an operator on two tensors, or on a tensor x and a number c.
-
-    Args:
-        two: makes it for two tensors; None: left to Keras.
-        one: what `x o c` multiplies x with, and then adds.
-        reflected: the same of `c o x`; None where that is no such product.
-    """
-
-    def make(site: CallSite) -> list[Stage] | None:
-        arguments = site.call.node.arguments
-        if arguments.kwargs or len(arguments.args) != 2:  # noqa: PLR2004
-            return None
-        numbers = [value for value in arguments.args if isinstance(value, int | float)]
-        if not numbers:
-            # The same tensor twice is two inputs, an array or a variable none.
-            tensors = len(site.call.inputs) == 2  # noqa: PLR2004
-            return two(site) if two and tensors else None
-        rule = one if numbers[0] is arguments.args[1] else reflected
-        return [ScaleStage(*rule(float(numbers[0])))] if rule and all(numbers) else None
-
-    return make
-
-
-def _cast(site: CallSite) -> list[Stage] | None:
-    return [CastStage(site.parameters.dtype)]
-
-
-def _kind(function: Callable[..., Any], *others: Any) -> type:
-    """The class of the operation that a function of `keras.ops` leaves in a model's graph."""
-    return type(producer(function(keras.KerasTensor((2, 2)), *others))[0])
-
-
 WITH_ACTIVATION = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D, layers.Dense)
 FUNCTIONS = (
     ops.relu6, ops.sigmoid, ops.silu, ops.hard_sigmoid, ops.hard_silu, ops.gelu, ops.tanh, ops.elu, ops.selu,
     ops.softplus, ops.softmax,
 )  # fmt: skip
-STAGE_MAKERS: dict[type, StageMaker] = {
-    layers.Rescaling: lambda site: [RescalingStage(site.call.layer, site.parameters)],
-    layers.Normalization: _normalization,
-    layers.Conv2D: _convolution,
-    layers.DepthwiseConv2D: _convolution,
-    layers.SeparableConv2D: _separable,
-    layers.Dense: lambda site: [DenseStage(site.call.layer, site.parameters)],
-    layers.MaxPooling2D: lambda site: [MaxPoolStage(site.call.layer, site.call.inputs[0].shape[1:])],
-    layers.AveragePooling2D: lambda site: [AveragePoolStage(site.call.layer, site.call.inputs[0].shape[1:])],
-    layers.GlobalAveragePooling2D: lambda site: [GlobalAverageStage(site.call.layer)],
-    layers.GlobalMaxPooling2D: lambda site: [GlobalMaxStage(site.call.layer)],
-    layers.BatchNormalization: _batch_normalization,
-    layers.Activation: lambda site: activation_stages(site.call.layer.activation),
-    layers.ReLU: _relu,
-    layers.LeakyReLU: lambda site: [LeakyReluStage(float(site.call.layer.negative_slope))],
-    layers.Softmax: _softmax,
-    layers.Identity: lambda _: [],
-    layers.Dropout: _dropout,
-    layers.Flatten: lambda _: [ReshapeStage((-1,))],
-    layers.Reshape: lambda site: [ReshapeStage(tuple(site.call.output.shape[1:]))],
-    layers.ZeroPadding2D: lambda site: [ZeroPaddingStage(site.call.layer)],
-    layers.Add: _add,
-    layers.Multiply: _multiply,
-    layers.Concatenate: lambda site: [ConcatenateStage(site.call.layer.axis)],
-    _kind(ops.add, 1): _operator(_add, lambda c: (1, c), lambda c: (1, c)),
-    _kind(ops.subtract, 1): _operator(None, lambda c: (1, -c), lambda c: (-1, c)),
-    _kind(ops.multiply, 1): _operator(_multiply, lambda c: (c, 0), lambda c: (c, 0)),
-    _kind(ops.divide, 1): _operator(None, lambda c: (1 / c, 0), None),
-    _kind(ops.true_divide, 1): _operator(None, lambda c: (1 / c, 0), None),
-    _kind(ops.cast, "float32"): _cast,
-    _kind(ops.relu): lambda _: [LeakyReluStage(0)],
-    **{_kind(function): lambda site: [ActivationStage(site.call.layer)] for function in FUNCTIONS},
-}
-
-
 TAKE_ANY_DTYPE = (RescalingStage, NormalizationStage, ReshapeStage, KerasStage, CastStage)
 
 
@@ -277,6 +116,15 @@ class _StageList:
         return len(self.lowered)
 
 
+@dataclass(frozen=True)
+class CallSite:
+    """Where stages are to stand: the call they replace, which one that is, and the program's variables."""
+
+    call: Call
+    index: int
+    parameters: Parameters
+
+
 def _stages(site: CallSite, *, is_last: bool) -> list[Stage]:
     """The stages of one call: a layer's arithmetic, then its activation; at the end without the softmax."""
     layer = site.call.layer
@@ -295,6 +143,156 @@ def _stages(site: CallSite, *, is_last: bool) -> list[Stage]:
     if ends:
         raise ModelError(f"{layer.name}, the last layer, must be Dense or softmax, not {type(layer).__name__}.")
     return [KerasStage(site.call, site.parameters)]
+
+
+StageMaker = Callable[[CallSite], list[Stage] | None]  # the stages in a row; None: Keras is to run this one
+
+
+def _normalization(site: CallSite) -> list[Stage] | None:
+    return [NormalizationStage(site.call.layer, site.parameters.dtype)]
+
+
+def _convolution(site: CallSite) -> list[Stage] | None:
+    layer = site.call.layer
+    known = layer.padding in {"same", "valid"}
+    return [ConvolutionStage(layer, site.call.inputs[0].shape[1:], site.parameters)] if known else None
+
+
+def _separable(site: CallSite) -> list[Stage] | None:
+    """A depthwise convolution and one of single pixels, which use the layer's own variables."""
+    layer, shape = site.call.layer, site.call.inputs[0].shape[1:]
+    settings = {name: getattr(layer, name) for name in ("kernel_size", "strides", "padding", "dilation_rate")}
+    depthwise = layers.DepthwiseConv2D(depth_multiplier=layer.depth_multiplier, use_bias=False, **settings)
+    depthwise.kernel = layer.depthwise_kernel
+    pointwise = _PointwiseConvolution(layer.filters, 1, use_bias=layer.use_bias)
+    pointwise.kernel, pointwise.bias = layer.pointwise_kernel, layer.bias
+    between = depthwise.compute_output_shape((None, *shape))[1:]
+    return [
+        ConvolutionStage(depthwise, shape, site.parameters),
+        ConvolutionStage(pointwise, between, site.parameters),
+    ]
+
+
+def _batch_normalization(site: CallSite) -> list[Stage] | None:
+    layer = site.call.layer
+    axis = layer.axis if isinstance(layer.axis, int) else layer.axis[0]
+    last = axis in (-1, len(site.call.inputs[0].shape) - 1)
+    return [BatchNormalizationStage(layer, site.parameters)] if last and not layer.renorm else None
+
+
+def activation_stages(function: Callable[..., Any]) -> list[Stage] | None:
+    """The stages of an activation function; None of a layer in its place, which may have weights or draw numbers."""
+    if function is keras.activations.linear:
+        return []
+    if function is keras.activations.relu:
+        return [LeakyReluStage(0)]
+    return None if isinstance(function, keras.Operation) else [ActivationStage(function)]
+
+
+def _relu(site: CallSite) -> list[Stage] | None:
+    layer = site.call.layer
+    settings = {name: getattr(layer, name) for name in ("negative_slope", "max_value", "threshold")}
+    if layer.threshold or layer.max_value is not None:
+        return [ActivationStage(partial(keras.activations.relu, **settings))]
+    return [LeakyReluStage(float(layer.negative_slope))]
+
+
+def _softmax(site: CallSite) -> list[Stage] | None:
+    axis = site.call.layer.axis
+    return [ActivationStage(partial(keras.activations.softmax, axis=axis))] if isinstance(axis, int) else None
+
+
+def _dropout(site: CallSite) -> list[Stage] | None:
+    layer = site.call.layer
+    return [DropoutStage(layer, site.index)] if layer.noise_shape is None else None
+
+
+def _add(site: CallSite) -> list[Stage] | None:
+    return [AddStage()] if _alike(site) else None
+
+
+def _multiply(site: CallSite) -> list[Stage] | None:
+    return [MultiplyStage()] if _alike(site) else None
+
+
+def _kind(function: Callable[..., Any], *others: Any) -> type:
+    """The class of the operation that a function of `keras.ops` leaves in a model's graph."""
+    return type(producer(function(keras.KerasTensor((2, 2)), *others))[0])
+
+
+def _operator(two: StageMaker | None, one: Callable[[float], tuple[float, float]], reflected: Any) -> StageMaker:
+    """Of an operator on two tensors, or on a tensor x and a number c.
+
+    Args:
+        two: makes it for two tensors; None: left to Keras.
+        one: what `x o c` multiplies x with, and then adds.
+        reflected: the same of `c o x`; None where that is no such product.
+    """
+
+    def make(site: CallSite) -> list[Stage] | None:
+        arguments = site.call.node.arguments
+        if arguments.kwargs or len(arguments.args) != 2:  # noqa: PLR2004
+            return None
+        numbers = [value for value in arguments.args if isinstance(value, int | float)]
+        if not numbers:
+            # The same tensor twice is two inputs, an array or a variable none.
+            tensors = len(site.call.inputs) == 2  # noqa: PLR2004
+            return two(site) if two and tensors else None
+        rule = one if numbers[0] is arguments.args[1] else reflected
+        return [ScaleStage(*rule(float(numbers[0])))] if rule and all(numbers) else None
+
+    return make
+
+
+def _cast(site: CallSite) -> list[Stage] | None:
+    return [CastStage(site.parameters.dtype)]
+
+
+STAGE_MAKERS: dict[type, StageMaker] = {
+    layers.Rescaling: lambda site: [RescalingStage(site.call.layer, site.parameters)],
+    layers.Normalization: _normalization,
+    layers.Conv2D: _convolution,
+    layers.DepthwiseConv2D: _convolution,
+    layers.SeparableConv2D: _separable,
+    layers.Dense: lambda site: [DenseStage(site.call.layer, site.parameters)],
+    layers.MaxPooling2D: lambda site: [MaxPoolStage(site.call.layer, site.call.inputs[0].shape[1:])],
+    layers.AveragePooling2D: lambda site: [AveragePoolStage(site.call.layer, site.call.inputs[0].shape[1:])],
+    layers.GlobalAveragePooling2D: lambda site: [GlobalAverageStage(site.call.layer)],
+    layers.GlobalMaxPooling2D: lambda site: [GlobalMaxStage(site.call.layer)],
+    layers.BatchNormalization: _batch_normalization,
+    layers.Activation: lambda site: activation_stages(site.call.layer.activation),
+    layers.ReLU: _relu,
+    layers.LeakyReLU: lambda site: [LeakyReluStage(float(site.call.layer.negative_slope))],
+    layers.Softmax: _softmax,
+    layers.Identity: lambda _: [],
+    layers.Dropout: _dropout,
+    layers.Flatten: lambda _: [ReshapeStage((-1,))],
+    layers.Reshape: lambda site: [ReshapeStage(tuple(site.call.output.shape[1:]))],
+    layers.ZeroPadding2D: lambda site: [ZeroPaddingStage(site.call.layer)],
+    layers.Add: _add,
+    layers.Multiply: _multiply,
+    layers.Concatenate: lambda site: [ConcatenateStage(site.call.layer.axis)],
+    _kind(ops.add, 1): _operator(_add, lambda c: (1, c), lambda c: (1, c)),
+    _kind(ops.subtract, 1): _operator(None, lambda c: (1, -c), lambda c: (-1, c)),
+    _kind(ops.multiply, 1): _operator(_multiply, lambda c: (c, 0), lambda c: (c, 0)),
+    _kind(ops.divide, 1): _operator(None, lambda c: (1 / c, 0), None),
+    _kind(ops.true_divide, 1): _operator(None, lambda c: (1 / c, 0), None),
+    _kind(ops.cast, "float32"): _cast,
+    _kind(ops.relu): lambda _: [LeakyReluStage(0)],
+    **{_kind(function): lambda site: [ActivationStage(site.call.layer)] for function in FUNCTIONS},
+}
+
+
+class _PointwiseConvolution(keras.layers.Conv2D):  # type: ignore[misc]
+    """A convolution by another layer's kernel: in `Conv2D` the kernel is a property without a setter."""
+
+    kernel = None
+
+
+def _alike(site: CallSite) -> bool:
+    """Whether all are float32 of one rank: integers wrap around, and Keras's layers put missing axes elsewhere."""
+    tensors = site.call.inputs
+    return all(tensor.dtype == "float32" and len(tensor.shape) == len(tensors[0].shape) for tensor in tensors)
 
 
 def _is_usual(layer: keras.Operation) -> bool:

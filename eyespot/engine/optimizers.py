@@ -14,6 +14,13 @@ from eyespot.keras_internals import decays_weight, first_moments, has_slots, sec
 from eyespot.torch_internals import fused_adam, fused_adamw
 
 Update = Callable[[Mapping[Parameter, Tensor]], None]
+# By the classes that instances have: Keras puts its backend's own subclass in an optimizer's place.
+FUSED = {
+    type(keras.optimizers.Adam()): "adam",
+    type(keras.optimizers.AdamW()): "adam",
+    type(keras.optimizers.SGD()): "sgd",
+    type(keras.optimizers.RMSprop()): "rmsprop",
+}
 
 
 def update_for(
@@ -65,30 +72,6 @@ def _by_keras(optimizer: keras.optimizers.Optimizer, parameters: Sequence[Parame
             optimizer.apply(
                 [gradients.get(parameter) for parameter in parameters], [parameter.variable for parameter in parameters]
             )
-
-    return update
-
-
-def _fused(
-    optimizer: keras.optimizers.Optimizer, rule: UpdateRule, parameters: Sequence[Parameter], kernels: Kernels | None
-) -> Update:
-    state = OptimizerState(optimizer, parameters)
-    step = rule(optimizer, state, kernels)
-    average = state.slots(weight_averages(optimizer)) if optimizer.use_ema else None
-    by_keras, every = _by_keras(optimizer, parameters), set(parameters)
-
-    def update(gradients: Mapping[Parameter, Tensor]) -> None:
-        if not every <= gradients.keys():
-            # What nothing flows back to stays as it is, with its slots and undecayed, as Keras has it.
-            by_keras(gradients)
-            return
-        state.gather(gradients)
-        step()
-        if average is not None:
-            # The first average is the weights themselves: a momentum of 0.
-            started = (optimizer.iterations.value != 0).to(average.dtype)
-            average.lerp_(state.weights, 1 - started * optimizer.ema_momentum)
-        optimizer.iterations.value.add_(1)
 
     return update
 
@@ -162,15 +145,7 @@ def _rmsprop(optimizer: keras.optimizers.Optimizer, state: OptimizerState, kerne
     return step
 
 
-def _decay(optimizer: keras.optimizers.Optimizer, weights: Tensor, rate: float) -> None:
-    """Decoupled weight decay, before the update, as Keras has it."""
-    if optimizer.weight_decay:
-        weights.mul_(1 - rate * optimizer.weight_decay)
-
-
-def _renew(state: OptimizerState) -> None:
-    if len(state.copy):
-        state.copy.copy_(state.weights)
+RULES: dict[str, UpdateRule] = {"adam": _adam, "sgd": _sgd, "rmsprop": _rmsprop}
 
 
 def _kernel(
@@ -191,11 +166,36 @@ def _kernel(
     return update
 
 
-# By the classes that instances have: Keras puts its backend's own subclass in an optimizer's place.
-FUSED = {
-    type(keras.optimizers.Adam()): "adam",
-    type(keras.optimizers.AdamW()): "adam",
-    type(keras.optimizers.SGD()): "sgd",
-    type(keras.optimizers.RMSprop()): "rmsprop",
-}
-RULES: dict[str, UpdateRule] = {"adam": _adam, "sgd": _sgd, "rmsprop": _rmsprop}
+def _renew(state: OptimizerState) -> None:
+    if len(state.copy):
+        state.copy.copy_(state.weights)
+
+
+def _decay(optimizer: keras.optimizers.Optimizer, weights: Tensor, rate: float) -> None:
+    """Decoupled weight decay, before the update, as Keras has it."""
+    if optimizer.weight_decay:
+        weights.mul_(1 - rate * optimizer.weight_decay)
+
+
+def _fused(
+    optimizer: keras.optimizers.Optimizer, rule: UpdateRule, parameters: Sequence[Parameter], kernels: Kernels | None
+) -> Update:
+    state = OptimizerState(optimizer, parameters)
+    step = rule(optimizer, state, kernels)
+    average = state.slots(weight_averages(optimizer)) if optimizer.use_ema else None
+    by_keras, every = _by_keras(optimizer, parameters), set(parameters)
+
+    def update(gradients: Mapping[Parameter, Tensor]) -> None:
+        if not every <= gradients.keys():
+            # What nothing flows back to stays as it is, with its slots and undecayed, as Keras has it.
+            by_keras(gradients)
+            return
+        state.gather(gradients)
+        step()
+        if average is not None:
+            # The first average is the weights themselves: a momentum of 0.
+            started = (optimizer.iterations.value != 0).to(average.dtype)
+            average.lerp_(state.weights, 1 - started * optimizer.ema_momentum)
+        optimizer.iterations.value.add_(1)
+
+    return update

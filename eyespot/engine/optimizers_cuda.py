@@ -55,6 +55,9 @@ def _rmsprop(optimizer: keras.optimizers.Optimizer, state: OptimizerState, _kern
     return step
 
 
+RULES: dict[str, UpdateRule] = {"adam": _adam, "sgd": _sgd, "rmsprop": _rmsprop}
+
+
 def _rate(optimizer: keras.optimizers.Optimizer) -> Tensor:
     rate: Tensor = keras.ops.convert_to_tensor(optimizer.learning_rate, "float32")
     return rate.detach()
@@ -66,6 +69,3 @@ def _decay(optimizer: keras.optimizers.Optimizer) -> float:
 
 def _settings(state: OptimizerState) -> dict[str, int | bool]:
     return {"COPIES": len(state.copy) > 0, "BLOCK": updates.BLOCK}
-
-
-RULES: dict[str, UpdateRule] = {"adam": _adam, "sgd": _sgd, "rmsprop": _rmsprop}

@@ -27,6 +27,10 @@ from eyespot.shapes import Float32, Int64
 
 NOTHING = Changes()
 AHEAD = 32  # steps
+EVALUATION_BATCH = 500
+DEVICE_EVALUATION_BATCH = 4096
+WARM_UP = 3  # steps before one is captured: libraries choose their algorithms, kernels are compiled
+RESIDENT_SHARE = 0.5  # of the free memory: a larger data set stays outside, and its batches are sent over
 
 
 class BatchMaker:
@@ -80,22 +84,6 @@ class BatchMaker:
         """The same, with the draws of one step."""
         draws = self.draws(number, len(labels)).to(self.device) if self.changes.any else labels
         return self.change(images, labels, draws)
-
-
-def _by_numba(images: Tensor, labels: Tensor, changes: Changes, draws: Tensor) -> AugmentedBatch:
-    """As `augment`, on the processor."""
-    from eyespot.engine.kernels.cpu import augment as kernel
-
-    drawn, out = draws.numpy(), torch.empty_like(images)
-    partners = drawn[:, DrawColumn.PARTNER].argsort(kind="stable")
-    own = np.empty(len(drawn), np.float32)
-    kernel.augment(images.numpy(), drawn, partners, kernel.numbers_of(changes), out.numpy(), own)
-    if not changes.mixes:
-        return AugmentedBatch(out, labels)
-    return AugmentedBatch(out, *heavier_first(labels, labels[torch.from_numpy(partners)], torch.from_numpy(own)))
-
-
-EVALUATION_BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -174,39 +162,6 @@ class StepRunner(Protocol):
         """Of a split [n, classes], without dropout and without updates."""
 
 
-class HostStepRunner:
-    """On the processor: pictures are gathered for a step when it comes."""
-
-    rest = 0.0
-
-    def __init__(self, program: LoweredProgram, feed: BatchMaker | None = None) -> None:
-        self.program = program
-        self.feed = feed or BatchMaker(program.seed)
-
-    def begin(self, epoch: Epoch, mean: Mean) -> None:
-        """Lays out an epoch."""
-        self._epoch, self._mean = epoch, mean
-
-    def run(self, index: int) -> None:
-        """One update."""
-        rows, split = self._epoch.rows(index), self._epoch.split
-        images, labels = (
-            torch.from_numpy(array[rows]).to(self.program.device) for array in (split.images, split.labels)
-        )
-        number = self._epoch.first + index
-        judged = self.program.learn_as(number, *self.feed.batch(images, labels, number))
-        self._mean.add(float(judged.loss), float(judged.accuracy), len(rows))
-
-    def mean(self) -> Mean:
-        """Over the batches since the epoch began."""
-        return self._mean
-
-    def logits(self, split: Split) -> Tensor:
-        """Of a split [n, classes], in inference form."""
-        starts = range(0, len(split), EVALUATION_BATCH)
-        return torch.cat([self.program.logits(split.images[start : start + EVALUATION_BATCH]) for start in starts])
-
-
 def step_runner_for(program: LoweredProgram, feed: BatchMaker | None = None) -> StepRunner:
     """Those for the device that a program's variables lie on.
 
@@ -218,9 +173,17 @@ def step_runner_for(program: LoweredProgram, feed: BatchMaker | None = None) -> 
     return HostStepRunner(program, feed)
 
 
-DEVICE_EVALUATION_BATCH = 4096
-WARM_UP = 3  # steps before one is captured: libraries choose their algorithms, kernels are compiled
-RESIDENT_SHARE = 0.5  # of the free memory: a larger data set stays outside, and its batches are sent over
+def _by_numba(images: Tensor, labels: Tensor, changes: Changes, draws: Tensor) -> AugmentedBatch:
+    """As `augment`, on the processor."""
+    from eyespot.engine.kernels.cpu import augment as kernel
+
+    drawn, out = draws.numpy(), torch.empty_like(images)
+    partners = drawn[:, DrawColumn.PARTNER].argsort(kind="stable")
+    own = np.empty(len(drawn), np.float32)
+    kernel.augment(images.numpy(), drawn, partners, kernel.numbers_of(changes), out.numpy(), own)
+    if not changes.mixes:
+        return AugmentedBatch(out, labels)
+    return AugmentedBatch(out, *heavier_first(labels, labels[torch.from_numpy(partners)], torch.from_numpy(own)))
 
 
 class DeviceStepRunner:
@@ -331,3 +294,36 @@ def _can_be_captured(program: LoweredProgram) -> bool:
     """Whether nothing in a step needs the host: no layer and no optimizer that Keras runs, no schedule."""
     by_keras = any(how == "Keras" for _, how in program.lowering) or program.optimizer_how == "Keras"
     return not by_keras and isinstance(program.model.optimizer.learning_rate, keras.Variable)
+
+
+class HostStepRunner:
+    """On the processor: pictures are gathered for a step when it comes."""
+
+    rest = 0.0
+
+    def __init__(self, program: LoweredProgram, feed: BatchMaker | None = None) -> None:
+        self.program = program
+        self.feed = feed or BatchMaker(program.seed)
+
+    def begin(self, epoch: Epoch, mean: Mean) -> None:
+        """Lays out an epoch."""
+        self._epoch, self._mean = epoch, mean
+
+    def run(self, index: int) -> None:
+        """One update."""
+        rows, split = self._epoch.rows(index), self._epoch.split
+        images, labels = (
+            torch.from_numpy(array[rows]).to(self.program.device) for array in (split.images, split.labels)
+        )
+        number = self._epoch.first + index
+        judged = self.program.learn_as(number, *self.feed.batch(images, labels, number))
+        self._mean.add(float(judged.loss), float(judged.accuracy), len(rows))
+
+    def mean(self) -> Mean:
+        """Over the batches since the epoch began."""
+        return self._mean
+
+    def logits(self, split: Split) -> Tensor:
+        """Of a split [n, classes], in inference form."""
+        starts = range(0, len(split), EVALUATION_BATCH)
+        return torch.cat([self.program.logits(split.images[start : start + EVALUATION_BATCH]) for start in starts])

@@ -12,50 +12,7 @@ from eyespot.keras_internals import slot_index
 from eyespot.torch_internals import copy_all
 
 ALIGNED = 32  # elements: every variable, and its copy in two bytes an element, begins at a line of the cache
-
-
-def offsets(variables: Sequence[keras.Variable]) -> list[int]:
-    """Where each variable begins in a vector of all of them, and at last the vector's length."""
-    found = [0]
-    for variable in variables:
-        found.append(found[-1] + -(-variable.value.numel() // ALIGNED) * ALIGNED)
-    return found
-
-
-def as_one_vector(variables: Sequence[keras.Variable]) -> Tensor:
-    """A float32 vector whose memory is the variables' own: they are moved there, unless that is where they are.
-
-    Between one's end and the next one's beginning are zeros.
-    """
-    starts = offsets(variables)
-    if _lie(variables, starts):
-        return variables[0].value.detach().as_strided((starts[-1],), (1,))
-    vector = torch.zeros(starts[-1], device=variables[0].value.device)
-    for variable, piece in zip(variables, views_of(vector, variables), strict=True):
-        piece.copy_(variable.value.detach())
-        variable.value.data = piece
-    return vector
-
-
-def views_of(vector: Tensor, variables: Sequence[keras.Variable]) -> list[Tensor]:
-    """The vector's part for each variable, in its shape."""
-    shapes = [variable.value.shape for variable in variables]
-    starts = offsets(variables)
-    return [vector[start : start + shape.numel()].view(shape) for start, shape in zip(starts, shapes, strict=False)]
-
-
-def _lie(variables: Sequence[keras.Variable], starts: list[int]) -> bool:
-    first = variables[0].value
-    storage = first.untyped_storage()
-    size = first.element_size()
-    if storage.nbytes() - size * first.storage_offset() < size * starts[-1]:
-        return False
-    return all(
-        variable.value.untyped_storage().data_ptr() == storage.data_ptr()
-        and variable.value.storage_offset() == first.storage_offset() + start
-        and variable.value.is_contiguous()
-        for variable, start in zip(variables, starts, strict=False)
-    )
+UpdateStep = Callable[[], None]  # one update of all weights
 
 
 class OptimizerState:
@@ -87,5 +44,48 @@ class OptimizerState:
         copy_all(self._gradients, [gradients[parameter] for parameter in self.parameters])
 
 
-UpdateStep = Callable[[], None]  # one update of all weights
 UpdateRule = Callable[[keras.optimizers.Optimizer, OptimizerState, Kernels | None], UpdateStep]
+
+
+def as_one_vector(variables: Sequence[keras.Variable]) -> Tensor:
+    """A float32 vector whose memory is the variables' own: they are moved there, unless that is where they are.
+
+    Between one's end and the next one's beginning are zeros.
+    """
+    starts = offsets(variables)
+    if _lie(variables, starts):
+        return variables[0].value.detach().as_strided((starts[-1],), (1,))
+    vector = torch.zeros(starts[-1], device=variables[0].value.device)
+    for variable, piece in zip(variables, views_of(vector, variables), strict=True):
+        piece.copy_(variable.value.detach())
+        variable.value.data = piece
+    return vector
+
+
+def offsets(variables: Sequence[keras.Variable]) -> list[int]:
+    """Where each variable begins in a vector of all of them, and at last the vector's length."""
+    found = [0]
+    for variable in variables:
+        found.append(found[-1] + -(-variable.value.numel() // ALIGNED) * ALIGNED)
+    return found
+
+
+def _lie(variables: Sequence[keras.Variable], starts: list[int]) -> bool:
+    first = variables[0].value
+    storage = first.untyped_storage()
+    size = first.element_size()
+    if storage.nbytes() - size * first.storage_offset() < size * starts[-1]:
+        return False
+    return all(
+        variable.value.untyped_storage().data_ptr() == storage.data_ptr()
+        and variable.value.storage_offset() == first.storage_offset() + start
+        and variable.value.is_contiguous()
+        for variable, start in zip(variables, starts, strict=False)
+    )
+
+
+def views_of(vector: Tensor, variables: Sequence[keras.Variable]) -> list[Tensor]:
+    """The vector's part for each variable, in its shape."""
+    shapes = [variable.value.shape for variable in variables]
+    starts = offsets(variables)
+    return [vector[start : start + shape.numel()].view(shape) for start, shape in zip(starts, shapes, strict=False)]

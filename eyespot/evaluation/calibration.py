@@ -73,6 +73,14 @@ def calibration(probabilities: Float32[np.ndarray, "n classes"], labels: Int64[n
     return Calibration(ece, brier, nll, bins)
 
 
+def _bins(probabilities: Float32[np.ndarray, "n classes"], labels: Int64[np.ndarray, " n"]) -> Iterator[Bin]:
+    sure, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    count = max(1, min(BINS, len(labels) // SMALLEST_BIN))
+    for part in np.array_split(np.argsort(sure, kind="stable"), count):
+        low, high = wilson(int(right[part].sum()), len(part))
+        yield Bin(len(part), float(sure[part].mean(dtype=np.float64)), float(right[part].mean()), low, high)
+
+
 def fit_temperature(logits: Float32[np.ndarray, "n classes"], labels: Int64[np.ndarray, " n"]) -> float:
     """The temperature that calibrates: softmax(logits / temperature) (Guo et al. 2017, arXiv:1706.04599).
 
@@ -100,11 +108,3 @@ def fit_temperature(logits: Float32[np.ndarray, "n classes"], labels: Int64[np.n
 
     found = minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded")
     return float(np.exp(found.x))
-
-
-def _bins(probabilities: Float32[np.ndarray, "n classes"], labels: Int64[np.ndarray, " n"]) -> Iterator[Bin]:
-    sure, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    count = max(1, min(BINS, len(labels) // SMALLEST_BIN))
-    for part in np.array_split(np.argsort(sure, kind="stable"), count):
-        low, high = wilson(int(right[part].sum()), len(part))
-        yield Bin(len(part), float(sure[part].mean(dtype=np.float64)), float(right[part].mean()), low, high)

@@ -66,12 +66,6 @@ def _some(split: Split, generator: np.random.Generator) -> Int64[np.ndarray, " m
     return generator.permutation(len(split))[: min(MOST_PICTURES, MOST_NUMBERS // numbers)]
 
 
-def _batches(split: Split, rows: Int64[np.ndarray, " m"]) -> Iterator[UInt8[np.ndarray, "b height width channels"]]:
-    """So that pictures from disk need little memory."""
-    for start in range(0, len(rows), BATCH):
-        yield np.asarray(split.images[rows[start : start + BATCH]])
-
-
 def _see(
     predictor: Predictor, split: Split, rows: Int64[np.ndarray, " m"]
 ) -> tuple[
@@ -81,6 +75,12 @@ def _see(
     parts = ((predictor.features(images), shrunk(images), contrasts(images)) for images in _batches(split, rows))
     features, grids, deviations = (np.concatenate(part) for part in zip(*parts, strict=True))
     return directed(features), grids, deviations
+
+
+def _batches(split: Split, rows: Int64[np.ndarray, " m"]) -> Iterator[UInt8[np.ndarray, "b height width channels"]]:
+    """So that pictures from disk need little memory."""
+    for start in range(0, len(rows), BATCH):
+        yield np.asarray(split.images[rows[start : start + BATCH]])
 
 
 def _jitter(grids: Float32[np.ndarray, "n rows columns channels"], generator: np.random.Generator) -> None:

@@ -11,6 +11,7 @@ from eyespot.shapes import Bool, Float64, Int64
 
 RESAMPLES = 2_000
 CELLS_AT_ONCE = 1 << 22  # drawn counts, of eight bytes
+SIGNIFICANT = 0.05
 
 
 def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -84,9 +85,6 @@ def _macro_f1(
     return mean
 
 
-SIGNIFICANT = 0.05
-
-
 @dataclass(frozen=True)
 class Mcnemar:
     """Two classifiers on the same pictures.
@@ -108,22 +106,6 @@ class Mcnemar:
         return (self.only_second - self.only_first) / self.n
 
 
-@dataclass(frozen=True)
-class PairedOverSeeds:
-    """Two recipes, trained with the same seeds.
-
-    Attributes:
-        mean: of the differences, second minus first.
-        low, high: its 95 % interval.
-        p_value: how probable so large a mean would be if neither were better.
-    """
-
-    mean: float
-    low: float
-    high: float
-    p_value: float
-
-
 def mcnemar(first_right: Bool[np.ndarray, " n"], second_right: Bool[np.ndarray, " m"]) -> Mcnemar:
     """The exact test of McNemar (1947, Psychometrika 12:153-157): two-sided, on the pictures on which they differ.
 
@@ -141,6 +123,22 @@ def mcnemar(first_right: Bool[np.ndarray, " n"], second_right: Bool[np.ndarray, 
     differ = only_first + only_second
     p_value = float(binomtest(only_first, differ).pvalue) if differ else 1.0
     return Mcnemar(len(first_right), only_first, only_second, p_value)
+
+
+@dataclass(frozen=True)
+class PairedOverSeeds:
+    """Two recipes, trained with the same seeds.
+
+    Attributes:
+        mean: of the differences, second minus first.
+        low, high: its 95 % interval.
+        p_value: how probable so large a mean would be if neither were better.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p_value: float
 
 
 def paired_over_seeds(first: Sequence[float], second: Sequence[float]) -> PairedOverSeeds:

@@ -35,54 +35,6 @@ def gradcam(
     return _weighted(network, images, labels, averaged=True)
 
 
-def hirescam(
-    network: Network, images: UInt8[np.ndarray, "n height width channels"], labels: Int64[np.ndarray, " n"]
-) -> Float32[np.ndarray, "n height width"]:
-    """The same with the gradient of each place in place of the mean; arguments and result as of `gradcam`.
-
-    Draelos and Carin 2020 (arXiv:2011.08891), equation 4. Where global average pooling follows, both give the same.
-    """
-    return _weighted(network, images, labels, averaged=False)
-
-
-def last_maps(network: Network) -> tuple[int, bool]:
-    """Which value the maps are, and whether its channels come first.
-
-    Behind the last convolution that leaves more than one pixel, its normalisation and its activation, but before a pool
-    makes it coarser.
-
-    Raises:
-        ModelError: as of `gradcam`.
-    """
-    calls = network.calls
-    found = [
-        place
-        for place, call in enumerate(calls)
-        if isinstance(call.layer, CONVOLUTIONS) and max(_sides(call.output, first=_channels_first(call.layer))) > 1
-    ]
-    if not found:
-        raise ModelError(f"{network.name} has no convolution that leaves more than one pixel.")
-    place = found[-1]
-    first = _channels_first(calls[place].layer)
-    while place + 1 < len(calls) and _goes_on(calls[place + 1], calls[place].output):
-        place += 1
-    return place, first
-
-
-def average_follows(network: Network) -> bool:
-    """Whether only an average over all places follows the maps, so that both CAMs are the same.
-
-    Raises:
-        ModelError: as of `gradcam`.
-    """
-    place, _ = last_maps(network)
-    return any(
-        isinstance(call.layer, layers.GlobalAveragePooling2D)
-        and any(taken is network.calls[place].output for taken in call.inputs)
-        for call in network.calls
-    )
-
-
 def _weighted(
     network: Network,
     images: UInt8[np.ndarray, "n height width channels"],
@@ -114,14 +66,62 @@ def _of_batch(
     return found
 
 
-def _channels_first(layer: keras.Layer) -> bool:
-    return bool(layer.data_format == "channels_first")
+def last_maps(network: Network) -> tuple[int, bool]:
+    """Which value the maps are, and whether its channels come first.
+
+    Behind the last convolution that leaves more than one pixel, its normalisation and its activation, but before a pool
+    makes it coarser.
+
+    Raises:
+        ModelError: as of `gradcam`.
+    """
+    calls = network.calls
+    found = [
+        place
+        for place, call in enumerate(calls)
+        if isinstance(call.layer, CONVOLUTIONS) and max(_sides(call.output, first=_channels_first(call.layer))) > 1
+    ]
+    if not found:
+        raise ModelError(f"{network.name} has no convolution that leaves more than one pixel.")
+    place = found[-1]
+    first = _channels_first(calls[place].layer)
+    while place + 1 < len(calls) and _goes_on(calls[place + 1], calls[place].output):
+        place += 1
+    return place, first
 
 
 def _sides(tensor: keras.KerasTensor, *, first: bool) -> tuple[int, ...]:
     return tuple(tensor.shape[2:] if first else tensor.shape[1:-1])
 
 
+def _channels_first(layer: keras.Layer) -> bool:
+    return bool(layer.data_format == "channels_first")
+
+
 def _goes_on(call: Call, maps: keras.KerasTensor) -> bool:
     """Whether a call only makes other maps of these: of the same size, with as many channels."""
     return call.output.shape[1:] == maps.shape[1:] and any(taken is maps for taken in call.inputs)
+
+
+def hirescam(
+    network: Network, images: UInt8[np.ndarray, "n height width channels"], labels: Int64[np.ndarray, " n"]
+) -> Float32[np.ndarray, "n height width"]:
+    """The same with the gradient of each place in place of the mean; arguments and result as of `gradcam`.
+
+    Draelos and Carin 2020 (arXiv:2011.08891), equation 4. Where global average pooling follows, both give the same.
+    """
+    return _weighted(network, images, labels, averaged=False)
+
+
+def average_follows(network: Network) -> bool:
+    """Whether only an average over all places follows the maps, so that both CAMs are the same.
+
+    Raises:
+        ModelError: as of `gradcam`.
+    """
+    place, _ = last_maps(network)
+    return any(
+        isinstance(call.layer, layers.GlobalAveragePooling2D)
+        and any(taken is network.calls[place].output for taken in call.inputs)
+        for call in network.calls
+    )

@@ -12,6 +12,14 @@ from eyespot.errors import ModelError
 from eyespot.explanation.network import Network
 from eyespot.shapes import Float32, Int64, Shaped, UInt8
 
+layers = keras.layers
+KEEP_PIXELS_IN_ORDER = (
+    layers.Rescaling, layers.Normalization, layers.Flatten, layers.Reshape, layers.Dropout, layers.Identity,
+    layers.GaussianNoise, layers.BatchNormalization,
+)  # fmt: skip
+AT_ONCE = 256
+FeatureFunction = Callable[[UInt8[np.ndarray, "n height width channels"]], Float32[np.ndarray, "n d"]]
+
 
 @dataclass(frozen=True, eq=False)
 class LayerOutput:
@@ -45,13 +53,6 @@ def feature_maps(network: Network, image: UInt8[np.ndarray, "height width channe
             )
             before.append(value)
     return found
-
-
-layers = keras.layers
-KEEP_PIXELS_IN_ORDER = (
-    layers.Rescaling, layers.Normalization, layers.Flatten, layers.Reshape, layers.Dropout, layers.Identity,
-    layers.GaussianNoise, layers.BatchNormalization,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +90,10 @@ def first_filters(network: Network) -> Filters:
     raise ModelError(f"{network.name} begins with neither a convolution nor a dense layer on its pixels.")
 
 
+def _told(layer: keras.Layer, kernels: Float32[np.ndarray, "n height width channels"]) -> Filters:
+    return Filters(layer.name, type(layer).__name__, np.ascontiguousarray(kernels))
+
+
 def _kernels(layer: keras.Layer) -> Float32[np.ndarray, "n height width channels"]:
     if type(layer) is layers.Conv2D:
         return np.moveaxis(_array(layer.kernel), -1, 0)
@@ -100,14 +105,6 @@ def _kernels(layer: keras.Layer) -> Float32[np.ndarray, "n height width channels
 def _array(weight: keras.Variable) -> Float32[np.ndarray, "..."]:
     array: Float32[np.ndarray, ...] = keras.ops.convert_to_numpy(weight).astype(np.float32)
     return array
-
-
-def _told(layer: keras.Layer, kernels: Float32[np.ndarray, "n height width channels"]) -> Filters:
-    return Filters(layer.name, type(layer).__name__, np.ascontiguousarray(kernels))
-
-
-AT_ONCE = 256
-FeatureFunction = Callable[[UInt8[np.ndarray, "n height width channels"]], Float32[np.ndarray, "n d"]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,6 +28,7 @@ TELLS_PLACES_APART = (
     "Grad-CAM averages gradients over places, which this model's last layers tell apart: where it differs from "
     "HiResCAM, go by that."
 )
+STEPS = 28
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,6 @@ def explain_images(
     rows = zip(labels, logits, background, maps, completeness, strict=True)
     pictures = [PictureMaps(int(at), float(row[at]), plain, made, told) for at, row, plain, made, told in rows]
     return ExplainedImages(pictures, notes)
-
-
-STEPS = 28
 
 
 @dataclass(frozen=True, eq=False)

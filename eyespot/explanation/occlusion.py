@@ -8,6 +8,10 @@ import numpy as np
 from eyespot.data.pixels import border_median
 from eyespot.shapes import Float32, Int64, Shaped, UInt8
 
+PATCHES_A_SIDE = 7
+SMALLEST_PATCH = 2
+LogitsFunction = Callable[[Shaped[np.ndarray, "n height width channels"]], Float32[np.ndarray, "n classes"]]
+
 
 def plain_background(
     images: UInt8[np.ndarray, "n height width channels"], level: float | None = None
@@ -22,23 +26,12 @@ def plain_background(
     return border_median(images)
 
 
-PATCHES_A_SIDE = 7
-SMALLEST_PATCH = 2
-LogitsFunction = Callable[[Shaped[np.ndarray, "n height width channels"]], Float32[np.ndarray, "n classes"]]
-
-
 @dataclass(frozen=True)
 class OcclusionWindow:
     """A square cover: its side, and how far it moves at a time, in pixels."""
 
     side: int
     stride: int
-
-
-def window_for(height: int, width: int) -> OcclusionWindow:
-    """A seventh of the picture's shorter side, moved by half of itself: 4 and 2 for 28x28."""
-    side = max(SMALLEST_PATCH, round(min(height, width) / PATCHES_A_SIDE))
-    return OcclusionWindow(side, max(1, side // 2))
 
 
 def occlusion(
@@ -66,6 +59,12 @@ def occlusion(
     whole = logits(images)[np.arange(len(labels)), labels]
     rows = zip(images, labels, background, whole, strict=True)
     return np.stack([_of_one(logits, image, int(label), level, used, logit) for image, label, level, logit in rows])
+
+
+def window_for(height: int, width: int) -> OcclusionWindow:
+    """A seventh of the picture's shorter side, moved by half of itself: 4 and 2 for 28x28."""
+    side = max(SMALLEST_PATCH, round(min(height, width) / PATCHES_A_SIDE))
+    return OcclusionWindow(side, max(1, side // 2))
 
 
 def _of_one(  # noqa: PLR0913, PLR0917 - one row of each

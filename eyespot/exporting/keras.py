@@ -40,6 +40,9 @@ class KerasFormat:
         return answer
 
 
+FORMAT = KerasFormat()
+
+
 def with_calibration(model: keras.Model, temperature: float) -> keras.Model:
     """The model with softmax(logits / temperature) at its end.
 
@@ -67,6 +70,3 @@ def with_calibration(model: keras.Model, temperature: float) -> keras.Model:
 
 def _is_used_once(model: keras.Model, layer: keras.Layer) -> bool:
     return sum(call.layer is layer for call in trace(model).calls) == 1
-
-
-FORMAT = KerasFormat()

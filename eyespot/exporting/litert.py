@@ -69,6 +69,22 @@ class LiteRtFormat:
         return answer
 
 
+FORMAT = LiteRtFormat()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """What the converter tells of each of its passes is not for users; where it fails, it raises."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
 def _converted(source: ExportSource) -> Any:
     import litert_torch
     import torch
@@ -89,19 +105,3 @@ def _converted(source: ExportSource) -> Any:
             return self.model(pixels, training=False)
 
     return litert_torch.convert(Network().eval(), (torch.zeros((1, *source.input_shape), dtype=torch.uint8),))
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """What the converter tells of each of its passes is not for users; where it fails, it raises."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
-
-
-FORMAT = LiteRtFormat()

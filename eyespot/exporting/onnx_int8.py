@@ -35,6 +35,112 @@ from eyespot.onnx_writer.graph_writer import OPSET
 from eyespot.random import seed_for
 from eyespot.shapes import Float32, Shaped, UInt8
 
+AT_ONCE = 4
+TO_CHANNELS_FIRST, TO_CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
+RISING = {"LeakyRelu", "Sigmoid", "Tanh"}  # never fall: the largest value stays the largest
+LAYOUT = {"Transpose", "Flatten", "Reshape"}
+LARGEST_PIXEL = 255
+CALIBRATION = 512  # pictures, which show the range of each activation
+BATCH = 64
+QUANTISED = [
+    "Conv", "Gemm", "MatMul", "Relu", "LeakyRelu", "Clip", "MaxPool", "AveragePool", "GlobalAveragePool", "Add",
+    "Concat", "Flatten", "Reshape", "Transpose", "Pad",
+]  # fmt: skip
+
+
+class OnnxInt8Format:
+    """Weights in int8, one scale a channel; activations in uint8; logits and what follows in float32."""
+
+    name = "onnx-int8"
+    inside = ("rescaling", "calibration", "class_names", "rejection", "card")
+
+    def write(self, source: ExportSource, folder: Path) -> None:
+        """One file, which `Predictor` and any ONNX runtime open."""
+        try:
+            model = quantise(source.onnx, calibration_pictures(source.validation))
+        except Exception as error:  # noqa: BLE001 - the quantiser raises many types for one cause: it cannot
+            raise ExportError(f"The model cannot be quantised ({first_line(error)}): export it as onnx.") from None
+        if not any(node.op_type == "QuantizeLinear" for node in model.graph.node):
+            raise ExportError("The model has no layer that can be quantised: export it as onnx.")
+        del model.opset_import[:]
+        model.opset_import.append(onnx.helper.make_opsetid("", OPSET))  # the quantiser lists more than it uses
+        onnx.helper.set_model_props(model, {**read_metadata(source.onnx), CARD_KEY: source.card})
+        with replacing(folder / FILE) as path:
+            onnx.save(model, path)
+
+    def opened(self, folder: Path) -> PredictFunction:
+        """By ONNX Runtime."""
+        return Predictor(folder / FILE).probabilities
+
+
+FORMAT = OnnxInt8Format()
+
+
+def quantise(path: Path, images: UInt8[np.ndarray, "n height width channels"]) -> onnx.ModelProto:
+    """A float model in 8 bits; raises whatever ONNX Runtime's quantiser does."""
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        simple, result = Path(folder) / "simple.onnx", Path(folder) / "int8.onnx"
+        _simplify(path, simple)
+        model = onnx.load(simple)
+        pool_before_activation(model)
+        columns_as_channels(model)
+        quantize_static(
+            model,
+            result,
+            _CalibrationReader(images),
+            QuantFormat.QDQ,
+            op_types_to_quantize=QUANTISED,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
+        )
+        model = onnx.load(result)
+    pixels_as_they_are(model)
+    logits_in_full(model)
+    onnx.checker.check_model(model)
+    return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The quantiser advises on the root logger to do what has been done."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _simplify(path: Path, simple: Path) -> None:
+    """Layers in one node each, as ONNX Runtime's own first pass makes them: Gemm, convolutions with what follows."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(simple)
+    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def pool_before_activation(model: onnx.ModelProto) -> None:
+    """Takes the largest of several values first and the activation then, which is the same for a quarter of the work.
+
+    A `Relu` stays where it is: in a quantised convolution it costs nothing.
+    """
+    graph = GraphEditor(model)
+    for pool in list(graph.nodes("MaxPool")):
+        activation = graph.maker(pool.input[0])
+        if activation is None or not _may_wait(activation) or not graph.only_user(pool.input[0]):
+            continue
+        first, second = onnx.NodeProto(), onnx.NodeProto()
+        first.CopyFrom(pool)
+        second.CopyFrom(activation)
+        first.input[:], first.output[:] = activation.input, activation.output
+        second.input[:], second.output[:] = activation.output, pool.output
+        activation.CopyFrom(first)  # in the place of the one that came first
+        pool.CopyFrom(second)
+
 
 class GraphEditor:
     """A graph whose nodes are changed in place; its types of intermediate values are dropped, and found anew."""
@@ -104,8 +210,8 @@ def attributes(node: onnx.NodeProto) -> dict[str, Any]:
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
-AT_ONCE = 4
-TO_CHANNELS_FIRST, TO_CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
+def _may_wait(node: onnx.NodeProto) -> bool:
+    return node.op_type in RISING and attributes(node).get("alpha", 0.01) >= 0
 
 
 def columns_as_channels(model: onnx.ModelProto) -> None:
@@ -190,32 +296,16 @@ def _leave(graph: GraphEditor, convolution: onnx.NodeProto, size: tuple[int, int
     graph.insert(before, "Transpose", [whole], name, perm=TO_CHANNELS_FIRST)
 
 
-RISING = {"LeakyRelu", "Sigmoid", "Tanh"}  # never fall: the largest value stays the largest
-LAYOUT = {"Transpose", "Flatten", "Reshape"}
-LARGEST_PIXEL = 255
+class _CalibrationReader:
+    """Pictures a batch at a time, as the quantiser asks for them."""
 
+    def __init__(self, images: UInt8[np.ndarray, "n height width channels"]) -> None:
+        self._batches: Iterator[dict[str, Any]] = (
+            {"pixels": images[start : start + BATCH]} for start in range(0, len(images), BATCH)
+        )
 
-def pool_before_activation(model: onnx.ModelProto) -> None:
-    """Takes the largest of several values first and the activation then, which is the same for a quarter of the work.
-
-    A `Relu` stays where it is: in a quantised convolution it costs nothing.
-    """
-    graph = GraphEditor(model)
-    for pool in list(graph.nodes("MaxPool")):
-        activation = graph.maker(pool.input[0])
-        if activation is None or not _may_wait(activation) or not graph.only_user(pool.input[0]):
-            continue
-        first, second = onnx.NodeProto(), onnx.NodeProto()
-        first.CopyFrom(pool)
-        second.CopyFrom(activation)
-        first.input[:], first.output[:] = activation.input, activation.output
-        second.input[:], second.output[:] = activation.output, pool.output
-        activation.CopyFrom(first)  # in the place of the one that came first
-        pool.CopyFrom(second)
-
-
-def _may_wait(node: onnx.NodeProto) -> bool:
-    return node.op_type in RISING and attributes(node).get("alpha", 0.01) >= 0
+    def get_next(self) -> dict[str, Any] | None:
+        return next(self._batches, None)
 
 
 def pixels_as_they_are(model: onnx.ModelProto) -> None:
@@ -266,104 +356,9 @@ def logits_in_full(model: onnx.ModelProto) -> None:
         graph.remove(given, rounded)
 
 
-CALIBRATION = 512  # pictures, which show the range of each activation
-BATCH = 64
-QUANTISED = [
-    "Conv", "Gemm", "MatMul", "Relu", "LeakyRelu", "Clip", "MaxPool", "AveragePool", "GlobalAveragePool", "Add",
-    "Concat", "Flatten", "Reshape", "Transpose", "Pad",
-]  # fmt: skip
-
-
-class OnnxInt8Format:
-    """Weights in int8, one scale a channel; activations in uint8; logits and what follows in float32."""
-
-    name = "onnx-int8"
-    inside = ("rescaling", "calibration", "class_names", "rejection", "card")
-
-    def write(self, source: ExportSource, folder: Path) -> None:
-        """One file, which `Predictor` and any ONNX runtime open."""
-        try:
-            model = quantise(source.onnx, calibration_pictures(source.validation))
-        except Exception as error:  # noqa: BLE001 - the quantiser raises many types for one cause: it cannot
-            raise ExportError(f"The model cannot be quantised ({first_line(error)}): export it as onnx.") from None
-        if not any(node.op_type == "QuantizeLinear" for node in model.graph.node):
-            raise ExportError("The model has no layer that can be quantised: export it as onnx.")
-        del model.opset_import[:]
-        model.opset_import.append(onnx.helper.make_opsetid("", OPSET))  # the quantiser lists more than it uses
-        onnx.helper.set_model_props(model, {**read_metadata(source.onnx), CARD_KEY: source.card})
-        with replacing(folder / FILE) as path:
-            onnx.save(model, path)
-
-    def opened(self, folder: Path) -> PredictFunction:
-        """By ONNX Runtime."""
-        return Predictor(folder / FILE).probabilities
-
-
 def calibration_pictures(split: Split) -> UInt8[np.ndarray, "n height width channels"]:
     """At most 512 of a split, the same ones each time."""
     generator = np.random.default_rng(seed_for(0, "int8"))
     rows = np.sort(generator.permutation(len(split))[:CALIBRATION])
     images: UInt8[np.ndarray, "n height width channels"] = np.asarray(split.take(rows).images)
     return images
-
-
-def quantise(path: Path, images: UInt8[np.ndarray, "n height width channels"]) -> onnx.ModelProto:
-    """A float model in 8 bits; raises whatever ONNX Runtime's quantiser does."""
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-
-    with tempfile.TemporaryDirectory() as folder, _quiet():
-        simple, result = Path(folder) / "simple.onnx", Path(folder) / "int8.onnx"
-        _simplify(path, simple)
-        model = onnx.load(simple)
-        pool_before_activation(model)
-        columns_as_channels(model)
-        quantize_static(
-            model,
-            result,
-            _CalibrationReader(images),
-            QuantFormat.QDQ,
-            op_types_to_quantize=QUANTISED,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
-        )
-        model = onnx.load(result)
-    pixels_as_they_are(model)
-    logits_in_full(model)
-    onnx.checker.check_model(model)
-    return model
-
-
-def _simplify(path: Path, simple: Path) -> None:
-    """Layers in one node each, as ONNX Runtime's own first pass makes them: Gemm, convolutions with what follows."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(simple)
-    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
-class _CalibrationReader:
-    """Pictures a batch at a time, as the quantiser asks for them."""
-
-    def __init__(self, images: UInt8[np.ndarray, "n height width channels"]) -> None:
-        self._batches: Iterator[dict[str, Any]] = (
-            {"pixels": images[start : start + BATCH]} for start in range(0, len(images), BATCH)
-        )
-
-    def get_next(self) -> dict[str, Any] | None:
-        return next(self._batches, None)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The quantiser advises on the root logger to do what has been done."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.disable(before)
-
-
-FORMAT = OnnxInt8Format()

@@ -22,133 +22,6 @@ from eyespot.files import replacing_folder, sha256_of, write_text
 from eyespot.inference.metadata import TEMPERATURE
 
 METADATA = "metadata.json"
-
-
-def is_export(folder: Path) -> bool:
-    """Whether an export wrote this folder, whatever has become of it since."""
-    told = _told(folder)
-    return told is not None and "eyespot" in told and "format" in told
-
-
-def write_metadata(folder: Path, values: dict[str, Any]) -> None:
-    """Writes `metadata.json`, once all other files are there."""
-    digests = {path.relative_to(folder).as_posix(): sha256_of(path) for path in _files(folder)}
-    digests.pop(METADATA, None)
-    write_text(folder / METADATA, _sealed({**values, "files": digests}))
-
-
-def check_target(target: Path) -> None:
-    """Checks, before any work, that an export may be written here.
-
-    Raises:
-        ExportError: something is there that an earlier export did not write, or that has been changed since.
-    """
-    _check(target, target)
-
-
-@contextmanager
-def _earlier_aside(target: Path) -> Iterator[None]:
-    """Within it, an earlier export is out of the way; it goes only once the other has come.
-
-    Raises:
-        ExportError: as of `check_target`.
-    """
-    aside = target.with_name(f".old-{uuid.uuid4().hex}-{target.name}")
-    try:
-        if target.exists():
-            target.rename(aside)
-        _check(aside, target)  # it was there, for anybody to write to, while the export was made
-        yield
-    except BaseException:
-        if aside.exists():
-            aside.rename(target)
-        raise
-    if aside.exists():
-        _remove(aside)
-
-
-def _check(folder: Path, target: Path) -> None:
-    """As `check_target`, of a folder that is called `target` in sentences."""
-    if not os.path.lexists(folder):
-        return
-    if folder.is_symlink() or not folder.is_dir():
-        raise ExportError(f"{target} is there and is no folder: choose another --output.")
-    if not any(folder.iterdir()):
-        return
-    if not is_export(folder):
-        raise ExportError(f"{target} holds other things than an export, and is left alone: choose another --output.")
-    digests = _digests(folder)
-    if digests is None:
-        raise ExportError(
-            f"{target / METADATA} has been changed, or is by an earlier eyespot, and does not say which files are the "
-            "export's: move the folder away, or choose another --output."
-        )
-    foreign = [path.relative_to(folder) for path in _entries(folder) if not _is_as_written(folder, path, digests)]
-    if foreign:
-        more = f" (and {len(foreign) - 1:,} more)" if len(foreign) > 1 else ""
-        raise ExportError(
-            f"{target / foreign[0]}{more} is not as the earlier export wrote it, and would be lost: move it away, or "
-            "choose another --output."
-        )
-
-
-def _remove(folder: Path) -> None:
-    """Removes an export's files, and the folders that are empty then; what somebody has just put there stays."""
-    digests = _digests(folder) or {}
-    for path in sorted(_entries(folder), reverse=True):  # what is in a folder before the folder
-        if path.is_file() and _is_as_written(folder, path, digests):
-            path.unlink()
-        elif path.is_dir() and not path.is_symlink():
-            with suppress(OSError):
-                path.rmdir()
-    with suppress(OSError):
-        folder.rmdir()
-
-
-def _is_as_written(folder: Path, path: Path, digests: dict[str, str]) -> bool:
-    name = path.relative_to(folder).as_posix()
-    if path.is_symlink():
-        return False
-    if path.is_dir():
-        return any(file.startswith(f"{name}/") for file in digests)
-    return name == METADATA or digests.get(name) == sha256_of(path)
-
-
-def _digests(folder: Path) -> dict[str, str] | None:
-    """What `metadata.json` lists; None where it is not as it was written."""
-    told = _told(folder)
-    if told is None or not isinstance(told.get("files"), dict):
-        return None
-    unsealed = {name: value for name, value in told.items() if name != "seal"}
-    whole = (folder / METADATA).read_bytes() == _sealed(unsealed).encode()
-    return told["files"] if whole else None
-
-
-def _told(folder: Path) -> dict[str, Any] | None:
-    try:
-        told = json.loads((folder / METADATA).read_bytes())
-    except (OSError, ValueError):
-        return None
-    return told if isinstance(told, dict) else None
-
-
-def _sealed(values: dict[str, Any]) -> str:
-    seal = hashlib.sha256(_json(values).encode()).hexdigest()
-    return _json({**values, "seal": seal})
-
-
-def _json(values: dict[str, Any]) -> str:
-    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-
-
-def _entries(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*"))
-
-
-def _files(folder: Path) -> list[Path]:
-    return [path for path in _entries(folder) if path.is_file()]
-
-
 CARD = "model-card.md"
 VERSION = 1
 
@@ -179,6 +52,120 @@ def write_package(
     return verified
 
 
+def check_target(target: Path) -> None:
+    """Checks, before any work, that an export may be written here.
+
+    Raises:
+        ExportError: something is there that an earlier export did not write, or that has been changed since.
+    """
+    _check(target, target)
+
+
+def _check(folder: Path, target: Path) -> None:
+    """As `check_target`, of a folder that is called `target` in sentences."""
+    if not os.path.lexists(folder):
+        return
+    if folder.is_symlink() or not folder.is_dir():
+        raise ExportError(f"{target} is there and is no folder: choose another --output.")
+    if not any(folder.iterdir()):
+        return
+    if not is_export(folder):
+        raise ExportError(f"{target} holds other things than an export, and is left alone: choose another --output.")
+    digests = _digests(folder)
+    if digests is None:
+        raise ExportError(
+            f"{target / METADATA} has been changed, or is by an earlier eyespot, and does not say which files are the "
+            "export's: move the folder away, or choose another --output."
+        )
+    foreign = [path.relative_to(folder) for path in _entries(folder) if not _is_as_written(folder, path, digests)]
+    if foreign:
+        more = f" (and {len(foreign) - 1:,} more)" if len(foreign) > 1 else ""
+        raise ExportError(
+            f"{target / foreign[0]}{more} is not as the earlier export wrote it, and would be lost: move it away, or "
+            "choose another --output."
+        )
+
+
+def is_export(folder: Path) -> bool:
+    """Whether an export wrote this folder, whatever has become of it since."""
+    told = _told(folder)
+    return told is not None and "eyespot" in told and "format" in told
+
+
+def _told(folder: Path) -> dict[str, Any] | None:
+    try:
+        told = json.loads((folder / METADATA).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return told if isinstance(told, dict) else None
+
+
+def _digests(folder: Path) -> dict[str, str] | None:
+    """What `metadata.json` lists; None where it is not as it was written."""
+    told = _told(folder)
+    if told is None or not isinstance(told.get("files"), dict):
+        return None
+    unsealed = {name: value for name, value in told.items() if name != "seal"}
+    whole = (folder / METADATA).read_bytes() == _sealed(unsealed).encode()
+    return told["files"] if whole else None
+
+
+def _sealed(values: dict[str, Any]) -> str:
+    seal = hashlib.sha256(_json(values).encode()).hexdigest()
+    return _json({**values, "seal": seal})
+
+
+def _json(values: dict[str, Any]) -> str:
+    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*"))
+
+
+def _is_as_written(folder: Path, path: Path, digests: dict[str, str]) -> bool:
+    name = path.relative_to(folder).as_posix()
+    if path.is_symlink():
+        return False
+    if path.is_dir():
+        return any(file.startswith(f"{name}/") for file in digests)
+    return name == METADATA or digests.get(name) == sha256_of(path)
+
+
+@contextmanager
+def _earlier_aside(target: Path) -> Iterator[None]:
+    """Within it, an earlier export is out of the way; it goes only once the other has come.
+
+    Raises:
+        ExportError: as of `check_target`.
+    """
+    aside = target.with_name(f".old-{uuid.uuid4().hex}-{target.name}")
+    try:
+        if target.exists():
+            target.rename(aside)
+        _check(aside, target)  # it was there, for anybody to write to, while the export was made
+        yield
+    except BaseException:
+        if aside.exists():
+            aside.rename(target)
+        raise
+    if aside.exists():
+        _remove(aside)
+
+
+def _remove(folder: Path) -> None:
+    """Removes an export's files, and the folders that are empty then; what somebody has just put there stays."""
+    digests = _digests(folder) or {}
+    for path in sorted(_entries(folder), reverse=True):  # what is in a folder before the folder
+        if path.is_file() and _is_as_written(folder, path, digests):
+            path.unlink()
+        elif path.is_dir() and not path.is_symlink():
+            with suppress(OSError):
+                path.rmdir()
+    with suppress(OSError):
+        folder.rmdir()
+
+
 def _write(form: ExportFormat, source: ExportSource, folder: Path) -> None:
     try:
         form.write(source, folder)
@@ -187,6 +174,17 @@ def _write(form: ExportFormat, source: ExportSource, folder: Path) -> None:
     except Exception as error:  # noqa: BLE001 - converters raise types of their own, also where the disk is full
         full = ": is the disk full?" if shutil.disk_usage(folder).free < source.onnx.stat().st_size else "."
         raise ExportError(f"The export as {form.name} cannot be written ({first_line(error)}){full}") from None
+
+
+def write_metadata(folder: Path, values: dict[str, Any]) -> None:
+    """Writes `metadata.json`, once all other files are there."""
+    digests = {path.relative_to(folder).as_posix(): sha256_of(path) for path in _files(folder)}
+    digests.pop(METADATA, None)
+    write_text(folder / METADATA, _sealed({**values, "files": digests}))
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in _entries(folder) if path.is_file()]
 
 
 def _metadata(form: ExportFormat, source: ExportSource) -> dict[str, Any]:

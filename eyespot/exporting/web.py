@@ -39,43 +39,6 @@ FILES = (
 )
 SHELF = PublishedFiles("onnxruntime-web", FILES)
 UNPACKED = Path("package") / "dist"  # where the npm package has them
-
-
-def runtime_files(shelf: PublishedFiles = SHELF) -> dict[str, bytes]:
-    """The files by name.
-
-    Raises:
-        ExportError: one is nowhere and cannot be fetched, or is not of this version.
-    """
-    return {file.name: _content(shelf, file) for file in shelf.files}
-
-
-def _content(shelf: PublishedFiles, file: RemoteFile) -> bytes:
-    path = _found(shelf, file.name) or _fetched(shelf, file)
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != file.sha256:
-        raise ExportError(
-            f"{path} is damaged or of another version than {VERSION}: delete it, and it is fetched again."
-        )
-    return content
-
-
-def _found(shelf: PublishedFiles, name: str) -> Path | None:
-    paths = [folder / inner / name for folder in shelf.folders for inner in ("", UNPACKED)]
-    return next((path for path in paths if path.is_file()), None)
-
-
-def _fetched(shelf: PublishedFiles, file: RemoteFile) -> Path:
-    try:
-        return shelf.fetch(file)
-    except DownloadError as error:
-        names, folders = (" and ".join(map(str, each)) for each in ([one.name for one in shelf.files], shelf.folders))
-        raise ExportError(
-            f"A page needs {names} of ONNX Runtime Web {VERSION}, looked for in {folders}. {error} "
-            f"Where there is a network, `npm pack {shelf.name}@{VERSION}` gets them; unpack it in such a folder."
-        ) from None
-
-
 MODEL = "model.onnx"
 PAGE, LOCAL, RUNTIME = "page", "local", "runtime"  # folders, the second and third within the first
 INDEX, ENGINE = "index.html", "engine.js"
@@ -120,6 +83,41 @@ class WebFormat:
 FORMAT = WebFormat()
 
 
+def runtime_files(shelf: PublishedFiles = SHELF) -> dict[str, bytes]:
+    """The files by name.
+
+    Raises:
+        ExportError: one is nowhere and cannot be fetched, or is not of this version.
+    """
+    return {file.name: _content(shelf, file) for file in shelf.files}
+
+
+def _content(shelf: PublishedFiles, file: RemoteFile) -> bytes:
+    path = _found(shelf, file.name) or _fetched(shelf, file)
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        raise ExportError(
+            f"{path} is damaged or of another version than {VERSION}: delete it, and it is fetched again."
+        )
+    return content
+
+
+def _found(shelf: PublishedFiles, name: str) -> Path | None:
+    paths = [folder / inner / name for folder in shelf.folders for inner in ("", UNPACKED)]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _fetched(shelf: PublishedFiles, file: RemoteFile) -> Path:
+    try:
+        return shelf.fetch(file)
+    except DownloadError as error:
+        names, folders = (" and ".join(map(str, each)) for each in ([one.name for one in shelf.files], shelf.folders))
+        raise ExportError(
+            f"A page needs {names} of ONNX Runtime Web {VERSION}, looked for in {folders}. {error} "
+            f"Where there is a network, `npm pack {shelf.name}@{VERSION}` gets them; unpack it in such a folder."
+        ) from None
+
+
 def _write_page(folder: Path) -> None:
     """The page's files, with the engine that runs here in place of the one that asks a server."""
     page = files("eyespot.webapp")
@@ -132,6 +130,10 @@ def _write_page(folder: Path) -> None:
     index = (page / INDEX).read_text(encoding="utf-8")
     policy = f'{CHARSET}\n  <meta http-equiv="Content-Security-Policy" content="{POLICY}">'
     write_text(folder / INDEX, index.replace(CHARSET, policy))
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    write_text(path, json.dumps(values, ensure_ascii=False) + "\n")
 
 
 def _description(source: ExportSource) -> dict[str, Any]:
@@ -148,7 +150,3 @@ def _examples(source: ExportSource) -> Iterator[dict[str, str]]:
         label = source.class_names[int(source.examples.labels[row])]
         picture = encode_png(np.asarray(source.examples.images[row]), optimize=True)
         yield {"label": label, "picture": base64.b64encode(picture).decode()}
-
-
-def _write_json(path: Path, values: dict[str, Any]) -> None:
-    write_text(path, json.dumps(values, ensure_ascii=False) + "\n")

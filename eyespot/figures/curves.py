@@ -15,6 +15,10 @@ from eyespot.training.history import History
 from eyespot.training.lr_finder import RateCurve
 
 CURVES = {"loss": "Loss", "accuracy": "Accuracy"}
+COLOURS = (TRAIN, VALIDATION, TEST, "#8a5fa8", "#b0893c")
+LONGEST_NAME = 40  # letters in a legend
+HistoriesByName = Mapping[str, tuple[History, str]]  # by name, the history and the verdict in words
+NAME_LENGTH = 44
 
 
 def learning_curves(history: History, verdict: Verdict, name: str) -> Figure:
@@ -27,22 +31,6 @@ def learning_curves(history: History, verdict: Verdict, name: str) -> Figure:
         _draw(figure.add_subplot(1, 2, place), history, verdict, metric)
     figure.suptitle(f"{name}: {verdict.headline.rstrip('.')}", color=INK, fontsize=12)
     return figure
-
-
-def learning_curve(history: History, verdict: Verdict, metric: str) -> Figure:
-    """One of the two alone: `loss` or `accuracy`."""
-    figure = new_figure(4.8, 3.6)
-    _draw(figure.add_subplot(), history, verdict, metric)
-    return figure
-
-
-def curves_as_svg(draw: Callable[[str], Figure], words: Callable[..., str]) -> list[Markup]:
-    """What `draw` makes of each metric, for a page."""
-    told = {
-        "loss": words("Loss by epoch, on training and on validation data."),
-        "accuracy": words("Accuracy by epoch, on training and on validation data."),
-    }
-    return [svg(draw(metric), metric, text, words) for metric, text in told.items()]
 
 
 def _draw(axes: Axes, history: History, verdict: Verdict, metric: str) -> None:
@@ -80,9 +68,20 @@ def _draw_training_as_in_prediction(axes: Axes, validation: list[float], verdict
     )  # fmt: skip
 
 
-COLOURS = (TRAIN, VALIDATION, TEST, "#8a5fa8", "#b0893c")
-LONGEST_NAME = 40  # letters in a legend
-HistoriesByName = Mapping[str, tuple[History, str]]  # by name, the history and the verdict in words
+def learning_curve(history: History, verdict: Verdict, metric: str) -> Figure:
+    """One of the two alone: `loss` or `accuracy`."""
+    figure = new_figure(4.8, 3.6)
+    _draw(figure.add_subplot(), history, verdict, metric)
+    return figure
+
+
+def curves_as_svg(draw: Callable[[str], Figure], words: Callable[..., str]) -> list[Markup]:
+    """What `draw` makes of each metric, for a page."""
+    told = {
+        "loss": words("Loss by epoch, on training and on validation data."),
+        "accuracy": words("Accuracy by epoch, on training and on validation data."),
+    }
+    return [svg(draw(metric), metric, text, words) for metric, text in told.items()]
 
 
 def curves_side_by_side(trainings: HistoriesByName, title: str) -> Figure:
@@ -94,13 +93,6 @@ def curves_side_by_side(trainings: HistoriesByName, title: str) -> Figure:
     return figure
 
 
-def curves_together(trainings: HistoriesByName, metric: str) -> Figure:
-    """One of the two alone: `loss` or `accuracy`."""
-    figure = new_figure(4.8, 3.8)
-    _draw_together(figure.add_subplot(), trainings, metric)
-    return figure
-
-
 def _draw_together(axes: Axes, trainings: HistoriesByName, metric: str) -> None:
     for colour, (name, (history, fit)) in zip(cycle(COLOURS), trainings.items(), strict=False):
         label, validation = f"{shorten(name, LONGEST_NAME)}: {fit}", history.column(f"val_{metric}")
@@ -109,6 +101,13 @@ def _draw_together(axes: Axes, trainings: HistoriesByName, metric: str) -> None:
         if validation:
             axes.plot(epochs, validation, color=colour, linewidth=2, label=label)
     epochs_area(axes, f"{metric.capitalize()}: validation, and training (dashed)", metric)
+
+
+def curves_together(trainings: HistoriesByName, metric: str) -> Figure:
+    """One of the two alone: `loss` or `accuracy`."""
+    figure = new_figure(4.8, 3.8)
+    _draw_together(figure.add_subplot(), trainings, metric)
+    return figure
 
 
 def learning_rate_curve(curve: RateCurve, suggested: float, name: str) -> Figure:
@@ -128,9 +127,6 @@ def learning_rate_curve(curve: RateCurve, suggested: float, name: str) -> Figure
     axes.title.set_color(INK)
     axes.legend(frameon=False, fontsize=9)
     return figure
-
-
-NAME_LENGTH = 44
 
 
 @dataclass(frozen=True)

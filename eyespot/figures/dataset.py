@@ -29,6 +29,8 @@ MOST_CLASSES = 100
 MIDDLE_GREY = 128
 MOST_CELLS = 32  # pixels a side that can still be written out legibly
 GAP = 2
+PAIRS, ODD, SUSPECTS, COLUMNS = 24, 40, 40, 8
+STEPS_A_ROW = 4
 
 
 def draw_look(dataset: Dataset, folder: Path) -> list[Path]:
@@ -155,9 +157,6 @@ def class_counts(dataset: Dataset) -> Figure:
     return figure
 
 
-PAIRS, ODD, SUSPECTS, COLUMNS = 24, 40, 40, 8
-
-
 def pair_gallery(dataset: Dataset, pairs: Sequence[DuplicatePair]) -> Figure:
     """The first pairs, side by side, with their splits, rows and classes."""
     shown = pairs[:PAIRS]
@@ -182,6 +181,12 @@ def pair_gallery(dataset: Dataset, pairs: Sequence[DuplicatePair]) -> Figure:
     return figure
 
 
+def _place(dataset: Dataset, name: str, row: int) -> str:
+    """A picture's split and file, or its row where it has none."""
+    files = dataset.splits[name].files
+    return f"{name}: {shorten(Path(files[row]).name, 14)}" if files else f"{name} {row}"
+
+
 def suspect_gallery(dataset: Dataset, suspects: SuspectLabels) -> Figure:
     """The pictures whose labels are the most suspect: what they are called, and what they look like."""
     titles = [
@@ -192,11 +197,8 @@ def suspect_gallery(dataset: Dataset, suspects: SuspectLabels) -> Figure:
     return _gallery(dataset, places, titles, "the labels that are the most suspect, and what is likelier")
 
 
-def outlier_gallery(dataset: Dataset, oddities: Sequence[Outlier]) -> Figure:
-    """The pictures that stand out the most, each with its reason."""
-    shown = oddities[:ODD]
-    titles = [f"{_place(dataset, *oddity.place)}\n{shorten(oddity.reason, 20)}" for oddity in shown]
-    return _gallery(dataset, [oddity.place for oddity in shown], titles, f"{len(oddities):,} pictures stand out")
+def _name(dataset: Dataset, label: int | np.integer) -> str:
+    return shorten(dataset.class_names[int(label)], 14)
 
 
 def _gallery(dataset: Dataset, places: Sequence[tuple[str, int]], titles: Sequence[str], told: str) -> Figure:
@@ -211,17 +213,11 @@ def _gallery(dataset: Dataset, places: Sequence[tuple[str, int]], titles: Sequen
     return figure
 
 
-def _place(dataset: Dataset, name: str, row: int) -> str:
-    """A picture's split and file, or its row where it has none."""
-    files = dataset.splits[name].files
-    return f"{name}: {shorten(Path(files[row]).name, 14)}" if files else f"{name} {row}"
-
-
-def _name(dataset: Dataset, label: int | np.integer) -> str:
-    return shorten(dataset.class_names[int(label)], 14)
-
-
-STEPS_A_ROW = 4
+def outlier_gallery(dataset: Dataset, oddities: Sequence[Outlier]) -> Figure:
+    """The pictures that stand out the most, each with its reason."""
+    shown = oddities[:ODD]
+    titles = [f"{_place(dataset, *oddity.place)}\n{shorten(oddity.reason, 20)}" for oddity in shown]
+    return _gallery(dataset, [oddity.place for oddity in shown], titles, f"{len(oddities):,} pictures stand out")
 
 
 def steps_figure(name: str, steps: Sequence[tuple[str, Shaped[np.ndarray, "..."]]]) -> Figure:

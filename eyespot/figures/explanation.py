@@ -23,6 +23,12 @@ MEANINGS = {
     "hirescam": "last feature maps, weighted\nby each place's gradient",
     "occlusion": "fall of the logit where\na square covers it",
 }
+CHANNELS = 8
+MOST_LAYERS = 24
+MOST_FILTERS = 64
+COLUMNS = 8
+MAPS_RANK = 3
+STRIP = 128  # units in a row
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,22 +82,6 @@ def explanation_figure(drawn: ExplanationPanel) -> Figure:
     return figure
 
 
-def draw_map(axes: Axes, found: Float32[np.ndarray, "height width"], image: UInt8[np.ndarray, "h w channels"]) -> None:
-    """A map in colours around 0, which is white: red speaks for the class, blue against it; the picture in outline."""
-    most = float(np.abs(found).max()) or 1.0
-    drawn = axes.imshow(found, cmap=DIVERGING, vmin=-most, vmax=most, interpolation="nearest")
-    grey = gaussian_filter(image.mean(axis=-1), max(image.shape) / BLURRED)  # noise has no outline
-    if grey.min() < grey.max():
-        axes.contour(grey, levels=[(grey.min() + grey.max()) / 2], colors=INK, linewidths=0.6, alpha=0.6)
-    hide_axes(axes)
-    bar = axes.figure.colorbar(drawn, ax=axes, orientation="horizontal", shrink=0.85, pad=0.03, aspect=25)
-    bar.ax.xaxis.set_major_locator(MaxNLocator(4))
-    bar.ax.ticklabel_format(axis="x", scilimits=(-2, 3))
-    bar.ax.tick_params(labelsize=7, colors=INK)
-    bar.ax.xaxis.offsetText.set_fontsize(7)
-    bar.outline.set_edgecolor(FAINT)
-
-
 def _draw_picture(part: SubFigure, drawn: ExplanationPanel) -> None:
     given, seen, bars = part.subplots(1, 3, width_ratios=[1, 1, 1.6])
     show_image(given, drawn.given if drawn.given.ndim == 3 else drawn.given[..., None])  # noqa: PLR2004 - with channels
@@ -129,6 +119,22 @@ def _draw_maps(part: SubFigure, drawn: ExplanationPanel) -> None:
     part.supxlabel(words, color=INK, fontsize=9)
 
 
+def draw_map(axes: Axes, found: Float32[np.ndarray, "height width"], image: UInt8[np.ndarray, "h w channels"]) -> None:
+    """A map in colours around 0, which is white: red speaks for the class, blue against it; the picture in outline."""
+    most = float(np.abs(found).max()) or 1.0
+    drawn = axes.imshow(found, cmap=DIVERGING, vmin=-most, vmax=most, interpolation="nearest")
+    grey = gaussian_filter(image.mean(axis=-1), max(image.shape) / BLURRED)  # noise has no outline
+    if grey.min() < grey.max():
+        axes.contour(grey, levels=[(grey.min() + grey.max()) / 2], colors=INK, linewidths=0.6, alpha=0.6)
+    hide_axes(axes)
+    bar = axes.figure.colorbar(drawn, ax=axes, orientation="horizontal", shrink=0.85, pad=0.03, aspect=25)
+    bar.ax.xaxis.set_major_locator(MaxNLocator(4))
+    bar.ax.ticklabel_format(axis="x", scilimits=(-2, 3))
+    bar.ax.tick_params(labelsize=7, colors=INK)
+    bar.ax.xaxis.offsetText.set_fontsize(7)
+    bar.outline.set_edgecolor(FAINT)
+
+
 def _meaning(method: str, found: PictureMaps) -> str:
     if found.completeness is None or method in MEANINGS:
         return MEANINGS[method]
@@ -145,14 +151,6 @@ def _draw_neighbours(part: SubFigure, neighbours: Sequence[Neighbour], explained
         axes.set_title(f"{shorten(neighbour.label, 14)}\n{neighbour.similarity:.3f}", color=colour, fontsize=8)
     words = "the training pictures nearest to it in the model's features, with cosines (orange: of another class)"
     part.supxlabel(words, color=INK, fontsize=9)
-
-
-CHANNELS = 8
-MOST_LAYERS = 24
-MOST_FILTERS = 64
-COLUMNS = 8
-MAPS_RANK = 3
-STRIP = 128  # units in a row
 
 
 def features_figure(name: str, values: Sequence[LayerOutput]) -> Figure:
@@ -176,27 +174,6 @@ def features_figure(name: str, values: Sequence[LayerOutput]) -> Figure:
     left = f" ({len(shown)} of {len(values)} layers)" if len(shown) < len(values) else ""
     scale = "black the lowest number of a layer, white its highest; the last before the softmax"
     figure.suptitle(f"{shorten(name, 50)}: what each layer makes of it{left}\n{scale}", color=INK, fontsize=10)
-    return figure
-
-
-def filters_figure(filters: Filters) -> Figure:
-    """The first layer's weights, one picture a filter or unit.
-
-    Of grey pictures: white is 0, red above, blue below. Of colour: grey is 0. All on one scale; of more than 64, those
-    with the largest weights.
-    """
-    kernels = filters.kernels
-    chosen = _strongest(kernels)
-    lines = -(-len(chosen) // COLUMNS)
-    figure = new_figure(0.95 * COLUMNS, 0.7 + 0.95 * lines)
-    most = float(np.abs(kernels[chosen]).max()) or 1.0
-    for place, row in enumerate(chosen, start=1):
-        axes = figure.add_subplot(lines, COLUMNS, place)
-        _draw_kernel(axes, kernels[row], most)
-    count = f"{len(chosen)} of {len(kernels)}, the strongest" if len(chosen) < len(kernels) else f"{len(kernels)}"
-    size = "x".join(str(side) for side in kernels.shape[1:])
-    title = f"{shorten(filters.layer, 30)} ({filters.kind}): {count}, {size}; weights from -{most:.2g} to {most:.2g}"
-    figure.suptitle(title, color=INK, fontsize=10)
     return figure
 
 
@@ -227,6 +204,27 @@ def _draw_units(axes: Axes, units: Float32[np.ndarray, " units"]) -> None:
     strip[: len(units)] = units
     axes.imshow(strip.reshape(-1, columns), cmap="gray", aspect="auto", interpolation="nearest")
     hide_axes(axes)
+
+
+def filters_figure(filters: Filters) -> Figure:
+    """The first layer's weights, one picture a filter or unit.
+
+    Of grey pictures: white is 0, red above, blue below. Of colour: grey is 0. All on one scale; of more than 64, those
+    with the largest weights.
+    """
+    kernels = filters.kernels
+    chosen = _strongest(kernels)
+    lines = -(-len(chosen) // COLUMNS)
+    figure = new_figure(0.95 * COLUMNS, 0.7 + 0.95 * lines)
+    most = float(np.abs(kernels[chosen]).max()) or 1.0
+    for place, row in enumerate(chosen, start=1):
+        axes = figure.add_subplot(lines, COLUMNS, place)
+        _draw_kernel(axes, kernels[row], most)
+    count = f"{len(chosen)} of {len(kernels)}, the strongest" if len(chosen) < len(kernels) else f"{len(kernels)}"
+    size = "x".join(str(side) for side in kernels.shape[1:])
+    title = f"{shorten(filters.layer, 30)} ({filters.kind}): {count}, {size}; weights from -{most:.2g} to {most:.2g}"
+    figure.suptitle(title, color=INK, fontsize=10)
+    return figure
 
 
 def _strongest(kernels: Float32[np.ndarray, "n height width channels"]) -> Int64[np.ndarray, " chosen"]:

@@ -18,6 +18,7 @@ COLUMNS = 5
 SHORT_NAME = 2  # letters that fit below a cell without turning
 MOST_WRITTEN = 30  # classes whose cells can still hold a number
 PAPER_TO_INK = LinearSegmentedColormap.from_list("paper to ink", ["#ffffff", "#9dbcdc", "#1f4e86"])
+SIDE = 4.2  # inches
 
 
 def confusion_matrix(evaluation: Evaluation, class_names: tuple[str, ...], title: str) -> Figure:
@@ -88,9 +89,6 @@ def wrong_rows(split: Split, probabilities: Float32[np.ndarray, "n classes"]) ->
     predictions = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(predictions != split.labels)
     return wrong[np.argsort(-probabilities[wrong, predictions[wrong]], kind="stable")]
-
-
-SIDE = 4.2  # inches
 
 
 def reliability_diagram(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Figure:

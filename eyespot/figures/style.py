@@ -33,6 +33,8 @@ WIDE_FONTS = (
     "WenQuanYi Micro Hei",
     "SimHei",
 )
+# What a page's style sheet has names for; black is what Matplotlib takes where nothing else is said.
+VARIABLES = {"#000000": "ink", INK: "ink", FAINT: "faint", TRAIN: "train", VALIDATION: "validation", TEST: "test"}
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -70,16 +72,6 @@ def hide_axes(axes: Axes) -> None:
         spine.set_color(FAINT)
 
 
-def plot_area(axes: Axes, title: str, x: str, y: str) -> None:
-    """Titles, and a light grid behind what is plotted."""
-    axes.set_title(title, color=INK, fontsize=11)
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.grid(color=FAINT, linewidth=0.5, alpha=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
 def epochs_area(axes: Axes, title: str, metric: str) -> None:
     """The area of `loss` or `accuracy` by epoch: whole epochs, percents, a legend where there is room for it."""
     plot_area(axes, title, "epoch", metric)
@@ -91,15 +83,21 @@ def epochs_area(axes: Axes, title: str, metric: str) -> None:
         axes.legend(frameon=False, fontsize=9)
 
 
+def plot_area(axes: Axes, title: str, x: str, y: str) -> None:
+    """Titles, and a light grid behind what is plotted."""
+    axes.set_title(title, color=INK, fontsize=11)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(color=FAINT, linewidth=0.5, alpha=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
 def shorten(text: str, length: int = 22) -> str:
     """A name that fits above a small picture."""
     # A dollar sign would start a formula.
     plain = text.replace("$", r"\$")
     return plain if len(plain) <= length else plain[: length - 1] + "…"
-
-
-# What a page's style sheet has names for; black is what Matplotlib takes where nothing else is said.
-VARIABLES = {"#000000": "ink", INK: "ink", FAINT: "faint", TRAIN: "train", VALIDATION: "validation", TEST: "test"}
 
 
 def svg(figure: Figure, name: str, told: str, translated: Callable[[str], str] = str) -> Markup:

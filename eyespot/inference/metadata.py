@@ -124,13 +124,13 @@ def set_temperature(path: Path, temperature: float) -> None:
         onnx.save(model, temporary)
 
 
+def _temperature_of(model: Any) -> Any:
+    (tensor,) = (tensor for tensor in model.graph.initializer if tensor.name == TEMPERATURE)
+    return tensor
+
+
 def temperature_of(path: Path) -> float:
     """What the probabilities are calibrated by."""
     import onnx
 
     return float(onnx.numpy_helper.to_array(_temperature_of(onnx.load(path))).item())
-
-
-def _temperature_of(model: Any) -> Any:
-    (tensor,) = (tensor for tensor in model.graph.initializer if tensor.name == TEMPERATURE)
-    return tensor

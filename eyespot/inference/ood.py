@@ -176,37 +176,6 @@ class Rejection:
         return cls(features, pixels, _finite(told["faintest"]), quantiles, str(told["source"]), int(told["pictures"]))
 
 
-def directed(features: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"]:
-    """Vectors brought to length 1."""
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    unit: Float32[np.ndarray, "n d"] = features / np.maximum(lengths, np.float32(SHORTEST))
-    return unit
-
-
-def shrunk(images: UInt8[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n rows columns channels"]:
-    """Pixels as 0-1; of pictures above 32 pixels a side, means over blocks, the last row and column repeated."""
-    n, height, width, channels = images.shape
-    block = -(-max(height, width) // LARGEST_GRID)
-    padded = np.pad(images, ((0, 0), (0, -height % block), (0, -width % block), (0, 0)), mode="edge")
-    blocks = padded.reshape(n, -(-height // block), block, -(-width // block), block, channels)
-    grid: Float32[np.ndarray, "n rows columns channels"] = blocks.mean(axis=(2, 4), dtype=np.float32) / 255
-    return grid
-
-
-def flat(grid: Float32[np.ndarray, "n rows columns channels"]) -> Float32[np.ndarray, "n d"]:
-    """One row of numbers a picture."""
-    return grid.reshape(len(grid), -1)
-
-
-def contrasts(images: UInt8[np.ndarray, "n height width channels"]) -> Float64[np.ndarray, " n"]:
-    """The standard deviation of each picture's pixels, 0-255, the mean over its channels."""
-    count = images.shape[1] * images.shape[2]
-    sums = images.sum(axis=(1, 2), dtype=np.int64)
-    squares = np.einsum("nhwc,nhwc->nc", images, images, dtype=np.int64)  # no copy in another type
-    deviations: Float64[np.ndarray, " n"] = (np.sqrt(count * squares - sums**2) / count).mean(axis=1)
-    return deviations
-
-
 def _packed(array: Shaped[np.ndarray, "..."], kind: str) -> dict[str, Any]:
     data = base64.b64encode(np.ascontiguousarray(array, kind).tobytes()).decode()
     return {"kind": kind, "shape": list(array.shape), "data": data}
@@ -227,3 +196,34 @@ def _finite(told: Any) -> float:
     if not np.isfinite(number):
         raise ValueError("a number that is not finite")
     return number
+
+
+def directed(features: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"]:
+    """Vectors brought to length 1."""
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    unit: Float32[np.ndarray, "n d"] = features / np.maximum(lengths, np.float32(SHORTEST))
+    return unit
+
+
+def flat(grid: Float32[np.ndarray, "n rows columns channels"]) -> Float32[np.ndarray, "n d"]:
+    """One row of numbers a picture."""
+    return grid.reshape(len(grid), -1)
+
+
+def shrunk(images: UInt8[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n rows columns channels"]:
+    """Pixels as 0-1; of pictures above 32 pixels a side, means over blocks, the last row and column repeated."""
+    n, height, width, channels = images.shape
+    block = -(-max(height, width) // LARGEST_GRID)
+    padded = np.pad(images, ((0, 0), (0, -height % block), (0, -width % block), (0, 0)), mode="edge")
+    blocks = padded.reshape(n, -(-height // block), block, -(-width // block), block, channels)
+    grid: Float32[np.ndarray, "n rows columns channels"] = blocks.mean(axis=(2, 4), dtype=np.float32) / 255
+    return grid
+
+
+def contrasts(images: UInt8[np.ndarray, "n height width channels"]) -> Float64[np.ndarray, " n"]:
+    """The standard deviation of each picture's pixels, 0-255, the mean over its channels."""
+    count = images.shape[1] * images.shape[2]
+    sums = images.sum(axis=(1, 2), dtype=np.int64)
+    squares = np.einsum("nhwc,nhwc->nc", images, images, dtype=np.int64)  # no copy in another type
+    deviations: Float64[np.ndarray, " n"] = (np.sqrt(count * squares - sums**2) / count).mean(axis=1)
+    return deviations

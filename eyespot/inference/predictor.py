@@ -335,14 +335,14 @@ class Predictor:
         return Prediction(read.name, best[0][0], best[0][1], best, box=read.box, note=read.note)
 
 
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def top_classes(
     probabilities: Float32[np.ndarray, " classes"], class_names: Sequence[str], count: int
 ) -> tuple[tuple[str, float], ...]:
     """The most probable classes of one image, best first, each with its probability; of equal ones the first."""
     order = np.argsort(-probabilities, kind="stable")[:count]
     return tuple((class_names[index], float(probabilities[index])) for index in order)
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

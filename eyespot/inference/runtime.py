@@ -41,44 +41,6 @@ def are_probabilities(rows: Shaped[np.ndarray, "n classes"]) -> bool:
     return bool((rows >= 0).all() and (np.abs(rows.sum(axis=1) - 1) <= SUM_ERROR).all())
 
 
-class OutOfRoom(Exception):  # noqa: N818 - it may fit with fewer pictures
-    """A run needs more bytes than `room()`."""
-
-
-class _RunLock:
-    """Many run at a time, or one alone, which those who come later wait for."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._running = self._waiting = 0
-
-    @contextmanager
-    def shared(self) -> Iterator[None]:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._waiting)
-            self._running += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._running -= 1
-                self._changed.notify_all()
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        with self._changed:
-            self._waiting += 1
-            try:
-                self._changed.wait_for(lambda: not self._running)
-                yield
-            finally:
-                self._waiting -= 1
-                self._changed.notify_all()
-
-
-_TURNS = _RunLock()
-
-
 def open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
     """What has been looked through is what is opened: its bytes, and as nothing else than ONNX.
 
@@ -103,6 +65,28 @@ def open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSessio
         read_onnx(path), options, providers=["CPUExecutionProvider"], enable_fallback=0,
         disabled_optimizers=["ConstantFolding"],
     )  # fmt: skip
+
+
+@cache
+def _share_arena(size: int) -> None:
+    """The arena of every session that is opened from now on."""
+    kind = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    settings = {"max_mem": size, "arena_extend_strategy": SAME_AS_REQUESTED}
+    onnxruntime.create_and_register_allocator(kind, onnxruntime.OrtArenaCfg(settings))
+
+
+def room() -> int:
+    """How many bytes models may compute with.
+
+    Raises:
+        ModelError: the environment sets it to what is no number above 0.
+    """
+    given = os.environ.get(ROOM_VARIABLE, str(ROOM))
+    if not given.isdecimal() or not int(given):
+        raise ModelError(f"{ROOM_VARIABLE} must be a number of bytes above 0; received {given!r}.")
+    return int(given)
 
 
 def run_session(
@@ -145,26 +129,38 @@ def run_session(
     return answers
 
 
-def room() -> int:
-    """How many bytes models may compute with.
+class _RunLock:
+    """Many run at a time, or one alone, which those who come later wait for."""
 
-    Raises:
-        ModelError: the environment sets it to what is no number above 0.
-    """
-    given = os.environ.get(ROOM_VARIABLE, str(ROOM))
-    if not given.isdecimal() or not int(given):
-        raise ModelError(f"{ROOM_VARIABLE} must be a number of bytes above 0; received {given!r}.")
-    return int(given)
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._running = self._waiting = 0
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting)
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with self._changed:
+            self._waiting += 1
+            try:
+                self._changed.wait_for(lambda: not self._running)
+                yield
+            finally:
+                self._waiting -= 1
+                self._changed.notify_all()
 
 
-@cache
-def _share_arena(size: int) -> None:
-    """The arena of every session that is opened from now on."""
-    kind = onnxruntime.OrtMemoryInfo(
-        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
-    )
-    settings = {"max_mem": size, "arena_extend_strategy": SAME_AS_REQUESTED}
-    onnxruntime.create_and_register_allocator(kind, onnxruntime.OrtArenaCfg(settings))
+_TURNS = _RunLock()
 
 
 def _empty_arena(
@@ -179,3 +175,7 @@ def _empty_arena(
     options.terminate = True
     with suppress(Exception):  # what a stopped run raises
         session.run(outputs, inputs, options)
+
+
+class OutOfRoom(Exception):  # noqa: N818 - it may fit with fewer pictures
+    """A run needs more bytes than `room()`."""

@@ -13,59 +13,36 @@ from eyespot.recipe.recipe_files import read_recipe
 from eyespot.recipe.schema import DEFAULT_MODEL, Recipe
 
 layers = keras.layers
-
-
-def mlp(input_shape: Shape, classes: int, *, hidden: Sequence[int] = (512, 512), dropout: float = 0.2) -> keras.Model:
-    """Dense ReLU layers of `hidden` units, each followed by dropout where `dropout` is above 0."""
-    stack = [*pixel_input(input_shape), layers.Flatten()]
-    for units in hidden:
-        stack.append(layers.Dense(units, activation="relu"))
-        if dropout:
-            stack.append(layers.Dropout(dropout))
-    return keras.Sequential([*stack, layers.Dense(classes, activation="softmax")], name="mlp")
-
-
 WIDTHS = (32, 64, 128, 256, 256, 256)
-
-
-def cnn(input_shape: Shape, classes: int, *, dropout: float = 0.25) -> keras.Model:
-    """Blocks of a 3x3 convolution, batch normalisation, ReLU and a pool that halves the picture; then a dense head.
-
-    The first block has two convolutions: strokes are found at full resolution, before any pixel is dropped.
-    As many blocks as leave at least 2 pixels a side: two for 8x8, three for 28x28, four for 32x32. Batch
-    normalisation: Ioffe and Szegedy 2015 (arXiv:1502.03167).
-    """
-    blocks = max(1, min(len(WIDTHS), int(math.log2(max(2, min(input_shape[:2]) / 2)))))
-    stack = pixel_input(input_shape)
-    for block, width in enumerate(WIDTHS[:blocks]):
-        for _ in range(1 if block else 2):
-            stack += [
-                layers.Conv2D(width, 3, padding="same", use_bias=False),
-                layers.BatchNormalization(momentum=0.9),
-                layers.ReLU(),
-            ]
-        stack += [layers.MaxPooling2D(2, padding="same"), layers.Dropout(dropout)]
-    head = [layers.Flatten(), layers.Dense(128, activation="relu"), layers.Dropout(2 * dropout)]
-    return keras.Sequential([*stack, *head, layers.Dense(classes, activation="softmax")], name="cnn")
-
-
 TUTORIALS = (
     "fashion-cnn", "fashion-cnn-dropout", "mnist-mlp", "mnist-mlp-one-hidden", "mnist-cnn-small", "mnist-cnn-two-conv",
     "mnist-cnn-two-conv-as-printed",
 )  # fmt: skip
 
 
-def _tutorial(name: str, input_shape: Shape, classes: int) -> keras.Model:
-    """The network of the recipe of that name."""
-    wanted = read_recipe(name).model
-    return from_layers(wanted.layers or [], input_shape, classes, rescale=wanted.rescale, name=name)
+def build_recipe(recipe: Recipe, input_shape: Shape, classes: int, *, trust: bool = False) -> keras.Model:
+    """Builds the model a recipe describes, with fresh weights; arguments and result as of `build`.
 
-
-ARCHITECTURES: dict[str, Callable[[Shape, int], keras.Model]] = {
-    "mlp": mlp,
-    "cnn": cnn,
-    **{name: partial(_tutorial, name) for name in TUTORIALS},
-}
+    Raises:
+        ModelError: as of `build`, or it does not end in probabilities for the classes.
+        RecipeError: a layer, or an argument of one, is unknown or does not fit.
+    """
+    wanted, seed, name, dtype = recipe.model, recipe.training.seed, recipe.name, "uint8"
+    if wanted.layers is not None:
+        layers, rescale = wanted.layers, wanted.rescale
+    else:
+        named = build(wanted.name or DEFAULT_MODEL, input_shape, classes, seed, trust=trust)
+        if wanted.width is None and wanted.dropout is None:
+            return named
+        (layers, rescale), name = layers_of(named), named.name
+        dtype = "uint8" if rescale else named.inputs[0].dtype
+    try:
+        changed = with_dropout(with_width(layers, wanted.width), wanted.dropout)
+        model = from_layers(changed, input_shape, classes, rescale=rescale, name=name, dtype=dtype)
+    except RecipeError as error:
+        raise RecipeError(f"In {recipe.where}: {error}") from None
+    check_fits(model, f"the model of {recipe.where}", input_shape, classes)
+    return with_fresh_weights(model, seed)
 
 
 def build(name: str, input_shape: Shape, classes: int, seed: int = 0, *, trust: bool = False) -> keras.Model:
@@ -98,26 +75,45 @@ def build(name: str, input_shape: Shape, classes: int, seed: int = 0, *, trust: 
     return with_fresh_weights(model, seed)
 
 
-def build_recipe(recipe: Recipe, input_shape: Shape, classes: int, *, trust: bool = False) -> keras.Model:
-    """Builds the model a recipe describes, with fresh weights; arguments and result as of `build`.
+def mlp(input_shape: Shape, classes: int, *, hidden: Sequence[int] = (512, 512), dropout: float = 0.2) -> keras.Model:
+    """Dense ReLU layers of `hidden` units, each followed by dropout where `dropout` is above 0."""
+    stack = [*pixel_input(input_shape), layers.Flatten()]
+    for units in hidden:
+        stack.append(layers.Dense(units, activation="relu"))
+        if dropout:
+            stack.append(layers.Dropout(dropout))
+    return keras.Sequential([*stack, layers.Dense(classes, activation="softmax")], name="mlp")
 
-    Raises:
-        ModelError: as of `build`, or it does not end in probabilities for the classes.
-        RecipeError: a layer, or an argument of one, is unknown or does not fit.
+
+def cnn(input_shape: Shape, classes: int, *, dropout: float = 0.25) -> keras.Model:
+    """Blocks of a 3x3 convolution, batch normalisation, ReLU and a pool that halves the picture; then a dense head.
+
+    The first block has two convolutions: strokes are found at full resolution, before any pixel is dropped.
+    As many blocks as leave at least 2 pixels a side: two for 8x8, three for 28x28, four for 32x32. Batch
+    normalisation: Ioffe and Szegedy 2015 (arXiv:1502.03167).
     """
-    wanted, seed, name, dtype = recipe.model, recipe.training.seed, recipe.name, "uint8"
-    if wanted.layers is not None:
-        layers, rescale = wanted.layers, wanted.rescale
-    else:
-        named = build(wanted.name or DEFAULT_MODEL, input_shape, classes, seed, trust=trust)
-        if wanted.width is None and wanted.dropout is None:
-            return named
-        (layers, rescale), name = layers_of(named), named.name
-        dtype = "uint8" if rescale else named.inputs[0].dtype
-    try:
-        changed = with_dropout(with_width(layers, wanted.width), wanted.dropout)
-        model = from_layers(changed, input_shape, classes, rescale=rescale, name=name, dtype=dtype)
-    except RecipeError as error:
-        raise RecipeError(f"In {recipe.where}: {error}") from None
-    check_fits(model, f"the model of {recipe.where}", input_shape, classes)
-    return with_fresh_weights(model, seed)
+    blocks = max(1, min(len(WIDTHS), int(math.log2(max(2, min(input_shape[:2]) / 2)))))
+    stack = pixel_input(input_shape)
+    for block, width in enumerate(WIDTHS[:blocks]):
+        for _ in range(1 if block else 2):
+            stack += [
+                layers.Conv2D(width, 3, padding="same", use_bias=False),
+                layers.BatchNormalization(momentum=0.9),
+                layers.ReLU(),
+            ]
+        stack += [layers.MaxPooling2D(2, padding="same"), layers.Dropout(dropout)]
+    head = [layers.Flatten(), layers.Dense(128, activation="relu"), layers.Dropout(2 * dropout)]
+    return keras.Sequential([*stack, *head, layers.Dense(classes, activation="softmax")], name="cnn")
+
+
+def _tutorial(name: str, input_shape: Shape, classes: int) -> keras.Model:
+    """The network of the recipe of that name."""
+    wanted = read_recipe(name).model
+    return from_layers(wanted.layers or [], input_shape, classes, rescale=wanted.rescale, name=name)
+
+
+ARCHITECTURES: dict[str, Callable[[Shape, int], keras.Model]] = {
+    "mlp": mlp,
+    "cnn": cnn,
+    **{name: partial(_tutorial, name) for name in TUTORIALS},
+}

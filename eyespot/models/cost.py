@@ -9,6 +9,11 @@ from eyespot.models.graph import Call, trace
 layers = keras.layers
 
 
+def multiply_adds(model: keras.Model) -> int:
+    """Multiply-adds of convolutions and dense layers for one picture; the other layers' work is not counted."""
+    return sum(_multiply_adds(call) for call in trace(model).calls)
+
+
 @dataclass(frozen=True)
 class LayerCost:
     """One use of a layer.
@@ -44,11 +49,6 @@ def layer_costs(model: keras.Model) -> list[LayerCost]:
         shape = tuple(call.output.shape[1:])
         costs.append(LayerCost(layer.name, type(layer).__name__, inputs, shape, parameters, _multiply_adds(call)))
     return costs
-
-
-def multiply_adds(model: keras.Model) -> int:
-    """Multiply-adds of convolutions and dense layers for one picture; the other layers' work is not counted."""
-    return sum(_multiply_adds(call) for call in trace(model).calls)
 
 
 def _multiply_adds(call: Call) -> int:

@@ -65,20 +65,6 @@ def trace(model: keras.Model) -> Graph:
     return Graph(start, walk.resolve(model.outputs[0]), walk.calls)
 
 
-def all_layers(model: keras.Model) -> Iterator[keras.Layer]:
-    """A model's layers, and those of the models it is made of, in order."""
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from all_layers(layer)
-
-
-def ends_in_softmax(layer: keras.Operation) -> bool:
-    """Whether what a layer gives is a softmax: `Softmax` itself, or softmax as its activation."""
-    activation = getattr(layer, "activation", None)
-    return isinstance(layer, keras.layers.Softmax) or activation is keras.activations.softmax
-
-
 @dataclass
 class _Walk:
     """The calls so far.
@@ -116,6 +102,20 @@ class _Walk:
 def _is_plain(operation: keras.Operation) -> bool:
     """Whether it is a model that does nothing but call its layers."""
     return type(operation) in (keras.Sequential, FUNCTIONAL)
+
+
+def all_layers(model: keras.Model) -> Iterator[keras.Layer]:
+    """A model's layers, and those of the models it is made of, in order."""
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from all_layers(layer)
+
+
+def ends_in_softmax(layer: keras.Operation) -> bool:
+    """Whether what a layer gives is a softmax: `Softmax` itself, or softmax as its activation."""
+    activation = getattr(layer, "activation", None)
+    return isinstance(layer, keras.layers.Softmax) or activation is keras.activations.softmax
 
 
 def same_padding(

@@ -82,38 +82,6 @@ def told_by_first_layers(
     return min(channels, key=lambda name: _from_moving(channels[name], normalizing.layer))
 
 
-def with_scaling(model: keras.Model, scaling: Scaling, pictures: Shape) -> keras.Model:
-    """The model with pixels 0-255 brought to its range inside; it shares layers and weights with `model`.
-
-    Args:
-        pictures: their (height, width, channels). A model that takes them flat, or grey ones without channels, gets a
-            `Reshape` too.
-    """
-    takes, dtype = tuple(model.inputs[0].shape[1:]), model.inputs[0].dtype
-    front: list[keras.Layer] = []
-    if scaling != Scaling():
-        front, dtype = [layers.Rescaling(scaling.scale, scaling.offset, name=_free_name(model, "pixel_range"))], "uint8"
-    if fits_reshaped(takes, pictures):
-        front.append(layers.Reshape(takes, name=_free_name(model, "pixel_shape")))
-    if not front:
-        return model
-    pixels = value = keras.Input(pictures, dtype=dtype, name="pixels")
-    for layer in front:
-        value = layer(value)
-    return keras.Model(pixels, _layer_by_layer(model, value), name=model.name)
-
-
-def fits_reshaped(takes: Shape, pictures: Shape) -> bool:
-    """Whether an input of that shape takes (height, width, channels) flat, or grey pictures without channels."""
-    return takes == (int(np.prod(pictures)),) or (pictures[-1] == 1 and takes == pictures[:-1])
-
-
-def as_input(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """The images in the shape that the model takes."""
-    takes = model.inputs[0].shape[1:]
-    return images if len(takes) == images.ndim - 1 else images.reshape(len(images), *takes)
-
-
 def before_weights(graph: Graph) -> tuple[list[Call], Call | None]:
     """The calls before the first layer that has weights or normalizes, and the call of that one."""
     known, before = {id(graph.input)}, list[Call]()
@@ -138,14 +106,10 @@ def value_at(graph: Graph, tensor: keras.KerasTensor, images: np.ndarray) -> np.
     return found
 
 
-def _layer_by_layer(model: keras.Model, value: keras.KerasTensor) -> keras.KerasTensor:
-    """What the model makes of a symbolic value; `model(value)` would be one layer, whose own no command would see."""
-    if isinstance(model, keras.Sequential):
-        for layer in model.layers:
-            value = layer(value)
-        return value
-    # `model.call` would put a conversion of the input before it.
-    return call_layers(model, value)
+def as_input(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """The images in the shape that the model takes."""
+    takes = model.inputs[0].shape[1:]
+    return images if len(takes) == images.ndim - 1 else images.reshape(len(images), *takes)
 
 
 def _moments(values: np.ndarray, *, each: bool = False) -> Moments:
@@ -154,18 +118,25 @@ def _moments(values: np.ndarray, *, each: bool = False) -> Moments:
     return values.mean(axis=axes, dtype=np.float64), values.var(axis=axes, dtype=np.float64)
 
 
-def _is_rescaled(values: np.ndarray, images: UInt8[np.ndarray, "n height width channels"]) -> bool:
-    """Whether the layers between have left the range of pixels; pooling and resizing stay within it."""
-    low, high, top = float(values.min()), float(values.max()), float(images.max())
-    return low < -SLACK * top or not top * SMALL <= high <= top * (1 + SLACK)
-
-
 def _adapted(layer: keras.layers.Normalization) -> Moments | None:
     """The mean and variance over all channels that it normalizes by; None where it has not adapted to any."""
     if layer.invert or layer.mean is None:
         return None
     means, variances = (keras.ops.convert_to_numpy(one).astype(np.float64) for one in (layer.mean, layer.variance))
     return (means.mean(), variances.mean() + means.var()) if means.any() or (variances != 1).any() else None
+
+
+def _divergence(one: Moments, other: Moments) -> float:
+    """Of Kullback and Leibler, from `other` to `one`, as normal distributions; the mean over channels."""
+    (mean, variance), (aim, spread) = one, other
+    variance, spread = np.maximum(variance, SMALLEST), np.maximum(spread, SMALLEST)
+    return float(np.mean(np.log(spread / variance) + (variance + (mean - aim) ** 2) / spread - 1)) / 2
+
+
+def _is_rescaled(values: np.ndarray, images: UInt8[np.ndarray, "n height width channels"]) -> bool:
+    """Whether the layers between have left the range of pixels; pooling and resizing stay within it."""
+    low, high, top = float(values.min()), float(values.max()), float(images.max())
+    return low < -SLACK * top or not top * SMALL <= high <= top * (1 + SLACK)
 
 
 def _normalizes_channels(call: Call) -> bool:
@@ -191,11 +162,25 @@ def _from_moving(channels: Moments, layer: keras.layers.BatchNormalization) -> f
     )
 
 
-def _divergence(one: Moments, other: Moments) -> float:
-    """Of Kullback and Leibler, from `other` to `one`, as normal distributions; the mean over channels."""
-    (mean, variance), (aim, spread) = one, other
-    variance, spread = np.maximum(variance, SMALLEST), np.maximum(spread, SMALLEST)
-    return float(np.mean(np.log(spread / variance) + (variance + (mean - aim) ** 2) / spread - 1)) / 2
+def with_scaling(model: keras.Model, scaling: Scaling, pictures: Shape) -> keras.Model:
+    """The model with pixels 0-255 brought to its range inside; it shares layers and weights with `model`.
+
+    Args:
+        pictures: their (height, width, channels). A model that takes them flat, or grey ones without channels, gets a
+            `Reshape` too.
+    """
+    takes, dtype = tuple(model.inputs[0].shape[1:]), model.inputs[0].dtype
+    front: list[keras.Layer] = []
+    if scaling != Scaling():
+        front, dtype = [layers.Rescaling(scaling.scale, scaling.offset, name=_free_name(model, "pixel_range"))], "uint8"
+    if fits_reshaped(takes, pictures):
+        front.append(layers.Reshape(takes, name=_free_name(model, "pixel_shape")))
+    if not front:
+        return model
+    pixels = value = keras.Input(pictures, dtype=dtype, name="pixels")
+    for layer in front:
+        value = layer(value)
+    return keras.Model(pixels, _layer_by_layer(model, value), name=model.name)
 
 
 def _free_name(model: keras.Model, name: str) -> str:
@@ -204,3 +189,18 @@ def _free_name(model: keras.Model, name: str) -> str:
         number += 1
         name = f"{name.rstrip('_0123456789')}_{number}"
     return name
+
+
+def fits_reshaped(takes: Shape, pictures: Shape) -> bool:
+    """Whether an input of that shape takes (height, width, channels) flat, or grey pictures without channels."""
+    return takes == (int(np.prod(pictures)),) or (pictures[-1] == 1 and takes == pictures[:-1])
+
+
+def _layer_by_layer(model: keras.Model, value: keras.KerasTensor) -> keras.KerasTensor:
+    """What the model makes of a symbolic value; `model(value)` would be one layer, whose own no command would see."""
+    if isinstance(model, keras.Sequential):
+        for layer in model.layers:
+            value = layer(value)
+        return value
+    # `model.call` would put a conversion of the input before it.
+    return call_layers(model, value)

@@ -12,13 +12,6 @@ from eyespot.backend import keras
 from eyespot.errors import ModelError, RecipeError, unknown
 
 Shape = tuple[int, ...]
-
-
-def pixel_input(input_shape: Shape, dtype: str = "uint8") -> list[keras.KerasTensor | keras.Layer]:
-    """The first entries of a Sequential: `uint8` pixels 0-255 of (height, width, channels), brought to 0-1."""
-    return [keras.Input(input_shape, dtype=dtype, name="pixels"), keras.layers.Rescaling(1 / 255)]
-
-
 CLASSES = "classes"  # as a value: the number of classes
 OF_EVERY_LAYER = ("name", "trainable")
 # What executes code or other libraries, or is no layer of its own.
@@ -28,6 +21,10 @@ KNOWN = {
     for name, kind in vars(keras.layers).items()
     if isinstance(kind, type) and issubclass(kind, keras.Layer) and name not in LEFT_OUT
 }
+Layers = list[dict[str, Any]]
+SIZES = ("units", "filters")
+DROPOUTS = {"Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianDropout", "AlphaDropout"}
+HIGHEST_RATE = 0.9
 
 
 def from_layers(  # noqa: PLR0913 - all that is known of a model beside its layers
@@ -62,10 +59,9 @@ def from_layers(  # noqa: PLR0913 - all that is known of a model beside its laye
     return model
 
 
-def reason_in(error: Exception) -> str:
-    """The line of one of Keras's messages that says what is wrong, without colours."""
-    lines = re.sub(r"\x1b\[\d*m", "", str(error)).strip().split("\n")
-    return next((line for line in lines if line and not line.startswith("Exception encountered")), lines[0])
+def pixel_input(input_shape: Shape, dtype: str = "uint8") -> list[keras.KerasTensor | keras.Layer]:
+    """The first entries of a Sequential: `uint8` pixels 0-255 of (height, width, channels), brought to 0-1."""
+    return [keras.Input(input_shape, dtype=dtype, name="pixels"), keras.layers.Rescaling(1 / 255)]
 
 
 def _layer(settings: Mapping[str, Any], where: str, classes: int) -> keras.Layer:
@@ -83,10 +79,10 @@ def _layer(settings: Mapping[str, Any], where: str, classes: int) -> keras.Layer
     return kind(**arguments)
 
 
-Layers = list[dict[str, Any]]
-SIZES = ("units", "filters")
-DROPOUTS = {"Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianDropout", "AlphaDropout"}
-HIGHEST_RATE = 0.9
+def reason_in(error: Exception) -> str:
+    """The line of one of Keras's messages that says what is wrong, without colours."""
+    lines = re.sub(r"\x1b\[\d*m", "", str(error)).strip().split("\n")
+    return next((line for line in lines if line and not line.startswith("Exception encountered")), lines[0])
 
 
 def layers_of(model: keras.Model) -> tuple[Layers, bool]:
@@ -105,6 +101,19 @@ def layers_of(model: keras.Model) -> tuple[Layers, bool]:
     described = [{"layer": _kind(layer), **_said(layer)} for layer in model.layers]
     rescales = bool(described) and described[0] == {"layer": "Rescaling", "scale": 1 / 255}
     return described[1:] if rescales else described, rescales
+
+
+def _kind(layer: keras.Layer) -> str:
+    return type(layer).__name__
+
+
+def _said(layer: keras.Layer) -> dict[str, Any]:
+    """Its arguments that are not what they are by default; its name is Keras's to give."""
+    plain, parameters = layer.get_config(), inspect.signature(type(layer)).parameters
+    usual = {name: one.default for name, one in parameters.items() if one.default is not inspect.Parameter.empty}
+    taken = {name: value for name, value in plain.items() if name in parameters and name != "name"}
+    defaults = type(layer)(**{name: value for name, value in taken.items() if name not in usual}).get_config()
+    return {name: value for name, value in taken.items() if name not in usual or value != defaults.get(name)}
 
 
 def with_width(layers: Layers, factor: float | None) -> Layers:
@@ -153,16 +162,3 @@ def with_dropout(layers: Layers, rate: float | None) -> Layers:
 def dropout_rate(layers: Layers) -> float | None:
     """Of the first dropout layer; None where there is none."""
     return next((float(layer["rate"]) for layer in layers if layer["layer"] in DROPOUTS), None)
-
-
-def _kind(layer: keras.Layer) -> str:
-    return type(layer).__name__
-
-
-def _said(layer: keras.Layer) -> dict[str, Any]:
-    """Its arguments that are not what they are by default; its name is Keras's to give."""
-    plain, parameters = layer.get_config(), inspect.signature(type(layer)).parameters
-    usual = {name: one.default for name, one in parameters.items() if one.default is not inspect.Parameter.empty}
-    taken = {name: value for name, value in plain.items() if name in parameters and name != "name"}
-    defaults = type(layer)(**{name: value for name, value in taken.items() if name not in usual}).get_config()
-    return {name: value for name, value in taken.items() if name not in usual or value != defaults.get(name)}

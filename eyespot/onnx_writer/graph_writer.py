@@ -16,7 +16,6 @@ OPSET = 20
 IMAGE_RANK = 4
 TO_CHANNELS_FIRST = [0, 3, 1, 2]
 TO_CHANNELS_LAST = [0, 2, 3, 1]
-
 ACTIVATIONS: dict[Callable[..., Any], tuple[str, dict[str, Any]]] = {
     activations.relu: ("Relu", {}),
     activations.sigmoid: ("Sigmoid", {}),
@@ -27,10 +26,6 @@ ACTIVATIONS: dict[Callable[..., Any], tuple[str, dict[str, Any]]] = {
     activations.selu: ("Selu", {}),
     activations.gelu: ("Gelu", {}),
 }
-
-
-class UnsupportedLayer(Exception):  # noqa: N818 - not a fault: another way is taken
-    """A layer has no ONNX form here."""
 
 
 class GraphWriter:
@@ -136,3 +131,7 @@ def outputs(model: keras.Model) -> list[onnx.ValueInfoProto]:
     """The declarations of a graph's two outputs."""
     shape = ["n", model.outputs[0].shape[1]]
     return [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in (LOGITS, PROBABILITIES)]
+
+
+class UnsupportedLayer(Exception):  # noqa: N818 - not a fault: another way is taken
+    """A layer has no ONNX form here."""

@@ -14,7 +14,6 @@ from eyespot.models.graph import Call, same_padding
 from eyespot.onnx_writer.graph_writer import IMAGE_RANK, GraphWriter, UnsupportedLayer
 
 layers = keras.layers
-
 DOES_NOTHING = (  # outside training
     layers.Dropout, layers.SpatialDropout2D, layers.GaussianDropout, layers.GaussianNoise, layers.AlphaDropout,
     layers.ActivityRegularization, layers.Identity, layers.RandomFlip, layers.RandomRotation, layers.RandomTranslation,
@@ -74,18 +73,6 @@ def _depthwise(writer: GraphWriter, call: Call) -> str:
     return _convolved(
         writer, call, kernel.transpose(2, 3, 0, 1).reshape(channels * multiplier, 1, height, width), channels
     )
-
-
-def _convolved(writer: GraphWriter, call: Call, kernel: Any, groups: int) -> str:
-    layer = call.layer
-    _needs_channels_last(layer)
-    inputs = [writer.input(call, channels_first=True), writer.constant("kernel", kernel)]
-    if layer.use_bias:
-        inputs.append(writer.constant("bias", keras.ops.convert_to_numpy(layer.bias)))
-    pads = _pads(call, layer.kernel_size, layer.dilation_rate)
-    strides, dilations = list(layer.strides), list(layer.dilation_rate)
-    name = writer.node("Conv", inputs, strides=strides, dilations=dilations, group=groups, pads=pads)[0]
-    return writer.activated(writer.mark(name), layer.activation)
 
 
 def _dense(writer: GraphWriter, call: Call) -> str:
@@ -243,6 +230,18 @@ WRITERS: dict[type, Callable[[GraphWriter, Call], str]] = {
     layers.Concatenate: _concatenate,
     layers.ZeroPadding2D: _zero_padding,
 }
+
+
+def _convolved(writer: GraphWriter, call: Call, kernel: Any, groups: int) -> str:
+    layer = call.layer
+    _needs_channels_last(layer)
+    inputs = [writer.input(call, channels_first=True), writer.constant("kernel", kernel)]
+    if layer.use_bias:
+        inputs.append(writer.constant("bias", keras.ops.convert_to_numpy(layer.bias)))
+    pads = _pads(call, layer.kernel_size, layer.dilation_rate)
+    strides, dilations = list(layer.strides), list(layer.dilation_rate)
+    name = writer.node("Conv", inputs, strides=strides, dilations=dilations, group=groups, pads=pads)[0]
+    return writer.activated(writer.mark(name), layer.activation)
 
 
 def _needs_channels_last(layer: keras.Layer) -> None:

@@ -15,6 +15,12 @@ from eyespot.data.pixels import border_pixels
 from eyespot.shapes import Bool, Float32, UInt8
 
 Centring = Literal["mass", "box", "none"]
+OBJECT = 0.25  # a pixel belongs to the object from this share of the strongest one's distance to the background
+STRONGEST = 99.0  # percentile of a picture's pixels
+SAME_LEVEL = 25.5  # a tenth of the range
+MARGIN = 0.04  # a pixel of 28
+FAINTEST = 0.5  # of the usual strength
+SAME_EDGE = 0.5  # the least share of edge pixels on the background's level
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,30 @@ class Appearance:
         return cls(**read)
 
 
+def looks_like_training(image: UInt8[np.ndarray, "height width channels"], appearance: Appearance) -> bool:
+    """Whether polarity, background, size and place of the object are those of the training pictures.
+
+    Args:
+        image: at the model's size.
+    """
+    grey = image.mean(axis=2).round().astype(np.uint8)
+    background = appearance.background * 255
+    if (np.abs(border_pixels(grey[None]) - background) <= SAME_LEVEL).mean() < min(SAME_EDGE, appearance.uniform):
+        return False
+    found = outline(distances(grey, background, lighter=appearance.lighter))
+    return (
+        found is not None
+        and found.strength >= FAINTEST * appearance.strength
+        and appearance.height.holds(found.height, MARGIN)
+        and appearance.width.holds(found.width, MARGIN)
+        and appearance.longest.holds(max(found.height, found.width), MARGIN)
+        and appearance.mass_row.holds(found.mass_row, MARGIN)
+        and appearance.mass_column.holds(found.mass_column, MARGIN)
+        and appearance.box_row.holds(found.box_row, MARGIN)
+        and appearance.box_column.holds(found.box_column, MARGIN)
+    )
+
+
 def _named(values: object, names: set[str], what: str) -> Mapping[str, object]:
     if not isinstance(values, dict) or set(values) != names:
         raise ValueError(f"{what} must have exactly the keys {', '.join(sorted(names))}")
@@ -111,18 +141,6 @@ def _flag(value: object, name: str) -> bool:
     return value
 
 
-def _word(value: object, name: str) -> str:
-    if value not in get_args(Centring):
-        raise ValueError(f"{name} must be one of {', '.join(get_args(Centring))}")
-    return str(value)
-
-
-def _share(value: object, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= 1:
-        raise ValueError(f"{name} must be a number from 0 to 1")
-    return float(value)
-
-
 def _spread_read(value: object, name: str) -> Distribution:
     names = [field.name for field in fields(Distribution)]
     named = _named(value, set(names), name)
@@ -132,9 +150,16 @@ def _spread_read(value: object, name: str) -> Distribution:
     return Distribution(*numbers)
 
 
-OBJECT = 0.25  # a pixel belongs to the object from this share of the strongest one's distance to the background
-STRONGEST = 99.0  # percentile of a picture's pixels
-SAME_LEVEL = 25.5  # a tenth of the range
+def _share(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= 1:
+        raise ValueError(f"{name} must be a number from 0 to 1")
+    return float(value)
+
+
+def _word(value: object, name: str) -> str:
+    if value not in get_args(Centring):
+        raise ValueError(f"{name} must be one of {', '.join(get_args(Centring))}")
+    return str(value)
 
 
 @dataclass(frozen=True)
@@ -170,21 +195,6 @@ class Outline:
         return (self.left + self.right) / 2
 
 
-def distances(
-    image: UInt8[np.ndarray, "height width"], background: float, *, lighter: bool
-) -> Float32[np.ndarray, "height width"]:
-    """How far each pixel is from the background towards the object, in [0, 255]."""
-    difference = image.astype(np.float32) - np.float32(background)
-    towards: Float32[np.ndarray, "height width"] = np.maximum(difference if lighter else -difference, 0)
-    return towards
-
-
-def object_mask(distance: Float32[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
-    """The pixels that belong to the object; none in an empty picture."""
-    strength = float(np.percentile(distance, STRONGEST))
-    return distance > max(OBJECT * strength, SAME_LEVEL)
-
-
 def outline(distance: Float32[np.ndarray, "height width"]) -> Outline | None:
     """Of the object in a picture of distances from the background; None for an empty picture."""
     mask = object_mask(distance)
@@ -204,30 +214,16 @@ def outline(distance: Float32[np.ndarray, "height width"]) -> Outline | None:
     )
 
 
-MARGIN = 0.04  # a pixel of 28
-FAINTEST = 0.5  # of the usual strength
-SAME_EDGE = 0.5  # the least share of edge pixels on the background's level
+def object_mask(distance: Float32[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
+    """The pixels that belong to the object; none in an empty picture."""
+    strength = float(np.percentile(distance, STRONGEST))
+    return distance > max(OBJECT * strength, SAME_LEVEL)
 
 
-def looks_like_training(image: UInt8[np.ndarray, "height width channels"], appearance: Appearance) -> bool:
-    """Whether polarity, background, size and place of the object are those of the training pictures.
-
-    Args:
-        image: at the model's size.
-    """
-    grey = image.mean(axis=2).round().astype(np.uint8)
-    background = appearance.background * 255
-    if (np.abs(border_pixels(grey[None]) - background) <= SAME_LEVEL).mean() < min(SAME_EDGE, appearance.uniform):
-        return False
-    found = outline(distances(grey, background, lighter=appearance.lighter))
-    return (
-        found is not None
-        and found.strength >= FAINTEST * appearance.strength
-        and appearance.height.holds(found.height, MARGIN)
-        and appearance.width.holds(found.width, MARGIN)
-        and appearance.longest.holds(max(found.height, found.width), MARGIN)
-        and appearance.mass_row.holds(found.mass_row, MARGIN)
-        and appearance.mass_column.holds(found.mass_column, MARGIN)
-        and appearance.box_row.holds(found.box_row, MARGIN)
-        and appearance.box_column.holds(found.box_column, MARGIN)
-    )
+def distances(
+    image: UInt8[np.ndarray, "height width"], background: float, *, lighter: bool
+) -> Float32[np.ndarray, "height width"]:
+    """How far each pixel is from the background towards the object, in [0, 255]."""
+    difference = image.astype(np.float32) - np.float32(background)
+    towards: Float32[np.ndarray, "height width"] = np.maximum(difference if lighter else -difference, 0)
+    return towards

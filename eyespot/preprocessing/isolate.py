@@ -54,24 +54,13 @@ def isolate_objects(
     return full, [_box(one, scale) for one in chosen], _note(len(found), each=each), steps
 
 
-def _note(count: int, *, each: bool) -> str | None:
-    if count == 1 or each:
-        return None
-    return f"{count} objects are on it; the most prominent one is read, and --each reads them all."
+def _shown(values: Float32[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height width"]:
+    levels: UInt8[np.ndarray, "height width"] = np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    return levels
 
 
 def _count(count: int) -> str:
     return "the object" if count == 1 else f"{count} objects"
-
-
-def _box(one: DetectedObject, scale: float) -> Box:
-    left, top, right, bottom = (round(side * scale) for side in (one.left, one.top, one.right, one.bottom))
-    return left, top, right, bottom
-
-
-def _shown(values: Float32[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height width"]:
-    levels: UInt8[np.ndarray, "height width"] = np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
-    return levels
 
 
 def _marked(
@@ -88,3 +77,14 @@ def _marked(
         inner = marked[rows, columns]
         inner[:line] = inner[-line:] = inner[:, :line] = inner[:, -line:] = colour
     return marked
+
+
+def _box(one: DetectedObject, scale: float) -> Box:
+    left, top, right, bottom = (round(side * scale) for side in (one.left, one.top, one.right, one.bottom))
+    return left, top, right, bottom
+
+
+def _note(count: int, *, each: bool) -> str | None:
+    if count == 1 or each:
+        return None
+    return f"{count} objects are on it; the most prominent one is read, and --each reads them all."

@@ -68,14 +68,14 @@ def measure_appearance(images: UInt8[np.ndarray, "n height width channels"] | Ro
     )
 
 
-def _grey(image: UInt8[np.ndarray, "height width channels"]) -> UInt8[np.ndarray, "height width"]:
-    grey: UInt8[np.ndarray, "height width"] = image.mean(axis=2).round().astype(np.uint8)
-    return grey
-
-
 def _is_coloured(sample: UInt8[np.ndarray, "n height width channels"]) -> bool:
     differ = [(image.max(axis=2).astype(np.int16) - image.min(axis=2) > DIFFERS).mean() for image in sample]
     return bool(np.mean(differ) > FEW)
+
+
+def _grey(image: UInt8[np.ndarray, "height width channels"]) -> UInt8[np.ndarray, "height width"]:
+    grey: UInt8[np.ndarray, "height width"] = image.mean(axis=2).round().astype(np.uint8)
+    return grey
 
 
 def _is_lighter(sample: UInt8[np.ndarray, "n height width channels"], background: float) -> bool:
@@ -123,11 +123,6 @@ def mask_stroke_width(mask: Bool[np.ndarray, "height width"]) -> float:
     return max(1.0, 4 * float(inside.mean()) - 2)  # pixel centres lie half a pixel further in than their edges
 
 
-def _are_drawn(widths: list[float], longest: float) -> bool:
-    """Whether strokes are narrow beside the object, or as narrow as pixels allow; all in pixels."""
-    return bool(widths) and float(np.median(widths)) <= max(STROKE_PIXELS, STROKE_SHARE * longest)
-
-
 def _spread(values: list[float]) -> Distribution:
     return Distribution(*np.percentile(values or [0.0], QUANTILES).clip(0, 1).tolist())
 
@@ -143,3 +138,8 @@ def _centring(outlines: list[Outline]) -> Centring:
     if min(mass, box) > CENTRED:
         return "none"
     return "mass" if mass <= box else "box"
+
+
+def _are_drawn(widths: list[float], longest: float) -> bool:
+    """Whether strokes are narrow beside the object, or as narrow as pixels allow; all in pixels."""
+    return bool(widths) and float(np.median(widths)) <= max(STROKE_PIXELS, STROKE_SHARE * longest)

@@ -19,6 +19,19 @@ FRAME = 2  # pixels: what touches the frame is cut off, or no drawing
 WHOLE = 0.97  # share of a side: what is as large is the paper, not what is on it
 CENTRAL_PIECE = 0.5  # how much less a piece counts at the frame than in the middle
 EIGHT = np.ones((3, 3), bool)  # neighbours
+SMALL = 0.4  # of another's longest side: so small a piece may be a part of it
+NEAR = 0.3  # of the larger one's longest side: parts of an object are nearer than that
+TOUCHING = 0.12  # ... and those that are no smaller than others only if so near
+ABOVE = 0.5  # share of the narrower one's width that lies above or below the other
+FLAT = 0.4  # height beside width, of a bar
+BAR_ABOVE = 0.2  # share of a bar's width that lies above or below what it belongs to
+DOT = 0.1  # of the main piece's longest side, and
+DIRT = 0.02  # ... of its area: smaller ones are dirt
+PEER = 0.55  # of the tallest's longest side: smaller ones are no objects of their own
+FAINT = 0.45  # of the strongest's strength, likewise
+MOST = 200  # pieces: a pattern has thousands, and each is compared with each
+ROW = 0.5  # objects are in one row where their heights overlap by so much
+CENTRAL = 0.35  # how much less an object counts at the frame than in the middle
 
 
 def ink_mask(ink: Float32[np.ndarray, "height width"], noise: float) -> Bool[np.ndarray, "height width"]:
@@ -93,21 +106,6 @@ def _frame_labels(labels: np.ndarray) -> Int64[np.ndarray, " pieces"]:
     return np.unique(np.concatenate([side.ravel() for side in ring])).astype(np.int64)
 
 
-SMALL = 0.4  # of another's longest side: so small a piece may be a part of it
-NEAR = 0.3  # of the larger one's longest side: parts of an object are nearer than that
-TOUCHING = 0.12  # ... and those that are no smaller than others only if so near
-ABOVE = 0.5  # share of the narrower one's width that lies above or below the other
-FLAT = 0.4  # height beside width, of a bar
-BAR_ABOVE = 0.2  # share of a bar's width that lies above or below what it belongs to
-DOT = 0.1  # of the main piece's longest side, and
-DIRT = 0.02  # ... of its area: smaller ones are dirt
-PEER = 0.55  # of the tallest's longest side: smaller ones are no objects of their own
-FAINT = 0.45  # of the strongest's strength, likewise
-MOST = 200  # pieces: a pattern has thousands, and each is compared with each
-ROW = 0.5  # objects are in one row where their heights overlap by so much
-CENTRAL = 0.35  # how much less an object counts at the frame than in the middle
-
-
 @dataclass(frozen=True, eq=False)
 class DetectedObject:
     """An object on a photograph.
@@ -129,6 +127,30 @@ class DetectedObject:
     def longest(self) -> int:
         """Of the bounding box's sides."""
         return max(self.bottom - self.top, self.right - self.left)
+
+
+def find_objects(
+    mask: Bool[np.ndarray, "height width"], ink: Float32[np.ndarray, "height width"]
+) -> tuple[list[DetectedObject], int]:
+    """Groups ink into objects.
+
+    Returns:
+        The objects in reading order, and the index of the one that the photograph is of: large, dark, in the middle.
+    """
+    labels, _ = ndimage.label(mask, np.ones((3, 3)))
+    areas = np.bincount(labels.ravel())
+    pieces = [
+        _Piece((index,), rows.start, columns.start, rows.stop, columns.stop, int(areas[index]))
+        for index, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1)
+    ]
+    groups = _grouped(_substantial(pieces, mask.shape))
+    found = [_found(group, labels, ink) for group in groups]
+    if not found:
+        return [], 0
+    main = max(found, key=lambda one: _weight(one, mask.shape))
+    peers = [one for one in found if one.longest >= PEER * main.longest and one.strength >= FAINT * main.strength]
+    ordered = reading_order(peers)
+    return ordered, ordered.index(main)
 
 
 @dataclass(frozen=True)
@@ -162,60 +184,6 @@ class _Piece:
         )
 
 
-def find_objects(
-    mask: Bool[np.ndarray, "height width"], ink: Float32[np.ndarray, "height width"]
-) -> tuple[list[DetectedObject], int]:
-    """Groups ink into objects.
-
-    Returns:
-        The objects in reading order, and the index of the one that the photograph is of: large, dark, in the middle.
-    """
-    labels, _ = ndimage.label(mask, np.ones((3, 3)))
-    areas = np.bincount(labels.ravel())
-    pieces = [
-        _Piece((index,), rows.start, columns.start, rows.stop, columns.stop, int(areas[index]))
-        for index, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1)
-    ]
-    groups = _grouped(_substantial(pieces, mask.shape))
-    found = [_found(group, labels, ink) for group in groups]
-    if not found:
-        return [], 0
-    main = max(found, key=lambda one: _weight(one, mask.shape))
-    peers = [one for one in found if one.longest >= PEER * main.longest and one.strength >= FAINT * main.strength]
-    ordered = reading_order(peers)
-    return ordered, ordered.index(main)
-
-
-def reading_order(found: list[DetectedObject]) -> list[DetectedObject]:
-    """Rows from the top, each from the left."""
-    rows: list[list[DetectedObject]] = []
-    for one in sorted(found, key=lambda each: each.top + each.bottom):
-        for row in rows:
-            overlap = min(one.bottom, max(each.bottom for each in row)) - max(one.top, min(each.top for each in row))
-            if overlap >= ROW * (one.bottom - one.top):
-                row.append(one)
-                break
-        else:
-            rows.append([one])
-    return [one for row in rows for one in sorted(row, key=lambda each: each.left)]
-
-
-def _substantial(pieces: list[_Piece], shape: tuple[int, ...]) -> list[_Piece]:
-    """The pieces that may be parts of something, the largest first: no dots beside what counts most."""
-    ordered = sorted(pieces, key=lambda piece: -piece.longest)
-    if not ordered:
-        return ordered
-    main = max(ordered, key=lambda piece: piece.longest * _centrality(piece, shape))
-    kept = [piece for piece in ordered if piece.longest >= DOT * main.longest and piece.area >= DIRT * main.area]
-    return kept[:MOST]
-
-
-def _centrality(one: "_Piece | DetectedObject", shape: tuple[int, ...]) -> float:
-    """1 in the middle of a picture, less towards its frame."""
-    away = max(abs((one.top + one.bottom) / shape[0] - 1), abs((one.left + one.right) / shape[1] - 1))
-    return 1 - CENTRAL * away
-
-
 def _grouped(pieces: list[_Piece]) -> list[_Piece]:
     """Joins pieces until none belongs to another; the largest comes first."""
     groups: list[_Piece] = []
@@ -243,6 +211,22 @@ def _belongs(piece: _Piece, group: _Piece) -> bool:
     return gap <= TOUCHING * size and -across >= ABOVE * narrower
 
 
+def _substantial(pieces: list[_Piece], shape: tuple[int, ...]) -> list[_Piece]:
+    """The pieces that may be parts of something, the largest first: no dots beside what counts most."""
+    ordered = sorted(pieces, key=lambda piece: -piece.longest)
+    if not ordered:
+        return ordered
+    main = max(ordered, key=lambda piece: piece.longest * _centrality(piece, shape))
+    kept = [piece for piece in ordered if piece.longest >= DOT * main.longest and piece.area >= DIRT * main.area]
+    return kept[:MOST]
+
+
+def _centrality(one: "_Piece | DetectedObject", shape: tuple[int, ...]) -> float:
+    """1 in the middle of a picture, less towards its frame."""
+    away = max(abs((one.top + one.bottom) / shape[0] - 1), abs((one.left + one.right) / shape[1] - 1))
+    return 1 - CENTRAL * away
+
+
 def _found(piece: _Piece, labels: np.ndarray, ink: Float32[np.ndarray, "height width"]) -> DetectedObject:
     area = (slice(piece.top, piece.bottom), slice(piece.left, piece.right))
     mask = np.isin(labels[area], piece.labels)
@@ -252,3 +236,17 @@ def _found(piece: _Piece, labels: np.ndarray, ink: Float32[np.ndarray, "height w
 def _weight(one: DetectedObject, shape: tuple[int, ...]) -> float:
     """Size times strength, less away from the middle of the picture."""
     return one.longest * one.strength * _centrality(one, shape)
+
+
+def reading_order(found: list[DetectedObject]) -> list[DetectedObject]:
+    """Rows from the top, each from the left."""
+    rows: list[list[DetectedObject]] = []
+    for one in sorted(found, key=lambda each: each.top + each.bottom):
+        for row in rows:
+            overlap = min(one.bottom, max(each.bottom for each in row)) - max(one.top, min(each.top for each in row))
+            if overlap >= ROW * (one.bottom - one.top):
+                row.append(one)
+                break
+        else:
+            rows.append([one])
+    return [one for row in rows for one in sorted(row, key=lambda each: each.left)]

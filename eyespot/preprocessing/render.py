@@ -56,6 +56,29 @@ def _factor(shape: tuple[int, ...], appearance: Appearance, size: tuple[int, int
     return min(theirs * max(extent.median, LEAST_STEADY) / ours, most)
 
 
+def _widened(
+    strokes: Bool[np.ndarray, "height width"], usual: tuple[float, float], longest: int
+) -> Float32[np.ndarray, "rows columns"]:
+    """Strokes whose edge is moved along its normal until their width is a usual one; as long as before on a side."""
+    width = mask_stroke_width(strokes)
+    shift = max((float(np.clip(width, *usual)) - width) / 2, -THINNED * width / 2)
+    roomy = np.pad(strokes, int(max(shift, 0)) + 2)
+    distance = ndimage.distance_transform_edt(~roomy) - ndimage.distance_transform_edt(roomy)
+    body = _trimmed(np.clip(HALF + shift - distance, 0, 1).astype(np.float32))
+    if max(body.shape) == longest:
+        return body
+    factor = longest / max(body.shape)
+    return resize(body, tuple(max(1, round(side * factor)) for side in body.shape[::-1]), Image.Resampling.BILINEAR)
+
+
+def _trimmed(body: Float32[np.ndarray, "height width"]) -> Float32[np.ndarray, "rows columns"]:
+    rows = np.flatnonzero((body > 0).any(axis=1))
+    columns = np.flatnonzero((body > 0).any(axis=0))
+    if not len(rows):
+        return body
+    return body[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
 def _strokes(
     mask: Bool[np.ndarray, "rows columns"], ink: Float32[np.ndarray, "rows columns"], shape: tuple[int, ...]
 ) -> Bool[np.ndarray, "height width"]:
@@ -74,21 +97,6 @@ def _strokes(
     return resize(padded, (target[1], target[0]), Image.Resampling.BICUBIC) > HALF
 
 
-def _widened(
-    strokes: Bool[np.ndarray, "height width"], usual: tuple[float, float], longest: int
-) -> Float32[np.ndarray, "rows columns"]:
-    """Strokes whose edge is moved along its normal until their width is a usual one; as long as before on a side."""
-    width = mask_stroke_width(strokes)
-    shift = max((float(np.clip(width, *usual)) - width) / 2, -THINNED * width / 2)
-    roomy = np.pad(strokes, int(max(shift, 0)) + 2)
-    distance = ndimage.distance_transform_edt(~roomy) - ndimage.distance_transform_edt(roomy)
-    body = _trimmed(np.clip(HALF + shift - distance, 0, 1).astype(np.float32))
-    if max(body.shape) == longest:
-        return body
-    factor = longest / max(body.shape)
-    return resize(body, tuple(max(1, round(side * factor)) for side in body.shape[::-1]), Image.Resampling.BILINEAR)
-
-
 def _greys(
     mask: Bool[np.ndarray, "rows columns"], ink: Float32[np.ndarray, "rows columns"], shape: tuple[int, ...]
 ) -> Float32[np.ndarray, "height width"]:
@@ -98,14 +106,6 @@ def _greys(
     return resize(
         np.where(filled, ink / strongest, 0).astype(np.float32), (shape[1], shape[0]), Image.Resampling.BILINEAR
     )
-
-
-def _trimmed(body: Float32[np.ndarray, "height width"]) -> Float32[np.ndarray, "rows columns"]:
-    rows = np.flatnonzero((body > 0).any(axis=1))
-    columns = np.flatnonzero((body > 0).any(axis=0))
-    if not len(rows):
-        return body
-    return body[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def _placed(

@@ -27,13 +27,13 @@ def reduce_size(values: Float32[np.ndarray, "height width"], longest: int) -> Fl
     return resize(values, size, Image.Resampling.BOX)
 
 
-def enlarge(values: Float32[np.ndarray, "rows columns"], shape: tuple[int, ...]) -> Float32[np.ndarray, "height width"]:
-    """Smoothly interpolated to a shape of (height, width)."""
-    return resize(values, (shape[1], shape[0]), Image.Resampling.BILINEAR)
-
-
 def resize(
     values: Float32[np.ndarray, "rows columns"], size: tuple[int, int], how: Image.Resampling
 ) -> Float32[np.ndarray, "height width"]:
     """Pillow's resizing to (width, height), of floating-point values."""
     return np.asarray(Image.fromarray(values).resize(size, how), np.float32)
+
+
+def enlarge(values: Float32[np.ndarray, "rows columns"], shape: tuple[int, ...]) -> Float32[np.ndarray, "height width"]:
+    """Smoothly interpolated to a shape of (height, width)."""
+    return resize(values, (shape[1], shape[0]), Image.Resampling.BILINEAR)

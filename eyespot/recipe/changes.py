@@ -22,25 +22,6 @@ import yaml
 from eyespot.errors import RecipeError
 
 
-def parse_setting(text: str, option: str = "--set") -> tuple[str, Any]:
-    """The key and the value of `key=value`, the value read as YAML.
-
-    Args:
-        option: of the command line, for the error.
-
-    Raises:
-        RecipeError: it is not of that form.
-    """
-    key, sign, value = text.partition("=")
-    try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
-        sign = ""
-    if not sign or not key.strip():
-        raise RecipeError(f"{option} takes key=value, such as training.epochs=5; received {text!r}.")
-    return key.strip(), parsed
-
-
 def parse_values(text: str) -> tuple[str, list[Any]]:
     """The key and the values of `key=value,value`, the values read as YAML.
 
@@ -67,6 +48,25 @@ def parse_change(text: str) -> tuple[str, dict[str, Any]]:
     has_name = bool(colon) and "=" not in name
     settings = dict(parse_setting(setting, "--change") for setting in (rest if has_name else text).split(";"))
     return (name if has_name else text).strip(), settings
+
+
+def parse_setting(text: str, option: str = "--set") -> tuple[str, Any]:
+    """The key and the value of `key=value`, the value read as YAML.
+
+    Args:
+        option: of the command line, for the error.
+
+    Raises:
+        RecipeError: it is not of that form.
+    """
+    key, sign, value = text.partition("=")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError:
+        sign = ""
+    if not sign or not key.strip():
+        raise RecipeError(f"{option} takes key=value, such as training.epochs=5; received {text!r}.")
+    return key.strip(), parsed
 
 
 def apply_settings(
@@ -102,6 +102,28 @@ def apply_settings(
     values["model"]["layers"] = [layer for row in rows for layer in row if layer is not None]
 
 
+def _set(values: dict[str, Any], key: str, value: Any, where: str) -> None:
+    """Sets a dotted key in nested values, and makes the dictionaries on the way to it."""
+    *parents, last = key.split(".")
+    part: Any = values
+    for depth, name in enumerate(parents):
+        if isinstance(part, dict) and part.get(name) is None:
+            part[name] = {}
+        part = part[_index(part, name, ".".join(parents[: depth + 1]), where)]
+    if not isinstance(part, dict | list):
+        raise RecipeError(f"In {where}: {'.'.join(parents)} is a single value and has no {last!r}.")
+    part[_index(part, last, key, where)] = value
+
+
+def _index(part: Any, name: str, key: str, where: str) -> Any:
+    """A name of a dotted key as what `part` is indexed by: a dictionary's key, a list's position."""
+    if not isinstance(part, list):
+        return name
+    if not name.isdecimal() or int(name) >= len(part):
+        raise RecipeError(f"In {where}: {key}: expected a place from 0 to {len(part) - 1}; received {name!r}.")
+    return int(name)
+
+
 def settings_of(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested values as settings, by dotted keys; a list is one value."""
     settings: dict[str, Any] = {}
@@ -116,6 +138,11 @@ def describe_settings(settings: Mapping[str, Any]) -> str:
         f"{key}: {value:.4g}" if isinstance(value, float) else f"{key}: {value_text(value)}"
         for key, value in settings.items()
     )
+
+
+def value_text(value: Any) -> str:
+    """A value as it is written: text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def describe_differences(
@@ -138,11 +165,6 @@ def describe_differences(
     return differences
 
 
-def value_text(value: Any) -> str:
-    """A value as it is written: text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
 def _list_edits(old: Sequence[Any], new: Sequence[Any]) -> Iterator[str]:
     """The edits that turn one list into another."""
     before, after = ([_item_text(item) for item in items] for items in (old, new))
@@ -162,25 +184,3 @@ def _item_text(value: Any) -> str:
         settings = ", ".join(f"{name}={_item_text(setting)}" for name, setting in value.items() if name != "layer")
         return f"{value['layer']}({settings})"
     return value_text(value)
-
-
-def _set(values: dict[str, Any], key: str, value: Any, where: str) -> None:
-    """Sets a dotted key in nested values, and makes the dictionaries on the way to it."""
-    *parents, last = key.split(".")
-    part: Any = values
-    for depth, name in enumerate(parents):
-        if isinstance(part, dict) and part.get(name) is None:
-            part[name] = {}
-        part = part[_index(part, name, ".".join(parents[: depth + 1]), where)]
-    if not isinstance(part, dict | list):
-        raise RecipeError(f"In {where}: {'.'.join(parents)} is a single value and has no {last!r}.")
-    part[_index(part, last, key, where)] = value
-
-
-def _index(part: Any, name: str, key: str, where: str) -> Any:
-    """A name of a dotted key as what `part` is indexed by: a dictionary's key, a list's position."""
-    if not isinstance(part, list):
-        return name
-    if not name.isdecimal() or int(name) >= len(part):
-        raise RecipeError(f"In {where}: {key}: expected a place from 0 to {len(part) - 1}; received {name!r}.")
-    return int(name)

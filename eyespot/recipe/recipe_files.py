@@ -23,11 +23,6 @@ OF_CHANGES = ("base", "set", "insert")
 OF_ITS_OWN = {"name": None, "description": None, "change": None, "teaches": None, "published": None}
 
 
-def recipe_names() -> list[str]:
-    """Those that come with eyespot."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
-
-
 def read_recipe(source: str | Path, settings: Mapping[str, Any] | None = None) -> Recipe:
     """Reads a recipe.
 
@@ -62,18 +57,9 @@ def find_recipe(source: str | Path) -> Path:
     return FOLDER / f"{source}.yaml"
 
 
-def read_yaml(path: Path) -> Any:
-    """A YAML file's values.
-
-    Raises:
-        RecipeError: it cannot be read, or is no YAML.
-    """
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"{path} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
+def recipe_names() -> list[str]:
+    """Those that come with eyespot."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def _read(path: Path, on_the_way: Sequence[Path]) -> dict[str, Any]:
@@ -96,6 +82,20 @@ def _read(path: Path, on_the_way: Sequence[Path]) -> dict[str, Any]:
     made = _read(base, (*on_the_way, path)) | OF_ITS_OWN | {"variation_of": named}
     apply_settings(made, changes or {}, str(path), insert or [])
     return made | values
+
+
+def read_yaml(path: Path) -> Any:
+    """A YAML file's values.
+
+    Raises:
+        RecipeError: it cannot be read, or is no YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
 
 
 def _base(path: Path, name: str) -> Path:

@@ -24,10 +24,24 @@ from eyespot.errors import RecipeError, unknown
 from eyespot.recipe.changes import apply_settings, describe_differences, settings_of
 
 Optimizer = Literal["adam", "adamw", "sgd", "rmsprop", "nadam", "adamax", "adagrad", "lion"]
-
 Schedule = Literal["constant", "cosine", "linear", "exponential"]
-
 InputRange = Literal["auto", "0-255", "0-1", "-1-1", "standardised"]
+Side = Annotated[int, Field(ge=1, le=4096)]
+DEFAULT_BATCH = 32  # Keras's own
+DEFAULT_MODEL = "cnn"
+Policy = Literal["none", "auto", "digits", "objects", "photos"]
+Figure = Literal[
+    "parameters", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy",
+    "correct_after_rounding", "seconds_per_epoch",
+]  # fmt: skip
+DEPENDED_ON = ("dataset", "pictures", "split", "model", "augmentation", "training")
+REPLACES_LAYERS = {"model.name", "model.from"}
+
+
+class RecipePart(BaseModel):
+    """What all parts share: immutable, and no key that is not listed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _size(value: object) -> object:
@@ -42,17 +56,28 @@ def _size(value: object) -> object:
     )
 
 
-Side = Annotated[int, Field(ge=1, le=4096)]
 PictureSize = Annotated[tuple[Side, Side], BeforeValidator(_size)]
 
-DEFAULT_BATCH = 32  # Keras's own
-DEFAULT_MODEL = "cnn"
 
+class PicturesRecipe(RecipePart):
+    """How a user's own pictures become arrays; datasets that go by name leave nothing to choose.
 
-class RecipePart(BaseModel):
-    """What all parts share: immutable, and no key that is not listed."""
+    `resize`: `pad` keeps the shape and fills up with the colour of the picture's edge, `crop` keeps the shape and cuts
+    off what stands out, `squash` changes the shape.
+    """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    size: PictureSize | None = Field(default=None, description="height, or height and width; None: the commonest size")
+    resize: Literal["pad", "crop", "squash"] = "pad"
+    color: bool | None = Field(default=None, description="None: grey where all pictures are")
+    class_names: str | None = Field(
+        default=None, description="a file that says what each folder or label is called: YAML, JSON or CSV"
+    )
+    image_column: str | None = Field(default=None, description="of a table or .npz file; None: guessed by its name")
+    label_column: str | None = Field(default=None, description="likewise")
+    split_column: str | None = Field(default=None, description="likewise")
+    max_bytes: int = Field(default=100_000_000, ge=1, description="a larger file is left out")
+    max_pixels: int = Field(default=64_000_000, ge=1, description="a picture with more is left out")
+    drop_leaks: bool = Field(default=False, description="leave out training pictures that are test pictures too")
 
 
 class SplitRecipe(RecipePart):
@@ -83,27 +108,6 @@ class SplitRecipe(RecipePart):
                 "For no validation data use the split method 'none'"
             )
         return self
-
-
-class PicturesRecipe(RecipePart):
-    """How a user's own pictures become arrays; datasets that go by name leave nothing to choose.
-
-    `resize`: `pad` keeps the shape and fills up with the colour of the picture's edge, `crop` keeps the shape and cuts
-    off what stands out, `squash` changes the shape.
-    """
-
-    size: PictureSize | None = Field(default=None, description="height, or height and width; None: the commonest size")
-    resize: Literal["pad", "crop", "squash"] = "pad"
-    color: bool | None = Field(default=None, description="None: grey where all pictures are")
-    class_names: str | None = Field(
-        default=None, description="a file that says what each folder or label is called: YAML, JSON or CSV"
-    )
-    image_column: str | None = Field(default=None, description="of a table or .npz file; None: guessed by its name")
-    label_column: str | None = Field(default=None, description="likewise")
-    split_column: str | None = Field(default=None, description="likewise")
-    max_bytes: int = Field(default=100_000_000, ge=1, description="a larger file is left out")
-    max_pixels: int = Field(default=64_000_000, ge=1, description="a picture with more is left out")
-    drop_leaks: bool = Field(default=False, description="leave out training pictures that are test pictures too")
 
 
 class ModelRecipe(RecipePart):
@@ -148,9 +152,6 @@ class ModelRecipe(RecipePart):
         if not self.rescale and not self.layers:
             raise ValueError("model.rescale goes with model.layers; a named model has its own beginning")
         return self
-
-
-Policy = Literal["none", "auto", "digits", "objects", "photos"]
 
 
 class AugmentationRecipe(RecipePart):
@@ -248,17 +249,6 @@ class CheckpointRecipe(RecipePart):
     every_steps: int | None = Field(default=None, ge=1)
     every_minutes: FiniteFloat | None = Field(default=None, gt=0)
     keep: int = Field(default=2, ge=1, description="the latest so many; each holds the best weights so far too")
-
-
-Figure = Literal[
-    "parameters", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy",
-    "correct_after_rounding", "seconds_per_epoch",
-]  # fmt: skip
-
-
-DEPENDED_ON = ("dataset", "pictures", "split", "model", "augmentation", "training")
-
-AnyPart = TypeVar("AnyPart", bound=RecipePart)
 
 
 class Published(RecipePart):
@@ -391,20 +381,7 @@ class Recipe(RecipePart):
         return Recipe.parse(values, where=self._where)
 
 
-# The key of each option of the command line.
-OPTIONS = {
-    "model": "model.name",
-    "start": "model.from",  # `from` is a word of Python's own
-    "freeze": "model.freeze",
-    "input_range": "model.input_range",
-    "split": "split.method",
-    "fraction": "split.fraction",
-    "stratify": "split.stratify",
-    **{name: f"pictures.{name}" for name in PicturesRecipe.model_fields},
-    "augment": "augmentation.policy",
-    **{name: f"training.{name}" for name in TrainingRecipe.model_fields},
-}
-REPLACES_LAYERS = {"model.name", "model.from"}
+AnyPart = TypeVar("AnyPart", bound=RecipePart)
 
 
 def parse_part(kind: type[AnyPart], values: dict[str, Any], where: str) -> AnyPart:
@@ -439,3 +416,18 @@ def _sentence(recipe: type[BaseModel], error: ValidationError, where: str) -> st
 def _fields(part: type[BaseModel]) -> dict[str, Any]:
     """By the names that files give them."""
     return {field.alias or name: field for name, field in part.model_fields.items()}
+
+
+# The key of each option of the command line.
+OPTIONS = {
+    "model": "model.name",
+    "start": "model.from",  # `from` is a word of Python's own
+    "freeze": "model.freeze",
+    "input_range": "model.input_range",
+    "split": "split.method",
+    "fraction": "split.fraction",
+    "stratify": "split.stratify",
+    **{name: f"pictures.{name}" for name in PicturesRecipe.model_fields},
+    "augment": "augmentation.policy",
+    **{name: f"training.{name}" for name in TrainingRecipe.model_fields},
+}

@@ -60,15 +60,6 @@ def model_card(facts: CardFacts, words: Words) -> list[Section]:
     ]
 
 
-def card_markdown(title: str, sections: list[Section]) -> str:
-    """A card as a Markdown file."""
-    parts = [
-        f"# {title}",
-        *(f"## {heading}\n\n" + "\n".join(f"- {each}" for each in told) for heading, told in sections),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
 def _model(facts: CardFacts, words: Words) -> list[str]:
     settings, packages = facts.settings["model"], facts.environment.get("packages", {})
     told = [
@@ -200,3 +191,12 @@ def _mistakes(facts: CardFacts, words: Words) -> list[str]:
             words("{few} classes have fewer than {n} pictures here: what is said of them is uncertain.", few=few, n=FEW)
         )
     return told
+
+
+def card_markdown(title: str, sections: list[Section]) -> str:
+    """A card as a Markdown file."""
+    parts = [
+        f"# {title}",
+        *(f"## {heading}\n\n" + "\n".join(f"- {each}" for each in told) for heading, told in sections),
+    ]
+    return "\n\n".join(parts) + "\n"

@@ -140,12 +140,6 @@ class RunPair:
         }
 
 
-def p_value_text(p_value: float) -> str:
-    """As in `p = 0.012`; very small ones as a limit."""
-    smallest = 1e-4
-    return f"p < {smallest:.4f}" if p_value < smallest else f"p = {p_value:.4f}"
-
-
 def comparison_page(  # noqa: PLR0913, PLR0917 - what a page holds
     compared: Sequence[ComparedRun],
     pairs: Sequence[RunPair],
@@ -177,6 +171,12 @@ def comparison_page(  # noqa: PLR0913, PLR0917 - what a page holds
         curves=_curves(compared, words),
         recalls=_recalls(compared, class_names),
     )
+
+
+def p_value_text(p_value: float) -> str:
+    """As in `p = 0.012`; very small ones as a limit."""
+    smallest = 1e-4
+    return f"p < {smallest:.4f}" if p_value < smallest else f"p = {p_value:.4f}"
 
 
 def _shown(

@@ -76,11 +76,6 @@ def confusion_cells(
     }
 
 
-def picture_name(split: Split, row: int) -> str:
-    """Its file, or where it is in the split."""
-    return split.files[row] if split.files else f"#{row}"
-
-
 def _pictures(
     places: list[tuple[int, int]], split: Split, probabilities: Float32[np.ndarray, "n classes"]
 ) -> dict[tuple[int, int], tuple[tuple[str, str], ...]]:
@@ -101,3 +96,8 @@ def _pictures(
 
 def _size(rows: dict[tuple[int, int], Int64[np.ndarray, " m"]], uris: dict[int, str], cap: int) -> int:
     return sum(len(uris[row]) for members in rows.values() for row in members[:cap].tolist())
+
+
+def picture_name(split: Split, row: int) -> str:
+    """Its file, or where it is in the split."""
+    return split.files[row] if split.files else f"#{row}"

@@ -21,6 +21,10 @@ from eyespot.shapes import UInt8
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[str, ...] = get_args(Language)
 TEMPLATES = "templates"
+LARGEST = 96  # pixels a side
+SHARP = 48  # up to this many, pixels are kept as they are
+QUALITY = 80
+GAP = 14  # of a picture's width lies between two
 
 
 def check_language(language: str) -> Language:
@@ -54,6 +58,10 @@ def render(template: str, language: Language, **values: Any) -> str:
     return page.render(_=translator(language), language=language, script_digest=digest, **own, **values)
 
 
+def _text(name: str) -> str:
+    return (files("eyespot.reports") / TEMPLATES / name).read_text(encoding="utf-8")
+
+
 def translator(language: Language) -> Callable[..., str]:
     """What gives a sentence in the page's language, with values put where it names them.
 
@@ -71,16 +79,6 @@ def translator(language: Language) -> Callable[..., str]:
 def _words(language: Language) -> dict[str, str]:
     words: dict[str, str] = {} if language == "en" else yaml.safe_load(_text(f"words.{language}.yaml"))
     return words
-
-
-def _text(name: str) -> str:
-    return (files("eyespot.reports") / TEMPLATES / name).read_text(encoding="utf-8")
-
-
-LARGEST = 96  # pixels a side
-SHARP = 48  # up to this many, pixels are kept as they are
-QUALITY = 80
-GAP = 14  # of a picture's width lies between two
 
 
 def data_uri(*images: UInt8[np.ndarray, "height width channels"]) -> str:

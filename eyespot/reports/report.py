@@ -24,63 +24,11 @@ from eyespot.training.diagnose import Verdict
 from eyespot.training.history import History
 
 WIDEST, TALLEST = 132.0, 60.0  # pixels on the page
-
-
-@dataclass(frozen=True)
-class LayerBox:
-    """One layer.
-
-    Attributes:
-        layer: its name, shape and cost.
-        width, height: how large what comes out of it is drawn, by the logarithms of its channels and of its side.
-        joins: the layers that it takes from, where these are not the one before it alone.
-        parameters_share, work_share: of all parameters, and of all multiply-adds, in [0, 1].
-    """
-
-    layer: LayerCost
-    width: float
-    height: float
-    joins: tuple[str, ...]
-    parameters_share: float
-    work_share: float
-
-    @property
-    def shape(self) -> str:
-        """As in `28 x 28 x 32`."""
-        return " × ".join(map(str, self.layer.shape))  # noqa: RUF001 - the sign for it
-
-
-def layer_boxes(layers: Sequence[LayerCost]) -> list[LayerBox]:
-    """What a page draws of a model's layers, in the order in which they run."""
-    parameters, work = (
-        max(1, sum(getattr(layer, name) for layer in layers)) for name in ("parameters", "multiply_adds")
-    )
-    most = max((_channels(layer) for layer in layers), default=1)
-    side = max((_side(layer) for layer in layers), default=1)
-    drawn, before = [], ""
-    for layer in layers:
-        joins = layer.inputs if layer.inputs not in {(before,), ()} else ()
-        width, height = WIDEST * _scaled(_channels(layer), most), TALLEST * _scaled(_side(layer), side)
-        shares = layer.parameters / parameters, layer.multiply_adds / work
-        drawn.append(LayerBox(layer, width, height, joins, *shares))
-        before = layer.name
-    return drawn
-
-
-def _channels(layer: LayerCost) -> int:
-    return layer.shape[-1] if layer.shape else 1
-
-
-def _side(layer: LayerCost) -> int:
-    return max(layer.shape[:-1], default=1)
-
-
-def _scaled(value: int, most: int) -> float:
-    """In [0.1, 1]."""
-    return 0.1 + 0.9 * math.log1p(value) / math.log1p(most)
-
-
 UNDERNEATH = 0.35  # how much of the picture is seen through a map
+STRIP = 8  # pictures of a class
+MOST_STRIPS = 60  # classes that are shown with pictures
+MISTAKES = 24
+SHORT_NAME = 3  # letters that fit above a cell without turning
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,15 +44,6 @@ class ExplainedMistakes:
     rows: Int64[np.ndarray, " n"]
     pictures: Sequence[PictureMaps]
     notes: Sequence[str]
-
-
-def map_picture(found: Float32[np.ndarray, "height width"], image: UInt8[np.ndarray, "height width channels"]) -> str:
-    """A map over its picture, as data: red speaks for the class, blue against it, white says nothing."""
-    most = float(np.abs(found).max()) or 1.0
-    colours = colormaps[DIVERGING](0.5 + found / (2 * most))[..., :3]
-    grey = image.mean(axis=-1, keepdims=True) / 255
-    mixed = (1 - UNDERNEATH) * colours + UNDERNEATH * grey
-    return data_uri((255 * mixed).round().astype(np.uint8))
 
 
 @dataclass(frozen=True)
@@ -139,12 +78,6 @@ class ReportFacts(CardFacts):
     def split(self) -> Split | None:
         """The pictures of the split that counts."""
         return self.dataset.splits[self.judged] if self.dataset else None
-
-
-STRIP = 8  # pictures of a class
-MOST_STRIPS = 60  # classes that are shown with pictures
-MISTAKES = 24
-SHORT_NAME = 3  # letters that fit above a cell without turning
 
 
 def report_page(facts: ReportFacts, language: Language = "en") -> str:
@@ -229,6 +162,60 @@ def _classes(facts: ReportFacts) -> list[dict[str, Any]]:
     return listed
 
 
+@dataclass(frozen=True)
+class LayerBox:
+    """One layer.
+
+    Attributes:
+        layer: its name, shape and cost.
+        width, height: how large what comes out of it is drawn, by the logarithms of its channels and of its side.
+        joins: the layers that it takes from, where these are not the one before it alone.
+        parameters_share, work_share: of all parameters, and of all multiply-adds, in [0, 1].
+    """
+
+    layer: LayerCost
+    width: float
+    height: float
+    joins: tuple[str, ...]
+    parameters_share: float
+    work_share: float
+
+    @property
+    def shape(self) -> str:
+        """As in `28 x 28 x 32`."""
+        return " × ".join(map(str, self.layer.shape))  # noqa: RUF001 - the sign for it
+
+
+def layer_boxes(layers: Sequence[LayerCost]) -> list[LayerBox]:
+    """What a page draws of a model's layers, in the order in which they run."""
+    parameters, work = (
+        max(1, sum(getattr(layer, name) for layer in layers)) for name in ("parameters", "multiply_adds")
+    )
+    most = max((_channels(layer) for layer in layers), default=1)
+    side = max((_side(layer) for layer in layers), default=1)
+    drawn, before = [], ""
+    for layer in layers:
+        joins = layer.inputs if layer.inputs not in {(before,), ()} else ()
+        width, height = WIDEST * _scaled(_channels(layer), most), TALLEST * _scaled(_side(layer), side)
+        shares = layer.parameters / parameters, layer.multiply_adds / work
+        drawn.append(LayerBox(layer, width, height, joins, *shares))
+        before = layer.name
+    return drawn
+
+
+def _channels(layer: LayerCost) -> int:
+    return layer.shape[-1] if layer.shape else 1
+
+
+def _side(layer: LayerCost) -> int:
+    return max(layer.shape[:-1], default=1)
+
+
+def _scaled(value: int, most: int) -> float:
+    """In [0.1, 1]."""
+    return 0.1 + 0.9 * math.log1p(value) / math.log1p(most)
+
+
 def _curves(facts: ReportFacts, words: Callable[..., str]) -> list[Any]:
     if not facts.history.rows:
         return []
@@ -269,6 +256,15 @@ def _explanations(facts: ReportFacts) -> list[dict[str, Any]]:
         }
         for row, found in zip(explained.rows.tolist(), explained.pictures, strict=True)
     ]
+
+
+def map_picture(found: Float32[np.ndarray, "height width"], image: UInt8[np.ndarray, "height width channels"]) -> str:
+    """A map over its picture, as data: red speaks for the class, blue against it, white says nothing."""
+    most = float(np.abs(found).max()) or 1.0
+    colours = colormaps[DIVERGING](0.5 + found / (2 * most))[..., :3]
+    grey = image.mean(axis=-1, keepdims=True) / 255
+    mixed = (1 - UNDERNEATH) * colours + UNDERNEATH * grey
+    return data_uri((255 * mixed).round().astype(np.uint8))
 
 
 def _per_class(facts: ReportFacts) -> list[dict[str, Any]]:

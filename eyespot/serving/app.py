@@ -110,6 +110,23 @@ class Application:
         return NO_ROUTE if route is None else route.path_format
 
 
+def _route(service: Service, method: str, path: str, endpoint: Endpoint) -> Route:
+    route = Route(path, partial(endpoint, service), methods=[method])
+    route.methods = {method}  # without HEAD, which Starlette adds to GET
+    return route
+
+
+async def openapi(service: Service, request: Request) -> Response:  # noqa: ARG001 - as all endpoints
+    """Return all of this for machines; what describes it is imported with the first request."""
+
+    def description() -> bytes:
+        from eyespot.serving.schemas import describe_service
+
+        return to_json(describe_service(service))
+
+    return Response(await asyncio.to_thread(description), media_type=JSON)
+
+
 class Guard:
     """Lets a request in, or refuses it before any of its body is read."""
 
@@ -134,23 +151,6 @@ class Guard:
             await self._app(scope, receive, send)
         finally:
             self._service.in_flight -= counted
-
-
-async def openapi(service: Service, request: Request) -> Response:  # noqa: ARG001 - as all endpoints
-    """Return all of this for machines; what describes it is imported with the first request."""
-
-    def description() -> bytes:
-        from eyespot.serving.schemas import describe_service
-
-        return to_json(describe_service(service))
-
-    return Response(await asyncio.to_thread(description), media_type=JSON)
-
-
-def _route(service: Service, method: str, path: str, endpoint: Endpoint) -> Route:
-    route = Route(path, partial(endpoint, service), methods=[method])
-    route.methods = {method}  # without HEAD, which Starlette adds to GET
-    return route
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -121,15 +121,12 @@ def folder_name(label: str) -> str:
     return name
 
 
-def names_file(class_names: tuple[str, ...]) -> str:
-    """Return what each folder is called, as `eyespot train --class-names` reads it."""
-    names = {}
-    for label in class_names:
-        try:
-            names[folder_name(label)] = label
-        except Refusal:
-            continue  # it has no folder
-    return json.dumps(names, ensure_ascii=False, indent=2) + "\n"
+def _encoded(sign: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in sign.encode("utf-8", "surrogatepass"))
+
+
+def _is_unsafe(sign: str) -> bool:
+    return sign in UNSAFE or not sign.isprintable()
 
 
 def _means_something_else(label: str) -> bool:
@@ -139,9 +136,12 @@ def _means_something_else(label: str) -> bool:
     return stem in RESERVED or split_named(label) is not None or label.lower() in MACHINE_MADE
 
 
-def _is_unsafe(sign: str) -> bool:
-    return sign in UNSAFE or not sign.isprintable()
-
-
-def _encoded(sign: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in sign.encode("utf-8", "surrogatepass"))
+def names_file(class_names: tuple[str, ...]) -> str:
+    """Return what each folder is called, as `eyespot train --class-names` reads it."""
+    names = {}
+    for label in class_names:
+        try:
+            names[folder_name(label)] = label
+        except Refusal:
+            continue  # it has no folder
+    return json.dumps(names, ensure_ascii=False, indent=2) + "\n"

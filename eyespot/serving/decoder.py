@@ -23,6 +23,60 @@ LENGTHS = struct.Struct("<IQ")  # of the JSON, and of the bytes after it
 FIRST_VICTIM = "1000"  # to Linux, where memory runs out
 
 
+def main(memory: int) -> None:
+    """Answer jobs until the input ends.
+
+    Args:
+        memory: bytes that reading a picture may take, beside what the process has when it begins.
+    """
+    _bound(memory)
+    jobs, answers = sys.stdin.buffer, sys.stdout.buffer
+    while True:
+        try:
+            values, content = receive(jobs)
+        except EOFError:
+            return
+        try:
+            pictures = read(Job(**values | {"shape": tuple(values["shape"])}), content)
+        except PictureError as error:
+            send(answers, {"error": str(error)}, [])
+        except MemoryError:
+            send(answers, {"error": f"{values['name']} needs more memory than it may take. Make it smaller first."}, [])
+        else:
+            described = [{"shape": each.image.shape, "box": each.box, "note": each.note} for each in pictures]
+            send(answers, {"pictures": described}, [each.image.tobytes() for each in pictures])
+
+
+def _bound(memory: int) -> None:
+    """Bound the memory of this process where the system can: Linux."""
+    try:
+        import resource
+
+        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_DATA, (used + memory, used + memory))
+        Path("/proc/self/oom_score_adj").write_text(FIRST_VICTIM, encoding="ascii")
+    except (ImportError, OSError, ValueError):
+        return  # what `eyespot.data.picture` bounds holds everywhere
+
+
+def receive(stream: BinaryIO) -> tuple[Any, bytes]:
+    """Read what `send` wrote.
+
+    Raises:
+        EOFError: the stream has ended.
+    """
+    lengths = LENGTHS.unpack(_exactly(stream, LENGTHS.size))
+    text, content = (_exactly(stream, length) for length in lengths)
+    return json.loads(text), content
+
+
+def _exactly(stream: BinaryIO, count: int) -> bytes:
+    content = stream.read(count)
+    if len(content) < count:
+        raise EOFError
+    return content
+
+
 @dataclass(frozen=True)
 class Job:
     """How a picture is read.
@@ -70,60 +124,6 @@ def send(stream: BinaryIO, values: object, content: Sequence[bytes]) -> None:
     stream.write(LENGTHS.pack(len(text), sum(map(len, content))) + text)
     stream.writelines(content)
     stream.flush()
-
-
-def receive(stream: BinaryIO) -> tuple[Any, bytes]:
-    """Read what `send` wrote.
-
-    Raises:
-        EOFError: the stream has ended.
-    """
-    lengths = LENGTHS.unpack(_exactly(stream, LENGTHS.size))
-    text, content = (_exactly(stream, length) for length in lengths)
-    return json.loads(text), content
-
-
-def _exactly(stream: BinaryIO, count: int) -> bytes:
-    content = stream.read(count)
-    if len(content) < count:
-        raise EOFError
-    return content
-
-
-def main(memory: int) -> None:
-    """Answer jobs until the input ends.
-
-    Args:
-        memory: bytes that reading a picture may take, beside what the process has when it begins.
-    """
-    _bound(memory)
-    jobs, answers = sys.stdin.buffer, sys.stdout.buffer
-    while True:
-        try:
-            values, content = receive(jobs)
-        except EOFError:
-            return
-        try:
-            pictures = read(Job(**values | {"shape": tuple(values["shape"])}), content)
-        except PictureError as error:
-            send(answers, {"error": str(error)}, [])
-        except MemoryError:
-            send(answers, {"error": f"{values['name']} needs more memory than it may take. Make it smaller first."}, [])
-        else:
-            described = [{"shape": each.image.shape, "box": each.box, "note": each.note} for each in pictures]
-            send(answers, {"pictures": described}, [each.image.tobytes() for each in pictures])
-
-
-def _bound(memory: int) -> None:
-    """Bound the memory of this process where the system can: Linux."""
-    try:
-        import resource
-
-        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_DATA, (used + memory, used + memory))
-        Path("/proc/self/oom_score_adj").write_text(FIRST_VICTIM, encoding="ascii")
-    except (ImportError, OSError, ValueError):
-        return  # what `eyespot.data.picture` bounds holds everywhere
 
 
 def plain(job: Job) -> dict[str, Any]:

@@ -20,7 +20,6 @@ Endpoint = Callable[[Service, Request], Awaitable[Response]]
 JSON = "application/json"
 MOST_TOP = 1_000
 MOST_EXAMPLES = 200
-
 AS_IS = requests.flag("Only resize pictures; do not look for the object on them.")
 PREDICT_OPTIONS = {
     "top": requests.count(3, MOST_TOP, "How many classes to name, at most all of them."),
@@ -41,7 +40,6 @@ CORRECTION_OPTIONS = {
     "as_is": requests.flag("Save the picture itself, not the object that was found on it."),
 }
 EXAMPLES_OPTIONS = {"count": requests.count(24, MOST_EXAMPLES, "How many, at most.")}
-
 PAGE_INDEX = "index.html"
 PAGE_TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -91,51 +89,16 @@ async def predict(service: Service, request: Request) -> Response:
     return Response(content, media_type=JSON)
 
 
-async def occlusion(service: Service, request: Request) -> Response:
-    """Where on a picture a class is found."""
-    predictor = _model(service, request).current.predictor
-    options = requests.read_options(request, OCCLUSION_OPTIONS)
-    if options["label"] is not None:
-        predictions.class_index(predictor, options["label"])
-    content_type, body = await _body(service, request)
-
-    def work(deadline: Deadline) -> bytes:
-        upload = requests.read_upload(content_type, body, service.limits)
-        (picture,) = predictions.read_pictures(predictor, [upload], service.limits, deadline, options["as_is"])
-        return to_json(predictions.occlusion_map(predictor, picture, options["label"]))
-
-    return Response(await service.workers.run(work), media_type=JSON)
-
-
-async def correct(service: Service, request: Request) -> Response:
-    """Saves a picture with its right label."""
-    model = _model(service, request)
-    options = requests.read_options(request, CORRECTION_OPTIONS)
-    corrections, predictor = model.corrections, model.current.predictor
-    if corrections is None:
-        raise Refusal(HTTPStatus.FORBIDDEN, "corrections_off", "This server takes no corrections (--no-corrections).")
-    predictions.class_index(predictor, options["label"])
-    content_type, body = await _body(service, request)
-
-    def work(deadline: Deadline) -> bytes:
-        upload = requests.read_upload(content_type, body, service.limits)
-        image = predictions.read_correction(predictor, upload, service.limits, deadline, as_is=options["as_is"])
-        path = corrections.save(image, options["label"], predictor.class_names)
-        return to_json({"saved": path.as_posix(), "folder": str(corrections.folder)})
-
-    return Response(await service.workers.run(work), HTTPStatus.CREATED, media_type=JSON)
+async def model(service: Service, request: Request) -> Response:
+    """One model."""
+    requests.read_options(request, {})
+    return Response(to_json(_model(service, request).describe()), media_type=JSON)
 
 
 async def models(service: Service, request: Request) -> Response:
     """All models."""
     requests.read_options(request, {})
     return Response(to_json({"models": [model.describe() for model in service.models.values()]}), media_type=JSON)
-
-
-async def model(service: Service, request: Request) -> Response:
-    """One model."""
-    requests.read_options(request, {})
-    return Response(to_json(_model(service, request).describe()), media_type=JSON)
 
 
 async def card(service: Service, request: Request) -> Response:
@@ -171,9 +134,39 @@ async def examples(service: Service, request: Request) -> Response:
     return Response(await service.workers.run(work), media_type=JSON)
 
 
-async def metrics(service: Service, request: Request) -> Response:  # noqa: ARG001 - as all endpoints
-    """Everything that is counted."""
-    return Response(service.metrics.text(), media_type=prometheus.MEDIA_TYPE)
+async def occlusion(service: Service, request: Request) -> Response:
+    """Where on a picture a class is found."""
+    predictor = _model(service, request).current.predictor
+    options = requests.read_options(request, OCCLUSION_OPTIONS)
+    if options["label"] is not None:
+        predictions.class_index(predictor, options["label"])
+    content_type, body = await _body(service, request)
+
+    def work(deadline: Deadline) -> bytes:
+        upload = requests.read_upload(content_type, body, service.limits)
+        (picture,) = predictions.read_pictures(predictor, [upload], service.limits, deadline, options["as_is"])
+        return to_json(predictions.occlusion_map(predictor, picture, options["label"]))
+
+    return Response(await service.workers.run(work), media_type=JSON)
+
+
+async def correct(service: Service, request: Request) -> Response:
+    """Saves a picture with its right label."""
+    model = _model(service, request)
+    options = requests.read_options(request, CORRECTION_OPTIONS)
+    corrections, predictor = model.corrections, model.current.predictor
+    if corrections is None:
+        raise Refusal(HTTPStatus.FORBIDDEN, "corrections_off", "This server takes no corrections (--no-corrections).")
+    predictions.class_index(predictor, options["label"])
+    content_type, body = await _body(service, request)
+
+    def work(deadline: Deadline) -> bytes:
+        upload = requests.read_upload(content_type, body, service.limits)
+        image = predictions.read_correction(predictor, upload, service.limits, deadline, as_is=options["as_is"])
+        path = corrections.save(image, options["label"], predictor.class_names)
+        return to_json({"saved": path.as_posix(), "folder": str(corrections.folder)})
+
+    return Response(await service.workers.run(work), HTTPStatus.CREATED, media_type=JSON)
 
 
 async def live(service: Service, request: Request) -> Response:  # noqa: ARG001 - as all endpoints
@@ -189,6 +182,11 @@ async def ready(service: Service, request: Request) -> Response:  # noqa: ARG001
         detail = "No worker is free: all are at work that takes long. Ask again later, or another server."
         raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, RETRY)
     return Response(b'{"status":"ready"}', media_type=JSON)
+
+
+async def metrics(service: Service, request: Request) -> Response:  # noqa: ARG001 - as all endpoints
+    """Everything that is counted."""
+    return Response(service.metrics.text(), media_type=prometheus.MEDIA_TYPE)
 
 
 async def page(service: Service, request: Request) -> Response:  # noqa: ARG001 - as all endpoints

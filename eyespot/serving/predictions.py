@@ -34,6 +34,27 @@ DECIMALS = 6  # of an occlusion map's values, logits
 CLASSES_SHOWN = 10  # in a refusal
 
 
+def read_correction(
+    predictor: Predictor, upload: Upload, limits: ServerLimits, deadline: Deadline, *, as_is: bool
+) -> UInt8[np.ndarray, "height width channels"]:
+    """Read what training should see of a picture.
+
+    Where photographs are brought to the looks of the training pictures, that is the object in these looks, unless
+    `as_is`; else the picture itself, upright, at most 1,024 pixels a side, without what a camera wrote into its file.
+
+    Raises:
+        Refusal: the picture cannot be read or has too many pixels, or the time is over.
+    """
+    looks = predictor.appearance
+    if looks is not None and looks.plain and not as_is:
+        (picture,) = read_pictures(predictor, [upload], limits, deadline)
+        return picture.image
+    name, content = upload
+    shown = f"Picture {name}" if name == "0" else Path(name).name
+    job = Job(shown, predictor.input_shape, predictor.resize, longest=LONGEST_SIDE)
+    return _read(job, content, limits, deadline)[0].image
+
+
 def read_pictures(  # noqa: PLR0913, PLR0917 - which pictures, for which model, and how
     predictor: Predictor,
     uploads: Sequence[Upload],
@@ -56,27 +77,6 @@ def read_pictures(  # noqa: PLR0913, PLR0917 - which pictures, for which model, 
     ]
 
 
-def read_correction(
-    predictor: Predictor, upload: Upload, limits: ServerLimits, deadline: Deadline, *, as_is: bool
-) -> UInt8[np.ndarray, "height width channels"]:
-    """Read what training should see of a picture.
-
-    Where photographs are brought to the looks of the training pictures, that is the object in these looks, unless
-    `as_is`; else the picture itself, upright, at most 1,024 pixels a side, without what a camera wrote into its file.
-
-    Raises:
-        Refusal: the picture cannot be read or has too many pixels, or the time is over.
-    """
-    looks = predictor.appearance
-    if looks is not None and looks.plain and not as_is:
-        (picture,) = read_pictures(predictor, [upload], limits, deadline)
-        return picture.image
-    name, content = upload
-    shown = f"Picture {name}" if name == "0" else Path(name).name
-    job = Job(shown, predictor.input_shape, predictor.resize, longest=LONGEST_SIDE)
-    return _read(job, content, limits, deadline)[0].image
-
-
 def _read(job: Job, content: bytes, limits: ServerLimits, deadline: Deadline, index: int = 0) -> list[ReadPicture]:
     """Read a picture, here where that takes little, and else in a process that is killed at the deadline."""
     deadline.check()
@@ -89,21 +89,6 @@ def _read(job: Job, content: bytes, limits: ServerLimits, deadline: Deadline, in
         raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "picture", str(error), members={"picture": index}) from None
     except TimeoutError:
         raise deadline.refusal() from None
-
-
-def _shown(name: str, index: int) -> str:
-    """Return what a picture is called in an answer."""
-    return f"Picture {name}" if name == str(index) else name
-
-
-def _takes_little(stored: PictureContents) -> bool:
-    pixels = stored.width * stored.height
-    return (
-        len(stored.content) <= LITTLE_BYTES
-        and pixels * max(stored.working, 2 * 4) <= LITTLE_MEMORY
-        and pixels * stored.passes <= LITTLE_WORK
-        and not stored.slow
-    )
 
 
 def _contents(content: bytes, shown: str, index: int, limits: ServerLimits) -> PictureContents | None:
@@ -124,11 +109,19 @@ def _contents(content: bytes, shown: str, index: int, limits: ServerLimits) -> P
     return stored
 
 
-def png_text(image: UInt8[np.ndarray, "height width channels"]) -> str:
-    """Return pixels as a PNG, in base64."""
-    file = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode("ascii")
+def _takes_little(stored: PictureContents) -> bool:
+    pixels = stored.width * stored.height
+    return (
+        len(stored.content) <= LITTLE_BYTES
+        and pixels * max(stored.working, 2 * 4) <= LITTLE_MEMORY
+        and pixels * stored.passes <= LITTLE_WORK
+        and not stored.slow
+    )
+
+
+def _shown(name: str, index: int) -> str:
+    """Return what a picture is called in an answer."""
+    return f"Picture {name}" if name == str(index) else name
 
 
 def predict_pictures(
@@ -157,6 +150,12 @@ def predict_pictures(
     ]
 
 
+def _prediction(predictor: Predictor, row: Float32[np.ndarray, " classes"], top: int) -> dict[str, Any]:
+    order = np.argsort(-row, kind="stable")[:top].tolist()
+    best = [{"label": predictor.class_names[index], "probability": float(row[index])} for index in order]
+    return {**best[0], "top": best}
+
+
 def rejection_threshold(predictor: Predictor, rate: float) -> float:
     """Return the strangeness above which a picture is none of the classes.
 
@@ -167,6 +166,24 @@ def rejection_threshold(predictor: Predictor, rate: float) -> float:
         return predictor.rejection.threshold(rate)
     except ModelError as error:
         raise Refusal(HTTPStatus.CONFLICT, "cannot_reject", str(error)) from None
+
+
+def _extra(picture: ReadPicture, *, seen: bool) -> dict[str, Any]:
+    extra: dict[str, Any] = {}
+    if picture.box is not None:
+        extra["box"] = list(picture.box)
+    if picture.note is not None:
+        extra["note"] = picture.note
+    if seen:
+        extra["seen"] = png_text(picture.image)
+    return extra
+
+
+def png_text(image: UInt8[np.ndarray, "height width channels"]) -> str:
+    """Return pixels as a PNG, in base64."""
+    file = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def occlusion_map(predictor: Predictor, picture: ReadPicture, label: str | None) -> dict[str, Any]:
@@ -208,20 +225,3 @@ def class_index(predictor: Predictor, label: str) -> int:
         detail = f"The model has no class {label[:100]!r}: label must be one of {known}."
         raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "label", detail)
     return names.index(label)
-
-
-def _prediction(predictor: Predictor, row: Float32[np.ndarray, " classes"], top: int) -> dict[str, Any]:
-    order = np.argsort(-row, kind="stable")[:top].tolist()
-    best = [{"label": predictor.class_names[index], "probability": float(row[index])} for index in order]
-    return {**best[0], "top": best}
-
-
-def _extra(picture: ReadPicture, *, seen: bool) -> dict[str, Any]:
-    extra: dict[str, Any] = {}
-    if picture.box is not None:
-        extra["box"] = list(picture.box)
-    if picture.note is not None:
-        extra["note"] = picture.note
-    if seen:
-        extra["seen"] = png_text(picture.image)
-    return extra

@@ -65,6 +65,13 @@ def to_json(values: Any) -> bytes:
     )
 
 
+def busy(
+    limits: ServerLimits, name: str = "concurrent", sentence: str = "The server works on as many requests as it takes"
+) -> Refusal:
+    """Return the refusal of more at a time than a limit allows."""
+    return over_limit(HTTPStatus.SERVICE_UNAVAILABLE, name, getattr(limits, name), f"{sentence} at a time", RETRY)
+
+
 def over_limit(
     status: HTTPStatus, name: str, limit: float, sentence: str, headers: Mapping[str, str] | None = None
 ) -> Refusal:
@@ -78,13 +85,6 @@ def over_limit(
     shown = f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
     detail = f"{sentence}; the limit is {shown} ({option})."
     return Refusal(status, name, detail, headers, {"limit": limit, "option": option})
-
-
-def busy(
-    limits: ServerLimits, name: str = "concurrent", sentence: str = "The server works on as many requests as it takes"
-) -> Refusal:
-    """Return the refusal of more at a time than a limit allows."""
-    return over_limit(HTTPStatus.SERVICE_UNAVAILABLE, name, getattr(limits, name), f"{sentence} at a time", RETRY)
 
 
 def unreadable(detail: str) -> Refusal:

@@ -27,10 +27,8 @@ from eyespot.serving.problems import CLOSE, Refusal, over_limit, too_many, unrea
 MOST_OPTIONS = 20  # in one address
 WORDS = {"true": True, "1": True, "false": False, "0": False}
 SHOWN = 60  # characters of a value that a refusal repeats
-
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 64_000_000
-
 Upload = tuple[str, bytes]  # a name, and a file's content
 TYPES = "image/* or application/octet-stream (one picture), multipart/form-data (files) or application/json"
 # base64 has none of these: with few of them, JSON is neither deep nor made of many values.
@@ -66,6 +64,18 @@ def flag(description: str) -> Option:
     return Option(_flag, False, {"type": "boolean", "default": False}, description)
 
 
+def _flag(text: str) -> bool:
+    if text.lower() not in WORDS:
+        raise ValueError("true or false")
+    return WORDS[text.lower()]
+
+
+def text(description: str, example: str, *, required: bool = False) -> Option:
+    """Return an option that is any text; None by default."""
+    schema = {"type": "string", "minLength": 1} if required else {"type": "string"}  # empty is as if it were missing
+    return Option(str, None, schema, description, example, required)
+
+
 def count(default: int, most: int, description: str) -> Option:
     """Return an option that is a whole number from 1 to `most`."""
     schema = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
@@ -84,10 +94,14 @@ def share(description: str, example: float) -> Option:
     return Option(_share, None, schema, description, example)
 
 
-def text(description: str, example: str, *, required: bool = False) -> Option:
-    """Return an option that is any text; None by default."""
-    schema = {"type": "string", "minLength": 1} if required else {"type": "string"}  # empty is as if it were missing
-    return Option(str, None, schema, description, example, required)
+def _share(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < 1:
+        raise ValueError("a number between 0 and 1")
+    return number
 
 
 def read_options(request: Request, known: Mapping[str, Option]) -> dict[str, Any]:
@@ -117,6 +131,10 @@ def _pairs(query: bytes) -> list[tuple[str, str]]:
         ) from None
 
 
+def _refused(detail: str) -> Refusal:
+    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "query", detail)
+
+
 def _value(name: str, option: Option, text: str | None) -> Any:
     if text is None or (not text and option.read is str):
         if option.required:
@@ -126,26 +144,6 @@ def _value(name: str, option: Option, text: str | None) -> Any:
         return option.read(text)
     except ValueError as error:
         raise _refused(f"The option {name} must be {error}; received {text[:SHOWN]!r}.") from None
-
-
-def _flag(text: str) -> bool:
-    if text.lower() not in WORDS:
-        raise ValueError("true or false")
-    return WORDS[text.lower()]
-
-
-def _share(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < 1:
-        raise ValueError("a number between 0 and 1")
-    return number
-
-
-def _refused(detail: str) -> Refusal:
-    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "query", detail)
 
 
 async def read_body(request: Request, limits: ServerLimits, connections: Connections) -> bytes:
@@ -206,6 +204,18 @@ def _too_long(limits: ServerLimits) -> Refusal:
     return over_limit(status, "body_bytes", limits.body_bytes, "The body has more bytes than are taken", CLOSE)
 
 
+def read_upload(content_type: str, body: bytes, limits: ServerLimits) -> Upload:
+    """Return the one picture of a body.
+
+    Raises:
+        Refusal: as of `read_uploads`, or there are several.
+    """
+    upload, *others = read_uploads(content_type, body, limits)
+    if others:
+        raise unreadable(f"One picture is asked for here; received {1 + len(others)}.")
+    return upload
+
+
 def read_uploads(content_type: str, body: bytes, limits: ServerLimits) -> list[Upload]:
     """Return the pictures of a body, none of them opened: one as it is, several in a form, or as base64 in JSON.
 
@@ -231,18 +241,6 @@ def read_uploads(content_type: str, body: bytes, limits: ServerLimits) -> list[U
     if len(uploads) > limits.pictures:
         raise too_many(limits)
     return uploads
-
-
-def read_upload(content_type: str, body: bytes, limits: ServerLimits) -> Upload:
-    """Return the one picture of a body.
-
-    Raises:
-        Refusal: as of `read_uploads`, or there are several.
-    """
-    upload, *others = read_uploads(content_type, body, limits)
-    if others:
-        raise unreadable(f"One picture is asked for here; received {1 + len(others)}.")
-    return upload
 
 
 def _json_uploads(body: bytes, limits: ServerLimits) -> list[Upload]:
@@ -274,10 +272,31 @@ def _from_base64(text: object, index: int) -> bytes:
         raise unreadable(f"Picture {index} of the JSON is not base64 ({error}).") from None
 
 
-@dataclass
-class _FormPart:
-    head: dict[bytes, bytes] = field(default_factory=dict)
-    content: bytearray = field(default_factory=bytearray)
+def _form_uploads(content_type: str, body: bytes, limits: ServerLimits) -> list[Upload]:
+    """Return the form's files by name; those without a name are called by their number."""
+    _, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary", b"")
+    if not 0 < len(boundary) <= LONGEST_BOUNDARY:
+        raise unreadable("The form has no boundary of 1 to 70 characters in its Content-Type: let your client set it.")
+    parts = _FormParts(limits)
+    parser = MultipartParser(
+        boundary,
+        {
+            "on_part_begin": parts.begin,
+            "on_header_field": parts.name,
+            "on_header_value": parts.value,
+            "on_header_end": parts.header_end,
+            "on_part_data": parts.content,
+            "on_end": parts.end,
+        },
+    )
+    try:
+        parser.write(body)
+    except FormParserError as error:
+        raise unreadable(f"The form is damaged ({str(error).splitlines()[0]}).") from None
+    if not parts.ended:
+        raise unreadable("The form is truncated: it ends before its last boundary.")
+    return [_file(part, index) for index, part in enumerate(parts.parts)]
 
 
 class _FormParts:
@@ -312,31 +331,10 @@ class _FormParts:
         self.ended = True
 
 
-def _form_uploads(content_type: str, body: bytes, limits: ServerLimits) -> list[Upload]:
-    """Return the form's files by name; those without a name are called by their number."""
-    _, options = parse_options_header(content_type)
-    boundary = options.get(b"boundary", b"")
-    if not 0 < len(boundary) <= LONGEST_BOUNDARY:
-        raise unreadable("The form has no boundary of 1 to 70 characters in its Content-Type: let your client set it.")
-    parts = _FormParts(limits)
-    parser = MultipartParser(
-        boundary,
-        {
-            "on_part_begin": parts.begin,
-            "on_header_field": parts.name,
-            "on_header_value": parts.value,
-            "on_header_end": parts.header_end,
-            "on_part_data": parts.content,
-            "on_end": parts.end,
-        },
-    )
-    try:
-        parser.write(body)
-    except FormParserError as error:
-        raise unreadable(f"The form is damaged ({str(error).splitlines()[0]}).") from None
-    if not parts.ended:
-        raise unreadable("The form is truncated: it ends before its last boundary.")
-    return [_file(part, index) for index, part in enumerate(parts.parts)]
+@dataclass
+class _FormPart:
+    head: dict[bytes, bytes] = field(default_factory=dict)
+    content: bytearray = field(default_factory=bytearray)
 
 
 def _file(part: _FormPart, index: int) -> Upload:

@@ -21,130 +21,6 @@ from eyespot.serving.requests import Option
 from eyespot.serving.served_models import Service
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAADklEQVR4nGNgGAXIAAABCAABdVQW4QAAAABJRU5ErkJggg=="
-
-
-class Strict(BaseModel):
-    """A schema with exactly these members."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class Class(Strict):
-    """A class, and how probable it is."""
-
-    label: str = Field(examples=["7"])
-    probability: float = Field(ge=0, le=1, examples=[0.98])
-
-
-class OnePrediction(Strict):
-    """What a picture, or an object on it, shows."""
-
-    picture: str = Field(description="Its file's name, or its number in the request.", examples=["0"])
-    label: str = Field(description="The most probable class, or 'none of these' where it is rejected.", examples=["7"])
-    probability: float = Field(ge=0, le=1, description="Of the most probable class.", examples=[0.98])
-    top: list[Class] = Field(description="The most probable classes, best first.")
-    rejected: bool | None = Field(None, description="Whether it is none of the classes; where that was asked for.")
-    strangeness: float | None = Field(None, description="How unlike anything the model has seen it is; likewise.")
-    threshold: float | None = Field(None, description="The strangeness above which it is rejected; likewise.")
-    box: list[int] | None = Field(
-        None, min_length=4, max_length=4, description="Where the object is: left, top, right, bottom, in pixels."
-    )
-    note: str | None = Field(None, description="What to know of how the picture was read.")
-    seen: str | None = Field(None, description="The picture as the model sees it, a PNG in base64; with seen=true.")
-
-
-class Predictions(Strict):
-    """What pictures show."""
-
-    model: str = Field(examples=["digits-mlp-1"])
-    predictions: list[OnePrediction]
-
-
-class Occlusion(Strict):
-    """How much the logit of a class falls where a part of the picture is covered."""
-
-    label: str = Field(examples=["7"])
-    logit: float = Field(examples=[9.1])
-    map: list[list[float]] = Field(
-        description="height x width: above 0 what speaks for the class, below 0 what speaks against it.",
-        examples=[[[0.1, -0.2], [0.0, 1.5]]],
-    )
-    seen: str = Field(description="The picture as the model sees it, a PNG in base64.", examples=[PNG])
-
-
-class Saved(Strict):
-    """A correction that is kept."""
-
-    saved: str = Field(
-        description="Its path below the folder.", examples=["7/20260131T120000.000000Z-0123456789ab.png"]
-    )
-    folder: str = Field(description="A folder that `eyespot train` takes.", examples=["runs/digits-mlp-1/corrections"])
-
-
-class Size(Strict):
-    """Of the pictures a model sees, in pixels."""
-
-    height: int = Field(examples=[28])
-    width: int = Field(examples=[28])
-    channels: int = Field(examples=[1])
-
-
-class Model(Strict):
-    """A model that is served."""
-
-    name: str = Field(examples=["digits-mlp-1"])
-    classes: list[str] = Field(examples=[["0", "1", "2"]])
-    input: Size
-    resize: str = Field(description="How a picture is brought to that size: pad, crop or squash.", examples=["squash"])
-    appearance: dict[str, Any] | None = Field(description="What its training pictures look like, where that is known.")
-    rejects: bool = Field(description="Whether it can answer 'none of these'.")
-    corrections: bool = Field(description="Whether corrections are taken.")
-    card: bool = Field(description="Whether it has a model card.")
-    loaded: str = Field(description="When, ISO 8601, UTC.", examples=["2026-01-31T12:00:00Z"])
-    refused: str | None = Field(
-        description="Why the file that lies there now is not served, and the model as it was loaded goes on."
-    )
-
-
-class Models(Strict):
-    """All models that are served."""
-
-    models: list[Model]
-
-
-class Example(Strict):
-    """A test picture with its right label."""
-
-    label: str = Field(examples=["7"])
-    picture: str = Field(description="A PNG in base64.", examples=[PNG])
-
-
-class ExamplesOfTest(Strict):
-    """Pictures of the run's test set."""
-
-    examples: list[Example]
-    note: str | None = Field(None, description="What to know of them, such as why there are none.")
-
-
-class State(Strict):
-    """How the server is."""
-
-    status: str = Field(examples=["ready"])
-
-
-class Problem(BaseModel):
-    """Why a request is not answered as it was meant (RFC 9457)."""
-
-    type: str = Field(examples=["about:blank"])
-    title: str = Field(examples=["Content Too Large"])
-    status: int = Field(examples=[413])
-    detail: str = Field(description="What is wrong, and what to do: a sentence.")
-    reason: str = Field(description="The same in a word, as the metrics have it.", examples=["body_bytes"])
-    limit: float | None = Field(None, description="The limit that is exceeded.", examples=[20_000_000])
-    option: str | None = Field(None, description="The server's option that sets it.", examples=["--max-body-bytes"])
-    picture: int | None = Field(None, description="Which picture it is about, from 0.")
-
-
 ABOUT = """Classifies pictures with models by eyespot.
 
 Refusals are problem details (RFC 9457); `detail` is a sentence, and where a limit is exceeded, `option` sets it.
@@ -173,6 +49,23 @@ REFUSED = {
     504: "The work took too long.",
     507: "There is no room for more corrections.",
 }
+
+
+def describe_service(service: Service) -> dict[str, Any]:
+    """Return the OpenAPI description, with the classes of the models and, where it is needed, the token."""
+    paths: dict[str, dict[str, Any]] = {}
+    for (method, path), endpoint in ENDPOINTS.items():
+        if endpoint in OPERATIONS:  # the page is for people
+            paths.setdefault(path, {})[method.lower()] = OPERATIONS[endpoint].describe(method, path, endpoint)
+    _name_classes(paths, service)
+    components: dict[str, Any] = {"schemas": _schemas()}
+    if service.access.token is not None:
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        for path, methods in paths.items():
+            for operation in methods.values() if not path.startswith("/health") else ():
+                operation["security"] = [{"token": []}]
+    info = {"title": "eyespot", "description": ABOUT, "version": version("eyespot")}
+    return {"openapi": "3.1.0", "info": info, "paths": paths, "components": components}
 
 
 @dataclass(frozen=True)
@@ -231,16 +124,86 @@ class Operation:
         ]  # fmt: skip
 
 
-def _reference(schema: type[BaseModel]) -> dict[str, str]:
-    return {"$ref": REFERENCE.format(model=schema.__name__)}
+class Strict(BaseModel):
+    """A schema with exactly these members."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
-def _path_parameters(path: str) -> list[dict[str, Any]]:
-    if "{name}" not in path:
-        return []
-    schema = {"type": "string", "minLength": 1}
-    name = {"name": "name", "in": "path", "required": True, "schema": schema, "description": "The model's name."}
-    return [{**name, "example": "digits-mlp-1"}]
+class Size(Strict):
+    """Of the pictures a model sees, in pixels."""
+
+    height: int = Field(examples=[28])
+    width: int = Field(examples=[28])
+    channels: int = Field(examples=[1])
+
+
+class Model(Strict):
+    """A model that is served."""
+
+    name: str = Field(examples=["digits-mlp-1"])
+    classes: list[str] = Field(examples=[["0", "1", "2"]])
+    input: Size
+    resize: str = Field(description="How a picture is brought to that size: pad, crop or squash.", examples=["squash"])
+    appearance: dict[str, Any] | None = Field(description="What its training pictures look like, where that is known.")
+    rejects: bool = Field(description="Whether it can answer 'none of these'.")
+    corrections: bool = Field(description="Whether corrections are taken.")
+    card: bool = Field(description="Whether it has a model card.")
+    loaded: str = Field(description="When, ISO 8601, UTC.", examples=["2026-01-31T12:00:00Z"])
+    refused: str | None = Field(
+        description="Why the file that lies there now is not served, and the model as it was loaded goes on."
+    )
+
+
+class Models(Strict):
+    """All models that are served."""
+
+    models: list[Model]
+
+
+class Example(Strict):
+    """A test picture with its right label."""
+
+    label: str = Field(examples=["7"])
+    picture: str = Field(description="A PNG in base64.", examples=[PNG])
+
+
+class ExamplesOfTest(Strict):
+    """Pictures of the run's test set."""
+
+    examples: list[Example]
+    note: str | None = Field(None, description="What to know of them, such as why there are none.")
+
+
+class Class(Strict):
+    """A class, and how probable it is."""
+
+    label: str = Field(examples=["7"])
+    probability: float = Field(ge=0, le=1, examples=[0.98])
+
+
+class OnePrediction(Strict):
+    """What a picture, or an object on it, shows."""
+
+    picture: str = Field(description="Its file's name, or its number in the request.", examples=["0"])
+    label: str = Field(description="The most probable class, or 'none of these' where it is rejected.", examples=["7"])
+    probability: float = Field(ge=0, le=1, description="Of the most probable class.", examples=[0.98])
+    top: list[Class] = Field(description="The most probable classes, best first.")
+    rejected: bool | None = Field(None, description="Whether it is none of the classes; where that was asked for.")
+    strangeness: float | None = Field(None, description="How unlike anything the model has seen it is; likewise.")
+    threshold: float | None = Field(None, description="The strangeness above which it is rejected; likewise.")
+    box: list[int] | None = Field(
+        None, min_length=4, max_length=4, description="Where the object is: left, top, right, bottom, in pixels."
+    )
+    note: str | None = Field(None, description="What to know of how the picture was read.")
+    seen: str | None = Field(None, description="The picture as the model sees it, a PNG in base64; with seen=true.")
+
+
+class Predictions(Strict):
+    """What pictures show."""
+
+    model: str = Field(examples=["digits-mlp-1"])
+    predictions: list[OnePrediction]
 
 
 def _body(*, many: bool) -> dict[str, Any]:
@@ -257,6 +220,35 @@ def _body(*, many: bool) -> dict[str, Any]:
 
 
 ONE, MANY = _body(many=False), _body(many=True)
+
+
+class Occlusion(Strict):
+    """How much the logit of a class falls where a part of the picture is covered."""
+
+    label: str = Field(examples=["7"])
+    logit: float = Field(examples=[9.1])
+    map: list[list[float]] = Field(
+        description="height x width: above 0 what speaks for the class, below 0 what speaks against it.",
+        examples=[[[0.1, -0.2], [0.0, 1.5]]],
+    )
+    seen: str = Field(description="The picture as the model sees it, a PNG in base64.", examples=[PNG])
+
+
+class Saved(Strict):
+    """A correction that is kept."""
+
+    saved: str = Field(
+        description="Its path below the folder.", examples=["7/20260131T120000.000000Z-0123456789ab.png"]
+    )
+    folder: str = Field(description="A folder that `eyespot train` takes.", examples=["runs/digits-mlp-1/corrections"])
+
+
+class State(Strict):
+    """How the server is."""
+
+    status: str = Field(examples=["ready"])
+
+
 OPERATIONS: dict[Endpoint, Operation] = {
     endpoints.models: Operation(Models),
     endpoints.model: Operation(Model),
@@ -271,32 +263,29 @@ OPERATIONS: dict[Endpoint, Operation] = {
 }
 
 
-def describe_service(service: Service) -> dict[str, Any]:
-    """Return the OpenAPI description, with the classes of the models and, where it is needed, the token."""
-    paths: dict[str, dict[str, Any]] = {}
-    for (method, path), endpoint in ENDPOINTS.items():
-        if endpoint in OPERATIONS:  # the page is for people
-            paths.setdefault(path, {})[method.lower()] = OPERATIONS[endpoint].describe(method, path, endpoint)
-    _name_classes(paths, service)
-    components: dict[str, Any] = {"schemas": _schemas()}
-    if service.access.token is not None:
-        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        for path, methods in paths.items():
-            for operation in methods.values() if not path.startswith("/health") else ():
-                operation["security"] = [{"token": []}]
-    info = {"title": "eyespot", "description": ABOUT, "version": version("eyespot")}
-    return {"openapi": "3.1.0", "info": info, "paths": paths, "components": components}
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    if "{name}" not in path:
+        return []
+    schema = {"type": "string", "minLength": 1}
+    name = {"name": "name", "in": "path", "required": True, "schema": schema, "description": "The model's name."}
+    return [{**name, "example": "digits-mlp-1"}]
 
 
-@cache
-def _schemas() -> dict[str, Any]:
-    answers = [operation.schema for operation in OPERATIONS.values() if operation.schema is not None]
-    _, described = models_json_schema(
-        [(schema, "serialization") for schema in dict.fromkeys(answers)], ref_template=REFERENCE
-    )
-    # A problem's members are absent where they have no value: it is described as what may be read.
-    schemas = {**described["$defs"], "Problem": Problem.model_json_schema(ref_template=REFERENCE)}
-    return dict(sorted(schemas.items()))
+def _reference(schema: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": REFERENCE.format(model=schema.__name__)}
+
+
+class Problem(BaseModel):
+    """Why a request is not answered as it was meant (RFC 9457)."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(examples=["Content Too Large"])
+    status: int = Field(examples=[413])
+    detail: str = Field(description="What is wrong, and what to do: a sentence.")
+    reason: str = Field(description="The same in a word, as the metrics have it.", examples=["body_bytes"])
+    limit: float | None = Field(None, description="The limit that is exceeded.", examples=[20_000_000])
+    option: str | None = Field(None, description="The server's option that sets it.", examples=["--max-body-bytes"])
+    picture: int | None = Field(None, description="Which picture it is about, from 0.")
 
 
 def _name_classes(paths: dict[str, dict[str, Any]], service: Service) -> None:
@@ -308,3 +297,14 @@ def _name_classes(paths: dict[str, dict[str, Any]], service: Service) -> None:
             if option["name"] == "label":
                 option["schema"] = {"type": "string", "enum": [*others, *names]}
                 option["example"] = names[0]
+
+
+@cache
+def _schemas() -> dict[str, Any]:
+    answers = [operation.schema for operation in OPERATIONS.values() if operation.schema is not None]
+    _, described = models_json_schema(
+        [(schema, "serialization") for schema in dict.fromkeys(answers)], ref_template=REFERENCE
+    )
+    # A problem's members are absent where they have no value: it is described as what may be read.
+    schemas = {**described["$defs"], "Problem": Problem.model_json_schema(ref_template=REFERENCE)}
+    return dict(sorted(schemas.items()))

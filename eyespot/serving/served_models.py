@@ -28,6 +28,21 @@ MODEL, CARD = "model.onnx", "model-card.md"
 WATCH_SECONDS = 0.5  # between two looks at the models' files
 
 
+def choose_examples(labels: Int64[np.ndarray, " n"], count: int) -> list[int]:
+    """Return rows of at most `count` examples: the first of each class, then the second of each, always the same.
+
+    Where there are more classes than examples, the classes are as far apart as they can be.
+    """
+    order = np.argsort(labels, kind="stable")
+    classes, starts, sizes = np.unique(labels[order], return_index=True, return_counts=True)
+    if len(classes) > count:
+        spread = np.linspace(0, len(classes) - 1, count).round().astype(int)
+        return [int(order[starts[index]]) for index in spread]
+    rounds = range(int(sizes.max(initial=0)))
+    rows = [order[start + turn] for turn in rounds for start, size in zip(starts, sizes, strict=True) if turn < size]
+    return [int(row) for row in rows[:count]]
+
+
 @dataclass(frozen=True, eq=False)
 class Examples:
     """Pictures of a test set at the model's size, with their labels; a note says what to know of them."""
@@ -142,26 +157,6 @@ class ServedModel:
         }
 
 
-def no_examples(shape: tuple[int, int, int], note: str) -> Examples:
-    """Return no examples, and why there are none."""
-    return Examples(np.zeros((0, *shape), np.uint8), np.zeros(0, np.int64), note)
-
-
-def choose_examples(labels: Int64[np.ndarray, " n"], count: int) -> list[int]:
-    """Return rows of at most `count` examples: the first of each class, then the second of each, always the same.
-
-    Where there are more classes than examples, the classes are as far apart as they can be.
-    """
-    order = np.argsort(labels, kind="stable")
-    classes, starts, sizes = np.unique(labels[order], return_index=True, return_counts=True)
-    if len(classes) > count:
-        spread = np.linspace(0, len(classes) - 1, count).round().astype(int)
-        return [int(order[starts[index]]) for index in spread]
-    rounds = range(int(sizes.max(initial=0)))
-    rows = [order[start + turn] for turn in rounds for start, size in zip(starts, sizes, strict=True) if turn < size]
-    return [int(row) for row in rows[:count]]
-
-
 @dataclass(eq=False)
 class Service:
     """The models that are served, and what all requests share.
@@ -219,6 +214,11 @@ def open_service(deployments: Sequence[Deployment], limits: ServerLimits, access
     return Service(models, limits, access, log)
 
 
+def no_examples(shape: tuple[int, int, int], note: str) -> Examples:
+    """Return no examples, and why there are none."""
+    return Examples(np.zeros((0, *shape), np.uint8), np.zeros(0, np.int64), note)
+
+
 def open_model(deployment: Deployment, limits: ServerLimits) -> ServedModel:
     """Open a model.
 
@@ -238,13 +238,6 @@ def open_model(deployment: Deployment, limits: ServerLimits) -> ServedModel:
     return ServedModel(deployment, LoadedModel(path, stamp, limits.work_seconds), corrections)
 
 
-@dataclass
-class _WatchedModel:
-    model: ServedModel
-    refused: Stamp | None = None  # of the file that cannot be opened, or cannot answer
-    gone: bool = False
-
-
 async def watch(service: Service, seconds: float = WATCH_SECONDS) -> None:
     """Take up each model whose file has been replaced, until cancelled; no request is lost.
 
@@ -255,6 +248,13 @@ async def watch(service: Service, seconds: float = WATCH_SECONDS) -> None:
         await asyncio.sleep(seconds)
         for model in watched:
             await _look(service, model)
+
+
+@dataclass
+class _WatchedModel:
+    model: ServedModel
+    refused: Stamp | None = None  # of the file that cannot be opened, or cannot answer
+    gone: bool = False
 
 
 async def _look(service: Service, watched: _WatchedModel) -> None:

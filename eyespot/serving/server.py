@@ -58,6 +58,25 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def serve_until_stopped(service: Service, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+    """Serve until SIGTERM or Ctrl-C; where it has to give up, end the process, since no thread can be stopped."""
+    for name in ("uvicorn", "asyncio", "python_multipart"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [LogHandler(service.log)], False
+
+    async def served() -> bool:
+        server, loop = Server(service), asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(NotImplementedError):  # Windows
+                loop.add_signal_handler(number, server.stop)
+        return await server.live(listener, on_ready)
+
+    if not asyncio.run(served()):
+        service.log.event("Gave up on requests that had not ended in time.", "error")
+        sys.stdout.flush()
+        os._exit(GAVE_UP)
+
+
 class Server(uvicorn.Server):
     """uvicorn's server, which stops in steps: it refuses with an answer, stops listening, finishes, and ends."""
 
@@ -143,22 +162,3 @@ def _waiting_connections(listener: socket.socket) -> list[socket.socket]:
             connection.setblocking(False)
             waiting.append(connection)
     return waiting
-
-
-def serve_until_stopped(service: Service, listener: socket.socket, on_ready: Callable[[], None]) -> None:
-    """Serve until SIGTERM or Ctrl-C; where it has to give up, end the process, since no thread can be stopped."""
-    for name in ("uvicorn", "asyncio", "python_multipart"):
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [LogHandler(service.log)], False
-
-    async def served() -> bool:
-        server, loop = Server(service), asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError):  # Windows
-                loop.add_signal_handler(number, server.stop)
-        return await server.live(listener, on_ready)
-
-    if not asyncio.run(served()):
-        service.log.event("Gave up on requests that had not ended in time.", "error")
-        sys.stdout.flush()
-        os._exit(GAVE_UP)

@@ -125,10 +125,6 @@ class Workers:
             self._pending += number
 
 
-class _DecoderDied(Exception):  # noqa: N818 - a finding
-    """The process has ended, or its answer makes no sense."""
-
-
 class Decoders:
     """A few processes that read pictures, started when they are needed, and replaced where they died.
 
@@ -267,8 +263,8 @@ def _at(until: float, act: Callable[[], None]) -> Iterator[None]:
         timer.join()
 
 
-def _box(left: int, top: int, right: int, bottom: int) -> Box:
-    return left, top, right, bottom
+class _DecoderDied(Exception):  # noqa: N818 - a finding
+    """The process has ended, or its answer makes no sense."""
 
 
 def _pictures(name: str, values: list[dict[str, Any]], pixels: bytes) -> list[ReadPicture]:
@@ -289,3 +285,7 @@ def _pictures(name: str, values: list[dict[str, Any]], pixels: bytes) -> list[Re
         return [ReadPicture(name, *parts) for parts in zip(images, boxes, notes, strict=True)]
     except (KeyError, TypeError, ValueError):
         raise _DecoderDied from None
+
+
+def _box(left: int, top: int, right: int, bottom: int) -> Box:
+    return left, top, right, bottom

@@ -48,11 +48,6 @@ class Candidate:
         return told | {"val_losses": losses, "median_val_loss": _finite(self.median)}
 
 
-def best_candidate(candidates: Sequence[Candidate]) -> Candidate:
-    """The lowest median; the recipe itself, which comes first, where none is lower."""
-    return min(candidates, key=lambda one: one.median)
-
-
 def result_sentence(candidates: Sequence[Candidate], trials: int) -> str:
     """What was found, in numbers."""
     own, best = candidates[0], best_candidate(candidates)
@@ -71,11 +66,13 @@ def result_sentence(candidates: Sequence[Candidate], trials: int) -> str:
     )
 
 
-def table_row(candidate: Candidate) -> tuple[str, ...]:
-    """A candidate's row."""
-    searched = "-" if candidate.searched is None else f"{candidate.searched:.4f}"
-    losses = ", ".join(f"{loss:.4f}" for loss in candidate.losses.values())
-    return candidate.name, searched, losses, f"{candidate.median:.4f}", describe_settings(candidate.settings)
+def _finite(loss: float) -> float | None:
+    return loss if loss < float("inf") else None
+
+
+def best_candidate(candidates: Sequence[Candidate]) -> Candidate:
+    """The lowest median; the recipe itself, which comes first, where none is lower."""
+    return min(candidates, key=lambda one: one.median)
 
 
 def search_page(title: str, circumstances: str, told: str, candidates: Sequence[Candidate], searched: str) -> str:
@@ -88,5 +85,8 @@ def search_page(title: str, circumstances: str, told: str, candidates: Sequence[
     return "\n\n".join([f"# {title}", circumstances, told, rows, READ, "## What was searched", searched]) + "\n"
 
 
-def _finite(loss: float) -> float | None:
-    return loss if loss < float("inf") else None
+def table_row(candidate: Candidate) -> tuple[str, ...]:
+    """A candidate's row."""
+    searched = "-" if candidate.searched is None else f"{candidate.searched:.4f}"
+    losses = ", ".join(f"{loss:.4f}" for loss in candidate.losses.values())
+    return candidate.name, searched, losses, f"{candidate.median:.4f}", describe_settings(candidate.settings)

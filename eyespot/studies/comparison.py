@@ -13,6 +13,21 @@ from eyespot.studies.pages import markdown_table
 
 SMALLEST_P = 0.001  # smaller ones are not told apart
 FIGURES = ("val_accuracy", "val_loss", "test_accuracy", "test_loss")
+COLUMNS = (
+    "variant", "val_accuracy", "95 % interval", "val_loss", "difference", "95 % interval", "p (Holm)", "parameters",
+    "s/epoch",
+)  # fmt: skip
+BY = "Written by `eyespot study`. The runs are in the directories beside this page."
+READ = """\
+Means over the repeats, with the 95 % interval of the mean (Student's t; with one repeat there is none). Repeats differ
+in the seed alone, and with it in the initial weights, the order and the validation pictures, where these are drawn;
+every variant has the same seeds. *Difference*: validation accuracy minus the base's, in points, seed by seed, with its
+own 95 % interval (paired t-test); *p*: of that test, adjusted over all variants (Holm), so that below 0.05 may be
+called a difference. Each run is measured at the epoch that it keeps, which validation data chose: all variants gain by
+that."""
+ON_TEST = """\
+For the record. Nothing above rests on these, and nothing should be chosen by them: who picks the variant that is best
+on test data has no test data left."""
 
 
 @dataclass(frozen=True)
@@ -130,28 +145,6 @@ def compare_variants(base: VariantMeasurements, variants: Sequence[VariantMeasur
     return rows
 
 
-def sentences(rows: Sequence[VariantComparison]) -> list[str]:
-    """What the validation data says of each variant: first what made a difference, then what showed none."""
-    base, *others = rows
-    judged = [row for row in others if row.difference]
-    found = sorted((row for row in judged if _of(row).is_significant), key=lambda row: -abs(_of(row).mean))
-    unclear = [row for row in judged if not _of(row).is_significant and _of(row).p_value is not None]
-    told = [f"{row.name} {_effect(_of(row))}." for row in found]
-    if unclear:
-        verb = f"made no difference that {base.repeats} repeats could show"
-        told += [f"{row.name} {verb} ({_numbers(_of(row))})." for row in unclear]
-    if judged and base.repeats == 1:
-        told.append("One repeat cannot tell a difference from chance: repeat each training (--repeats 5).")
-    untested = [row for row in judged if _of(row).why and base.repeats > 1]
-    told += [f"{row.name}: {_signed(_of(row).mean)} points, not tested: {_of(row).why}." for row in untested]
-    told += [
-        f"{row.name} diverged in {row.measured.diverged} of {row.repeats} repeats."
-        for row in rows
-        if row.measured.diverged
-    ]
-    return told
-
-
 def _difference(base: VariantMeasurements, variant: VariantMeasurements) -> Difference | None:
     pairs = zip(base.figures["val_accuracy"], variant.figures["val_accuracy"], strict=True)
     both = [(first, second) for first, second in pairs if first is not None and second is not None]
@@ -188,6 +181,28 @@ def _spread(values: Sequence[float], is_fraction: bool) -> RepeatSpread | None:
     return RepeatSpread(mean, max(low, 0.0), min(high, 1.0) if is_fraction else high, least, most)
 
 
+def sentences(rows: Sequence[VariantComparison]) -> list[str]:
+    """What the validation data says of each variant: first what made a difference, then what showed none."""
+    base, *others = rows
+    judged = [row for row in others if row.difference]
+    found = sorted((row for row in judged if _of(row).is_significant), key=lambda row: -abs(_of(row).mean))
+    unclear = [row for row in judged if not _of(row).is_significant and _of(row).p_value is not None]
+    told = [f"{row.name} {_effect(_of(row))}." for row in found]
+    if unclear:
+        verb = f"made no difference that {base.repeats} repeats could show"
+        told += [f"{row.name} {verb} ({_numbers(_of(row))})." for row in unclear]
+    if judged and base.repeats == 1:
+        told.append("One repeat cannot tell a difference from chance: repeat each training (--repeats 5).")
+    untested = [row for row in judged if _of(row).why and base.repeats > 1]
+    told += [f"{row.name}: {_signed(_of(row).mean)} points, not tested: {_of(row).why}." for row in untested]
+    told += [
+        f"{row.name} diverged in {row.measured.diverged} of {row.repeats} repeats."
+        for row in rows
+        if row.measured.diverged
+    ]
+    return told
+
+
 def _of(row: VariantComparison) -> Difference:
     return row.difference or Difference(0.0)
 
@@ -200,57 +215,18 @@ def _effect(difference: Difference) -> str:
     return f"{verb} {size} (95 % interval {' to '.join(f'{end:.2f}' for end in ends)}, {_p_text(difference)})"
 
 
-def _numbers(difference: Difference) -> str:
-    ends = " to ".join(_signed(end) for end in (difference.low, difference.high) if end is not None)
-    return f"{_signed(difference.mean)} points, 95 % interval {ends}, {_p_text(difference)}"
-
-
 def _p_text(difference: Difference) -> str:
     p = _p(difference)
     return f"p = {p:.2g}" if p >= SMALLEST_P else f"p < {SMALLEST_P:g}"
 
 
+def _numbers(difference: Difference) -> str:
+    ends = " to ".join(_signed(end) for end in (difference.low, difference.high) if end is not None)
+    return f"{_signed(difference.mean)} points, 95 % interval {ends}, {_p_text(difference)}"
+
+
 def _signed(fraction: float) -> str:
     return f"{fraction * 100:+.2f}"
-
-
-COLUMNS = (
-    "variant", "val_accuracy", "95 % interval", "val_loss", "difference", "95 % interval", "p (Holm)", "parameters",
-    "s/epoch",
-)  # fmt: skip
-BY = "Written by `eyespot study`. The runs are in the directories beside this page."
-READ = """\
-Means over the repeats, with the 95 % interval of the mean (Student's t; with one repeat there is none). Repeats differ
-in the seed alone, and with it in the initial weights, the order and the validation pictures, where these are drawn;
-every variant has the same seeds. *Difference*: validation accuracy minus the base's, in points, seed by seed, with its
-own 95 % interval (paired t-test); *p*: of that test, adjusted over all variants (Holm), so that below 0.05 may be
-called a difference. Each run is measured at the epoch that it keeps, which validation data chose: all variants gain by
-that."""
-ON_TEST = """\
-For the record. Nothing above rests on these, and nothing should be chosen by them: who picks the variant that is best
-on test data has no test data left."""
-
-
-def table_row(row: VariantComparison) -> tuple[str, ...]:
-    """A variant's row."""
-    accuracy, loss, difference = row.spreads["val_accuracy"], row.spreads["val_loss"], row.difference
-    interval = interval_text(difference.low, difference.high, 100, "+.2f") if difference else ""
-    return (
-        row.name,
-        _mean(accuracy, 100, ".2f", " %"),
-        interval_text(accuracy.low, accuracy.high, 100, ".2f") if accuracy else "",
-        _mean(loss, 1, ".4f"),
-        f"{difference.mean * 100:+.2f}" if difference else "",
-        interval,
-        f"{difference.p_value:.3f}" if difference and difference.p_value is not None else "",
-        f"{row.measured.parameters:,}",
-        f"{row.seconds:.2f}" if row.seconds is not None else "-",
-    )
-
-
-def interval_text(low: float | None, high: float | None, scale: float, form: str) -> str:
-    """An interval as people read it; empty where there is none."""
-    return "" if low is None or high is None else f"{low * scale:{form}} to {high * scale:{form}}"
 
 
 def study_page(
@@ -282,13 +258,35 @@ def study_page(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def table_row(row: VariantComparison) -> tuple[str, ...]:
+    """A variant's row."""
+    accuracy, loss, difference = row.spreads["val_accuracy"], row.spreads["val_loss"], row.difference
+    interval = interval_text(difference.low, difference.high, 100, "+.2f") if difference else ""
+    return (
+        row.name,
+        _mean(accuracy, 100, ".2f", " %"),
+        interval_text(accuracy.low, accuracy.high, 100, ".2f") if accuracy else "",
+        _mean(loss, 1, ".4f"),
+        f"{difference.mean * 100:+.2f}" if difference else "",
+        interval,
+        f"{difference.p_value:.3f}" if difference and difference.p_value is not None else "",
+        f"{row.measured.parameters:,}",
+        f"{row.seconds:.2f}" if row.seconds is not None else "-",
+    )
+
+
+def interval_text(low: float | None, high: float | None, scale: float, form: str) -> str:
+    """An interval as people read it; empty where there is none."""
+    return "" if low is None or high is None else f"{low * scale:{form}} to {high * scale:{form}}"
+
+
+def _mean(spread: RepeatSpread | None, scale: float, form: str, unit: str = "") -> str:
+    return f"{spread.mean * scale:{form}}{unit}" if spread else "-"
+
+
 def _test(row: VariantComparison) -> tuple[str, ...]:
     accuracy, loss = row.spreads["test_accuracy"], row.spreads["test_loss"]
     spread = (
         interval_text(accuracy.least, accuracy.most, 100, ".2f") if accuracy and accuracy.least != accuracy.most else ""
     )
     return row.name, _mean(accuracy, 100, ".2f", " %"), spread, _mean(loss, 1, ".4f")
-
-
-def _mean(spread: RepeatSpread | None, scale: float, form: str, unit: str = "") -> str:
-    return f"{spread.mean * scale:{form}}{unit}" if spread else "-"

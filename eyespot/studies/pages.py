@@ -51,6 +51,29 @@ def experiment_page(  # noqa: PLR0913, PLR0917 - all that is on it
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table in Markdown; bars in cells would end them."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def figure_row(judged: JudgedFigure) -> tuple[str, ...]:
+    """A figure's row."""
+    is_range = judged.range is not None and judged.range[0] != judged.range[1]
+    spread = " to ".join(number_text(end) for end in judged.range or ()) if is_range else ""
+    return judged.figure, number_text(judged.published), number_text(judged.ours), spread, judged.judgement
+
+
+def number_text(value: float | str | None) -> str:
+    """As people read it: counts whole, fractions and losses with four places."""
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value
+    whole = isinstance(value, int) or (float(value).is_integer() and value > 1)
+    return f"{value:,.0f}" if whole else f"{value:.4f}"
+
+
 def reproduction_page(
     experiments: Iterable[tuple[Recipe, Sequence[JudgedFigure]]], circumstances: str, *, compares: bool
 ) -> str:
@@ -88,13 +111,6 @@ def reproduction_page(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def figure_row(judged: JudgedFigure) -> tuple[str, ...]:
-    """A figure's row."""
-    is_range = judged.range is not None and judged.range[0] != judged.range[1]
-    spread = " to ".join(number_text(end) for end in judged.range or ()) if is_range else ""
-    return judged.figure, number_text(judged.published), number_text(judged.ours), spread, judged.judgement
-
-
 def judgement_reasons(name: str, figures: Sequence[JudgedFigure]) -> list[str]:
     """Why figures are judged as they are, a sentence a reason."""
     of_reason: dict[str, list[str]] = {}
@@ -102,19 +118,3 @@ def judgement_reasons(name: str, figures: Sequence[JudgedFigure]) -> list[str]:
         if judged.why and judged.is_shown:
             of_reason.setdefault(judged.why, []).append(judged.figure)
     return [f"{name}, {', '.join(found)}: {why}" for why, found in of_reason.items()]
-
-
-def number_text(value: float | str | None) -> str:
-    """As people read it: counts whole, fractions and losses with four places."""
-    if value is None:
-        return "-"
-    if isinstance(value, str):
-        return value
-    whole = isinstance(value, int) or (float(value).is_integer() and value > 1)
-    return f"{value:,.0f}" if whole else f"{value:.4f}"
-
-
-def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table in Markdown; bars in cells would end them."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -22,6 +22,14 @@ NOT_VARIED = {
 }
 
 
+def names_study(source: object) -> bool:
+    """Whether it is a study's file, and not a recipe's."""
+    if not isinstance(source, str) or Path(source).suffix not in SUFFIXES or not Path(source).is_file():
+        return False
+    values = read_yaml(Path(source))
+    return isinstance(values, dict) and bool(OF_A_STUDY & values.keys())
+
+
 class Change(RecipePart):
     """One stated change of the base: keys by their dotted names, and their values."""
 
@@ -55,22 +63,6 @@ class StudyPlan(RecipePart):
     repeats: int = Field(default=3, ge=1)
 
 
-@dataclass(frozen=True)
-class Variant:
-    """The base, or what differs from it in stated settings."""
-
-    name: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-
-def names_study(source: object) -> bool:
-    """Whether it is a study's file, and not a recipe's."""
-    if not isinstance(source, str) or Path(source).suffix not in SUFFIXES or not Path(source).is_file():
-        return False
-    values = read_yaml(Path(source))
-    return isinstance(values, dict) and bool(OF_A_STUDY & values.keys())
-
-
 def read_plan(path: str | Path) -> StudyPlan:
     """Reads a study's file; a base beside it goes before others of that name.
 
@@ -80,6 +72,14 @@ def read_plan(path: str | Path) -> StudyPlan:
     plan = parse_part(StudyPlan, read_yaml(Path(path)), str(path))
     beside = Path(path).parent / str(plan.base)
     return plan.model_copy(update={"base": str(beside)}) if plan.base and beside.is_file() else plan
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The base, or what differs from it in stated settings."""
+
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def variants_of(changes: Sequence[Change], grid: Mapping[str, Sequence[Any]]) -> list[Variant]:
@@ -103,12 +103,6 @@ def variants_of(changes: Sequence[Change], grid: Mapping[str, Sequence[Any]]) ->
     return variants
 
 
-def folder_name(name: str) -> str:
-    """A variant's name as a directory's: letters, digits and a few signs."""
-    kept = "".join(sign if sign.isalnum() or sign in "=.,_+-" else "-" for sign in name.replace(", ", ","))
-    return kept.strip("-.")[:100] or "-"
-
-
 def _combined(grid: Mapping[str, Sequence[Any]]) -> Iterator[Variant]:
     """The Cartesian product, the last key varying first; none where there is no grid."""
     if not grid:
@@ -118,3 +112,9 @@ def _combined(grid: Mapping[str, Sequence[Any]]) -> Iterator[Variant]:
     for values in itertools.product(*grid.values()):
         told = ", ".join(f"{name}={value_text(value)}" for name, value in zip(names, values, strict=True))
         yield Variant(told, dict(zip(grid, values, strict=True)))
+
+
+def folder_name(name: str) -> str:
+    """A variant's name as a directory's: letters, digits and a few signs."""
+    kept = "".join(sign if sign.isalnum() or sign in "=.,_+-" else "-" for sign in name.replace(", ", ","))
+    return kept.strip("-.")[:100] or "-"

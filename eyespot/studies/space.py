@@ -27,6 +27,20 @@ RATES = 10**0.5  # the learning rate is searched from this much below the recipe
 Value = bool | int | float | str | None
 
 
+def read_space(path: Path) -> dict[str, Any]:
+    """Reads a file that says for each key a list of values, or `low`, `high` and `log`.
+
+    Raises:
+        RecipeError: it is not of that form.
+    """
+    values = read_yaml(path)
+    if not isinstance(values, dict) or not values:
+        raise RecipeError(
+            f"{path} holds no search space: expected keys such as training.learning_rate, with low and high."
+        )
+    return values
+
+
 class Range(RecipePart):
     """All numbers between two ends; whole ones where both ends are.
 
@@ -50,27 +64,7 @@ class Range(RecipePart):
         return Range(low=min(self.low, value), high=max(self.high, value), log=self.log and value > 0)
 
 
-class _Key(RecipePart):
-    """One key of a space, as a file has it."""
-
-    values: list[Value] | Range = Field(description="a list of values, or low and high")
-
-
 Space = dict[str, list[Any] | Range]
-
-
-def read_space(path: Path) -> dict[str, Any]:
-    """Reads a file that says for each key a list of values, or `low`, `high` and `log`.
-
-    Raises:
-        RecipeError: it is not of that form.
-    """
-    values = read_yaml(path)
-    if not isinstance(values, dict) or not values:
-        raise RecipeError(
-            f"{path} holds no search space: expected keys such as training.learning_rate, with low and high."
-        )
-    return values
 
 
 def space_of(values: Mapping[str, Any], recipe: Recipe, base: Mapping[str, Any], where: str) -> Space:
@@ -92,6 +86,30 @@ def space_of(values: Mapping[str, Any], recipe: Recipe, base: Mapping[str, Any],
             recipe.with_settings({key: one}, where)
         space[key] = _with_own(key, found, own_value(recipe, key, base), where)
     return space
+
+
+def _parsed(key: str, value: Any, where: str) -> list[Any] | Range:
+    if not isinstance(value, list | dict) or value == []:
+        raise RecipeError(f"In {where}: {key} takes a list of values, or low and high; received {value!r}.")
+    if isinstance(value, dict):
+        return parse_part(Range, value, f"{where}, {key}")
+    return list(parse_part(_Key, {"values": value}, f"{where}, {key}").values)
+
+
+class _Key(RecipePart):
+    """One key of a space, as a file has it."""
+
+    values: list[Value] | Range = Field(description="a list of values, or low and high")
+
+
+def _with_own(key: str, found: list[Any] | Range, own: Any, where: str) -> list[Any] | Range:
+    if isinstance(found, list):
+        return found if own in found else [own, *found]
+    if not isinstance(own, int | float) or isinstance(own, bool):
+        raise RecipeError(
+            f"In {where}: {key} is no number in the recipe itself ({own!r}): state a list of values instead."
+        )
+    return found.around(own)
 
 
 def own_value(recipe: Recipe, key: str, base: Mapping[str, Any]) -> Any:
@@ -144,6 +162,16 @@ def default_space(recipe: Recipe, dataset: Dataset, base: Mapping[str, Any]) -> 
     return {key: value for key, value in values.items() if _fits(recipe, key, value)}
 
 
+def _fits(recipe: Recipe, key: str, value: list[Any] | Range) -> bool:
+    """Whether the recipe can take all of it."""
+    try:
+        for one in (value.low, value.high) if isinstance(value, Range) else value:
+            recipe.with_settings({key: one})
+    except EyespotError:
+        return False
+    return True
+
+
 def starting_points(space: Space, own: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The recipe's own settings, and what often does better, which is tried before the search goes its own way.
 
@@ -168,33 +196,5 @@ def starting_points(space: Space, own: Mapping[str, Any]) -> list[dict[str, Any]
     return points
 
 
-def _parsed(key: str, value: Any, where: str) -> list[Any] | Range:
-    if not isinstance(value, list | dict) or value == []:
-        raise RecipeError(f"In {where}: {key} takes a list of values, or low and high; received {value!r}.")
-    if isinstance(value, dict):
-        return parse_part(Range, value, f"{where}, {key}")
-    return list(parse_part(_Key, {"values": value}, f"{where}, {key}").values)
-
-
-def _with_own(key: str, found: list[Any] | Range, own: Any, where: str) -> list[Any] | Range:
-    if isinstance(found, list):
-        return found if own in found else [own, *found]
-    if not isinstance(own, int | float) or isinstance(own, bool):
-        raise RecipeError(
-            f"In {where}: {key} is no number in the recipe itself ({own!r}): state a list of values instead."
-        )
-    return found.around(own)
-
-
 def _holds(found: Sequence[Any] | Range | None, value: Any) -> bool:
     return found.low <= value <= found.high if isinstance(found, Range) else found is not None and value in found
-
-
-def _fits(recipe: Recipe, key: str, value: list[Any] | Range) -> bool:
-    """Whether the recipe can take all of it."""
-    try:
-        for one in (value.low, value.high) if isinstance(value, Range) else value:
-            recipe.with_settings({key: one})
-    except EyespotError:
-        return False
-    return True

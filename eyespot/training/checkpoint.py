@@ -30,8 +30,15 @@ from eyespot.recipe.schema import CheckpointRecipe
 from eyespot.training.history import History
 
 WeightArrays = list[np.ndarray]
-
 CURRENT, OPTIMIZER, LAST, BEST, LOSSES = "weights", "optimizer", "last", "best", "validation_losses"
+FORMAT = 1
+STATE, ARRAYS, MANIFEST, SEAL = "state.json", "arrays.npz", "manifest.json", "manifest.sha256"
+PLAIN = "biuf"  # NumPy's kinds of numbers: no objects, no text
+OURS = re.compile(re.escape(TEMPORARY) + "[0-9a-f]{32}-.+")  # a temporary sibling's name
+NamedArrays = Mapping[str, np.ndarray]
+SHARE = 0.01  # of the time that checkpoints may cost, where the recipe does not say when to write them
+FIRST_COST = 0.05  # seconds; what a first one is taken to cost
+PREFIX = "step-"
 
 
 class TrainingPosition(BaseModel):
@@ -147,176 +154,6 @@ class TrainingState:
             raise CheckpointError(f"The checkpoint {where} is damaged: {error}.") from None
 
 
-def _equal(some: WeightArrays, others: WeightArrays) -> bool:
-    """Bit for bit, which is not what == says of -0 and NaN."""
-    return len(some) == len(others) and all(
-        one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
-        for one, other in zip(some, others, strict=True)
-    )
-
-
-FORMAT = 1
-STATE, ARRAYS, MANIFEST, SEAL = "state.json", "arrays.npz", "manifest.json", "manifest.sha256"
-PLAIN = "biuf"  # NumPy's kinds of numbers: no objects, no text
-OURS = re.compile(re.escape(TEMPORARY) + "[0-9a-f]{32}-.+")  # a temporary sibling's name
-
-NamedArrays = Mapping[str, np.ndarray]
-
-
-def write_checkpoint(path: Path, state: Mapping[str, Any], arrays: NamedArrays) -> None:
-    """Writes a checkpoint; whoever reads `path` finds what was there before or all of the new one.
-
-    The files are written to a sibling directory, which is then renamed.
-
-    Args:
-        path: the directory; a checkpoint that is there is replaced.
-        state: plain values.
-        arrays: of numbers, by name.
-
-    Raises:
-        CheckpointError: the disk is full, or cannot be written to; the sibling is removed.
-    """
-    files = {STATE: _json(dict(state)), ARRAYS: _npz(arrays)}
-    listed = {name: {"bytes": len(data), "sha256": _sha256(data)} for name, data in files.items()}
-    files[MANIFEST] = _json({"format": FORMAT, "files": listed})
-    files[SEAL] = f"{_sha256(files[MANIFEST])}  {MANIFEST}\n".encode()  # as sha256sum writes and checks it
-    try:
-        with replacing_folder(path, _without_checkpoint) as sibling:
-            for name, data in files.items():
-                _write(sibling / name, data)
-    except OSError as error:
-        raise CheckpointError(f"The checkpoint {path} cannot be written: {error.strerror or error}.") from error
-
-
-@contextmanager
-def _without_checkpoint(path: Path) -> Iterator[None]:
-    """A checkpoint that is there already is a damaged one, which training came past again."""
-    remove_checkpoint(path)
-    yield
-
-
-def remove_checkpoint(path: Path) -> None:
-    """Removes a checkpoint, if one is there; what else lies in its directory stays, and so does a link."""
-    if path.is_symlink() or not path.is_dir():
-        return
-    for name in (SEAL, MANIFEST, STATE, ARRAYS):
-        (path / name).unlink(missing_ok=True)
-    with suppress(OSError):  # it holds something else
-        path.rmdir()
-
-
-def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """State and arrays of a checkpoint.
-
-    Raises:
-        CheckpointError: it is missing, is of another format, or a bit of it is not as it was written.
-    """
-    try:
-        manifest = _manifest(path)
-        files = {name: _listed(path / name, manifest["files"][name]) for name in (STATE, ARRAYS)}
-        state = json.loads(files[STATE])
-        if not isinstance(state, dict):
-            raise TypeError(f"{STATE} is no object")
-        return state, _read_npz(files[ARRAYS])
-    except OSError as error:
-        raise CheckpointError(f"The checkpoint {path} cannot be read: {error.strerror or error}.") from None
-    except (ValueError, TypeError, KeyError, EOFError, RecursionError, MemoryError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"The checkpoint {path} is damaged: {error}.") from None
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Removes what a process that was killed while it wrote has left: temporary siblings, by their names."""
-    for path in folder.glob(f"{TEMPORARY}*"):
-        if path.is_symlink() or not (OURS.fullmatch(path.name) or _holds_nothing(path)):
-            continue
-        if path.is_dir():
-            remove_checkpoint(path)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def _holds_nothing(path: Path) -> bool:
-    return all(file.is_file() and not file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
-
-
-def _manifest(path: Path) -> dict[str, Any]:
-    data = (path / MANIFEST).read_bytes()
-    if (path / SEAL).read_bytes() != f"{_sha256(data)}  {MANIFEST}\n".encode():
-        raise ValueError(f"{MANIFEST} is not as it was written")
-    manifest: dict[str, Any] = json.loads(data)
-    if manifest["format"] != FORMAT:
-        raise CheckpointError(
-            f"The checkpoint {path} has the format {manifest['format']}, and this eyespot reads {FORMAT}: continue "
-            "with the version that wrote it."
-        )
-    return manifest
-
-
-def _listed(path: Path, told: dict[str, Any]) -> bytes:
-    """A file's content, if it is as the manifest has it."""
-    if path.stat().st_size != told["bytes"]:
-        raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes, not {told['bytes']:,}")
-    data = path.read_bytes()
-    if _sha256(data) != told["sha256"]:
-        raise ValueError(f"{path.name} is not as it was written")
-    return data
-
-
-def _npz(arrays: NamedArrays) -> bytes:
-    buffer = io.BytesIO()
-    # A dtype that NumPy does not know, such as bfloat16, fits into float32 whole.
-    plain = {name: array if array.dtype.kind in PLAIN else array.astype(np.float32) for name, array in arrays.items()}
-    np.savez(buffer, allow_pickle=False, **{name: np.asarray(array, order="C") for name, array in plain.items()})
-    return buffer.getvalue()
-
-
-def _read_npz(data: bytes) -> dict[str, np.ndarray]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-            raise ValueError(f"{ARRAYS} is compressed")  # we do not; it could hide any size
-        return {entry.filename.removesuffix(".npy"): _array(archive.read(entry)) for entry in archive.infolist()}
-
-
-def _array(data: bytes) -> np.ndarray:
-    """An array of numbers from an `.npy` file; no memory is taken for what it declares and does not hold."""
-    buffer = io.BytesIO(data)
-    try:
-        if np.lib.format.read_magic(buffer) != (1, 0):
-            raise ValueError("an array has another format than we write")
-        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(buffer)
-    except (SyntaxError, tokenize.TokenError) as error:
-        raise ValueError(f"an array's header makes no sense: {error}") from None
-    content = data[buffer.tell() :]
-    if by_columns or dtype.kind not in PLAIN or math.prod(shape) * dtype.itemsize != len(content):
-        raise ValueError(f"an array declares the shape {shape}, and does not hold as much")
-    return np.frombuffer(content, dtype).reshape(shape).copy()
-
-
-def _write(path: Path, data: bytes) -> None:
-    """By the system's own calls, each of which the tests make fail."""
-    binary = getattr(os, "O_BINARY", 0)  # without it, Windows writes two bytes for each line feed
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | binary, 0o666)
-    try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(file, rest) :]
-    finally:
-        os.close(file)
-
-
-def _json(values: dict[str, Any]) -> bytes:
-    return (json.dumps(values, indent=1, allow_nan=False) + "\n").encode()
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-SHARE = 0.01  # of the time that checkpoints may cost, where the recipe does not say when to write them
-FIRST_COST = 0.05  # seconds; what a first one is taken to cost
-PREFIX = "step-"
-
-
 class Checkpoints:
     """A run's checkpoints, one directory each, by the number of steps made.
 
@@ -359,6 +196,109 @@ class Checkpoints:
         self._cost = self._written_at - started
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Removes what a process that was killed while it wrote has left: temporary siblings, by their names."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        if path.is_symlink() or not (OURS.fullmatch(path.name) or _holds_nothing(path)):
+            continue
+        if path.is_dir():
+            remove_checkpoint(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _holds_nothing(path: Path) -> bool:
+    return all(file.is_file() and not file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Removes a checkpoint, if one is there; what else lies in its directory stays, and so does a link."""
+    if path.is_symlink() or not path.is_dir():
+        return
+    for name in (SEAL, MANIFEST, STATE, ARRAYS):
+        (path / name).unlink(missing_ok=True)
+    with suppress(OSError):  # it holds something else
+        path.rmdir()
+
+
+def _equal(some: WeightArrays, others: WeightArrays) -> bool:
+    """Bit for bit, which is not what == says of -0 and NaN."""
+    return len(some) == len(others) and all(
+        one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+        for one, other in zip(some, others, strict=True)
+    )
+
+
+def write_checkpoint(path: Path, state: Mapping[str, Any], arrays: NamedArrays) -> None:
+    """Writes a checkpoint; whoever reads `path` finds what was there before or all of the new one.
+
+    The files are written to a sibling directory, which is then renamed.
+
+    Args:
+        path: the directory; a checkpoint that is there is replaced.
+        state: plain values.
+        arrays: of numbers, by name.
+
+    Raises:
+        CheckpointError: the disk is full, or cannot be written to; the sibling is removed.
+    """
+    files = {STATE: _json(dict(state)), ARRAYS: _npz(arrays)}
+    listed = {name: {"bytes": len(data), "sha256": _sha256(data)} for name, data in files.items()}
+    files[MANIFEST] = _json({"format": FORMAT, "files": listed})
+    files[SEAL] = f"{_sha256(files[MANIFEST])}  {MANIFEST}\n".encode()  # as sha256sum writes and checks it
+    try:
+        with replacing_folder(path, _without_checkpoint) as sibling:
+            for name, data in files.items():
+                _write(sibling / name, data)
+    except OSError as error:
+        raise CheckpointError(f"The checkpoint {path} cannot be written: {error.strerror or error}.") from error
+
+
+def _json(values: dict[str, Any]) -> bytes:
+    return (json.dumps(values, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _npz(arrays: NamedArrays) -> bytes:
+    buffer = io.BytesIO()
+    # A dtype that NumPy does not know, such as bfloat16, fits into float32 whole.
+    plain = {name: array if array.dtype.kind in PLAIN else array.astype(np.float32) for name, array in arrays.items()}
+    np.savez(buffer, allow_pickle=False, **{name: np.asarray(array, order="C") for name, array in plain.items()})
+    return buffer.getvalue()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@contextmanager
+def _without_checkpoint(path: Path) -> Iterator[None]:
+    """A checkpoint that is there already is a damaged one, which training came past again."""
+    remove_checkpoint(path)
+    yield
+
+
+def _write(path: Path, data: bytes) -> None:
+    """By the system's own calls, each of which the tests make fail."""
+    binary = getattr(os, "O_BINARY", 0)  # without it, Windows writes two bytes for each line feed
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | binary, 0o666)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(file, rest) :]
+    finally:
+        os.close(file)
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    numbered = [path for path in folder.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdecimal()]
+    return sorted(numbered, key=lambda path: int(path.name.removeprefix(PREFIX)), reverse=True)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # it may be removed with the next one
+        remove_checkpoint(path)
+
+
 def latest_state(folder: Path, say: Callable[[str], None]) -> TrainingState | None:
     """The newest checkpoint that is whole; None where there is none.
 
@@ -373,11 +313,65 @@ def latest_state(folder: Path, say: Callable[[str], None]) -> TrainingState | No
     return None
 
 
-def _remove(path: Path) -> None:
-    with suppress(OSError):  # it may be removed with the next one
-        remove_checkpoint(path)
+def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """State and arrays of a checkpoint.
+
+    Raises:
+        CheckpointError: it is missing, is of another format, or a bit of it is not as it was written.
+    """
+    try:
+        manifest = _manifest(path)
+        files = {name: _listed(path / name, manifest["files"][name]) for name in (STATE, ARRAYS)}
+        state = json.loads(files[STATE])
+        if not isinstance(state, dict):
+            raise TypeError(f"{STATE} is no object")
+        return state, _read_npz(files[ARRAYS])
+    except OSError as error:
+        raise CheckpointError(f"The checkpoint {path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, TypeError, KeyError, EOFError, RecursionError, MemoryError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"The checkpoint {path} is damaged: {error}.") from None
 
 
-def _newest_first(folder: Path) -> list[Path]:
-    numbered = [path for path in folder.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdecimal()]
-    return sorted(numbered, key=lambda path: int(path.name.removeprefix(PREFIX)), reverse=True)
+def _manifest(path: Path) -> dict[str, Any]:
+    data = (path / MANIFEST).read_bytes()
+    if (path / SEAL).read_bytes() != f"{_sha256(data)}  {MANIFEST}\n".encode():
+        raise ValueError(f"{MANIFEST} is not as it was written")
+    manifest: dict[str, Any] = json.loads(data)
+    if manifest["format"] != FORMAT:
+        raise CheckpointError(
+            f"The checkpoint {path} has the format {manifest['format']}, and this eyespot reads {FORMAT}: continue "
+            "with the version that wrote it."
+        )
+    return manifest
+
+
+def _listed(path: Path, told: dict[str, Any]) -> bytes:
+    """A file's content, if it is as the manifest has it."""
+    if path.stat().st_size != told["bytes"]:
+        raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes, not {told['bytes']:,}")
+    data = path.read_bytes()
+    if _sha256(data) != told["sha256"]:
+        raise ValueError(f"{path.name} is not as it was written")
+    return data
+
+
+def _read_npz(data: bytes) -> dict[str, np.ndarray]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError(f"{ARRAYS} is compressed")  # we do not; it could hide any size
+        return {entry.filename.removesuffix(".npy"): _array(archive.read(entry)) for entry in archive.infolist()}
+
+
+def _array(data: bytes) -> np.ndarray:
+    """An array of numbers from an `.npy` file; no memory is taken for what it declares and does not hold."""
+    buffer = io.BytesIO(data)
+    try:
+        if np.lib.format.read_magic(buffer) != (1, 0):
+            raise ValueError("an array has another format than we write")
+        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(buffer)
+    except (SyntaxError, tokenize.TokenError) as error:
+        raise ValueError(f"an array's header makes no sense: {error}") from None
+    content = data[buffer.tell() :]
+    if by_columns or dtype.kind not in PLAIN or math.prod(shape) * dtype.itemsize != len(content):
+        raise ValueError(f"an array declares the shape {shape}, and does not hold as much")
+    return np.frombuffer(content, dtype).reshape(shape).copy()

@@ -13,6 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from eyespot.training.fit import StepProgress
 from eyespot.training.history import EpochFigures
 
+PLAIN_SECONDS = 30.0
+
 
 class Interrupt:
     """While entered, the first SIGINT or SIGTERM sets a flag; a second one stops at once, as usual.
@@ -51,9 +53,6 @@ class Interrupt:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}
-
-
-PLAIN_SECONDS = 30.0
 
 
 class ProgressDisplay:
@@ -109,15 +108,6 @@ class ProgressDisplay:
         return (time.perf_counter() - self.started) / (done - self.before) * (self.epochs - done)
 
 
-def epoch_line(row: EpochFigures, epochs: int) -> str:
-    """An epoch's figures on one line."""
-    names = [name for name in ("loss", "accuracy", "val_loss", "val_accuracy") if name in row]
-    figures = "  ".join(f"{name} {row[name]:.4f}" for name in names)
-    speed = f"{row['images_per_second']:,.0f} images/s"
-    width = len(str(epochs))
-    return f"epoch {int(row['epoch']):{width}}/{epochs}  {figures}  {speed}  {row['seconds']:.1f} s"
-
-
 def duration(seconds: float) -> str:
     """A length of time as people say it: 45 s, 3 min 20 s, 2 h 5 min."""
     whole = round(seconds)
@@ -127,3 +117,12 @@ def duration(seconds: float) -> str:
     if minutes < 60:  # noqa: PLR2004 - minutes in an hour
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def epoch_line(row: EpochFigures, epochs: int) -> str:
+    """An epoch's figures on one line."""
+    names = [name for name in ("loss", "accuracy", "val_loss", "val_accuracy") if name in row]
+    figures = "  ".join(f"{name} {row[name]:.4f}" for name in names)
+    speed = f"{row['images_per_second']:,.0f} images/s"
+    width = len(str(epochs))
+    return f"epoch {int(row['epoch']):{width}}/{epochs}  {figures}  {speed}  {row['seconds']:.1f} s"

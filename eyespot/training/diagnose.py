@@ -21,6 +21,15 @@ Fit = Literal[
 ]
 BEFORE_OVERFITTING = "kept from before overfitting"
 TOO_FEW: Fit = "not enough validation pictures to tell"
+SIGNIFICANT = 0.05  # probability of claiming what is not so
+POWER = 0.80  # probability of finding a change that matters, with as many images as the verdict asks for
+CLOSE_TO_LOWEST = 1.02  # stop at the first epoch whose validation loss is within 2 % of the lowest
+RISE = 0.10  # overfitting: validation loss has risen by a tenth of its lowest
+FALL = 0.10  # underfitting: the last quarter of the epochs lowered validation loss by a tenth
+NOTICEABLE = 0.01  # either change is at least a hundredth of guessing's loss: a tenth of next to nothing is nothing
+ACCURACY_GAP = 0.05  # no good fit: training accuracy ends 5 points above validation accuracy
+MOST_MORE = 100  # times as many images as there are: more than that is no advice
+HIGH_LOSS = 0.25  # underfitting: the losses end above a quarter of what guessing gives, ln(classes)
 
 
 @dataclass(frozen=True)
@@ -88,17 +97,6 @@ class Verdict:
         return cls(**{name: value for name, value in values.items() if name in known})
 
 
-SIGNIFICANT = 0.05  # probability of claiming what is not so
-POWER = 0.80  # probability of finding a change that matters, with as many images as the verdict asks for
-CLOSE_TO_LOWEST = 1.02  # stop at the first epoch whose validation loss is within 2 % of the lowest
-RISE = 0.10  # overfitting: validation loss has risen by a tenth of its lowest
-FALL = 0.10  # underfitting: the last quarter of the epochs lowered validation loss by a tenth
-NOTICEABLE = 0.01  # either change is at least a hundredth of guessing's loss: a tenth of next to nothing is nothing
-ACCURACY_GAP = 0.05  # no good fit: training accuracy ends 5 points above validation accuracy
-MOST_MORE = 100  # times as many images as there are: more than that is no advice
-HIGH_LOSS = 0.25  # underfitting: the losses end above a quarter of what guessing gives, ln(classes)
-
-
 def diagnose(  # noqa: PLR0913 - what is known of a training
     history: History,
     classes: int,
@@ -132,6 +130,23 @@ def diagnose(  # noqa: PLR0913 - what is known of a training
         advice = "Set validation data aside (split method 'fraction')."
         return Verdict("not judged", sentence, advice, kept_epoch=kept_epoch)
     return _Course(history, classes, evidence, validation_images, kept_epoch).verdict()
+
+
+def _worse_than_guessing(train: list[float], classes: int) -> bool:
+    """Whether training loss was better and fell behind guessing, or has stayed far behind it."""
+    guessing = math.log(classes)
+    return train[-1] > max(guessing, 2 * min(train)) or (len(train) > 1 and train[-1] > 2 * guessing)
+
+
+def _diverged(train: list[float], classes: int, kept_epoch: int | None) -> Verdict:
+    if train:
+        course = (
+            f"training loss went from {train[0]:.4f} to {train[-1]:.4f}, where guessing gives {math.log(classes):.4f}"
+        )
+    else:
+        course = "the loss stopped being a number in the first epoch"
+    advice = "Lower the learning rate, and check that pixels are rescaled."
+    return Verdict("diverged", f"Diverged: {course}.", advice, kept_epoch=kept_epoch)
 
 
 class _Course:
@@ -373,23 +388,6 @@ class _Claim:
             error = min(error, (limit - value) / float(norm.isf(SIGNIFICANT)))
         left = error**2 - self.figure.epoch_error**2
         return images * self.figure.image_error**2 / left if left > 0 else math.inf
-
-
-def _worse_than_guessing(train: list[float], classes: int) -> bool:
-    """Whether training loss was better and fell behind guessing, or has stayed far behind it."""
-    guessing = math.log(classes)
-    return train[-1] > max(guessing, 2 * min(train)) or (len(train) > 1 and train[-1] > 2 * guessing)
-
-
-def _diverged(train: list[float], classes: int, kept_epoch: int | None) -> Verdict:
-    if train:
-        course = (
-            f"training loss went from {train[0]:.4f} to {train[-1]:.4f}, where guessing gives {math.log(classes):.4f}"
-        )
-    else:
-        course = "the loss stopped being a number in the first epoch"
-    advice = "Lower the learning rate, and check that pixels are rescaled."
-    return Verdict("diverged", f"Diverged: {course}.", advice, kept_epoch=kept_epoch)
 
 
 def _epochs(window: slice) -> str:

@@ -21,7 +21,6 @@ from eyespot.training.program import Program
 from eyespot.training.validation_loss import Evidence
 
 SAMPLE = 1_000  # training images that are evaluated at the end, or as many as there are validation images
-
 Ending = Literal["completed", "early stopping", "interrupted", "diverged"]
 
 
@@ -49,6 +48,17 @@ class Observer(Protocol):
         """After an epoch and its validation."""
 
 
+@runtime_checkable
+class StateWriter(Protocol):
+    """Writes down where a training is."""
+
+    def are_due(self, steps: int, *, epoch_ends: bool) -> bool:
+        """Whether it wants to, after so many steps in the whole training."""
+
+    def save(self, state: TrainingState) -> None:
+        """Does so."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a training ended.
@@ -67,17 +77,6 @@ class Outcome:
     kept_epoch: int
     steps_done: int = 0
     evidence: Evidence | None = None
-
-
-@runtime_checkable
-class StateWriter(Protocol):
-    """Writes down where a training is."""
-
-    def are_due(self, steps: int, *, epoch_ends: bool) -> bool:
-        """Whether it wants to, after so many steps in the whole training."""
-
-    def save(self, state: TrainingState) -> None:
-        """Does so."""
 
 
 def fit(  # noqa: PLR0913, PLR0917 - what is trained, and everybody who is told
@@ -106,15 +105,6 @@ def fit(  # noqa: PLR0913, PLR0917 - what is trained, and everybody who is told
         CheckpointError: `start` is of another model.
     """
     return _Loop(program, dataset, recipe, observers, interrupted, keeper, start).run()
-
-
-@dataclass
-class _KeptWeights:
-    """The weights after some epoch."""
-
-    weights: WeightArrays
-    epoch: int = 0
-    loss: float = math.inf
 
 
 class _Loop:
@@ -291,6 +281,15 @@ class _Loop:
         self.last = _KeptWeights(state.last, position.epochs_done, last_loss)
         if position.best_epoch is not None and position.best_loss is not None:
             self.best = _KeptWeights(state.best or state.last, position.best_epoch, position.best_loss)
+
+
+@dataclass
+class _KeptWeights:
+    """The weights after some epoch."""
+
+    weights: WeightArrays
+    epoch: int = 0
+    loss: float = math.inf
 
 
 def sample_of(split: Split, images: int, seed: int) -> Split:

@@ -17,6 +17,19 @@ CERTAIN = 8.0
 ROUNDING = 1e-6
 
 
+class Smoothing:
+    """A moving exponential average without its bias towards 0: Kingma and Ba 2014 (arXiv:1412.6980), section 3."""
+
+    def __init__(self, momentum: float = MOMENTUM) -> None:
+        self.momentum, self._sum, self._weight = momentum, 0.0, 0.0
+
+    def add(self, value: float) -> float:
+        """The average with one more value in it."""
+        self._sum = self.momentum * self._sum + (1 - self.momentum) * value
+        self._weight = self.momentum * self._weight + (1 - self.momentum)
+        return self._sum / self._weight
+
+
 @dataclass(frozen=True)
 class RateCurve:
     """The loss at rising learning rates, one step each.
@@ -54,19 +67,6 @@ class RateCurve:
         before = slice(0, int(self.smoothed.argmin()) + 1)
         noise = (self.losses - self.smoothed)[before].std()
         return float(noise / np.sqrt(2 * np.sqrt(np.pi) * self.width))
-
-
-class Smoothing:
-    """A moving exponential average without its bias towards 0: Kingma and Ba 2014 (arXiv:1412.6980), section 3."""
-
-    def __init__(self, momentum: float = MOMENTUM) -> None:
-        self.momentum, self._sum, self._weight = momentum, 0.0, 0.0
-
-    def add(self, value: float) -> float:
-        """The average with one more value in it."""
-        self._sum = self.momentum * self._sum + (1 - self.momentum) * value
-        self._weight = self.momentum * self._weight + (1 - self.momentum)
-        return self._sum / self._weight
 
 
 def suggest(curve: RateCurve) -> float:

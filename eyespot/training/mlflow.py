@@ -49,6 +49,35 @@ def connect(uri: str) -> Any:
     return client
 
 
+def is_address(text: str) -> bool:
+    """Whether it can be one of a tracking server or store; a plain path cannot, since it might be anything."""
+    return "://" in text or text == "databricks"
+
+
+@contextmanager
+def patience() -> Iterator[None]:
+    """Within it MLflow gives up soon, unless the user's environment says how long it waits."""
+    ours = {name: value for name, value in PATIENCE.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            del os.environ[name]
+
+
+def without_password(uri: str) -> str:
+    """An address without the name and the password in it."""
+    scheme, separator, rest = uri.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
+
+
+def public_reason(error: Exception) -> str:
+    """The first line of an error's message, without the password of an address in it, of at most 300 characters."""
+    return re.sub(r"//[^/@\s]*@", "//", first_line(error))[:300]
+
+
 class Tracker:
     """Logs to one MLflow run, as an observer of a training, and in the order in which it is told.
 
@@ -166,36 +195,7 @@ class Tracker:
             )
 
 
-def is_address(text: str) -> bool:
-    """Whether it can be one of a tracking server or store; a plain path cannot, since it might be anything."""
-    return "://" in text or text == "databricks"
-
-
-def without_password(uri: str) -> str:
-    """An address without the name and the password in it."""
-    scheme, separator, rest = uri.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
-
-
-@contextmanager
-def patience() -> Iterator[None]:
-    """Within it MLflow gives up soon, unless the user's environment says how long it waits."""
-    ours = {name: value for name, value in PATIENCE.items() if name not in os.environ}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for name in ours:
-            del os.environ[name]
-
-
 def is_refusal(error: Exception) -> bool:
     """Whether the server has answered, and will not have this."""
     status = getattr(error, "get_http_status_code", lambda: None)()
     return status is not None and 400 <= status < 500  # noqa: PLR2004 - HTTP: the client's mistake
-
-
-def public_reason(error: Exception) -> str:
-    """The first line of an error's message, without the password of an address in it, of at most 300 characters."""
-    return re.sub(r"//[^/@\s]*@", "//", first_line(error))[:300]

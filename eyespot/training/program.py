@@ -65,21 +65,6 @@ class Program(Protocol):
         """Within it, the model has the averages of its weights, where the optimizer keeps such."""
 
 
-def compile_classifier(model: keras.Model, recipe: TrainingRecipe, steps: int, *, one_hot: bool = False) -> None:
-    """Compiles a model with the recipe's optimizer, without state yet, and a classifier's loss and accuracy.
-
-    Args:
-        steps: of an epoch; a schedule is laid out over all epochs.
-        one_hot: labels come as distributions over the classes, not as class numbers.
-    """
-    usual = keras.optimizers.get(recipe.optimizer)
-    highest = recipe.learning_rate or float(usual.learning_rate)
-    average = {} if recipe.average is None else {"use_ema": True, "ema_momentum": recipe.average}
-    optimizer = type(usual)(learning_rate=learning_rate_for(recipe, highest, steps), **average)
-    loss = "categorical_crossentropy" if one_hot else "sparse_categorical_crossentropy"
-    model.compile(optimizer, loss=loss, metrics=["accuracy"])
-
-
 class _OfKerasModel:
     """What every program on a compiled Keras model shares."""
 
@@ -186,6 +171,36 @@ class EngineProgram(_OfKerasModel):
         return self._steps.logits(split).float().log_softmax(dim=1).cpu()
 
 
+def compile_classifier(model: keras.Model, recipe: TrainingRecipe, steps: int, *, one_hot: bool = False) -> None:
+    """Compiles a model with the recipe's optimizer, without state yet, and a classifier's loss and accuracy.
+
+    Args:
+        steps: of an epoch; a schedule is laid out over all epochs.
+        one_hot: labels come as distributions over the classes, not as class numbers.
+    """
+    usual = keras.optimizers.get(recipe.optimizer)
+    highest = recipe.learning_rate or float(usual.learning_rate)
+    average = {} if recipe.average is None else {"use_ema": True, "ema_momentum": recipe.average}
+    optimizer = type(usual)(learning_rate=learning_rate_for(recipe, highest, steps), **average)
+    loss = "categorical_crossentropy" if one_hot else "sparse_categorical_crossentropy"
+    model.compile(optimizer, loss=loss, metrics=["accuracy"])
+
+
+def image_results(
+    log_probabilities: torch.Tensor, labels: Int64[np.ndarray, " n"], penalty: float = 0.0
+) -> ImageResults:
+    """Loss and answer of each image, as Keras computes them: it clips probabilities.
+
+    Args:
+        log_probabilities: float32 [n, classes], on the processor.
+        labels: class numbers.
+        penalty: the model's regularisation losses.
+    """
+    of_labels = log_probabilities.gather(1, torch.tensor(labels)[:, None])[:, 0]
+    losses = -of_labels.clamp(math.log(SMALLEST), math.log1p(-SMALLEST))
+    return ImageResults(losses.numpy(), log_probabilities.argmax(dim=1).numpy() == labels, penalty)
+
+
 class KerasProgram(_OfKerasModel):
     """Runs a model's steps through Keras's `train_on_batch` and `test_on_batch`; arguments as of `EngineProgram`."""
 
@@ -240,21 +255,6 @@ class KerasProgram(_OfKerasModel):
     def _as_compiled(self, targets: Targets) -> Any:
         """Class numbers, or distributions where some are of two classes."""
         return (targets.distributions(self.classes) if self.feed.changes.mixes else targets.labels).numpy()
-
-
-def image_results(
-    log_probabilities: torch.Tensor, labels: Int64[np.ndarray, " n"], penalty: float = 0.0
-) -> ImageResults:
-    """Loss and answer of each image, as Keras computes them: it clips probabilities.
-
-    Args:
-        log_probabilities: float32 [n, classes], on the processor.
-        labels: class numbers.
-        penalty: the model's regularisation losses.
-    """
-    of_labels = log_probabilities.gather(1, torch.tensor(labels)[:, None])[:, 0]
-    losses = -of_labels.clamp(math.log(SMALLEST), math.log1p(-SMALLEST))
-    return ImageResults(losses.numpy(), log_probabilities.argmax(dim=1).numpy() == labels, penalty)
 
 
 def _figures(logs: dict[str, Any]) -> tuple[float, float]:

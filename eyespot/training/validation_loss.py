@@ -18,6 +18,13 @@ from scipy.stats import kendalltau, t
 
 from eyespot.shapes import Bool, Float32, Float64, Int64
 
+WINDOW = 3  # fewest epochs whose mean is compared, in courses of at least twice as many; in shorter ones, single epochs
+SHARE = 5  # a window is a fifth of the course
+FEWEST_JUMPS = 3  # second differences that the size of a jump is estimated from, where the course has as many
+# Standard deviation of the change of one image's loss, in units of the loss: assumed where only the curve is known.
+# `tests/slow/test_verdict.py` prints what trainings have.
+SPREAD = 3.0
+
 
 @dataclass(frozen=True)
 class ImageResults:
@@ -71,14 +78,6 @@ class Evidence:
     def kept(self) -> tuple[ImageResults, ImageResults]:
         """Results of training and validation images with the weights that are kept."""
         return self.kept_train, self.kept_validation
-
-
-WINDOW = 3  # fewest epochs whose mean is compared, in courses of at least twice as many; in shorter ones, single epochs
-SHARE = 5  # a window is a fifth of the course
-FEWEST_JUMPS = 3  # second differences that the size of a jump is estimated from, where the course has as many
-# Standard deviation of the change of one image's loss, in units of the loss: assumed where only the curve is known.
-# `tests/slow/test_verdict.py` prints what trainings have.
-SPREAD = 3.0
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,34 @@ def write_card(run: Run, dataset: Dataset) -> None:
     write_text(run.path / CARD, card)  # as `check_card` found before the training, it is nobody else's
 
 
+def card_text(facts: CardFacts, language: Language = "en") -> str:
+    """A card as Markdown."""
+    return card_markdown(facts.name, model_card(facts, translator(language)))
+
+
+def card_facts(run: Run, dataset: Dataset | None, class_names: tuple[str, ...]) -> CardFacts:
+    """What the run's files say of it.
+
+    Args:
+        dataset: its pictures; None where they are gone or have changed.
+    """
+    metrics = run.metrics
+    return CardFacts(
+        name=run.name,
+        settings=run.recipe.model_dump(by_alias=True, mode="json"),
+        environment=run.environment,
+        metrics=metrics,
+        judged=judged_split(metrics),
+        class_names=class_names,
+        dataset=dataset,
+    )
+
+
+def judged_split(metrics: dict[str, Any]) -> str | None:
+    """The name of the split to judge by; None where nothing was measured."""
+    return next((name for name in JUDGED if name in metrics), None)
+
+
 def check_card(path: Path, run: Run) -> None:
     """Checks, before any work, that a card may be written here.
 
@@ -59,31 +87,3 @@ def card_of(run: Run) -> str:
             f"{run.path} was measured by an earlier eyespot: measure it anew with: eyespot evaluate {run.path}"
         )
     return card_text(facts)
-
-
-def card_text(facts: CardFacts, language: Language = "en") -> str:
-    """A card as Markdown."""
-    return card_markdown(facts.name, model_card(facts, translator(language)))
-
-
-def card_facts(run: Run, dataset: Dataset | None, class_names: tuple[str, ...]) -> CardFacts:
-    """What the run's files say of it.
-
-    Args:
-        dataset: its pictures; None where they are gone or have changed.
-    """
-    metrics = run.metrics
-    return CardFacts(
-        name=run.name,
-        settings=run.recipe.model_dump(by_alias=True, mode="json"),
-        environment=run.environment,
-        metrics=metrics,
-        judged=judged_split(metrics),
-        class_names=class_names,
-        dataset=dataset,
-    )
-
-
-def judged_split(metrics: dict[str, Any]) -> str | None:
-    """The name of the split to judge by; None where nothing was measured."""
-    return next((name for name in JUDGED if name in metrics), None)

@@ -127,12 +127,6 @@ def _pictures(run: Run, judged: str) -> Split | None:
     return None if changed else dataset.splits.get(judged)
 
 
-def _titles(runs: Sequence[Run]) -> list[str]:
-    """Names of directories; whole paths where two of them are the same."""
-    names = [run.name for run in runs]
-    return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
-
-
 def _speeds(predictors: Sequence[Predictor], split: Split) -> list[float]:
     """Pictures a second, taken in turns so that what else the machine does falls on all alike."""
     images, seconds = np.asarray(split.images[:TIMED]), [list[float]() for _ in predictors]
@@ -142,6 +136,12 @@ def _speeds(predictors: Sequence[Predictor], split: Split) -> list[float]:
             predictor.probabilities(images)
             taken.append(time.perf_counter() - started)
     return [len(images) / median(taken[1:]) for taken in seconds]  # the first one warms up
+
+
+def _titles(runs: Sequence[Run]) -> list[str]:
+    """Names of directories; whole paths where two of them are the same."""
+    names = [run.name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
 
 
 def _pairs(

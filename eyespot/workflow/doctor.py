@@ -106,6 +106,15 @@ def doctor(run: RunLike) -> DoctorReport:
     )
 
 
+def _by_keras(run: Run, model: keras.Model, reason: str) -> DoctorReport:
+    layers = [layer for layer in all_layers(model) if not isinstance(layer, keras.Model | keras.layers.InputLayer)]
+    parts = [
+        ProgramPart(layer.name, "Keras", sum(w.value.numel() for w in layer.trainable_variables)) for layer in layers
+    ]
+    name = run.recipe.training.optimizer
+    return DoctorReport(run, "keras", reason, parts, name, "Keras", "float32", "Keras computes in it", None)
+
+
 def _parts(program: LoweredProgram) -> list[ProgramPart]:
     counted: set[int] = set()
     parts = []
@@ -115,12 +124,3 @@ def _parts(program: LoweredProgram) -> list[ProgramPart]:
         weights = sum(parameter.master.numel() for parameter in new.values())
         parts.append(ProgramPart(lowered.name, lowered.stage.how, weights))
     return parts
-
-
-def _by_keras(run: Run, model: keras.Model, reason: str) -> DoctorReport:
-    layers = [layer for layer in all_layers(model) if not isinstance(layer, keras.Model | keras.layers.InputLayer)]
-    parts = [
-        ProgramPart(layer.name, "Keras", sum(w.value.numel() for w in layer.trainable_variables)) for layer in layers
-    ]
-    name = run.recipe.training.optimizer
-    return DoctorReport(run, "keras", reason, parts, name, "Keras", "float32", "Keras computes in it", None)

@@ -36,24 +36,6 @@ ASSUMED = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class RangeScore:
-    """How a model reads training images in one range.
-
-    Attributes:
-        right: which of them.
-        loss: mean cross-entropy.
-    """
-
-    right: Bool[np.ndarray, " n"]
-    loss: float
-
-    @property
-    def accuracy(self) -> float:
-        """The share that is right."""
-        return float(self.right.mean())
-
-
 def with_input_range(
     model: keras.Model, recipe: Recipe, dataset: Dataset, *, trained: bool
 ) -> tuple[keras.Model, str, list[str]]:
@@ -88,6 +70,24 @@ def with_input_range(
     return ready, chosen, sentences
 
 
+@dataclass(frozen=True, eq=False)
+class RangeScore:
+    """How a model reads training images in one range.
+
+    Attributes:
+        right: which of them.
+        loss: mean cross-entropy.
+    """
+
+    right: Bool[np.ndarray, " n"]
+    loss: float
+
+    @property
+    def accuracy(self) -> float:
+        """The share that is right."""
+        return float(self.right.mean())
+
+
 def _readings(model: keras.Model, sample: Split, known: Mapping[str, Scaling]) -> dict[str, RangeScore]:
     """How the model reads images in each range; nothing where it is no better than chance in any."""
     graph, starts = trace(model), range(0, len(sample), AT_ONCE)
@@ -103,6 +103,20 @@ def _readings(model: keras.Model, sample: Split, known: Mapping[str, Scaling]) -
 def _cross_entropy(rows: np.ndarray, labels: Int64[np.ndarray, " n"]) -> float:
     """Mean cross-entropy, as Keras clips it."""
     return float(-np.log(np.clip(rows[np.arange(len(labels)), labels], 1e-7, 1)).mean())
+
+
+def _of_asked(asked: str, readings: Mapping[str, RangeScore], told: str | None) -> list[str]:
+    """What was asked for, and what speaks against it."""
+    sentences = [f"The model gets pixels in {asked}, as model.input_range says."]
+    if readings:
+        best, _ = _chosen(readings, told)
+        if _is_better(readings[best], readings[asked]):
+            sentences.append(
+                f"Warning: it reads {_figures(readings, [asked, best])}. --input-range {best} fits better."
+            )
+    elif told not in {None, asked}:
+        sentences.append(f"Warning: its first layers expect pixels in {told}. --input-range {told} fits better.")
+    return sentences
 
 
 def _chosen(readings: Mapping[str, RangeScore], told: str | None) -> tuple[str, list[str]]:
@@ -128,20 +142,6 @@ def _is_better(one: RangeScore, other: RangeScore) -> bool:
     if tested.p_value < SIGNIFICANT:
         return tested.difference > 0 and one.loss <= other.loss
     return one.loss + FAR < other.loss
-
-
-def _of_asked(asked: str, readings: Mapping[str, RangeScore], told: str | None) -> list[str]:
-    """What was asked for, and what speaks against it."""
-    sentences = [f"The model gets pixels in {asked}, as model.input_range says."]
-    if readings:
-        best, _ = _chosen(readings, told)
-        if _is_better(readings[best], readings[asked]):
-            sentences.append(
-                f"Warning: it reads {_figures(readings, [asked, best])}. --input-range {best} fits better."
-            )
-    elif told not in {None, asked}:
-        sentences.append(f"Warning: its first layers expect pixels in {told}. --input-range {told} fits better.")
-    return sentences
 
 
 def _figures(readings: Mapping[str, RangeScore], order: list[str]) -> str:

@@ -21,6 +21,7 @@ from eyespot.workflow.prepare import PreparedTraining
 from eyespot.workflow.run_data import StoredPredictions, write_predictions
 
 FIGURES = ("confusion", "right", "wrong")
+ONNX_PROOF_PICTURES = 64
 
 
 def measure_split(run: Run, split: Split, name: str, folder: str = "") -> Evaluation:
@@ -40,9 +41,6 @@ def measure_split(run: Run, split: Split, name: str, folder: str = "") -> Evalua
     for kind, figure in zip(FIGURES, drawn, strict=True):
         save(figure, run.path / folder / "figures" / f"{kind}-{name}.png")
     return evaluation
-
-
-ONNX_PROOF_PICTURES = 64
 
 
 def write_models(run: Run, prepared: PreparedTraining, out: Output) -> float:

@@ -71,25 +71,6 @@ def look(  # noqa: PLR0913 - all that it can be told
     return Look(_summary(dataset), found, figures)
 
 
-def _summary(dataset: Dataset) -> dict[str, Any]:
-    splits = {
-        name: {
-            "pictures": len(split),
-            "shape": list(split.images.shape),
-            "dtype": str(split.images.dtype),
-            "range": [
-                min(int(part.min()) for part in chunks(split.images)),
-                max(int(part.max()) for part in chunks(split.images)),
-            ],
-            "labels_dtype": str(split.labels.dtype),
-            "classes": dict(zip(dataset.class_names, dataset.class_counts(split).tolist(), strict=True)),
-        }
-        for name, split in dataset.splits.items()
-    }
-    notes = list(dataset.origin.notes) if dataset.origin else []
-    return {"dataset": dataset.name, "splits": splits, "notes": notes}
-
-
 def _draw_audit(found: Audit, folder: Path) -> list[Path]:
     """What was found, where anything was."""
     figures = {}
@@ -108,3 +89,22 @@ def _draw_augmentation(dataset: Dataset, recipe: AugmentationRecipe, folder: Pat
     from eyespot.figures.augmentation import augmentation_samples  # brings PyTorch
 
     return save(augmentation_samples(dataset, recipe), folder / "augmentation.png")
+
+
+def _summary(dataset: Dataset) -> dict[str, Any]:
+    splits = {
+        name: {
+            "pictures": len(split),
+            "shape": list(split.images.shape),
+            "dtype": str(split.images.dtype),
+            "range": [
+                min(int(part.min()) for part in chunks(split.images)),
+                max(int(part.max()) for part in chunks(split.images)),
+            ],
+            "labels_dtype": str(split.labels.dtype),
+            "classes": dict(zip(dataset.class_names, dataset.class_counts(split).tolist(), strict=True)),
+        }
+        for name, split in dataset.splits.items()
+    }
+    notes = list(dataset.origin.notes) if dataset.origin else []
+    return {"dataset": dataset.name, "splits": splits, "notes": notes}

@@ -33,101 +33,12 @@ from eyespot.workflow.audit import audit
 from eyespot.workflow.find_input_range import AUTO, with_input_range
 
 
-def recipe_for(
-    source: str | Dataset | None, recipe: Recipe | None, settings: Mapping[str, Any]
-) -> tuple[str | Dataset, Recipe]:
-    """The dataset, and the recipe to train it by.
-
-    Args:
-        source: a dataset, or the name of one; or, where no recipe is given, a recipe's file or name.
-        settings: keys of the recipe to change, by their dotted names.
-
-    Raises:
-        DataError: there is no dataset and no recipe of that name.
-        RecipeError: the recipe, or a setting, does not fit.
-    """
-    if recipe is None and isinstance(source, str) and names_recipe(source):
-        chosen = read_recipe(source, settings)
-        return chosen.dataset, chosen
-    if isinstance(source, str) and source not in CATALOG and not is_path(source):
-        if looks_like_path(source):
-            raise DataError(f"There is no file or folder {source}.")
-        raise DataError(unknown("dataset or recipe", source, {*CATALOG, *recipe_names()}))
-    chosen = (recipe or Recipe()).with_settings(settings)
-    return chosen.dataset if source is None else source, chosen
-
-
-def model_before_data(source: str | Dataset, recipe: Recipe, *, trust: bool) -> keras.Model | None:
-    """The recipe's model, built before pictures are read or downloaded, where it is known what it gets.
-
-    Raises:
-        ModelError, RecipeError: it cannot be built for them.
-    """
-    if isinstance(source, str) and source in CATALOG and not is_path(source) and recipe.model.start is None:
-        entry = CATALOG[source]
-        return build_recipe(recipe, entry.input_shape, entry.classes, trust=trust)
-    return None
-
-
-def names_recipe(source: object) -> bool:
-    """Whether it is a recipe's file or name: names mean an existing path first, then a dataset, then a recipe."""
-    if not isinstance(source, str):
-        return False
-    known = source not in CATALOG and not is_path(source) and source in recipe_names()
-    return known or Path(source).suffix in SUFFIXES
-
-
-def own_first(source: object) -> bool:
-    """Whether the user names the pictures, and not a recipe: then a path goes before a catalog name (see `load`)."""
-    return source is not None and not names_recipe(source)
-
-
 def model_stem(recipe: Recipe) -> str:
     """The model's name as part of a directory's name."""
     name = recipe.model.start or recipe.model.name or recipe.name or "own"
     file, _, function = name.rpartition(".py:")
     stem = function if file else Path(name).stem
     return f"from-{stem}" if recipe.model.start else stem
-
-
-def starting_model(
-    recipe: Recipe, dataset: Dataset, built: keras.Model | None, *, trust: bool
-) -> tuple[keras.Model, Recipe, list[str]]:
-    """The model to train, known to fit the pictures and to be exportable, before anything is trained.
-
-    Also the recipe, with the range of pixels that a user's own model expects; and what the user should be told of that.
-
-    Args:
-        built: the recipe's model, if it was built before the pictures were read.
-        trust: of a `.keras` file, as of `load_model`.
-    """
-    wanted, shape, classes = recipe.model, dataset.input_shape, dataset.classes
-    seed, same = recipe.training.seed, False
-    if wanted.start is None:
-        if wanted.freeze:
-            raise ModelError(
-                "Freezing leaves fresh random weights as they are: it goes with starting from a trained model."
-            )
-        model = build_recipe(recipe, shape, classes, trust=trust) if built is None else built
-    else:
-        start = Path(wanted.start)
-        known = open_run(start).predictor().class_names if start.is_dir() else None
-        trained = open_run(start).model(trust=trust) if start.is_dir() else load_model(start, trust=trust)
-        check_built(trained, wanted.start)
-        same = known == dataset.class_names if known else trained.outputs[0].shape[-1] == classes
-        model = continue_from(trained, wanted.start, shape, classes, new_head=not same, freeze=wanted.freeze, seed=seed)
-    notes: list[str] = []
-    if wanted.start or is_own_model(wanted.name or ""):
-        model, found, notes = with_input_range(model, recipe, dataset, trained=same)
-        recipe = recipe.model_copy(update={"model": wanted.model_copy(update={"input_range": found})})
-    elif wanted.input_range != AUTO:
-        raise ModelError(
-            f"model.input_range goes with a model of your own; {wanted.name or 'a model of layers'} begins with raw "
-            "pixels: leave it out."
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        write_onnx(model, Path(folder) / "model.onnx", dataset.class_names, dataset.train.images[:1])
-    return model, recipe, notes
 
 
 @dataclass(frozen=True)
@@ -196,6 +107,103 @@ def prepare(  # noqa: PLR0913 - as of `train`
     )
 
 
+def own_first(source: object) -> bool:
+    """Whether the user names the pictures, and not a recipe: then a path goes before a catalog name (see `load`)."""
+    return source is not None and not names_recipe(source)
+
+
+def names_recipe(source: object) -> bool:
+    """Whether it is a recipe's file or name: names mean an existing path first, then a dataset, then a recipe."""
+    if not isinstance(source, str):
+        return False
+    known = source not in CATALOG and not is_path(source) and source in recipe_names()
+    return known or Path(source).suffix in SUFFIXES
+
+
+def recipe_for(
+    source: str | Dataset | None, recipe: Recipe | None, settings: Mapping[str, Any]
+) -> tuple[str | Dataset, Recipe]:
+    """The dataset, and the recipe to train it by.
+
+    Args:
+        source: a dataset, or the name of one; or, where no recipe is given, a recipe's file or name.
+        settings: keys of the recipe to change, by their dotted names.
+
+    Raises:
+        DataError: there is no dataset and no recipe of that name.
+        RecipeError: the recipe, or a setting, does not fit.
+    """
+    if recipe is None and isinstance(source, str) and names_recipe(source):
+        chosen = read_recipe(source, settings)
+        return chosen.dataset, chosen
+    if isinstance(source, str) and source not in CATALOG and not is_path(source):
+        if looks_like_path(source):
+            raise DataError(f"There is no file or folder {source}.")
+        raise DataError(unknown("dataset or recipe", source, {*CATALOG, *recipe_names()}))
+    chosen = (recipe or Recipe()).with_settings(settings)
+    return chosen.dataset if source is None else source, chosen
+
+
+def model_before_data(source: str | Dataset, recipe: Recipe, *, trust: bool) -> keras.Model | None:
+    """The recipe's model, built before pictures are read or downloaded, where it is known what it gets.
+
+    Raises:
+        ModelError, RecipeError: it cannot be built for them.
+    """
+    if isinstance(source, str) and source in CATALOG and not is_path(source) and recipe.model.start is None:
+        entry = CATALOG[source]
+        return build_recipe(recipe, entry.input_shape, entry.classes, trust=trust)
+    return None
+
+
+def _without_leaks(dataset: Dataset, leaks: list[DuplicatePair]) -> Dataset:
+    """The training pictures that are in another split too left out."""
+    kept = np.setdiff1d(np.arange(len(dataset.train)), leaking_rows(leaks))
+    if not len(kept):
+        raise DataError(f"{dataset.name}: every training picture is in another split too: nothing is left to learn.")
+    return replace(dataset, train=dataset.train.take(kept))
+
+
+def starting_model(
+    recipe: Recipe, dataset: Dataset, built: keras.Model | None, *, trust: bool
+) -> tuple[keras.Model, Recipe, list[str]]:
+    """The model to train, known to fit the pictures and to be exportable, before anything is trained.
+
+    Also the recipe, with the range of pixels that a user's own model expects; and what the user should be told of that.
+
+    Args:
+        built: the recipe's model, if it was built before the pictures were read.
+        trust: of a `.keras` file, as of `load_model`.
+    """
+    wanted, shape, classes = recipe.model, dataset.input_shape, dataset.classes
+    seed, same = recipe.training.seed, False
+    if wanted.start is None:
+        if wanted.freeze:
+            raise ModelError(
+                "Freezing leaves fresh random weights as they are: it goes with starting from a trained model."
+            )
+        model = build_recipe(recipe, shape, classes, trust=trust) if built is None else built
+    else:
+        start = Path(wanted.start)
+        known = open_run(start).predictor().class_names if start.is_dir() else None
+        trained = open_run(start).model(trust=trust) if start.is_dir() else load_model(start, trust=trust)
+        check_built(trained, wanted.start)
+        same = known == dataset.class_names if known else trained.outputs[0].shape[-1] == classes
+        model = continue_from(trained, wanted.start, shape, classes, new_head=not same, freeze=wanted.freeze, seed=seed)
+    notes: list[str] = []
+    if wanted.start or is_own_model(wanted.name or ""):
+        model, found, notes = with_input_range(model, recipe, dataset, trained=same)
+        recipe = recipe.model_copy(update={"model": wanted.model_copy(update={"input_range": found})})
+    elif wanted.input_range != AUTO:
+        raise ModelError(
+            f"model.input_range goes with a model of your own; {wanted.name or 'a model of layers'} begins with raw "
+            "pixels: leave it out."
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        write_onnx(model, Path(folder) / "model.onnx", dataset.class_names, dataset.train.images[:1])
+    return model, recipe, notes
+
+
 def _class_weights(recipe: Recipe, dataset: Dataset) -> Float32[np.ndarray, " classes"] | None:
     wanted = recipe.training.class_weights == "balanced"
     return balanced_weights(dataset.train.labels, dataset.classes) if wanted else None
@@ -215,14 +223,6 @@ def _notes(recipe: Recipe, whole: Dataset, dataset: Dataset) -> tuple[str, ...]:
     if recipe.training.resample:
         notes.append("An epoch has as many pictures of each class (resample: balanced).")
     return tuple(notes)
-
-
-def _without_leaks(dataset: Dataset, leaks: list[DuplicatePair]) -> Dataset:
-    """The training pictures that are in another split too left out."""
-    kept = np.setdiff1d(np.arange(len(dataset.train)), leaking_rows(leaks))
-    if not len(kept):
-        raise DataError(f"{dataset.name}: every training picture is in another split too: nothing is left to learn.")
-    return replace(dataset, train=dataset.train.take(kept))
 
 
 def program_for(prepared: PreparedTraining, steps: int, say: Callable[[str], None]) -> EngineProgram | KerasProgram:

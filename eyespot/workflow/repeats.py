@@ -58,6 +58,17 @@ def check_made_so(run: Run, recipe: Recipe, dataset: Dataset) -> None:
         )
 
 
+def _check_free(run: Run) -> None:
+    """Raises a RunError where something lies at a place; what a training that was killed at once has left does not."""
+    place = run.path
+    if not os.path.lexists(place):
+        return
+    if place.is_symlink() or not place.is_dir() or {path.name for path in place.rglob("*")} - LEFT_AT_ONCE:
+        raise RunError(f"{place} is no run, and is left alone: move it away, or choose another --output.")
+    if any(place.iterdir()) and is_under_way(run):
+        raise RunError(f"{place} is being trained by another process: wait for it, or stop it.")
+
+
 def cost_of(model: keras.Model, recipe: Recipe, pictures: int) -> float:
     """How long a training takes, in multiply-adds: what tells how much of a study is left."""
     batch = recipe.training.batch_size_for(pictures)
@@ -93,17 +104,6 @@ def _train(run: Run, recipe: Recipe, dataset: Dataset, observer: ObservedTrainin
     _check_free(run)
     _make_way(run.path)
     return train(dataset, recipe, run.path, console=quiet, observers=(observer,))
-
-
-def _check_free(run: Run) -> None:
-    """Raises a RunError where something lies at a place; what a training that was killed at once has left does not."""
-    place = run.path
-    if not os.path.lexists(place):
-        return
-    if place.is_symlink() or not place.is_dir() or {path.name for path in place.rglob("*")} - LEFT_AT_ONCE:
-        raise RunError(f"{place} is no run, and is left alone: move it away, or choose another --output.")
-    if any(place.iterdir()) and is_under_way(run):
-        raise RunError(f"{place} is being trained by another process: wait for it, or stop it.")
 
 
 def _make_way(place: Path) -> None:

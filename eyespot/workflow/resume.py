@@ -51,6 +51,14 @@ def unfinished_run(recipe: Recipe) -> Run | None:
     return None
 
 
+def ending_of(run: Run) -> str | None:
+    """How a run's training ended; None where it was interrupted, or killed."""
+    if not (run.path / "metrics.json").exists():
+        return None
+    ending = run.metrics.get("ending", "completed")
+    return None if ending == "interrupted" else str(ending)
+
+
 def is_under_way(run: Run) -> bool:
     """Whether another process trains it."""
     try:
@@ -58,14 +66,6 @@ def is_under_way(run: Run) -> bool:
             return False
     except RunError:
         return True
-
-
-def ending_of(run: Run) -> str | None:
-    """How a run's training ended; None where it was interrupted, or killed."""
-    if not (run.path / "metrics.json").exists():
-        return None
-    ending = run.metrics.get("ending", "completed")
-    return None if ending == "interrupted" else str(ending)
 
 
 def check_is_the_same(run: Run, prepared: PreparedTraining, *, accept_changes: bool) -> list[str]:

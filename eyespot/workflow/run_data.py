@@ -19,6 +19,8 @@ from eyespot.files import replacing
 from eyespot.run import Run
 from eyespot.shapes import Bool, Float32, Int64
 
+FILE = "predictions.parquet"
+
 
 def pictures_of(run: Run, on: str | Path | Dataset | None = None) -> tuple[Dataset, list[str]]:
     """What a run was trained on, split as it was then, or other pictures of the same classes.
@@ -48,11 +50,6 @@ def pictures_of(run: Run, on: str | Path | Dataset | None = None) -> tuple[Datas
     return split(dataset, recipe.split, recipe.training.seed), notes
 
 
-def are_kept(run: Run) -> bool:
-    """Whether a run's pictures lie anywhere: arrays do not."""
-    return Path(run.recipe.dataset).is_absolute() or run.recipe.dataset in CATALOG
-
-
 def _check_they_are_there(run: Run) -> None:
     source = run.recipe.dataset
     if not are_kept(run):
@@ -63,7 +60,9 @@ def _check_they_are_there(run: Run) -> None:
         )
 
 
-FILE = "predictions.parquet"
+def are_kept(run: Run) -> bool:
+    """Whether a run's pictures lie anywhere: arrays do not."""
+    return Path(run.recipe.dataset).is_absolute() or run.recipe.dataset in CATALOG
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,25 @@ if TYPE_CHECKING:
     import optuna
 
 AROUND = 1.0  # seconds a training takes besides its epochs
+NAME = "eyespot"
+FILE = "search.sqlite3"
+STARTUP = 3  # trials that are completed before any may be pruned
+OWN = "own"  # marks the trial of the recipe's own settings
+
+
+def without_test(dataset: Dataset, recipe: Recipe) -> Dataset:
+    """What a search may see: everything but the test pictures.
+
+    Raises:
+        RecipeError: the recipe has no validation data but those.
+    """
+    if recipe.split.method in {"none", "test"}:
+        raise RecipeError(
+            f"A search chooses on validation data, and split.method {recipe.split.method!r} leaves it none of its own: "
+            "add --set split.method=fraction."
+        )
+    # Where leaks are to be dropped, each training looks for them anew; otherwise that time is saved.
+    return replace(dataset, test=None, origin=dataset.origin if recipe.pictures.drop_leaks else None)
 
 
 @dataclass(frozen=True)
@@ -51,21 +70,6 @@ class TrialResult:
         return asdict(self)
 
 
-def without_test(dataset: Dataset, recipe: Recipe) -> Dataset:
-    """What a search may see: everything but the test pictures.
-
-    Raises:
-        RecipeError: the recipe has no validation data but those.
-    """
-    if recipe.split.method in {"none", "test"}:
-        raise RecipeError(
-            f"A search chooses on validation data, and split.method {recipe.split.method!r} leaves it none of its own: "
-            "add --set split.method=fraction."
-        )
-    # Where leaks are to be dropped, each training looks for them anew; otherwise that time is saved.
-    return replace(dataset, test=None, origin=dataset.origin if recipe.pictures.drop_leaks else None)
-
-
 def run_trial(
     dataset: Dataset, recipe: Recipe, observers: Sequence[Observer] = (), stop: Callable[[], bool] = lambda: False
 ) -> TrialResult:
@@ -85,12 +89,6 @@ def run_trial(
     seconds, epochs = time.perf_counter() - started, outcome.history.column("seconds")
     steady = min(seconds, len(epochs) * median(epochs) + AROUND) if epochs else seconds
     return TrialResult(outcome.ending, kept.get("val_loss"), kept.get("val_accuracy"), len(epochs), seconds, steady)
-
-
-NAME = "eyespot"
-FILE = "search.sqlite3"
-STARTUP = 3  # trials that are completed before any may be pruned
-OWN = "own"  # marks the trial of the recipe's own settings
 
 
 def check_optuna() -> None:
@@ -251,6 +249,16 @@ class Search:
             self.study.enqueue_trial(dict(trial.params), user_attrs={OWN: bool(trial.user_attrs.get(OWN))})
 
 
+def _distribution(one: list[Any] | Range) -> Any:
+    from optuna import distributions
+
+    if isinstance(one, list):
+        return distributions.CategoricalDistribution(one)
+    if isinstance(one.low, int) and isinstance(one.high, int):
+        return distributions.IntDistribution(one.low, one.high, log=one.log)
+    return distributions.FloatDistribution(one.low, one.high, log=one.log)
+
+
 class Pruning:
     """Reports a trial's validation loss after each epoch, and says when it is not worth going on.
 
@@ -268,13 +276,3 @@ class Pruning:
 
     def on_step(self, step: StepProgress) -> None:
         """Steps are not judged."""
-
-
-def _distribution(one: list[Any] | Range) -> Any:
-    from optuna import distributions
-
-    if isinstance(one, list):
-        return distributions.CategoricalDistribution(one)
-    if isinstance(one.low, int) and isinstance(one.high, int):
-        return distributions.IntDistribution(one.low, one.high, log=one.log)
-    return distributions.FloatDistribution(one.low, one.high, log=one.log)

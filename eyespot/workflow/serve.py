@@ -91,16 +91,16 @@ def _check_installed() -> None:
         )
 
 
-def _name(folder: Path) -> str:
-    return folder.resolve().name
-
-
 def _corrections_of(folder: Path, corrections: str | Path | None, *, alone: bool) -> Path:
     """Return the folder of corrections: in a run, but beside an export, whose folder a later export replaces."""
     if corrections is None:
         named = folder if folder.name not in {"", ".."} else folder.resolve()
         return named.with_name(f"{named.name}-{CORRECTIONS}") if is_export(folder) else folder / CORRECTIONS
     return Path(corrections) if alone else Path(corrections) / _name(folder)
+
+
+def _name(folder: Path) -> str:
+    return folder.resolve().name
 
 
 def _deployment(folder: Path, corrections: Path | None, examples: bool | None) -> "Deployment":

@@ -58,22 +58,6 @@ class Study:
         }
 
 
-@dataclass(frozen=True)
-class _CheckedVariant:
-    """A variant that can be trained.
-
-    Attributes:
-        recipe: with everything in it that was left open.
-        cost: of one training of it, in any unit.
-    """
-
-    variant: Variant
-    recipe: Recipe
-    dataset: Dataset
-    parameters: int
-    cost: float
-
-
 def study(  # noqa: PLR0913 - all that a study can be told
     source: str | Dataset | None = None,
     *,
@@ -123,6 +107,42 @@ def study(  # noqa: PLR0913 - all that a study can be told
     return done
 
 
+@dataclass(frozen=True)
+class _CheckedVariant:
+    """A variant that can be trained.
+
+    Attributes:
+        recipe: with everything in it that was left open.
+        cost: of one training of it, in any unit.
+    """
+
+    variant: Variant
+    recipe: Recipe
+    dataset: Dataset
+    parameters: int
+    cost: float
+
+
+def _distinct(checked: Sequence[_CheckedVariant]) -> tuple[list[_CheckedVariant], list[str]]:
+    """Without variants that are the base itself; these are noted.
+
+    Raises:
+        RecipeError: two variants are the same training.
+    """
+    kept, notes = [checked[0]], []
+    for one in checked[1:]:
+        same = [other for other in kept if not other.recipe.differences_to(one.recipe)]
+        if same and same[0] is not checked[0]:
+            raise RecipeError(f"{one.variant.name!r} is the same training as {same[0].variant.name!r}: leave one out.")
+        if same:
+            notes.append(f"{one.variant.name} is the base itself.")
+        else:
+            kept.append(one)
+    if len(kept) == 1:
+        raise RecipeError("There is nothing to compare: every variant is the base itself.")
+    return kept, notes
+
+
 def _check(
     data: str | Dataset, recipe: Recipe, variants: Sequence[Variant], out: Console, *, path_first: bool
 ) -> Iterator[_CheckedVariant]:
@@ -144,26 +164,6 @@ def _check(
             )
         cost = cost_of(prepared.model, prepared.recipe, len(prepared.dataset.train))
         yield _CheckedVariant(variant, prepared.recipe, loaded[how], prepared.model.count_params(), cost)
-
-
-def _distinct(checked: Sequence[_CheckedVariant]) -> tuple[list[_CheckedVariant], list[str]]:
-    """Without variants that are the base itself; these are noted.
-
-    Raises:
-        RecipeError: two variants are the same training.
-    """
-    kept, notes = [checked[0]], []
-    for one in checked[1:]:
-        same = [other for other in kept if not other.recipe.differences_to(one.recipe)]
-        if same and same[0] is not checked[0]:
-            raise RecipeError(f"{one.variant.name!r} is the same training as {same[0].variant.name!r}: leave one out.")
-        if same:
-            notes.append(f"{one.variant.name} is the base itself.")
-        else:
-            kept.append(one)
-    if len(kept) == 1:
-        raise RecipeError("There is nothing to compare: every variant is the base itself.")
-    return kept, notes
 
 
 def _place(folder: Path, one: _CheckedVariant, number: int) -> Run:

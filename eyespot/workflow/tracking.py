@@ -115,17 +115,6 @@ def tracked_run(
     return nullcontext(())
 
 
-def _params(recipe: Recipe) -> dict[str, str]:
-    """What was asked for, by dotted names."""
-    stated = {name: value for name, value in recipe.settings().items() if value is not None}
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in stated.items()}
-
-
-def _tags(run: Run, prepared: PreparedTraining) -> dict[str, str]:
-    version = run.environment["packages"]["eyespot"]
-    return {"eyespot": version, "dataset_sha256": prepared.fingerprint, "run_path": str(run.path.resolve())}
-
-
 def _log_end(tracker: Tracker, run: Run, *, public: bool) -> None:
     """The verdict, the figures on validation and test data, and files.
 
@@ -159,3 +148,14 @@ def _figures(split: str, values: Mapping[str, Any]) -> dict[str, float]:
             stem = f"{split}/{name.removesuffix('_interval')}"
             figures |= {f"{stem}_low": low, f"{stem}_high": high}
     return figures
+
+
+def _params(recipe: Recipe) -> dict[str, str]:
+    """What was asked for, by dotted names."""
+    stated = {name: value for name, value in recipe.settings().items() if value is not None}
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in stated.items()}
+
+
+def _tags(run: Run, prepared: PreparedTraining) -> dict[str, str]:
+    version = run.environment["packages"]["eyespot"]
+    return {"eyespot": version, "dataset_sha256": prepared.fingerprint, "run_path": str(run.path.resolve())}

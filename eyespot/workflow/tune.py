@@ -49,6 +49,136 @@ CANDIDATES = 3  # at most so many, besides the recipe itself
 SLOWER = 1.15  # a training may take so many times as long as it did before
 SHARE = 0.7  # of the time, at most, for training anew
 TOO_LONG = "its time was over"
+ROOT = Path("studies")
+PAGE, TABLE, BEST = "README.md", "tuning.json", "best.yaml"
+USUAL_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What a search found.
+
+    Attributes:
+        path: its directory, with `best.yaml`, `tuning.json`, `README.md` and `search.sqlite3`.
+        recipe: the best: what `best.yaml` holds.
+        candidates: trained anew, the recipe itself first.
+        trials: how many ended, pruned ones included.
+        pruned: how many were cut short.
+        seconds: for all of it, earlier calls included.
+    """
+
+    path: Path
+    recipe: Recipe
+    candidates: tuple[Candidate, ...]
+    trials: int
+    pruned: int
+    seconds: float
+
+    @property
+    def found_better(self) -> bool:
+        """Whether another recipe has a lower median validation loss over the fresh seeds."""
+        return best_candidate(self.candidates).number is not None
+
+    @property
+    def told(self) -> str:
+        """What was found, in a sentence."""
+        return result_sentence(self.candidates, self.trials)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "study": str(self.path),
+            "recipe": str(self.path / BEST),
+            "found_better": self.found_better,
+            "candidates": [one.to_dict() for one in self.candidates],
+            "trials": self.trials,
+            "pruned": self.pruned,
+            "seconds": self.seconds,
+            "sentence": self.told,
+        }
+
+
+def tune(  # noqa: PLR0913 - all that a search can be told
+    source: str | Dataset | None = None,
+    *,
+    seconds: float | None = None,
+    trials: int | None = None,
+    space: str | Path | Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    output: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    console: Console | None = None,
+) -> Tuning:
+    """Searches a recipe's settings for a lower validation loss; the same call goes on with an interrupted search.
+
+    The recipe's own settings are the first trial. At the end the best few and the recipe itself are trained with three
+    fresh seeds, and the lowest median wins. Test data is never used.
+
+    Args:
+        source: a dataset, or a recipe's name or file.
+        seconds: for all of it; None: 120, or without limit where `trials` is given.
+        trials: at most so many, besides training anew.
+        space: for each key a list of values, or `low`, `high` and `log`; a file or a mapping; None: a usual one.
+        seed: of the trainings, and of what is proposed; None: as the recipe has it.
+        output: the search's directory; None: `studies/tune-<name>`.
+        settings: keys of the recipe to change first, by their dotted names.
+        console: where progress is printed; None: standard output.
+
+    Raises:
+        EyespotError: something asked for is missing, unknown or does not fit, Optuna is not installed, or the time was
+            not enough for one training of the recipe itself.
+        RunError: the directory holds a search for something else, or a file that would be written over and is not by
+            eyespot or was changed.
+        InterruptedRun: the user stopped it; the same call goes on.
+    """
+    started = time.perf_counter()
+    check_optuna()
+    limit = USUAL_SECONDS if seconds is None and trials is None else seconds
+    named, recipe = recipe_for(source, None, {**(settings or {}), **({} if seed is None else {"training.seed": seed})})
+    out = console or Console()
+    whole = load(named, recipe.pictures, out, own_first=own_first(source))
+    recipe = recipe.with_settings({"dataset": whole.origin.path if whole.origin else whole.name})
+    dataset = without_test(whole, recipe)
+    prepared = prepare(dataset, recipe, {}, {}, Console(quiet=True), trust=False)
+    base = base_values(recipe, prepared.dataset)
+    searched = _space(space, recipe, base, prepared.dataset)
+    folder = Path(output) if output else ROOT / f"tune-{recipe.name or whole.name}"
+    check_own(*(folder / name for name in (PAGE, TABLE, BEST)))
+    about = {
+        "recipe": prepared.recipe.model_dump(mode="json", by_alias=True, exclude={"checkpoints", "published"}),
+        "dataset": dataset.fingerprint,
+        "space": _told(searched),
+    }
+    warmup = max(1, recipe.training.epochs // 3)
+    with (
+        open_search(folder, searched, seed_for(recipe.training.seed, "tune"), warmup, about) as search,
+        Interrupt() as asked,
+    ):
+        own = {key: own_value(recipe, key, base) for key in searched}
+        search.begin_with(starting_points(searched, own))
+        campaign = Campaign(search, dataset, recipe, own, limit, trials, asked, out, folder, started)
+        campaign.search_on()
+        candidates = campaign.train_anew()
+        finished = search.finished
+        cut = sum(bool(trial.user_attrs["why"]) for trial in finished)
+        done = Tuning(folder, _best(recipe, candidates), candidates, len(finished), cut, campaign.elapsed)
+    _write(done, recipe, searched)
+    return done
+
+
+def _space(
+    space: str | Path | Mapping[str, Any] | None, recipe: Recipe, base: Mapping[str, Any], dataset: Dataset
+) -> Space:
+    if space is None:
+        return space_of(default_space(recipe, dataset, base), recipe, base, "the usual search space")
+    if isinstance(space, Mapping):
+        return space_of(space, recipe, base, "the search space")
+    return space_of(read_space(Path(space)), recipe, base, str(space))
+
+
+def _told(space: Space) -> dict[str, Any]:
+    """A space as plain values."""
+    return {key: one.model_dump() if isinstance(one, Range) else one for key, one in space.items()}
 
 
 class Campaign:
@@ -199,138 +329,6 @@ class Campaign:
 
     def _say(self, text: str) -> None:
         self.out.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-ROOT = Path("studies")
-PAGE, TABLE, BEST = "README.md", "tuning.json", "best.yaml"
-USUAL_SECONDS = 120.0
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """What a search found.
-
-    Attributes:
-        path: its directory, with `best.yaml`, `tuning.json`, `README.md` and `search.sqlite3`.
-        recipe: the best: what `best.yaml` holds.
-        candidates: trained anew, the recipe itself first.
-        trials: how many ended, pruned ones included.
-        pruned: how many were cut short.
-        seconds: for all of it, earlier calls included.
-    """
-
-    path: Path
-    recipe: Recipe
-    candidates: tuple[Candidate, ...]
-    trials: int
-    pruned: int
-    seconds: float
-
-    @property
-    def found_better(self) -> bool:
-        """Whether another recipe has a lower median validation loss over the fresh seeds."""
-        return best_candidate(self.candidates).number is not None
-
-    @property
-    def told(self) -> str:
-        """What was found, in a sentence."""
-        return result_sentence(self.candidates, self.trials)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {
-            "study": str(self.path),
-            "recipe": str(self.path / BEST),
-            "found_better": self.found_better,
-            "candidates": [one.to_dict() for one in self.candidates],
-            "trials": self.trials,
-            "pruned": self.pruned,
-            "seconds": self.seconds,
-            "sentence": self.told,
-        }
-
-
-def tune(  # noqa: PLR0913 - all that a search can be told
-    source: str | Dataset | None = None,
-    *,
-    seconds: float | None = None,
-    trials: int | None = None,
-    space: str | Path | Mapping[str, Any] | None = None,
-    seed: int | None = None,
-    output: str | Path | None = None,
-    settings: Mapping[str, Any] | None = None,
-    console: Console | None = None,
-) -> Tuning:
-    """Searches a recipe's settings for a lower validation loss; the same call goes on with an interrupted search.
-
-    The recipe's own settings are the first trial. At the end the best few and the recipe itself are trained with three
-    fresh seeds, and the lowest median wins. Test data is never used.
-
-    Args:
-        source: a dataset, or a recipe's name or file.
-        seconds: for all of it; None: 120, or without limit where `trials` is given.
-        trials: at most so many, besides training anew.
-        space: for each key a list of values, or `low`, `high` and `log`; a file or a mapping; None: a usual one.
-        seed: of the trainings, and of what is proposed; None: as the recipe has it.
-        output: the search's directory; None: `studies/tune-<name>`.
-        settings: keys of the recipe to change first, by their dotted names.
-        console: where progress is printed; None: standard output.
-
-    Raises:
-        EyespotError: something asked for is missing, unknown or does not fit, Optuna is not installed, or the time was
-            not enough for one training of the recipe itself.
-        RunError: the directory holds a search for something else, or a file that would be written over and is not by
-            eyespot or was changed.
-        InterruptedRun: the user stopped it; the same call goes on.
-    """
-    started = time.perf_counter()
-    check_optuna()
-    limit = USUAL_SECONDS if seconds is None and trials is None else seconds
-    named, recipe = recipe_for(source, None, {**(settings or {}), **({} if seed is None else {"training.seed": seed})})
-    out = console or Console()
-    whole = load(named, recipe.pictures, out, own_first=own_first(source))
-    recipe = recipe.with_settings({"dataset": whole.origin.path if whole.origin else whole.name})
-    dataset = without_test(whole, recipe)
-    prepared = prepare(dataset, recipe, {}, {}, Console(quiet=True), trust=False)
-    base = base_values(recipe, prepared.dataset)
-    searched = _space(space, recipe, base, prepared.dataset)
-    folder = Path(output) if output else ROOT / f"tune-{recipe.name or whole.name}"
-    check_own(*(folder / name for name in (PAGE, TABLE, BEST)))
-    about = {
-        "recipe": prepared.recipe.model_dump(mode="json", by_alias=True, exclude={"checkpoints", "published"}),
-        "dataset": dataset.fingerprint,
-        "space": _told(searched),
-    }
-    warmup = max(1, recipe.training.epochs // 3)
-    with (
-        open_search(folder, searched, seed_for(recipe.training.seed, "tune"), warmup, about) as search,
-        Interrupt() as asked,
-    ):
-        own = {key: own_value(recipe, key, base) for key in searched}
-        search.begin_with(starting_points(searched, own))
-        campaign = Campaign(search, dataset, recipe, own, limit, trials, asked, out, folder, started)
-        campaign.search_on()
-        candidates = campaign.train_anew()
-        finished = search.finished
-        cut = sum(bool(trial.user_attrs["why"]) for trial in finished)
-        done = Tuning(folder, _best(recipe, candidates), candidates, len(finished), cut, campaign.elapsed)
-    _write(done, recipe, searched)
-    return done
-
-
-def _space(
-    space: str | Path | Mapping[str, Any] | None, recipe: Recipe, base: Mapping[str, Any], dataset: Dataset
-) -> Space:
-    if space is None:
-        return space_of(default_space(recipe, dataset, base), recipe, base, "the usual search space")
-    if isinstance(space, Mapping):
-        return space_of(space, recipe, base, "the search space")
-    return space_of(read_space(Path(space)), recipe, base, str(space))
-
-
-def _told(space: Space) -> dict[str, Any]:
-    """A space as plain values."""
-    return {key: one.model_dump() if isinstance(one, Range) else one for key, one in space.items()}
 
 
 def _best(recipe: Recipe, candidates: Sequence[Candidate]) -> Recipe:

@@ -70,7 +70,7 @@ def test_the_graph_computes_what_the_model_does(bars: Dataset):
 def test_a_layer_ends_in_softmax():
     """By its kind, also of a user's own subclass, or by its activation."""
 
-    class Own(keras.layers.Softmax):  # type: ignore[misc]
+    class Own(keras.layers.Softmax):
         """A softmax by another name."""
 
     softmax = (layers.Softmax(), Own(), layers.Activation("softmax"), layers.Dense(3, activation="softmax"))

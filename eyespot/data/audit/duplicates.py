@@ -24,38 +24,6 @@ SMOOTHING = 1.5 / 28  # of the picture's side: the Gaussian's standard deviation
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue (ITU-R BT.601), as JPEG has it
 CHROMA = 0.5  # weight of colour differences, which JPEG stores at half the size
 BLANK = 1.0  # below this standard deviation, of 255, a picture shows nothing to compare
-
-
-def describe_images(images: Shaped[np.ndarray, "..."] | RowView) -> Float32[np.ndarray, "n d"]:
-    """A unit vector for each picture; all 0 where a picture is blank, so that it is like no other.
-
-    The cosine of two is 1 where one picture is the other with another brightness and contrast.
-    """
-    return np.concatenate([_describe_chunk(part) for part in chunks(images)])
-
-
-def _describe_chunk(images: Shaped[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n d"]:
-    height, width = images.shape[1:3]
-    sigma = (0, height * SMOOTHING, width * SMOOTHING, 0)
-    smooth = gaussian_filter(_luma_first(images.astype(np.float32)), sigma)
-    rows, columns = (np.round((np.arange(GRID) + 0.5) * side / GRID - 0.5).astype(int) for side in (height, width))
-    vectors = smooth[:, rows][:, :, columns].reshape(len(images), -1)
-    vectors -= vectors.mean(axis=1, keepdims=True)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    shown = lengths > BLANK * np.sqrt(vectors.shape[1])
-    return np.where(shown, vectors / np.maximum(lengths, 1e-6), 0).astype(np.float32)
-
-
-def _luma_first(
-    images: Float32[np.ndarray, "n height width channels"],
-) -> Float32[np.ndarray, "n height width channels"]:
-    """Grey as it is; of colours, the luma and two differences from it."""
-    if images.shape[3] == 1:
-        return images
-    luma = images @ LUMA
-    return np.stack([luma, CHROMA * (images[..., 0] - luma), CHROMA * (images[..., 2] - luma)], axis=3)
-
-
 NEAR = 7e-4  # 1 - cosine of two descriptors: chosen on 1,000 changed pictures, measured on others (benchmarks/audit.py)
 BLOCK = 1 << 23  # cosines at a time: 32 MB
 MANY = 20_000  # pairs in a block, as where whole classes are alike
@@ -102,11 +70,6 @@ def find_duplicates(dataset: Dataset, *, within: bool = True) -> list[DuplicateP
         (pair for pair in found if within or pair.leaks),
         key=lambda pair: (not pair.leaks, pair.kind, pair.distance, pair.second),
     )
-
-
-def leaking_rows(pairs: Iterable[DuplicatePair]) -> Int64[np.ndarray, " rows"]:
-    """The training pictures that are in another split too."""
-    return np.array(sorted({pair.first[1] for pair in pairs if pair.leaks and pair.first[0] == "train"}), np.int64)
 
 
 def _side(dataset: Dataset, name: str, row: int) -> dict[str, Any]:
@@ -167,6 +130,36 @@ def _near(
                 yield DuplicatePair((a, row), (b, other), "near", distance)
 
 
+def describe_images(images: Shaped[np.ndarray, "..."] | RowView) -> Float32[np.ndarray, "n d"]:
+    """A unit vector for each picture; all 0 where a picture is blank, so that it is like no other.
+
+    The cosine of two is 1 where one picture is the other with another brightness and contrast.
+    """
+    return np.concatenate([_describe_chunk(part) for part in chunks(images)])
+
+
+def _describe_chunk(images: Shaped[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n d"]:
+    height, width = images.shape[1:3]
+    sigma = (0, height * SMOOTHING, width * SMOOTHING, 0)
+    smooth = gaussian_filter(_luma_first(images.astype(np.float32)), sigma)
+    rows, columns = (np.round((np.arange(GRID) + 0.5) * side / GRID - 0.5).astype(int) for side in (height, width))
+    vectors = smooth[:, rows][:, :, columns].reshape(len(images), -1)
+    vectors -= vectors.mean(axis=1, keepdims=True)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    shown = lengths > BLANK * np.sqrt(vectors.shape[1])
+    return np.where(shown, vectors / np.maximum(lengths, 1e-6), 0).astype(np.float32)
+
+
+def _luma_first(
+    images: Float32[np.ndarray, "n height width channels"],
+) -> Float32[np.ndarray, "n height width channels"]:
+    """Grey as it is; of colours, the luma and two differences from it."""
+    if images.shape[3] == 1:
+        return images
+    luma = images @ LUMA
+    return np.stack([luma, CHROMA * (images[..., 0] - luma), CHROMA * (images[..., 2] - luma)], axis=3)
+
+
 def _close(
     a: Float32[np.ndarray, "n d"], b: Float32[np.ndarray, "m d"], *, same: bool
 ) -> Iterator[tuple[int, int, float]]:
@@ -184,3 +177,8 @@ def _close(
             rows, others = np.nonzero(near)
         distances = np.maximum(0, 1 - cosines[rows, others])
         yield from zip((rows + start).tolist(), others.tolist(), distances.tolist(), strict=True)
+
+
+def leaking_rows(pairs: Iterable[DuplicatePair]) -> Int64[np.ndarray, " rows"]:
+    """The training pictures that are in another split too."""
+    return np.array(sorted({pair.first[1] for pair in pairs if pair.leaks and pair.first[0] == "train"}), np.int64)

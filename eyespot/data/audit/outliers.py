@@ -70,10 +70,6 @@ def _measures(dataset: Dataset) -> Iterator[tuple[str, str, Float64[np.ndarray, 
         yield "unusually wide", "unusually tall", np.log(sizes[:, 0] / sizes[:, 1])
 
 
-def _sides(split: Split) -> Float64[np.ndarray, "n 2"]:
-    return np.maximum(np.asarray(split.sizes, np.float64), 1)
-
-
 def _of_pixels(images: Shaped[np.ndarray, "n height width channels"]) -> Float64[np.ndarray, "n 3"]:
     """Brightness, contrast, sharpness."""
     grey = images.mean(axis=3, dtype=np.float32)
@@ -81,6 +77,10 @@ def _of_pixels(images: Shaped[np.ndarray, "n height width channels"]) -> Float64
     contrast = grey.std(axis=(1, 2), dtype=np.float64)
     sharpness = np.log((edges.var(axis=(1, 2), dtype=np.float64) + 1) / (contrast**2 + 1))
     return np.stack([grey.mean(axis=(1, 2), dtype=np.float64), contrast, sharpness], axis=1)
+
+
+def _sides(split: Split) -> Float64[np.ndarray, "n 2"]:
+    return np.maximum(np.asarray(split.sizes, np.float64), 1)
 
 
 def _distances(values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:

@@ -13,6 +13,44 @@ from eyespot.errors import RecipeError
 from eyespot.recipe.schema import AugmentationRecipe, Policy
 from eyespot.shapes import UInt8
 
+WORDS = {
+    "shift": "shift up to {:.0%}",
+    "rotate": "rotate up to {:g}°",
+    "zoom": "zoom up to {:.0%}",
+    "flip_horizontal": "flip left-right",
+    "flip_vertical": "flip upside down",
+    "brightness": "brightness ±{:.0%}",
+    "contrast": "contrast ±{:.0%}",
+    "erase": "a rectangle erased in {:.0%} of them",
+    "mixup": "mixup, alpha {:g}",
+    "cutmix": "cutmix, alpha {:g}",
+}
+CHARACTER_SETS = {"digits", "mnist", "kmnist", "emnist", "emnist-letters", "svhn"}  # whatever their classes are called
+NUMBER_WORDS = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
+SIDES = {"left", "right", "leftward", "rightward", "leftwards", "rightwards"}
+# Of the pixels that are clearly not background: strokes leave more of a picture empty than things do. Medians over
+# training pictures: MNIST 0.15 (of its digits, at most 0.19), Fashion-MNIST 0.40 (of its classes, from 0.20 for sandals
+# to 0.56 for coats). The bound was chosen on these; a data set of sandals alone would not be flipped.
+MOST_INK_OF_STROKES = 0.3
+LOOKED_AT = 500  # pictures
+
+
+def resolve_policy(recipe: AugmentationRecipe, dataset: Dataset) -> AugmentationRecipe:
+    """The recipe with a policy's name instead of `auto`, and with all that the policy does.
+
+    Args:
+        dataset: its training pictures and class names decide; no other split is looked at.
+    """
+    if recipe.policy == "none":
+        return recipe
+    if recipe.policy != "auto":
+        return _stated(recipe.policy, changes_for(recipe))
+    policy = kind_of(dataset)
+    changes = POLICIES[policy]
+    if _tells_left_from_right(dataset.class_names):
+        changes = replace(changes, flip_horizontal=False)
+    return _stated(policy, replace(changes, **_said(recipe)))
+
 
 @dataclass(frozen=True)
 class Changes:
@@ -57,18 +95,19 @@ class Changes:
         return ", ".join(told) or "nothing is changed"
 
 
-WORDS = {
-    "shift": "shift up to {:.0%}",
-    "rotate": "rotate up to {:g}°",
-    "zoom": "zoom up to {:.0%}",
-    "flip_horizontal": "flip left-right",
-    "flip_vertical": "flip upside down",
-    "brightness": "brightness ±{:.0%}",
-    "contrast": "contrast ±{:.0%}",
-    "erase": "a rectangle erased in {:.0%} of them",
-    "mixup": "mixup, alpha {:g}",
-    "cutmix": "cutmix, alpha {:g}",
-}
+def _stated(policy: Policy, changes: Changes) -> AugmentationRecipe:
+    return AugmentationRecipe(policy=policy, **asdict(changes))
+
+
+def changes_for(recipe: AugmentationRecipe) -> Changes:
+    """What a recipe does, in plain numbers.
+
+    Raises:
+        RecipeError: its policy is `auto`, which only pictures can settle.
+    """
+    if recipe.policy == "auto":
+        raise RecipeError("augmentation.policy: auto is settled by a dataset's pictures; name a policy instead.")
+    return replace(POLICIES[recipe.policy], **_said(recipe))
 
 
 # Characters are never flipped: a mirrored one is another, or none. Small pictures of one object in the middle of an
@@ -81,42 +120,11 @@ POLICIES: dict[Policy, Changes] = {
         shift=0.1, zoom=0.1, flip_horizontal=True, brightness=0.15, contrast=0.2, erase=0.25, fill="edge"
     ),
 }
-CHARACTER_SETS = {"digits", "mnist", "kmnist", "emnist", "emnist-letters", "svhn"}  # whatever their classes are called
-NUMBER_WORDS = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
-SIDES = {"left", "right", "leftward", "rightward", "leftwards", "rightwards"}
-# Of the pixels that are clearly not background: strokes leave more of a picture empty than things do. Medians over
-# training pictures: MNIST 0.15 (of its digits, at most 0.19), Fashion-MNIST 0.40 (of its classes, from 0.20 for sandals
-# to 0.56 for coats). The bound was chosen on these; a data set of sandals alone would not be flipped.
-MOST_INK_OF_STROKES = 0.3
-LOOKED_AT = 500  # pictures
 
 
-def resolve_policy(recipe: AugmentationRecipe, dataset: Dataset) -> AugmentationRecipe:
-    """The recipe with a policy's name instead of `auto`, and with all that the policy does.
-
-    Args:
-        dataset: its training pictures and class names decide; no other split is looked at.
-    """
-    if recipe.policy == "none":
-        return recipe
-    if recipe.policy != "auto":
-        return _stated(recipe.policy, changes_for(recipe))
-    policy = kind_of(dataset)
-    changes = POLICIES[policy]
-    if _tells_left_from_right(dataset.class_names):
-        changes = replace(changes, flip_horizontal=False)
-    return _stated(policy, replace(changes, **_said(recipe)))
-
-
-def changes_for(recipe: AugmentationRecipe) -> Changes:
-    """What a recipe does, in plain numbers.
-
-    Raises:
-        RecipeError: its policy is `auto`, which only pictures can settle.
-    """
-    if recipe.policy == "auto":
-        raise RecipeError("augmentation.policy: auto is settled by a dataset's pictures; name a policy instead.")
-    return replace(POLICIES[recipe.policy], **_said(recipe))
+def _said(recipe: AugmentationRecipe) -> dict[str, Any]:
+    """The keys that have a value of their own."""
+    return {key: value for key, value in recipe.model_dump().items() if key != "policy"}
 
 
 def kind_of(dataset: Dataset) -> Policy:
@@ -139,10 +147,6 @@ def _names_character(name: str) -> bool:
     return len(name.strip()) == 1 or last.isdecimal() or last in NUMBER_WORDS
 
 
-def _tells_left_from_right(class_names: Sequence[str]) -> bool:
-    return any(word in SIDES for name in class_names for word in re.split(r"[\W_]+", name.lower()))
-
-
 def _ink(images: UInt8[np.ndarray, "n height width channels"]) -> float:
     """The share of pixels that differ from the border's median by a quarter of what any does; median over pictures."""
     values = images[..., 0].astype(np.float32)
@@ -151,10 +155,5 @@ def _ink(images: UInt8[np.ndarray, "n height width channels"]) -> float:
     return float(np.median((away > most / 4).mean(axis=(1, 2))))
 
 
-def _said(recipe: AugmentationRecipe) -> dict[str, Any]:
-    """The keys that have a value of their own."""
-    return {key: value for key, value in recipe.model_dump().items() if key != "policy"}
-
-
-def _stated(policy: Policy, changes: Changes) -> AugmentationRecipe:
-    return AugmentationRecipe(policy=policy, **asdict(changes))
+def _tells_left_from_right(class_names: Sequence[str]) -> bool:
+    return any(word in SIDES for name in class_names for word in re.split(r"[\W_]+", name.lower()))

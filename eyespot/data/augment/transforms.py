@@ -20,6 +20,26 @@ from eyespot.data.augment.policy import Changes
 from eyespot.random import seed_for
 from eyespot.shapes import Float32, Int64, Shaped, UInt8
 
+ENOUGH = 32  # pixels of a border
+AREA = (0.02, 0.4)  # of the picture, as in the paper
+SLIMMEST = 0.3  # height to width, or width to height, as in the paper
+WHITE = 255
+HALF = 0.5
+
+
+def draw_step(changes: Changes, seed: int, step: int, pictures: int) -> Float32[np.ndarray, "pictures columns"]:
+    """A row a picture; every column is drawn, so that one change's numbers do not depend on which others there are.
+
+    Args:
+        seed: of the training.
+        step: its number in the whole training, from 0.
+    """
+    generator = np.random.Generator(np.random.Philox(key=seed_for(seed, "augment", step)))  # quicker than from a seed
+    drawn = generator.random((pictures, len(DrawColumn)), np.float32)
+    for column, alpha in ((DrawColumn.MIXUP, changes.mixup), (DrawColumn.CUTMIX, changes.cutmix)):
+        drawn[:, column] = generator.beta(alpha, alpha, pictures) if alpha else 1.0
+    return drawn
+
 
 class DrawColumn(IntEnum):
     """Of a picture's draws; uniform in [0, 1) but for the last two, which are shares."""
@@ -46,208 +66,6 @@ class DrawColumn(IntEnum):
     COLUMN = auto()
     MIXUP = auto()
     CUTMIX = auto()
-
-
-def draw_step(changes: Changes, seed: int, step: int, pictures: int) -> Float32[np.ndarray, "pictures columns"]:
-    """A row a picture; every column is drawn, so that one change's numbers do not depend on which others there are.
-
-    Args:
-        seed: of the training.
-        step: its number in the whole training, from 0.
-    """
-    generator = np.random.Generator(np.random.Philox(key=seed_for(seed, "augment", step)))  # quicker than from a seed
-    drawn = generator.random((pictures, len(DrawColumn)), np.float32)
-    for column, alpha in ((DrawColumn.MIXUP, changes.mixup), (DrawColumn.CUTMIX, changes.cutmix)):
-        drawn[:, column] = generator.beta(alpha, alpha, pictures) if alpha else 1.0
-    return drawn
-
-
-def inside_rectangle(
-    top: Shaped[Tensor, " n"],
-    left: Shaped[Tensor, " n"],
-    bottom: Shaped[Tensor, " n"],
-    right: Shaped[Tensor, " n"],
-    sides: tuple[int, int],
-) -> Shaped[Tensor, "n 1 height width"]:
-    """True from `top` and `left` on, as far as before `bottom` and `right`, in whole pixels."""
-    rows = _between(top, bottom, sides[0])
-    columns = _between(left, right, sides[1])
-    return (rows[:, :, None] & columns[:, None, :])[:, None]
-
-
-def _between(first: Tensor, end: Tensor, side: int) -> Tensor:
-    places = torch.arange(side, device=first.device)
-    return (places >= first[:, None]) & (places < end[:, None])
-
-
-ENOUGH = 32  # pixels of a border
-
-
-def warp(
-    pictures: Float32[Tensor, "n channels height width"],
-    changes: Changes,
-    draws: Float32[Tensor, "n columns"],
-) -> Float32[Tensor, "n channels height width"]:
-    """The pictures moved as their draws say; the background, or the edge's pixels, comes in from outside."""
-    grid = _places(changes, draws, pictures.shape[2], pictures.shape[3])
-    if changes.fill == "edge":
-        return torch.nn.functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
-    # What lies outside is 0 there, so the background is made 0.
-    colour = background_of(pictures)[:, :, None, None]
-    return torch.nn.functional.grid_sample(pictures - colour, grid, align_corners=False).add_(colour)
-
-
-def background_of(pictures: Float32[Tensor, "n channels height width"]) -> Float32[Tensor, "n channels"]:
-    """The median colour along the border: white of paper, black of MNIST, whatever touches the edge in places.
-
-    Of a long border, some of its pixels, evenly apart.
-    """
-    lines = pictures[:, :, 0], pictures[:, :, -1], pictures[..., 0], pictures[..., -1]
-    border = torch.cat(lines, 2)
-    some = border[:, :, :: max(1, border.shape[2] // ENOUGH)]
-    # Sorted, since a GPU's median is not allowed where kernels have to be deterministic.
-    return some.sort(2).values[:, :, some.shape[2] // 2]
-
-
-def _places(
-    changes: Changes, draws: Float32[Tensor, "n columns"], height: int, width: int
-) -> Float32[Tensor, "n height width 2"]:
-    """Where each pixel comes from, (right, down) from -1 to 1 of the picture, as `grid_sample` takes it.
-
-    Computed without a matrix product, whose last bit would depend on the number of threads.
-    """
-    angle = _either_way(draws, DrawColumn.ANGLE) * math.radians(changes.rotate)
-    smaller = torch.exp(_either_way(draws, DrawColumn.SIZE) * -math.log1p(changes.zoom))
-    across, along = smaller * torch.cos(angle), smaller * torch.sin(angle)
-    mirror = _sign(draws, DrawColumn.MIRROR, wanted=changes.flip_horizontal)
-    upend = _sign(draws, DrawColumn.UPEND, wanted=changes.flip_vertical)
-    right = 2 * changes.shift * _either_way(draws, DrawColumn.RIGHT)
-    down = 2 * changes.shift * _either_way(draws, DrawColumn.DOWN)
-    x, y = _centres(width, draws), _centres(height, draws)
-    grid = torch.empty((len(draws), height, width, 2), device=draws.device)
-    # Angles are kept in pixels, not in shares of a side.
-    of_x, of_y = mirror * across, mirror * along * (height / width)
-    torch.add(_outer(of_x, x)[:, None, :], (_outer(of_y, y) + right[:, None])[:, :, None], out=grid[..., 0])
-    of_x, of_y = -upend * along * (width / height), upend * across
-    torch.add(_outer(of_x, x)[:, None, :], (_outer(of_y, y) + down[:, None])[:, :, None], out=grid[..., 1])
-    return grid
-
-
-def _outer(factors: Tensor, places: Tensor) -> Tensor:
-    return factors[:, None] * places[None, :]
-
-
-def _centres(side: int, draws: Tensor) -> Tensor:
-    """Of the pixels along a side, from -1 to 1."""
-    return (torch.arange(side, device=draws.device) * 2 + 1) / side - 1
-
-
-def _either_way(draws: Tensor, column: DrawColumn) -> Tensor:
-    """In [-1, 1)."""
-    return draws[:, column] * 2 - 1
-
-
-def _sign(draws: Tensor, column: DrawColumn, *, wanted: bool) -> Tensor:
-    """-1 in every other picture, where that is wanted."""
-    return 1 - 2 * ((draws[:, column] < 0.5) & wanted).float()  # noqa: PLR2004 - every other one
-
-
-AREA = (0.02, 0.4)  # of the picture, as in the paper
-SLIMMEST = 0.3  # height to width, or width to height, as in the paper
-
-
-def erase_rectangles(
-    pictures: Float32[Tensor, "n channels height width"], share: float, draws: Float32[Tensor, "n columns"]
-) -> Float32[Tensor, "n channels height width"]:
-    """A rectangle of one random colour over the given share of the pictures.
-
-    The paper draws again until the rectangle fits, and fills it with noise. Here a side that is too long is cut to the
-    picture's, height to width is drawn as likely above as below 1, and the colour is one for all of it.
-    """
-    _, channels, height, width = pictures.shape
-    area = AREA[0] + (AREA[1] - AREA[0]) * draws[:, DrawColumn.AREA]
-    slim = torch.exp((draws[:, DrawColumn.ASPECT] - 0.5) * -math.log(SLIMMEST))  # square root of height to width
-    side = torch.sqrt(area * height * width)
-    high = (side * slim).round().clamp(1, height)
-    wide = (side / slim).round().clamp(1, width)
-    top = (draws[:, DrawColumn.TOP] * (height - high + 1)).floor()
-    left = (draws[:, DrawColumn.LEFT] * (width - wide + 1)).floor()
-    chosen = inside_rectangle(top, left, top + high, left + wide, (height, width))
-    chosen &= (draws[:, DrawColumn.ERASE] < share)[:, None, None, None]
-    colour = (draws[:, DrawColumn.RED : DrawColumn.RED + channels] * 255).round()
-    return torch.where(chosen, colour[:, :, None, None], pictures)
-
-
-class MixedBatch(NamedTuple):
-    """Pictures of two classes each.
-
-    Attributes:
-        labels: the class that has the larger share.
-        others: the other one; the same where a picture met one of its own class.
-        shares: of `labels`, from 0.5 to 1.
-    """
-
-    pictures: Float32[Tensor, "n channels height width"]
-    labels: Int64[Tensor, " n"]
-    others: Int64[Tensor, " n"]
-    shares: Float32[Tensor, " n"]
-
-
-def mix_images(
-    pictures: Float32[Tensor, "n channels height width"],
-    labels: Int64[Tensor, " n"],
-    changes: Changes,
-    draws: Float32[Tensor, "n columns"],
-) -> MixedBatch:
-    """Each picture with another one of the batch, by a random order of it."""
-    partners = draws[:, DrawColumn.PARTNER].argsort(stable=True)
-    kept, shares = _kept(changes, draws, (pictures.shape[2], pictures.shape[3]))
-    mixed = torch.lerp(pictures[partners], pictures, kept)
-    return MixedBatch(mixed, *heavier_first(labels, labels[partners], shares))
-
-
-def heavier_first(
-    labels: Int64[Tensor, " n"], partners: Int64[Tensor, " n"], shares: Float32[Tensor, " n"]
-) -> tuple[Int64[Tensor, " n"], Int64[Tensor, " n"], Float32[Tensor, " n"]]:
-    """Labels, those of the partners and the share of the first, exchanged where that is below a half.
-
-    Of two halves the class of the lower number is first, as `argmax` has it.
-    """
-    half = 0.5
-    ours = (shares > half) | ((shares == half) & (labels <= partners))
-    return torch.where(ours, labels, partners), torch.where(ours, partners, labels), torch.maximum(shares, 1 - shares)
-
-
-def _kept(
-    changes: Changes, draws: Tensor, sides: tuple[int, int]
-) -> tuple[Shaped[Tensor, "n 1 rows columns"], Float32[Tensor, " n"]]:
-    """How much of each pixel is the picture's own, and how much of it all."""
-    shares = draws[:, DrawColumn.MIXUP]
-    blended = shares[:, None, None, None]
-    if not changes.cutmix:
-        return blended, shares
-    pasted = _cut(draws, sides)
-    left_over = 1 - pasted.sum((1, 2, 3)) / (sides[0] * sides[1])
-    if not changes.mixup:
-        return 1 - pasted.float(), left_over
-    cuts = draws[:, DrawColumn.WAY] < 0.5  # noqa: PLR2004 - every other one
-    kept = torch.where(cuts[:, None, None, None], 1 - pasted.float(), blended)
-    return kept, torch.where(cuts, left_over, shares)
-
-
-def _cut(draws: Tensor, sides: tuple[int, int]) -> Shaped[Tensor, "n 1 height width"]:
-    """Rectangles in the picture's own proportions about a random pixel, cut off at its edges."""
-    root = torch.sqrt(1 - draws[:, DrawColumn.CUTMIX])
-    edges = []
-    for side, column in zip(sides, (DrawColumn.ROW, DrawColumn.COLUMN), strict=True):
-        centre, half = (draws[:, column] * side).floor(), side * root / 2
-        edges.append(((centre - half).round(), (centre + half).round()))
-    (top, bottom), (left, right) = edges
-    return inside_rectangle(top, left, bottom, right, sides)
-
-
-WHITE = 255
-HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -290,6 +108,75 @@ def augment_batch(
     return AugmentedBatch(_as_pixels(pictures), labels, others, shares)
 
 
+def warp(
+    pictures: Float32[Tensor, "n channels height width"],
+    changes: Changes,
+    draws: Float32[Tensor, "n columns"],
+) -> Float32[Tensor, "n channels height width"]:
+    """The pictures moved as their draws say; the background, or the edge's pixels, comes in from outside."""
+    grid = _places(changes, draws, pictures.shape[2], pictures.shape[3])
+    if changes.fill == "edge":
+        return torch.nn.functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+    # What lies outside is 0 there, so the background is made 0.
+    colour = background_of(pictures)[:, :, None, None]
+    return torch.nn.functional.grid_sample(pictures - colour, grid, align_corners=False).add_(colour)
+
+
+def _places(
+    changes: Changes, draws: Float32[Tensor, "n columns"], height: int, width: int
+) -> Float32[Tensor, "n height width 2"]:
+    """Where each pixel comes from, (right, down) from -1 to 1 of the picture, as `grid_sample` takes it.
+
+    Computed without a matrix product, whose last bit would depend on the number of threads.
+    """
+    angle = _either_way(draws, DrawColumn.ANGLE) * math.radians(changes.rotate)
+    smaller = torch.exp(_either_way(draws, DrawColumn.SIZE) * -math.log1p(changes.zoom))
+    across, along = smaller * torch.cos(angle), smaller * torch.sin(angle)
+    mirror = _sign(draws, DrawColumn.MIRROR, wanted=changes.flip_horizontal)
+    upend = _sign(draws, DrawColumn.UPEND, wanted=changes.flip_vertical)
+    right = 2 * changes.shift * _either_way(draws, DrawColumn.RIGHT)
+    down = 2 * changes.shift * _either_way(draws, DrawColumn.DOWN)
+    x, y = _centres(width, draws), _centres(height, draws)
+    grid = torch.empty((len(draws), height, width, 2), device=draws.device)
+    # Angles are kept in pixels, not in shares of a side.
+    of_x, of_y = mirror * across, mirror * along * (height / width)
+    torch.add(_outer(of_x, x)[:, None, :], (_outer(of_y, y) + right[:, None])[:, :, None], out=grid[..., 0])
+    of_x, of_y = -upend * along * (width / height), upend * across
+    torch.add(_outer(of_x, x)[:, None, :], (_outer(of_y, y) + down[:, None])[:, :, None], out=grid[..., 1])
+    return grid
+
+
+def _either_way(draws: Tensor, column: DrawColumn) -> Tensor:
+    """In [-1, 1)."""
+    return draws[:, column] * 2 - 1
+
+
+def _sign(draws: Tensor, column: DrawColumn, *, wanted: bool) -> Tensor:
+    """-1 in every other picture, where that is wanted."""
+    return 1 - 2 * ((draws[:, column] < 0.5) & wanted).float()  # noqa: PLR2004 - every other one
+
+
+def _centres(side: int, draws: Tensor) -> Tensor:
+    """Of the pixels along a side, from -1 to 1."""
+    return (torch.arange(side, device=draws.device) * 2 + 1) / side - 1
+
+
+def _outer(factors: Tensor, places: Tensor) -> Tensor:
+    return factors[:, None] * places[None, :]
+
+
+def background_of(pictures: Float32[Tensor, "n channels height width"]) -> Float32[Tensor, "n channels"]:
+    """The median colour along the border: white of paper, black of MNIST, whatever touches the edge in places.
+
+    Of a long border, some of its pixels, evenly apart.
+    """
+    lines = pictures[:, :, 0], pictures[:, :, -1], pictures[..., 0], pictures[..., -1]
+    border = torch.cat(lines, 2)
+    some = border[:, :, :: max(1, border.shape[2] // ENOUGH)]
+    # Sorted, since a GPU's median is not allowed where kernels have to be deterministic.
+    return some.sort(2).values[:, :, some.shape[2] // 2]
+
+
 def _shaded(pictures: Tensor, images: Tensor, changes: Changes, draws: Tensor) -> Tensor:
     """Contrast about the picture's own mean, then brightness; pixels stay what can be shown."""
     slope = 1 + changes.contrast * (draws[:, DrawColumn.CONTRAST] * 2 - 1)
@@ -297,6 +184,114 @@ def _shaded(pictures: Tensor, images: Tensor, changes: Changes, draws: Tensor) -
     mean = images.sum((1, 2, 3), dtype=torch.int64) / images[0].numel()
     offset = mean * (1 - slope) + WHITE * changes.brightness * (draws[:, DrawColumn.BRIGHTNESS] * 2 - 1)
     return pictures.mul(slope[:, None, None, None]).add_(offset[:, None, None, None]).clamp_(0, WHITE)
+
+
+def erase_rectangles(
+    pictures: Float32[Tensor, "n channels height width"], share: float, draws: Float32[Tensor, "n columns"]
+) -> Float32[Tensor, "n channels height width"]:
+    """A rectangle of one random colour over the given share of the pictures.
+
+    The paper draws again until the rectangle fits, and fills it with noise. Here a side that is too long is cut to the
+    picture's, height to width is drawn as likely above as below 1, and the colour is one for all of it.
+    """
+    _, channels, height, width = pictures.shape
+    area = AREA[0] + (AREA[1] - AREA[0]) * draws[:, DrawColumn.AREA]
+    slim = torch.exp((draws[:, DrawColumn.ASPECT] - 0.5) * -math.log(SLIMMEST))  # square root of height to width
+    side = torch.sqrt(area * height * width)
+    high = (side * slim).round().clamp(1, height)
+    wide = (side / slim).round().clamp(1, width)
+    top = (draws[:, DrawColumn.TOP] * (height - high + 1)).floor()
+    left = (draws[:, DrawColumn.LEFT] * (width - wide + 1)).floor()
+    chosen = inside_rectangle(top, left, top + high, left + wide, (height, width))
+    chosen &= (draws[:, DrawColumn.ERASE] < share)[:, None, None, None]
+    colour = (draws[:, DrawColumn.RED : DrawColumn.RED + channels] * 255).round()
+    return torch.where(chosen, colour[:, :, None, None], pictures)
+
+
+def inside_rectangle(
+    top: Shaped[Tensor, " n"],
+    left: Shaped[Tensor, " n"],
+    bottom: Shaped[Tensor, " n"],
+    right: Shaped[Tensor, " n"],
+    sides: tuple[int, int],
+) -> Shaped[Tensor, "n 1 height width"]:
+    """True from `top` and `left` on, as far as before `bottom` and `right`, in whole pixels."""
+    rows = _between(top, bottom, sides[0])
+    columns = _between(left, right, sides[1])
+    return (rows[:, :, None] & columns[:, None, :])[:, None]
+
+
+def _between(first: Tensor, end: Tensor, side: int) -> Tensor:
+    places = torch.arange(side, device=first.device)
+    return (places >= first[:, None]) & (places < end[:, None])
+
+
+class MixedBatch(NamedTuple):
+    """Pictures of two classes each.
+
+    Attributes:
+        labels: the class that has the larger share.
+        others: the other one; the same where a picture met one of its own class.
+        shares: of `labels`, from 0.5 to 1.
+    """
+
+    pictures: Float32[Tensor, "n channels height width"]
+    labels: Int64[Tensor, " n"]
+    others: Int64[Tensor, " n"]
+    shares: Float32[Tensor, " n"]
+
+
+def mix_images(
+    pictures: Float32[Tensor, "n channels height width"],
+    labels: Int64[Tensor, " n"],
+    changes: Changes,
+    draws: Float32[Tensor, "n columns"],
+) -> MixedBatch:
+    """Each picture with another one of the batch, by a random order of it."""
+    partners = draws[:, DrawColumn.PARTNER].argsort(stable=True)
+    kept, shares = _kept(changes, draws, (pictures.shape[2], pictures.shape[3]))
+    mixed = torch.lerp(pictures[partners], pictures, kept)
+    return MixedBatch(mixed, *heavier_first(labels, labels[partners], shares))
+
+
+def _kept(
+    changes: Changes, draws: Tensor, sides: tuple[int, int]
+) -> tuple[Shaped[Tensor, "n 1 rows columns"], Float32[Tensor, " n"]]:
+    """How much of each pixel is the picture's own, and how much of it all."""
+    shares = draws[:, DrawColumn.MIXUP]
+    blended = shares[:, None, None, None]
+    if not changes.cutmix:
+        return blended, shares
+    pasted = _cut(draws, sides)
+    left_over = 1 - pasted.sum((1, 2, 3)) / (sides[0] * sides[1])
+    if not changes.mixup:
+        return 1 - pasted.float(), left_over
+    cuts = draws[:, DrawColumn.WAY] < 0.5  # noqa: PLR2004 - every other one
+    kept = torch.where(cuts[:, None, None, None], 1 - pasted.float(), blended)
+    return kept, torch.where(cuts, left_over, shares)
+
+
+def _cut(draws: Tensor, sides: tuple[int, int]) -> Shaped[Tensor, "n 1 height width"]:
+    """Rectangles in the picture's own proportions about a random pixel, cut off at its edges."""
+    root = torch.sqrt(1 - draws[:, DrawColumn.CUTMIX])
+    edges = []
+    for side, column in zip(sides, (DrawColumn.ROW, DrawColumn.COLUMN), strict=True):
+        centre, half = (draws[:, column] * side).floor(), side * root / 2
+        edges.append(((centre - half).round(), (centre + half).round()))
+    (top, bottom), (left, right) = edges
+    return inside_rectangle(top, left, bottom, right, sides)
+
+
+def heavier_first(
+    labels: Int64[Tensor, " n"], partners: Int64[Tensor, " n"], shares: Float32[Tensor, " n"]
+) -> tuple[Int64[Tensor, " n"], Int64[Tensor, " n"], Float32[Tensor, " n"]]:
+    """Labels, those of the partners and the share of the first, exchanged where that is below a half.
+
+    Of two halves the class of the lower number is first, as `argmax` has it.
+    """
+    half = 0.5
+    ours = (shares > half) | ((shares == half) & (labels <= partners))
+    return torch.where(ours, labels, partners), torch.where(ours, partners, labels), torch.maximum(shares, 1 - shares)
 
 
 def _as_pixels(pictures: Tensor) -> Tensor:

@@ -23,81 +23,9 @@ from eyespot.shapes import Int64, Shaped, UInt8
 
 ELEMENT_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 IMAGE_RANK = 3
-
-
-def parse_idx(content: bytes, where: str) -> Shaped[np.ndarray, "..."]:
-    """The array that `content` holds.
-
-    Args:
-        where: the file's name, for the error.
-
-    Raises:
-        DataError: it is no IDX file, or is longer or shorter than its header says.
-    """
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in ELEMENT_TYPES:  # noqa: PLR2004 - the header
-        raise DataError(f"{where} is not an IDX file (its first bytes are {content[:4].hex(' ') or 'missing'}).")
-    dtype, rank = np.dtype(ELEMENT_TYPES[content[2]]), content[3]
-    start = 4 + 4 * rank
-    if len(content) < start:
-        raise DataError(f"{where} is truncated: it ends within its header.")
-    shape = tuple(int(side) for side in np.frombuffer(content, ">u4", rank, offset=4))
-    expected = start + dtype.itemsize * math.prod(shape)
-    if len(content) != expected:
-        fault = "truncated" if len(content) < expected else "too long"
-        raise DataError(
-            f"{where} is {fault}: its header promises {shape} elements, {expected:,} bytes in all; "
-            f"received {len(content):,}. Delete it and fetch it again."
-        )
-    return np.frombuffer(content, dtype, offset=start).reshape(shape)
-
-
-def parse_images(content: bytes, where: str) -> UInt8[np.ndarray, "n height width 1"]:
-    """Grey pictures.
-
-    Raises:
-        DataError: as `parse_idx`, or the elements are not bytes in three dimensions.
-    """
-    array = parse_idx(content, where)
-    if array.ndim != IMAGE_RANK or array.dtype != np.uint8:
-        raise DataError(
-            f"{where} holds no pictures: expected bytes in 3 dimensions; received {array.dtype} in {array.ndim}."
-        )
-    return array[..., np.newaxis]
-
-
-def parse_labels(content: bytes, where: str) -> Int64[np.ndarray, " n"]:
-    """Labels.
-
-    Raises:
-        DataError: as `parse_idx`, or the elements are not integers in one dimension.
-    """
-    array = parse_idx(content, where)
-    if array.ndim != 1 or array.dtype.kind not in "ui":
-        raise DataError(
-            f"{where} holds no labels: expected integers in 1 dimension; received {array.dtype} in {array.ndim}."
-        )
-    return array.astype(np.int64)
-
-
-def parse_idx_pair(
-    images: tuple[bytes, str], labels: tuple[bytes, str]
-) -> tuple[UInt8[np.ndarray, "n height width 1"], Int64[np.ndarray, " n"]]:
-    """Grey pictures with their labels, from two files, each given as its content and where it lies.
-
-    Raises:
-        DataError: a file is damaged, or they do not belong together.
-    """
-    pixels, numbers = parse_images(*images), parse_labels(*labels)
-    if len(pixels) != len(numbers):
-        raise DataError(
-            f"{images[1]} holds {len(pixels):,} pictures and {labels[1]} {len(numbers):,} labels: "
-            "they do not belong together."
-        )
-    return pixels, numbers
-
-
 SIDE = 32
 PIXELS = 3 * SIDE * SIDE
+TEST_STEM = "t10k"  # as MNIST calls it
 
 
 def parse_cifar(
@@ -116,9 +44,6 @@ def parse_cifar(
     rows = np.frombuffer(content, np.uint8).reshape(-1, row)
     planes = rows[:, label_bytes:].reshape(-1, 3, SIDE, SIDE)
     return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), rows[:, label_bytes - 1].astype(np.int64)
-
-
-TEST_STEM = "t10k"  # as MNIST calls it
 
 
 def idx_images(path: Path) -> list[Path]:
@@ -154,3 +79,74 @@ def read_idx_pairs(images: list[Path]) -> dict[str, ImagesWithClassNames]:
 def _split(stem: str) -> str:
     parts = stem.replace("-", "_").replace(".", "_").split("_")
     return next((split for part in parts if (split := split_named(part))), "train")
+
+
+def parse_idx_pair(
+    images: tuple[bytes, str], labels: tuple[bytes, str]
+) -> tuple[UInt8[np.ndarray, "n height width 1"], Int64[np.ndarray, " n"]]:
+    """Grey pictures with their labels, from two files, each given as its content and where it lies.
+
+    Raises:
+        DataError: a file is damaged, or they do not belong together.
+    """
+    pixels, numbers = parse_images(*images), parse_labels(*labels)
+    if len(pixels) != len(numbers):
+        raise DataError(
+            f"{images[1]} holds {len(pixels):,} pictures and {labels[1]} {len(numbers):,} labels: "
+            "they do not belong together."
+        )
+    return pixels, numbers
+
+
+def parse_images(content: bytes, where: str) -> UInt8[np.ndarray, "n height width 1"]:
+    """Grey pictures.
+
+    Raises:
+        DataError: as `parse_idx`, or the elements are not bytes in three dimensions.
+    """
+    array = parse_idx(content, where)
+    if array.ndim != IMAGE_RANK or array.dtype != np.uint8:
+        raise DataError(
+            f"{where} holds no pictures: expected bytes in 3 dimensions; received {array.dtype} in {array.ndim}."
+        )
+    return array[..., np.newaxis]
+
+
+def parse_idx(content: bytes, where: str) -> Shaped[np.ndarray, "..."]:
+    """The array that `content` holds.
+
+    Args:
+        where: the file's name, for the error.
+
+    Raises:
+        DataError: it is no IDX file, or is longer or shorter than its header says.
+    """
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in ELEMENT_TYPES:  # noqa: PLR2004 - the header
+        raise DataError(f"{where} is not an IDX file (its first bytes are {content[:4].hex(' ') or 'missing'}).")
+    dtype, rank = np.dtype(ELEMENT_TYPES[content[2]]), content[3]
+    start = 4 + 4 * rank
+    if len(content) < start:
+        raise DataError(f"{where} is truncated: it ends within its header.")
+    shape = tuple(int(side) for side in np.frombuffer(content, ">u4", rank, offset=4))
+    expected = start + dtype.itemsize * math.prod(shape)
+    if len(content) != expected:
+        fault = "truncated" if len(content) < expected else "too long"
+        raise DataError(
+            f"{where} is {fault}: its header promises {shape} elements, {expected:,} bytes in all; "
+            f"received {len(content):,}. Delete it and fetch it again."
+        )
+    return np.frombuffer(content, dtype, offset=start).reshape(shape)
+
+
+def parse_labels(content: bytes, where: str) -> Int64[np.ndarray, " n"]:
+    """Labels.
+
+    Raises:
+        DataError: as `parse_idx`, or the elements are not integers in one dimension.
+    """
+    array = parse_idx(content, where)
+    if array.ndim != 1 or array.dtype.kind not in "ui":
+        raise DataError(
+            f"{where} holds no labels: expected integers in 1 dimension; received {array.dtype} in {array.ndim}."
+        )
+    return array.astype(np.int64)

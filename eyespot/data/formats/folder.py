@@ -17,6 +17,8 @@ from eyespot.data.formats.listing import ListedImage, Listing, plain, split_name
 from eyespot.data.picture_files import OTHERS, READ_ENDINGS, SENTENCE
 from eyespot.errors import DataError, first_line
 
+MACHINE_MADE = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})  # left in folders by other programs
+
 
 def read_class_names(path: Path) -> dict[str, str]:
     """The class's name for each folder or label, in the file's order.
@@ -58,9 +60,6 @@ def rename_classes(labels: Iterable[str], names: dict[str, str], where: Path) ->
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""  # noqa: PLR2004
         raise DataError(f"{where} has no name for {', '.join(map(repr, missing[:5]))}{more}: add a line for each.")
     return {label: name for label, name in names.items() if label in present}
-
-
-MACHINE_MADE = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})  # left in folders by other programs
 
 
 def list_folder(root: Path) -> Listing:
@@ -106,6 +105,42 @@ def list_folder(root: Path) -> Listing:
     return Listing(top, entries, read, skipped, notes=notes)
 
 
+def _unwrapped(root: Path) -> tuple[Path, tuple[str, ...]]:
+    """The folder that holds the classes' or the splits' folders."""
+    top = root
+    while True:
+        inside = [item for item in os.scandir(top) if not _is_ignored(item.name)]
+        if len(inside) != 1 or not inside[0].is_dir(follow_symlinks=False):
+            break
+        below = [item for item in os.scandir(inside[0].path) if not _is_ignored(item.name)]
+        if not below or not all(item.is_dir() for item in below):
+            break
+        top = Path(inside[0].path)
+    return top, (f"{root} holds nothing but {top.name}, whose folders are taken.",) if top != root else ()
+
+
+def _is_ignored(name: str) -> bool:
+    return name.startswith(".") or name in MACHINE_MADE
+
+
+def _split_folders(top: Path) -> dict[str, str] | None:
+    """The folders that are splits, with the split each is; None where the folders are classes."""
+    folders = sorted(item.name for item in os.scandir(top) if item.is_dir() and not _is_ignored(item.name))
+    named = {name: split for name in folders if (split := split_named(name))}
+    meant = list(named.values())
+    others = [name for name in folders if name not in named]
+    if "train" not in meant or (others and len(named) == 1):  # a class may be called train
+        return None
+    if others:
+        raise DataError(
+            f"{top} holds splits ({', '.join(named)}) and beside them {others[0]!r}: move it into one of them, or away."
+        )
+    twice = [name for name, split in named.items() if meant.count(split) > 1]
+    if twice:
+        raise DataError(f"{top} holds one split under several names, {' and '.join(twice)}: keep one of them.")
+    return named
+
+
 @dataclass(frozen=True)
 class _File:
     """A file found, by its path below the root, or a fault that keeps it from being one."""
@@ -144,39 +179,3 @@ def _files(folder: Path, parts: tuple[str, ...], root: Path, above: tuple[Path, 
             yield _File(below, (status.st_size, status.st_mtime_ns))
         else:
             yield _File(below, fault="it is no regular file")
-
-
-def _is_ignored(name: str) -> bool:
-    return name.startswith(".") or name in MACHINE_MADE
-
-
-def _unwrapped(root: Path) -> tuple[Path, tuple[str, ...]]:
-    """The folder that holds the classes' or the splits' folders."""
-    top = root
-    while True:
-        inside = [item for item in os.scandir(top) if not _is_ignored(item.name)]
-        if len(inside) != 1 or not inside[0].is_dir(follow_symlinks=False):
-            break
-        below = [item for item in os.scandir(inside[0].path) if not _is_ignored(item.name)]
-        if not below or not all(item.is_dir() for item in below):
-            break
-        top = Path(inside[0].path)
-    return top, (f"{root} holds nothing but {top.name}, whose folders are taken.",) if top != root else ()
-
-
-def _split_folders(top: Path) -> dict[str, str] | None:
-    """The folders that are splits, with the split each is; None where the folders are classes."""
-    folders = sorted(item.name for item in os.scandir(top) if item.is_dir() and not _is_ignored(item.name))
-    named = {name: split for name in folders if (split := split_named(name))}
-    meant = list(named.values())
-    others = [name for name in folders if name not in named]
-    if "train" not in meant or (others and len(named) == 1):  # a class may be called train
-        return None
-    if others:
-        raise DataError(
-            f"{top} holds splits ({', '.join(named)}) and beside them {others[0]!r}: move it into one of them, or away."
-        )
-    twice = [name for name, split in named.items() if meant.count(split) > 1]
-    if twice:
-        raise DataError(f"{top} holds one split under several names, {' and '.join(twice)}: keep one of them.")
-    return named

@@ -29,6 +29,12 @@ from eyespot.recipe.schema import PicturesRecipe
 
 PIXEL = re.compile(r"(pixel|px|x)?_?\d+(x\d+)?", re.IGNORECASE)
 FEWEST = 16  # pixels: 4 x 4
+FORMATS = frozenset({".csv", ".tsv", ".parquet", ".jsonl"})
+IMAGE_NAMES = ("image", "img", "picture", "file_name", "filename", "file", "path", "image_path", "filepath", "bytes")
+LABEL_NAMES = ("label", "labels", "class", "category", "target", "y")
+SPLIT_NAMES = ("split", "set", "subset", "partition")
+NO_LABEL = frozenset({"", "nan", "none", "null", "n/a", "na"})
+METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
 def is_pixel_table(path: Path) -> bool:
@@ -38,6 +44,14 @@ def is_pixel_table(path: Path) -> bool:
     with path.open(encoding="utf-8", errors="replace") as file:
         names = _split(path, file.readline())
     return sum(bool(PIXEL.fullmatch(name)) for name in names) >= max(FEWEST, len(names) - 2)
+
+
+def _split(path: Path, line: str) -> list[str]:
+    return [name.strip().strip('"') for name in line.strip().split(_delimiter(path))]
+
+
+def _delimiter(path: Path) -> str:
+    return "\t" if path.suffix == ".tsv" else ","
 
 
 def read_pixel_table(path: Path, wanted: PicturesRecipe) -> ImagesWithClassNames:
@@ -75,19 +89,40 @@ def read_pixel_table(path: Path, wanted: PicturesRecipe) -> ImagesWithClassNames
     return as_images_and_labels(images, texts, str(path))
 
 
-def _split(path: Path, line: str) -> list[str]:
-    return [name.strip().strip('"') for name in line.strip().split(_delimiter(path))]
+def tables_in(folder: Path) -> list[Path]:
+    """The tables that list a folder's pictures or hold them: Parquet shards, or metadata files; usually none."""
+    shards = sorted(folder.glob("*.parquet")) or sorted((folder / "data").glob("*.parquet"))
+    shards = [path for path in shards if path.name not in METADATA]
+    return shards or sorted(path for name in METADATA for path in (*folder.glob(name), *folder.glob(f"*/{name}")))
 
 
-def _delimiter(path: Path) -> str:
-    return "\t" if path.suffix == ".tsv" else ","
+def list_tables(paths: Sequence[Path], wanted: PicturesRecipe, source: Path) -> Listing:
+    """Finds the pictures that tables name or hold.
 
+    Args:
+        paths: tables with the same columns; where one has no column of splits, its own name or its folder's may say
+            which split it is.
+        source: what all of them are called together.
 
-FORMATS = frozenset({".csv", ".tsv", ".parquet", ".jsonl"})
-IMAGE_NAMES = ("image", "img", "picture", "file_name", "filename", "file", "path", "image_path", "filepath", "bytes")
-LABEL_NAMES = ("label", "labels", "class", "category", "target", "y")
-SPLIT_NAMES = ("split", "set", "subset", "partition")
-NO_LABEL = frozenset({"", "nan", "none", "null", "n/a", "na"})
+    Raises:
+        DataError: a table is damaged, or a column is missing, there twice, or of a type that it cannot be.
+    """
+    tables = [TableFile(path, wanted) for path in paths]
+    entries: list[ListedImage] = []
+    skipped: list[SkippedFile] = []
+    places: list[tuple[TableFile, int]] = []
+    for table in tables:
+        for row, found in enumerate(table.rows()):
+            if isinstance(found, SkippedFile):
+                skipped.append(found)
+            else:
+                entries.append(found)
+                places.append((table, row))
+
+    def read(rows: Sequence[int]) -> list[Path | bytes]:
+        return [table.picture(row) for table, row in (places[number] for number in rows)]
+
+    return Listing(source, entries, read, skipped, tables[0].class_names)
 
 
 class TableFile:
@@ -174,6 +209,32 @@ class TableFile:
         return None if name.lower() in NO_LABEL else name
 
 
+def _parquet(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path} is not a Parquet file that can be read ({first_line(error)}).") from None
+
+
+def _group_starts(parquet: pq.ParquetFile) -> list[int]:
+    """The first row of each group of rows."""
+    sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
+    return list(accumulate(sizes, initial=0))[:-1]
+
+
+def _text_table(path: Path) -> pa.Table:
+    """A CSV, TSV or JSON-lines file; labels like 01 stay text."""
+    try:
+        if path.suffix == ".jsonl":
+            return pyarrow.json.read_json(path)
+        parse = pyarrow.csv.ParseOptions(delimiter="\t" if path.suffix == ".tsv" else ",")
+        header = pyarrow.csv.open_csv(path, parse_options=parse).schema.names
+        convert = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False)
+        return pyarrow.csv.read_csv(path, parse_options=parse, convert_options=convert)
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a table that can be read ({first_line(error)}).") from None
+
+
 class _Columns:
     """Which column is what."""
 
@@ -208,32 +269,6 @@ def _chosen(path: Path, names: Sequence[str], stated: str | None, usual: Sequenc
     return found
 
 
-def _parquet(path: Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path} is not a Parquet file that can be read ({first_line(error)}).") from None
-
-
-def _group_starts(parquet: pq.ParquetFile) -> list[int]:
-    """The first row of each group of rows."""
-    sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
-    return list(accumulate(sizes, initial=0))[:-1]
-
-
-def _text_table(path: Path) -> pa.Table:
-    """A CSV, TSV or JSON-lines file; labels like 01 stay text."""
-    try:
-        if path.suffix == ".jsonl":
-            return pyarrow.json.read_json(path)
-        parse = pyarrow.csv.ParseOptions(delimiter="\t" if path.suffix == ".tsv" else ",")
-        header = pyarrow.csv.open_csv(path, parse_options=parse).schema.names
-        convert = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False)
-        return pyarrow.csv.read_csv(path, parse_options=parse, convert_options=convert)
-    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a table that can be read ({first_line(error)}).") from None
-
-
 def _holds_bytes(kind: pa.DataType) -> bool:
     """Whether a column holds pictures, not paths: binary, or Hugging Face's `{bytes, path}`."""
     if pa.types.is_struct(kind):
@@ -253,42 +288,3 @@ def _class_names(schema: pa.Schema, label: str) -> tuple[str, ...] | None:
 def _split_of(path: Path) -> str:
     """The split that a table's name (train-00000-of-00002) or its folder's states; else train."""
     return split_named(path.stem.split("-")[0]) or split_named(path.parent.name) or "train"
-
-
-METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-
-
-def tables_in(folder: Path) -> list[Path]:
-    """The tables that list a folder's pictures or hold them: Parquet shards, or metadata files; usually none."""
-    shards = sorted(folder.glob("*.parquet")) or sorted((folder / "data").glob("*.parquet"))
-    shards = [path for path in shards if path.name not in METADATA]
-    return shards or sorted(path for name in METADATA for path in (*folder.glob(name), *folder.glob(f"*/{name}")))
-
-
-def list_tables(paths: Sequence[Path], wanted: PicturesRecipe, source: Path) -> Listing:
-    """Finds the pictures that tables name or hold.
-
-    Args:
-        paths: tables with the same columns; where one has no column of splits, its own name or its folder's may say
-            which split it is.
-        source: what all of them are called together.
-
-    Raises:
-        DataError: a table is damaged, or a column is missing, there twice, or of a type that it cannot be.
-    """
-    tables = [TableFile(path, wanted) for path in paths]
-    entries: list[ListedImage] = []
-    skipped: list[SkippedFile] = []
-    places: list[tuple[TableFile, int]] = []
-    for table in tables:
-        for row, found in enumerate(table.rows()):
-            if isinstance(found, SkippedFile):
-                skipped.append(found)
-            else:
-                entries.append(found)
-                places.append((table, row))
-
-    def read(rows: Sequence[int]) -> list[Path | bytes]:
-        return [table.picture(row) for table, row in (places[number] for number in rows)]
-
-    return Listing(source, entries, read, skipped, tables[0].class_names)

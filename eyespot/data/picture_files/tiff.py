@@ -29,7 +29,6 @@ MOST_VALUES = 3 * 65_536  # of any tag: a palette of 16 bits
 MOST_SAMPLES = 6
 SIXTEEN = 16
 MOST_TAGS = 1_000
-
 Tag = tuple[int, int, int, bytes]  # number, type, count, and the value or where it is
 
 
@@ -72,6 +71,16 @@ def _directory(content: bytes, start: int, order: str) -> tuple[dict[int, Tag], 
         raise DamagedFile("it ends within its directory") from None
 
 
+def _numbers(content: bytes, tag: Tag, order: str) -> tuple[int, ...]:
+    """A tag's value as whole numbers; none where its type is another."""
+    number, kind, count, _ = tag
+    if count > MOST_VALUES or (number in {STRIPS, STRIP_BYTES, TILES, TILE_BYTES} and count > MOST_PARTS):
+        raise DamagedFile(f"it has {count:,} strips, tiles or other values")
+    if kind not in NUMBERS:
+        return ()
+    return struct.unpack(f"{order}{count}{NUMBERS[kind]}", _bytes(content, tag, order))
+
+
 def _bytes(content: bytes, tag: Tag, order: str) -> bytes:
     """A tag's value, where it lies within the file."""
     _, kind, count, inline = tag
@@ -82,16 +91,6 @@ def _bytes(content: bytes, tag: Tag, order: str) -> bytes:
     if place + size > len(content):
         raise DamagedFile("a tag's value lies outside it")
     return content[place : place + size]
-
-
-def _numbers(content: bytes, tag: Tag, order: str) -> tuple[int, ...]:
-    """A tag's value as whole numbers; none where its type is another."""
-    number, kind, count, _ = tag
-    if count > MOST_VALUES or (number in {STRIPS, STRIP_BYTES, TILES, TILE_BYTES} and count > MOST_PARTS):
-        raise DamagedFile(f"it has {count:,} strips, tiles or other values")
-    if kind not in NUMBERS:
-        return ()
-    return struct.unpack(f"{order}{count}{NUMBERS[kind]}", _bytes(content, tag, order))
 
 
 def _one(values: Mapping[int, tuple[int, ...]], number: int, default: int) -> int:
@@ -108,13 +107,13 @@ def _check_parts(values: Mapping[int, tuple[int, ...]], size: int) -> None:
         raise DamagedFile("its strips lie outside it")
 
 
-def _tile_area(values: Mapping[int, tuple[int, ...]]) -> int:
-    return _one(values, TILE_WIDTH, 0) * _one(values, TILE_HEIGHT, 0)
-
-
 def _with_directory(content: bytes, tags: list[Tag], order: str) -> bytes:
     """The file with a directory of some tags at its end, and no further one; what they point to stays where it is."""
     entries = b"".join(struct.pack(order + "HHI4s", *tag) for tag in tags)
     start = len(content) + len(content) % 2
     head = content[:4] + struct.pack(order + "I", start)
     return (head + content[8:]).ljust(start, b"\0") + struct.pack(order + "H", len(tags)) + entries + b"\0\0\0\0"
+
+
+def _tile_area(values: Mapping[int, tuple[int, ...]]) -> int:
+    return _one(values, TILE_WIDTH, 0) * _one(values, TILE_HEIGHT, 0)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from eyespot.data.picture_files.contents import DamagedFile, PictureContents, UnsupportedFile, orientation_of
 
 RiffChunk = tuple[bytes, bytes]  # kind and content
-
 MAGIC = b"RIFF"
 KIND = b"WEBP"  # after the length
 PIXELS = frozenset({b"VP8 ", b"VP8L"})
@@ -38,6 +37,31 @@ def stored_webp(content: bytes) -> PictureContents:
     return PictureContents("WEBP", *size, packed, WORKING, orientation, frames)
 
 
+def _chunks(content: bytes, start: int, end: int) -> Iterator[RiffChunk]:
+    """The chunks that are whole."""
+    for _ in range(MOST_CHUNKS):
+        if start + 8 > end:
+            return
+        kind, length = struct.unpack_from("<4sI", content, start)
+        start += 8
+        if start + length > end:
+            return
+        yield kind, content[start : start + length]
+        start += length + length % 2
+    raise DamagedFile(f"it has more than {MOST_CHUNKS:,} chunks")
+
+
+def _size(kind: bytes, body: bytes) -> tuple[int, int]:
+    """Width and height that the compressed pixels state themselves."""
+    if kind == b"VP8 " and len(body) >= 10 and body[3:6] == LOSSY_START:  # noqa: PLR2004 - the frame's header
+        width, height = struct.unpack_from("<HH", body, 6)
+        return width & 0x3FFF, height & 0x3FFF
+    if kind == b"VP8L" and len(body) >= 5 and body[0] == LOSSLESS_START:  # noqa: PLR2004 - as above
+        (bits,) = struct.unpack_from("<I", body, 1)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    raise DamagedFile("its pixels have no header")
+
+
 def _extended(header: bytes, chunks: list[RiffChunk]) -> tuple[tuple[int, int], int, list[RiffChunk]]:
     """Size, number of frames, and the chunks of the first picture."""
     size = _side(header, 4), _side(header, 7)
@@ -61,30 +85,5 @@ def _side(body: bytes, place: int) -> int:
     return int.from_bytes(body[place : place + 3], "little") + 1
 
 
-def _chunks(content: bytes, start: int, end: int) -> Iterator[RiffChunk]:
-    """The chunks that are whole."""
-    for _ in range(MOST_CHUNKS):
-        if start + 8 > end:
-            return
-        kind, length = struct.unpack_from("<4sI", content, start)
-        start += 8
-        if start + length > end:
-            return
-        yield kind, content[start : start + length]
-        start += length + length % 2
-    raise DamagedFile(f"it has more than {MOST_CHUNKS:,} chunks")
-
-
 def _chunk(kind: bytes, body: bytes) -> bytes:
     return kind + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
-
-
-def _size(kind: bytes, body: bytes) -> tuple[int, int]:
-    """Width and height that the compressed pixels state themselves."""
-    if kind == b"VP8 " and len(body) >= 10 and body[3:6] == LOSSY_START:  # noqa: PLR2004 - the frame's header
-        width, height = struct.unpack_from("<HH", body, 6)
-        return width & 0x3FFF, height & 0x3FFF
-    if kind == b"VP8L" and len(body) >= 5 and body[0] == LOSSLESS_START:  # noqa: PLR2004 - as above
-        (bits,) = struct.unpack_from("<I", body, 1)
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    raise DamagedFile("its pixels have no header")

@@ -14,27 +14,6 @@ from eyespot.engine.stage import Parameter, Parameters, Pass, PassContext
 CHUNKS = 16  # partial sums: more than threads, so that these stay busy; few, so that adding them up costs nothing
 
 
-def run(tail: EpilogueSpec, values: Tensor, affine: Affine | None, dropout: Dropout) -> tuple[Tensor, np.ndarray]:
-    """The output, [n, height', width', channels] in the dtype of the values, and its codes."""
-    shape = tail.output_shape(values.shape)
-    output, code = torch.empty(shape, dtype=values.dtype), np.empty(shape, np.uint8)
-    forward(bits(values), affine, tail.window, f32(tail.slope), dropout, bits(output), code)
-    return output, code
-
-
-def draw(tail: EpilogueSpec, step: PassContext) -> Dropout:
-    """The dropout of a step."""
-    if not step.training or not tail.rate:
-        return Dropout(u32(0), f32(1), u32(0), u32(0))
-    first, second = step.keys(tail.index)
-    return Dropout(u32(tail.threshold), f32(tail.growth), u32(first), u32(second))
-
-
-def begin_backward(tail: EpilogueSpec, gradient: Tensor, code: np.ndarray, growth: np.float32) -> IncomingGradient:
-    """What the backward pass begins with."""
-    return IncomingGradient(bits(gradient.contiguous().view(code.shape)), code, f32(tail.slope), growth)
-
-
 class EpilogueStage:
     """A tail behind a convolution or a dense layer, or behind nothing.
 
@@ -66,6 +45,27 @@ class EpilogueStage:
         if self.bias:
             passing.add(self.bias, torch.from_numpy(sums.sum(0).astype(np.float32)))
         return [upstream.view(kept.shape)]
+
+
+def draw(tail: EpilogueSpec, step: PassContext) -> Dropout:
+    """The dropout of a step."""
+    if not step.training or not tail.rate:
+        return Dropout(u32(0), f32(1), u32(0), u32(0))
+    first, second = step.keys(tail.index)
+    return Dropout(u32(tail.threshold), f32(tail.growth), u32(first), u32(second))
+
+
+def run(tail: EpilogueSpec, values: Tensor, affine: Affine | None, dropout: Dropout) -> tuple[Tensor, np.ndarray]:
+    """The output, [n, height', width', channels] in the dtype of the values, and its codes."""
+    shape = tail.output_shape(values.shape)
+    output, code = torch.empty(shape, dtype=values.dtype), np.empty(shape, np.uint8)
+    forward(bits(values), affine, tail.window, f32(tail.slope), dropout, bits(output), code)
+    return output, code
+
+
+def begin_backward(tail: EpilogueSpec, gradient: Tensor, code: np.ndarray, growth: np.float32) -> IncomingGradient:
+    """What the backward pass begins with."""
+    return IncomingGradient(bits(gradient.contiguous().view(code.shape)), code, f32(tail.slope), growth)
 
 
 class NormalizedEpilogueStage:

@@ -7,6 +7,8 @@ from eyespot.backend import keras
 from eyespot.engine.stage import Parameters, Pass
 from eyespot.models.graph import same_padding
 
+aten = torch.ops.aten
+
 
 class DenseStage:
     """x @ kernel + bias, over the last axis."""
@@ -38,9 +40,6 @@ class DenseStage:
         if self.bias and self.sums_bias:
             passing.add(self.bias, rows.sum(0))
         return [(rows @ self.kernel.value.t()).view(kept.shape) if wanted else None]
-
-
-aten = torch.ops.aten
 
 
 class ConvolutionStage:

@@ -11,6 +11,8 @@ from eyespot.backend import keras
 from eyespot.engine.stage import Parameter, Parameters, Pass
 from eyespot.random import random_bits
 
+aten = torch.ops.aten
+
 
 class MultiplyStage:
     """Multiply."""
@@ -71,9 +73,6 @@ class CastStage:
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """The gradient as it is."""
         return [gradient if wanted else None]
-
-
-aten = torch.ops.aten
 
 
 class RescalingStage:

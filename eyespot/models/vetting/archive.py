@@ -56,19 +56,6 @@ def read_archive(path: Path) -> Archive:
     return Archive(config, read_weights(files[WEIGHTS]), assets)
 
 
-def write_archive(path: Path, archive: Archive) -> None:
-    """Writes a `.keras` file of what was read from another; Keras opens this one."""
-    weights = path.with_name(WEIGHTS)
-    write_weights(weights, archive.weights)
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr(METADATA, "{}")
-        file.writestr(CONFIG, json.dumps(archive.config))
-        file.write(weights, WEIGHTS)
-        for name, content in archive.assets.items():
-            file.writestr(name, content)
-    weights.unlink()
-
-
 def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     """The members by name, if all of them are such as Keras writes, and no larger together than the file."""
     members = archive.infolist()
@@ -96,3 +83,16 @@ def _problems(member: zipfile.ZipInfo) -> Iterator[str]:
         yield f"its {name} is compressed, which could hide any size, and which Keras does not do"
     if name == CONFIG and member.file_size > LARGEST_CONFIG:
         yield f"its {name} has {member.file_size:,} bytes, where {LARGEST_CONFIG:,} are plenty"
+
+
+def write_archive(path: Path, archive: Archive) -> None:
+    """Writes a `.keras` file of what was read from another; Keras opens this one."""
+    weights = path.with_name(WEIGHTS)
+    write_weights(weights, archive.weights)
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(METADATA, "{}")
+        file.writestr(CONFIG, json.dumps(archive.config))
+        file.write(weights, WEIGHTS)
+        for name, content in archive.assets.items():
+            file.writestr(name, content)
+    weights.unlink()

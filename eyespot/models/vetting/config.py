@@ -80,23 +80,6 @@ def _described(config: Any) -> Iterator[dict[str, Any]]:
             waiting += [(value, depth + 1) for value in part]
 
 
-def _check_name(config: Any) -> None:
-    name = config.get("name") if isinstance(config, dict) else None
-    if {"/", "\\"} & set(str(name)):  # Keras makes paths of names (CVE-2026-12479)
-        raise ValueError(f"it names a layer {name!r}, which is a path")
-
-
-def _check_calls(calls: Any) -> None:
-    """An operation that is called on numbers alone is computed at once, whatever its size."""
-    for call in calls if isinstance(calls, list) else ():
-        if not any(part["class_name"] == "__keras_tensor__" for part in _described(call)):
-            raise ValueError("it calls a layer on nothing that comes from a picture")
-
-
-def _named(described: dict[str, Any]) -> str:
-    return str(described.get("config") if described["class_name"] == "function" else described["class_name"])
-
-
 def _is_allowed(described: dict[str, Any], name: str) -> bool:
     module, registered = str(described.get("module")), described.get("registered_name")
     if registered is not None and registered != _named(described):
@@ -113,6 +96,23 @@ def _is_allowed(described: dict[str, Any], name: str) -> bool:
     return isinstance(found, type) and issubclass(found, KINDS) and name not in LEFT_OUT
 
 
+def _named(described: dict[str, Any]) -> str:
+    return str(described.get("config") if described["class_name"] == "function" else described["class_name"])
+
+
 def _is_of_numbers(config: Any) -> bool:
     """Whether an array written out is of numbers; NumPy reserves any size for a type such as `V1000000000`."""
     return isinstance(config, dict) and bool(NUMBER_TYPE.fullmatch(str(config.get("dtype"))))
+
+
+def _check_name(config: Any) -> None:
+    name = config.get("name") if isinstance(config, dict) else None
+    if {"/", "\\"} & set(str(name)):  # Keras makes paths of names (CVE-2026-12479)
+        raise ValueError(f"it names a layer {name!r}, which is a path")
+
+
+def _check_calls(calls: Any) -> None:
+    """An operation that is called on numbers alone is computed at once, whatever its size."""
+    for call in calls if isinstance(calls, list) else ():
+        if not any(part["class_name"] == "__keras_tensor__" for part in _described(call)):
+            raise ValueError("it calls a layer on nothing that comes from a picture")

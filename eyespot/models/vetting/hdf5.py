@@ -27,26 +27,6 @@ CONTIGUOUS = b"\x03\x01"  # version 3 of the message, in one piece
 BFLOAT16 = np.dtype("V2")  # as h5py writes it, which knows no such number
 
 
-def _integer(dtype: np.dtype, signed: int) -> bytes:
-    return struct.pack("<4BIHH", 0x10, signed, 0, 0, dtype.itemsize, 0, dtype.itemsize * 8)
-
-
-def _float(dtype: np.dtype, exponent: int, mantissa: int) -> bytes:
-    size, bits, bias = dtype.itemsize, dtype.itemsize * 8, 2 ** (exponent - 1) - 1
-    return struct.pack("<4BIHH4BI", 0x11, 0x20, bits - 1, 0, size, 0, bits, mantissa, exponent, 0, mantissa, bias)
-
-
-# Number types, as their messages are written; another message is another type.
-TYPES = {
-    **{_integer(np.dtype(f"<i{size}"), 0x08): np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
-    **{_integer(np.dtype(f"<u{size}"), 0x00): np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
-    _float(np.dtype("<f2"), 5, 10): np.dtype("<f2"),
-    _float(np.dtype("<f4"), 8, 23): np.dtype("<f4"),
-    _float(np.dtype("<f8"), 11, 52): np.dtype("<f8"),
-    struct.pack("<4BI", 0x15, 0, 0, 0, 2): BFLOAT16,
-}
-
-
 def read_weights(data: bytes) -> dict[str, np.ndarray]:
     """The arrays of an HDF5 file as Keras writes it.
 
@@ -61,17 +41,6 @@ def read_weights(data: bytes) -> dict[str, np.ndarray]:
         return _Hdf5Reader(data).read()
     except (struct.error, OverflowError):
         raise ValueError("its HDF5 is damaged: a number in it is impossible") from None
-
-
-def write_weights(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes arrays that were read as HDF5 that Keras can open."""
-    import h5py
-
-    with h5py.File(path, "w") as file:
-        for name, array in arrays.items():
-            written = file.create_dataset(name, data=array)
-            if array.dtype == BFLOAT16:
-                written.attrs["dtype"] = "bfloat16"  # what Keras looks for
 
 
 class _Hdf5Reader:
@@ -233,6 +202,37 @@ def _shape(message: memoryview) -> tuple[int, ...]:
     return struct.unpack_from(f"<{rank}Q", message, 8)
 
 
+def _integer(dtype: np.dtype, signed: int) -> bytes:
+    return struct.pack("<4BIHH", 0x10, signed, 0, 0, dtype.itemsize, 0, dtype.itemsize * 8)
+
+
+def _float(dtype: np.dtype, exponent: int, mantissa: int) -> bytes:
+    size, bits, bias = dtype.itemsize, dtype.itemsize * 8, 2 ** (exponent - 1) - 1
+    return struct.pack("<4BIHH4BI", 0x11, 0x20, bits - 1, 0, size, 0, bits, mantissa, exponent, 0, mantissa, bias)
+
+
+# Number types, as their messages are written; another message is another type.
+TYPES = {
+    **{_integer(np.dtype(f"<i{size}"), 0x08): np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
+    **{_integer(np.dtype(f"<u{size}"), 0x00): np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
+    _float(np.dtype("<f2"), 5, 10): np.dtype("<f2"),
+    _float(np.dtype("<f4"), 8, 23): np.dtype("<f4"),
+    _float(np.dtype("<f8"), 11, 52): np.dtype("<f8"),
+    struct.pack("<4BI", 0x15, 0, 0, 0, 2): BFLOAT16,
+}
+
+
 def _is_type(message: memoryview, told: bytes) -> bool:
     """Whether a message is the one of a type, filled up to eight bytes."""
     return bytes(message[: len(told)]) == told and not any(message[len(told) :])
+
+
+def write_weights(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes arrays that were read as HDF5 that Keras can open."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            written = file.create_dataset(name, data=array)
+            if array.dtype == BFLOAT16:
+                written.attrs["dtype"] = "bfloat16"  # what Keras looks for
