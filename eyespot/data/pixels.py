@@ -1,4 +1,4 @@
-"""What many places need of an image's pixels: its border, a Pillow image, a PNG."""
+"""What many places need of an image's pixels: its border, a Pillow image, a PNG, another size."""
 
 import io
 
@@ -33,3 +33,22 @@ def encode_png(image: UInt8[np.ndarray, "height width channels"], *, optimize: b
 def as_pillow(image: UInt8[np.ndarray, "height width channels"]) -> Image.Image:
     """A greyscale image of one channel, a colour one of three."""
     return Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+
+
+def reduce_size(values: Float32[np.ndarray, "height width"], longest: int) -> Float32[np.ndarray, "rows columns"]:
+    """Means over blocks, `longest` pixels on the long side."""
+    factor = longest / max(values.shape)
+    size = (max(1, round(values.shape[1] * factor)), max(1, round(values.shape[0] * factor)))
+    return resize(values, size, Image.Resampling.BOX)
+
+
+def enlarge(values: Float32[np.ndarray, "rows columns"], shape: tuple[int, ...]) -> Float32[np.ndarray, "height width"]:
+    """Smoothly interpolated to a shape of (height, width)."""
+    return resize(values, (shape[1], shape[0]), Image.Resampling.BILINEAR)
+
+
+def resize(
+    values: Float32[np.ndarray, "rows columns"], size: tuple[int, int], how: Image.Resampling
+) -> Float32[np.ndarray, "height width"]:
+    """Pillow's resizing to (width, height), of floating-point values."""
+    return np.asarray(Image.fromarray(values).resize(size, how), np.float32)

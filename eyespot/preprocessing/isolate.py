@@ -9,10 +9,11 @@ from eyespot.preprocessing.light import background_of, grain_of, inkiness, is_li
 from eyespot.preprocessing.objects import DetectedObject, find_objects, ink_mask
 from eyespot.preprocessing.render import render_object
 from eyespot.preprocessing.ruled_lines import remove_lines
-from eyespot.preprocessing.scaling import working_grey
 from eyespot.shapes import Float32, Shaped, UInt8
 
 FRAME_LINES = 160  # lines side by side fill the picture: that thick they are seen where it is drawn small
+LONGEST = 800  # pixels a photograph is worked at
+SHORTEST = 400  # of the long side: smaller ones are enlarged, so that strokes have some pixels
 SMOOTHED = 0.7  # pixels: grain and JPEG's blocks, not strokes
 Box = tuple[int, int, int, int]
 PreprocessingStep = tuple[str, Shaped[np.ndarray, "..."]]
@@ -27,7 +28,7 @@ def isolate_objects(
         The images, each object's box, a note for the user, and the picture after each step; see
         `pipeline.Reading`. None: there is no object.
     """
-    grey = working_grey(picture)
+    grey = _working_grey(picture)
     smooth = ndimage.gaussian_filter(grey, SMOOTHED)
     lighter = is_lighter(smooth)
     background = background_of(smooth, lighter=lighter) if appearance.drawn else surface_of(smooth)
@@ -88,3 +89,14 @@ def _note(count: int, *, each: bool) -> str | None:
     if count == 1 or each:
         return None
     return f"{count} objects are on it; the most prominent one is read, and --each reads them all."
+
+
+def _working_grey(picture: Image.Image) -> Float32[np.ndarray, "height width"]:
+    """A picture's grey levels, 0 to 1, with a long side from 400 to 800 pixels."""
+    grey = picture.convert("L")
+    longest = max(grey.size)
+    factor = min(LONGEST / longest, 1.0) * max(SHORTEST / longest, 1.0)
+    if factor != 1:
+        size = (max(1, round(grey.width * factor)), max(1, round(grey.height * factor)))
+        grey = grey.resize(size, Image.Resampling.LANCZOS if factor < 1 else Image.Resampling.BICUBIC)
+    return np.asarray(grey, np.float32) / np.float32(255)

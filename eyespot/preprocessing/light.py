@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from eyespot.preprocessing.scaling import enlarge, reduce_size
+from eyespot.data.pixels import enlarge, reduce_size
 from eyespot.shapes import Float32
 
 COARSE = 200  # pixels of the long side on which light is estimated

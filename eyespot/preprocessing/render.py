@@ -4,10 +4,10 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from eyespot.data.pixels import resize
 from eyespot.preprocessing.appearance import Appearance
 from eyespot.preprocessing.measure import mask_stroke_width
 from eyespot.preprocessing.objects import DetectedObject
-from eyespot.preprocessing.scaling import resize
 from eyespot.shapes import Bool, Float32, UInt8
 
 FINE = 8  # pixels of the canvas a pixel of the model's

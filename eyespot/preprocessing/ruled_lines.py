@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from eyespot.preprocessing.scaling import resize
+from eyespot.data.pixels import resize
 from eyespot.shapes import Bool, Float32
 
 SLOPES = np.tan(np.radians(np.arange(-15, 15.1, 1.5)))
