@@ -5,7 +5,6 @@ Nothing in it is ever written over or removed, also where several servers or a p
 
 import errno
 import hashlib
-import io
 import json
 import threading
 from contextlib import suppress
@@ -14,8 +13,8 @@ from http import HTTPStatus
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from eyespot.data.pixels import encode_png
 from eyespot.files import creating, numbered
 from eyespot.serving.problems import Refusal, over_limit
 from eyespot.shapes import UInt8
@@ -51,9 +50,7 @@ class Corrections:
             Refusal: the folder is full or cannot be written to, or the label cannot name a folder.
         """
         name = folder_name(label)
-        file = io.BytesIO()
-        Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(file, "PNG")
-        content = file.getvalue()
+        content = encode_png(image)
         with self._lock:
             self._check_room()
             try:

@@ -10,10 +10,11 @@ from importlib.resources.abc import Traversable
 from starlette.requests import Request
 from starlette.responses import Response
 
+from eyespot.data.dataset import choose_examples
 from eyespot.inference.ood import DEFAULT_RATE
 from eyespot.serving import predictions, prometheus, requests
 from eyespot.serving.problems import RETRY, Refusal, over_limit, to_json
-from eyespot.serving.served_models import ServedModel, Service, choose_examples
+from eyespot.serving.served_models import ServedModel, Service
 from eyespot.serving.workers import Deadline
 
 Endpoint = Callable[[Service, Request], Awaitable[Response]]

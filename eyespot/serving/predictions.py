@@ -1,7 +1,6 @@
 """A request's pictures, read at a model's size, and what the model says of them, as plain values."""
 
 import base64
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 from http import HTTPStatus
@@ -9,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from eyespot.data.picture_files import DamagedFile, PictureContents, UnsupportedFile, look_through
+from eyespot.data.pixels import encode_png
 from eyespot.errors import ModelError, PictureError
 from eyespot.explanation.occlusion import occlusion, plain_background
 from eyespot.inference.ood import NONE_OF_THESE
 from eyespot.inference.pictures import ReadPicture
-from eyespot.inference.predictor import Predictor
+from eyespot.inference.predictor import Predictor, top_classes
 from eyespot.serving import decoder
 from eyespot.serving.decoder import Job
 from eyespot.serving.limits import ServerLimits
@@ -151,8 +150,8 @@ def predict_pictures(
 
 
 def _prediction(predictor: Predictor, row: Float32[np.ndarray, " classes"], top: int) -> dict[str, Any]:
-    order = np.argsort(-row, kind="stable")[:top].tolist()
-    best = [{"label": predictor.class_names[index], "probability": float(row[index])} for index in order]
+    classes = top_classes(row, predictor.class_names, top)
+    best = [{"label": label, "probability": probability} for label, probability in classes]
     return {**best[0], "top": best}
 
 
@@ -181,9 +180,7 @@ def _extra(picture: ReadPicture, *, seen: bool) -> dict[str, Any]:
 
 def png_text(image: UInt8[np.ndarray, "height width channels"]) -> str:
     """Return pixels as a PNG, in base64."""
-    file = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode("ascii")
+    return base64.b64encode(encode_png(image)).decode("ascii")
 
 
 def occlusion_map(predictor: Predictor, picture: ReadPicture, label: str | None) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from eyespot.errors import unknown
+from eyespot.errors import first_line, unknown
 from eyespot.serving.guard import CONNECTION, Connections
 from eyespot.serving.limits import ServerLimits
 from eyespot.serving.log import record_of
@@ -250,7 +250,7 @@ def _json_uploads(body: bytes, limits: ServerLimits) -> list[Upload]:
     try:
         values = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise unreadable(f"The body is not JSON ({str(error).splitlines()[0]}).") from None
+        raise unreadable(f"The body is not JSON ({first_line(error)}).") from None
     expected = 'expected {"picture": "base64"} or {"pictures": ["base64", …]}'
     if not isinstance(values, dict) or len(values) != 1:
         raise unreadable(f"The JSON has another form: {expected}.")
@@ -293,7 +293,7 @@ def _form_uploads(content_type: str, body: bytes, limits: ServerLimits) -> list[
     try:
         parser.write(body)
     except FormParserError as error:
-        raise unreadable(f"The form is damaged ({str(error).splitlines()[0]}).") from None
+        raise unreadable(f"The form is damaged ({first_line(error)}).") from None
     if not parts.ended:
         raise unreadable("The form is truncated: it ends before its last boundary.")
     return [_file(part, index) for index, part in enumerate(parts.parts)]

@@ -28,21 +28,6 @@ MODEL, CARD = "model.onnx", "model-card.md"
 WATCH_SECONDS = 0.5  # between two looks at the models' files
 
 
-def choose_examples(labels: Int64[np.ndarray, " n"], count: int) -> list[int]:
-    """Return rows of at most `count` examples: the first of each class, then the second of each, always the same.
-
-    Where there are more classes than examples, the classes are as far apart as they can be.
-    """
-    order = np.argsort(labels, kind="stable")
-    classes, starts, sizes = np.unique(labels[order], return_index=True, return_counts=True)
-    if len(classes) > count:
-        spread = np.linspace(0, len(classes) - 1, count).round().astype(int)
-        return [int(order[starts[index]]) for index in spread]
-    rounds = range(int(sizes.max(initial=0)))
-    rows = [order[start + turn] for turn in rounds for start, size in zip(starts, sizes, strict=True) if turn < size]
-    return [int(row) for row in rows[:count]]
-
-
 @dataclass(frozen=True, eq=False)
 class Examples:
     """Pictures of a test set at the model's size, with their labels; a note says what to know of them."""

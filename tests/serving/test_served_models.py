@@ -19,7 +19,7 @@ from eyespot.errors import ModelError
 from eyespot.files import replacing
 from eyespot.inference.metadata import METADATA_KEY, REJECTION_KEY
 from eyespot.inference.predictor import Predictor
-from eyespot.serving.served_models import Deployment, Examples, choose_examples
+from eyespot.serving.served_models import Deployment, Examples
 from tests.serving.conftest import Running, Start, digit
 from tests.serving.models import NAMES, digits, write_model
 from tests.serving.processes import command
@@ -323,12 +323,3 @@ def test_examples_that_take_too_long(start: Start, model_folder):
     assert client.get(EXAMPLES).json()["reason"] == "work_seconds"
     time.sleep(1)
     assert len(client.get(EXAMPLES).json()["examples"]) == 1
-
-
-def test_which_are_chosen():
-    """Few of each; of more classes than pictures, classes from end to end; of none, none."""
-    labels = np.array([2, 0, 0, 0, 2, 1], np.int64)
-    assert choose_examples(labels, 4) == [1, 5, 0, 2]
-    assert choose_examples(labels, 99) == [1, 5, 0, 2, 4, 3]
-    assert choose_examples(np.arange(100), 3) == [0, 50, 99]
-    assert choose_examples(np.zeros(0, np.int64), 5) == []
