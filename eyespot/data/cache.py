@@ -37,18 +37,18 @@ ChunkFacts = list[tuple[int, int, int, str | None]]
 SYNC_SECONDS = 0.5
 VERSION = 2  # of how pictures are read: another one reads all anew
 COMPLETE, JOURNAL = "pictures.json", "journal.jsonl"
-Told = list[list[int | str | None]]
+StoredFacts = list[list[int | str | None]]
 
 
 def read_headers(sources: FileChunk, limits: Limits) -> list[PictureHeader | None]:
     """Of each picture, or None where it cannot be opened."""
-    found: list[PictureHeader | None] = []
+    headers: list[PictureHeader | None] = []
     for source in sources:
         try:
-            found.append(read_header(source, "", limits))
+            headers.append(read_header(source, "", limits))
         except PictureError:
-            found.append(None)  # its pixels will not be read either, and the reason be told then
-    return found
+            headers.append(None)  # reading its pixels will fail too and give the reason
+    return headers
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def cached_pixels(
 
     Args:
         form: what they are brought to.
-        progress: told how many pictures are done.
+        progress: called with the number of pictures done.
 
     Raises:
         DataError: the disk has no room for them.
@@ -88,12 +88,12 @@ def cached_pixels(
     with FileLock(folder / ".lock"):
         if not (folder / COMPLETE).exists():
             _decode(folder, listing, form, progress)
-    told: Told = json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
+    facts: StoredFacts = json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
     return CachedPixels(
         np.load(folder / "pixels.npy", mmap_mode="r"),
-        {row: str(fault) for row, (_, _, _, fault) in enumerate(told) if fault is not None},
-        np.array([[height, width] for width, height, _, _ in told], np.int64).reshape(-1, 2),
-        sum(1 for _, _, frames, _ in told if isinstance(frames, int) and frames > 1),
+        {row: str(fault) for row, (_, _, _, fault) in enumerate(facts) if fault is not None},
+        np.array([[height, width] for width, height, _, _ in facts], np.int64).reshape(-1, 2),
+        sum(1 for _, _, frames, _ in facts if isinstance(frames, int) and frames > 1),
     )
 
 
@@ -112,19 +112,19 @@ def _decode(folder: Path, listing: Listing, form: InputForm, progress: Callable[
     data_starts = _make_room(pixels, (total, *form.shape))
     with Journal(folder / JOURNAL, pixels) as journal:
         missing = [start for start in range(0, total, CHUNK) if start not in journal.chunks]
-        ready = sum(len(found) for found in journal.chunks.values())
+        ready = sum(len(chunk_facts) for chunk_facts in journal.chunks.values())
 
         def decode(number: int) -> ChunkFacts:
             start = missing[number]
             sources = listing.read(range(start, min(start + CHUNK, total)))
             return decode_into(pixels, data_starts + start * row_bytes, sources, form)
 
-        for number, found in map_in_processes(decode, len(missing)):
-            journal.add(missing[number], found)
-            ready += len(found)
+        for number, chunk_facts in map_in_processes(decode, len(missing)):
+            journal.add(missing[number], chunk_facts)
+            ready += len(chunk_facts)
             progress(ready)
-    told = [picture for start in sorted(journal.chunks) for picture in journal.chunks[start]]
-    write_text(folder / COMPLETE, json.dumps(told))
+    facts = [picture for start in sorted(journal.chunks) for picture in journal.chunks[start]]
+    write_text(folder / COMPLETE, json.dumps(facts))
     (folder / JOURNAL).unlink()
 
 
@@ -160,14 +160,14 @@ class Journal:
         self._unwritten: list[bytes] = []
         self._synced = time.monotonic()
         self._file.seek(0)
-        whole = 0
+        length = 0
         for line in self._file:
             if not line.endswith(b"\n"):
                 break
-            start, found = json.loads(line)
-            self.chunks[start] = found
-            whole += len(line)
-        self._file.truncate(whole)
+            start, facts = json.loads(line)
+            self.chunks[start] = facts
+            length += len(line)
+        self._file.truncate(length)
 
     def __enter__(self) -> "Journal":
         return self
@@ -211,15 +211,15 @@ def decode_into(file: Path, start: int, sources: FileChunk, form: InputForm) -> 
         OSError: they cannot be written.
     """
     pixels = np.zeros((len(sources), *form.shape), np.uint8)
-    told: ChunkFacts = []
+    facts: ChunkFacts = []
     for row, source in enumerate(sources):
         try:
             pixels[row], header = read_with_header(source, form, "it")
         except PictureError as error:
-            told.append((0, 0, 0, str(error).rstrip(".")))
+            facts.append((0, 0, 0, str(error).rstrip(".")))
         else:
-            told.append((header.width, header.height, header.frames, None))
-    with file.open("rb+") as opened:
-        opened.seek(start)
-        opened.write(pixels.data)
-    return told
+            facts.append((header.width, header.height, header.frames, None))
+    with file.open("rb+") as stream:
+        stream.seek(start)
+        stream.write(pixels.data)
+    return facts

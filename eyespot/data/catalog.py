@@ -55,10 +55,10 @@ def _digits() -> Dataset:
     return Dataset("digits", DIGIT_NAMES, Split(images[train], labels[train]), test=Split(images[test], labels[test]))
 
 
-def _idx(shelf: PublishedFiles, class_names: tuple[str, ...], stems: tuple[str, str] = ("train", "t10k")) -> Dataset:
+def _idx(files: PublishedFiles, class_names: tuple[str, ...], stems: tuple[str, str] = ("train", "t10k")) -> Dataset:
     """MNIST's layout: pictures and labels for training and for test, in four IDX files."""
-    train, test = (_idx_pair(shelf, stem) for stem in stems)
-    return Dataset(shelf.name, class_names, train, test=test)
+    train, test = (_idx_pair(files, stem) for stem in stems)
+    return Dataset(files.name, class_names, train, test=test)
 
 
 def _published(mirrors: tuple[str, ...], *files: tuple[str, int, str]) -> tuple[RemoteFile, ...]:
@@ -113,14 +113,14 @@ def _emnist_letters() -> Dataset:
     return Dataset(EMNIST.name, tuple(ascii_lowercase), upright[0], test=upright[1])
 
 
-def _cifar(shelf: PublishedFiles, train: tuple[str, ...], test: str, names: str, label_bytes: int) -> Dataset:
+def _cifar(files: PublishedFiles, train: tuple[str, ...], test: str, names: str, label_bytes: int) -> Dataset:
     """CIFAR's binary files; class names are in the text file beside them."""
-    listing, _ = shelf.read(names)
-    class_names = tuple(line.strip() for line in listing.decode("utf-8", "replace").splitlines() if line.strip())
-    batches = [parse_cifar(*shelf.read(name), label_bytes) for name in train]
+    text, _ = files.read(names)
+    class_names = tuple(line.strip() for line in text.decode("utf-8", "replace").splitlines() if line.strip())
+    batches = [parse_cifar(*files.read(name), label_bytes) for name in train]
     images, labels = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
     return Dataset(
-        shelf.name, class_names, Split(images, labels), test=Split(*parse_cifar(*shelf.read(test), label_bytes))
+        files.name, class_names, Split(images, labels), test=Split(*parse_cifar(*files.read(test), label_bytes))
     )
 
 
@@ -164,8 +164,8 @@ CATALOG = {
 }
 
 
-def _idx_pair(shelf: PublishedFiles, stem: str) -> Split:
-    return Split(*parse_idx_pair(shelf.read(f"{stem}-images-idx3-ubyte"), shelf.read(f"{stem}-labels-idx1-ubyte")))
+def _idx_pair(files: PublishedFiles, stem: str) -> Split:
+    return Split(*parse_idx_pair(files.read(f"{stem}-images-idx3-ubyte"), files.read(f"{stem}-labels-idx1-ubyte")))
 
 
 EMNIST = PublishedFiles(

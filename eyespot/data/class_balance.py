@@ -28,7 +28,9 @@ def describe_balance(dataset: Dataset) -> dict[str, Any]:
     share = len(dataset.train) / len(present)
     return {
         "missing": {
-            name: [names[k] for k in np.flatnonzero(of == 0)] for name, of in counts.items() if (of == 0).any()
+            name: [names[k] for k in np.flatnonzero(split_counts == 0)]
+            for name, split_counts in counts.items()
+            if (split_counts == 0).any()
         },
         "imbalance": float(train[present].max() / train[present].min()),
         "class_weights": {names[k]: round(float(weights[k]), 4) for k in present},
@@ -55,11 +57,11 @@ def class_weights_text(weights: Float32[np.ndarray, " classes"], class_names: Se
     named = [(float(weight), name) for weight, name in zip(weights, class_names, strict=True) if weight]
     if len(named) > MOST_TOLD:
         (low, lightest), (high, heaviest) = min(named), max(named)
-        told = f"from {low:.3g} for {lightest} to {high:.3g} for {heaviest}"
+        text = f"from {low:.3g} for {lightest} to {high:.3g} for {heaviest}"
     else:
-        told = ", ".join(f"{name} {weight:.3g}" for weight, name in named)
+        text = ", ".join(f"{name} {weight:.3g}" for weight, name in named)
     missing = [name for weight, name in zip(weights, class_names, strict=True) if not weight]
-    return told + (f"; none for {', '.join(missing)}, without training pictures" if missing else "")
+    return text + (f"; none for {', '.join(missing)}, without training pictures" if missing else "")
 
 
 def balanced_order(labels: Int64[np.ndarray, " n"], seed: int, epoch: int) -> Int64[np.ndarray, " n"]:
@@ -69,8 +71,8 @@ def balanced_order(labels: Int64[np.ndarray, " n"], seed: int, epoch: int) -> In
     picture comes twice more than another of its class.
     """
     generator = np.random.Generator(np.random.Philox(seed_for(seed, "order", epoch)))
-    there = np.unique(labels)
-    shares = [len(share) for share in np.array_split(np.arange(len(labels)), len(there))]
-    members = [generator.permutation(np.flatnonzero(labels == label)) for label in there]
-    rows = [np.resize(ours, share) for ours, share in zip(members, shares, strict=True)]
+    classes = np.unique(labels)
+    shares = [len(share) for share in np.array_split(np.arange(len(labels)), len(classes))]
+    members = [generator.permutation(np.flatnonzero(labels == label)) for label in classes]
+    rows = [np.resize(candidates, share) for candidates, share in zip(members, shares, strict=True)]
     return generator.permutation(np.concatenate(rows))

@@ -75,8 +75,8 @@ class RowView:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Shaped[np.ndarray, "..."]:
         if copy is False:
             raise ValueError("Rows of another array cannot be an array without a copy.")
-        whole: Shaped[np.ndarray, ...] = self[:]
-        return whole if dtype is None else whole.astype(dtype, copy=False)
+        array: Shaped[np.ndarray, ...] = self[:]
+        return array if dtype is None else array.astype(dtype, copy=False)
 
     def take(self, rows: Int64[np.ndarray, " k"]) -> "RowView":
         """Rows of these rows, again without a copy."""
@@ -182,8 +182,8 @@ class Dataset:
             raise DataError(f"A dataset's name is letters, digits, '.', '-', '_' and '+'; received {self.name!r}.")
         object.__setattr__(self, "class_names", tuple(str(name) for name in self.class_names))
         if len(set(self.class_names)) < len(self.class_names):
-            twice = next(name for name in self.class_names if self.class_names.count(name) > 1)
-            raise DataError(f"{self.name}: two classes are named {twice!r}.")
+            duplicate = next(name for name in self.class_names if self.class_names.count(name) > 1)
+            raise DataError(f"{self.name}: two classes are named {duplicate!r}.")
         for name, split in self.splits.items():
             low, high = int(split.labels.min()), int(split.labels.max())
             if low < 0 or high >= len(self.class_names):

@@ -96,27 +96,38 @@ class PublishedFiles:
         Raises:
             DownloadError: as of `download`, or such a part is there.
         """
-        folder, own = self.folders[-1], data_directory()
-        if own and folder.resolve().is_relative_to(own.resolve()) and (part := folder / f"{file.name}.part").exists():
+        folder, data_folder = self.folders[-1], data_directory()
+        if (
+            data_folder
+            and folder.resolve().is_relative_to(data_folder.resolve())
+            and (part := folder / f"{file.name}.part").exists()
+        ):
             raise DownloadError(f"{part} lies below EYESPOT_DATA, where nothing is written over: move it away.")
         return download(file, folder)
 
     def _spellings(self, folder: Path, name: str) -> list[Path]:
         """Plain or gzipped, `-idx3` or `.idx3` (both are about), loose or in the archive's subfolder."""
         spellings = [name, name.replace("-idx", ".idx")]
-        places = [folder, folder / self.subfolder] if self.subfolder else [folder]
-        return [place / (spelling + end) for place in places for spelling in spellings for end in ("", ".gz")]
+        directories = [folder, folder / self.subfolder] if self.subfolder else [folder]
+        return [
+            directory / (spelling + suffix)
+            for directory in directories
+            for spelling in spellings
+            for suffix in ("", ".gz")
+        ]
 
     def _fetch(self, name: str) -> Path:
         remote = self.files[0] if self.subfolder else next(f for f in self.files if f.name in (name, name + ".gz"))
         try:
             return self.fetch(remote)
         except DownloadError as error:
-            looked, own = " and ".join(str(folder) for folder in self.folders), data_directory()
-            where = (
-                f" Or at {own / self.name}." if own else f" Or set EYESPOT_DATA to a folder that holds {self.name}/."
+            searched, data_folder = " and ".join(str(folder) for folder in self.folders), data_directory()
+            hint = (
+                f" Or at {data_folder / self.name}."
+                if data_folder
+                else f" Or set EYESPOT_DATA to a folder that holds {self.name}/."
             )
-            raise DownloadError(f"{self.name} is not on this machine (looked in {looked}). {error}{where}") from None
+            raise DownloadError(f"{self.name} is not on this machine (looked in {searched}). {error}{hint}") from None
 
     def _member(self, archive: Path, name: str) -> tuple[bytes, str]:
         """One file out of the archive."""
@@ -185,8 +196,8 @@ def download(file: RemoteFile, folder: Path, *, stall_seconds: float = STALL_SEC
         for mirror in file.mirrors:
             failure = _try(file, mirror, part, stall_seconds)
             if failure is None:
-                with part.open("rb+") as written:
-                    os.fsync(written.fileno())  # the name stands for all the bytes, also after a power cut
+                with part.open("rb+") as stream:
+                    os.fsync(stream.fileno())  # the name stands for all the bytes, also after a power cut
                 with suppress(FileExistsError):  # the user has put it there meanwhile
                     move_to_free(part, target)
                 return target
@@ -237,20 +248,20 @@ def _is_right(file: RemoteFile, part: Path) -> bool:
 
 def _continue(file: RemoteFile, url: str, part: Path, stall_seconds: float) -> None:
     """Appends to `part` what is missing; starts over where the server cannot continue."""
-    have = part.stat().st_size if part.exists() else 0
-    if have >= file.size:  # it was whole once and wrong, or is longer than published
+    received = part.stat().st_size if part.exists() else 0
+    if received >= file.size:  # it was whole once and wrong, or is longer than published
         part.unlink()
-        have = 0
+        received = 0
     request = urllib.request.Request(url, headers={"User-Agent": "eyespot", "Accept-Encoding": "identity"})  # noqa: S310 - catalog addresses
-    if have:
-        request.add_header("Range", f"bytes={have}-")
+    if received:
+        request.add_header("Range", f"bytes={received}-")
     with urllib.request.urlopen(request, timeout=stall_seconds) as response:  # noqa: S310 - catalog addresses
         resumed = response.status == HTTPStatus.PARTIAL_CONTENT
-        with part.open("ab" if resumed else "wb") as out:
-            _copy(response, out, file, have if resumed else 0)
+        with part.open("ab" if resumed else "wb") as stream:
+            _copy(response, stream, file, received if resumed else 0)
 
 
-def _copy(response: HTTPResponse, out: BinaryIO, file: RemoteFile, have: int) -> None:
+def _copy(response: HTTPResponse, stream: BinaryIO, file: RemoteFile, received: int) -> None:
     """Copies until the end, or until the file is longer than published; shows how far it is."""
     columns = (
         TextColumn("{task.description}"),
@@ -260,11 +271,11 @@ def _copy(response: HTTPResponse, out: BinaryIO, file: RemoteFile, have: int) ->
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(f"downloading {file.name}", total=file.size, completed=have)
-        while have <= file.size and (block := response.read1(BLOCK)):
-            out.write(block)
-            have += len(block)
-            progress.update(task, completed=have)
+        task = progress.add_task(f"downloading {file.name}", total=file.size, completed=received)
+        while received <= file.size and (block := response.read1(BLOCK)):
+            stream.write(block)
+            received += len(block)
+            progress.update(task, completed=received)
 
 
 def _reason(error: Exception) -> str:

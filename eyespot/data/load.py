@@ -103,28 +103,28 @@ def _listing(path: Path, wanted: PicturesRecipe) -> Listing | None:
 
 def _from_arrays(path: Path, wanted: PicturesRecipe) -> Dataset:
     if images := idx_images(path):
-        found: Mapping[str, ImagesWithClassNames] = read_idx_pairs(images)
+        parts: Mapping[str, ImagesWithClassNames] = read_idx_pairs(images)
     elif path.is_dir() or path.suffix in {".npz", ".npy"}:
-        found = read_arrays(path, wanted)
+        parts = read_arrays(path, wanted)
     elif path.suffix in {".csv", ".tsv"}:
-        found = {"train": read_pixel_table(path, wanted)}
+        parts = {"train": read_pixel_table(path, wanted)}
     else:
         raise DataError(_no_source(path))
-    stated = next(iter(found.values())).class_names
-    labels = {label for part in found.values() for label in part.labels if label is not None}
-    names, numbers = _classes(labels, stated, wanted)
+    class_names = next(iter(parts.values())).class_names
+    labels = {label for part in parts.values() for label in part.labels if label is not None}
+    names, numbers = _classes(labels, class_names, wanted)
     splits, skipped = {}, []
-    for name, part in found.items():
+    for name, part in parts.items():
         rows = np.array([row for row, label in enumerate(part.labels) if label is not None], np.int64)
         unlabelled = [row for row, label in enumerate(part.labels) if label is None]
         skipped += [SkippedFile(f"{name}, row {row + 1}", "it has no label") for row in unlabelled]
-        classed = np.array([numbers[str(part.labels[row])] for row in rows], np.int64)
-        images_here = RowView(part.images, rows) if isinstance(part.images, np.memmap) else part.images[rows]
-        splits[name] = Split(images_here, classed)
-    first = splits["train"].images.shape
-    settled = wanted.model_copy(update={"size": tuple(first[1:3]), "color": first[3] == 3})  # noqa: PLR2004
+        class_numbers = np.array([numbers[str(part.labels[row])] for row in rows], np.int64)
+        images_of_split = RowView(part.images, rows) if isinstance(part.images, np.memmap) else part.images[rows]
+        splits[name] = Split(images_of_split, class_numbers)
+    shape = splits["train"].images.shape
+    resolved = wanted.model_copy(update={"size": tuple(shape[1:3]), "color": shape[3] == 3})  # noqa: PLR2004
     return Dataset(
-        _name(path), names, **splits, origin=Origin(str(path.resolve()), settled, tuple(skipped)), public=False
+        _name(path), names, **splits, origin=Origin(str(path.resolve()), resolved, tuple(skipped)), public=False
     )
 
 
@@ -162,7 +162,7 @@ def _from_listing(path: Path, listing: Listing, wanted: PicturesRecipe, console:
     names, numbers = _classes(listing.labels(), listing.class_names, wanted)
     limits = Limits(wanted.max_bytes, wanted.max_pixels)
     shape, notes = infer_shape(listing, wanted, limits)
-    settled = wanted.model_copy(update={"size": shape[:2], "color": shape[2] == 3})  # noqa: PLR2004
+    resolved = wanted.model_copy(update={"size": shape[:2], "color": shape[2] == 3})  # noqa: PLR2004
     total = len(listing.entries)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task(f"Reading {total:,} pictures", total=total)
@@ -176,7 +176,7 @@ def _from_listing(path: Path, listing: Listing, wanted: PicturesRecipe, console:
         notes.append(f"{cached.animated:,} of the pictures are animations: the first frame of each is taken.")
     if skipped:
         notes.append(_told(skipped))
-    origin = Origin(str(path.resolve()), settled, tuple(skipped), (*listing.notes, *notes))
+    origin = Origin(str(path.resolve()), resolved, tuple(skipped), (*listing.notes, *notes))
     splits = _splits(listing, cached, numbers)
     if "train" not in splits:
         raise DataError(f"{path}: none of its training pictures can be read: {skipped[0].file}: {skipped[0].reason}.")
@@ -198,35 +198,35 @@ def infer_shape(listing: Listing, wanted: PicturesRecipe, limits: Limits) -> tup
     rows = np.unique(np.linspace(0, total - 1, min(total, SAMPLE)).astype(int)).tolist()
     chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
     parts = dict(map_in_processes(lambda number: read_headers(listing.read(chunks[number]), limits), len(chunks)))
-    found = [header for number in sorted(parts) for header in parts[number]]
-    known = [(row, header) for row, header in zip(rows, found, strict=True) if header]
-    if not known:
+    headers = [header for number in sorted(parts) for header in parts[number]]
+    readable = [(row, header) for row, header in zip(rows, headers, strict=True) if header]
+    if not readable:
         raise DataError(f"{listing.path}: none of its {total:,} pictures can be opened.")
-    size, notes = _size(wanted, [header for _, header in known], total)
-    color = wanted.color if wanted.color is not None else _has_colors(listing, known, limits)
+    size, notes = _size(wanted, [header for _, header in readable], total)
+    color = wanted.color if wanted.color is not None else _has_colors(listing, readable, limits)
     return (*size, 3 if color else 1), notes
 
 
-def _size(wanted: PicturesRecipe, found: Sequence[PictureHeader], total: int) -> tuple[tuple[int, int], list[str]]:
+def _size(wanted: PicturesRecipe, headers: Sequence[PictureHeader], total: int) -> tuple[tuple[int, int], list[str]]:
     """(height, width)."""
     if wanted.size:
         return wanted.size, []
-    counts = Counter((header.height, header.width) for header in found)
-    (height, width), share = counts.most_common(1)[0]
-    among = "pictures" if len(found) == total else f"{len(found):,} pictures looked at"
-    several = f"{share:,} of {len(found):,} {among} are {height}x{width}" if len(counts) > 1 else ""
+    counts = Counter((header.height, header.width) for header in headers)
+    (height, width), count = counts.most_common(1)[0]
+    among = "pictures" if len(headers) == total else f"{len(headers):,} pictures looked at"
+    several = f"{count:,} of {len(headers):,} {among} are {height}x{width}" if len(counts) > 1 else ""
     if max(height, width) <= LARGEST:
         return (height, width), [f"All are brought to {height}x{width}: {several}."] if several else []
     scale = LARGEST / max(height, width)
-    smaller = (max(1, round(height * scale)), max(1, round(width * scale)))
+    scaled = (max(1, round(height * scale)), max(1, round(width * scale)))
     reason = several or f"they are {height}x{width}"
-    return smaller, [f"All are brought to {smaller[0]}x{smaller[1]}: {reason}. --size sets another."]
+    return scaled, [f"All are brought to {scaled[0]}x{scaled[1]}: {reason}. --size sets another."]
 
 
-def _has_colors(listing: Listing, found: Sequence[tuple[int, PictureHeader]], limits: Limits) -> bool:
+def _has_colors(listing: Listing, headers: Sequence[tuple[int, PictureHeader]], limits: Limits) -> bool:
     """Whether any picture shows colours; one stored in colour may be grey all the same."""
-    stored = [row for row, header in found if not header.grey]
-    sample: list[Path | bytes] = list(listing.read(stored[:: max(1, len(stored) // COLOR_SAMPLE)][:COLOR_SAMPLE]))
+    rows = [row for row, header in headers if not header.grey]
+    sample: list[Path | bytes] = list(listing.read(rows[:: max(1, len(rows) // COLOR_SAMPLE)][:COLOR_SAMPLE]))
     for source in sample:
         try:
             pixels = read_picture(source, (COLOR_SIDE, COLOR_SIDE, 3), limits=limits).astype(np.int16)

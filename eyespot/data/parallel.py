@@ -39,11 +39,11 @@ def map_in_processes(work: Callable[[int], Result], count: int) -> Generator[tup
     try:
         while (number := _drawn(counter)) < count:
             yield _took(missing, number), work(number)
-            for ready in wait(receivers, timeout=0):
-                yield from _received(ready, receivers, missing)
+            for connection in wait(receivers, timeout=0):
+                yield from _received(connection, receivers, missing)
         while receivers:
-            for ready in wait(receivers):
-                yield from _received(ready, receivers, missing)
+            for connection in wait(receivers):
+                yield from _received(connection, receivers, missing)
         for number in sorted(missing):
             yield number, work(number)
     finally:
@@ -56,8 +56,8 @@ def _map_in_threads(work: Callable[[int], Result], count: int) -> Iterator[tuple
     with ThreadPoolExecutor(max(1, min(os.cpu_count() or 1, count))) as pool:
         numbers = {pool.submit(work, number): number for number in range(count)}
         try:
-            for done in as_completed(numbers):
-                yield numbers.pop(done), done.result()
+            for future in as_completed(numbers):
+                yield numbers.pop(future), future.result()
         finally:
             pool.shutdown(cancel_futures=True)  # what is not begun yet is left
 
@@ -114,13 +114,13 @@ def _took(missing: set[int], number: int) -> int:
     return number
 
 
-def _received(ready: Any, receivers: list[Connection], missing: set[int]) -> Iterator[tuple[int, Any]]:
+def _received(connection: Any, receivers: list[Connection], missing: set[int]) -> Iterator[tuple[int, Any]]:
     """What one helper has finished; a helper that has ended is taken from the list."""
     try:
-        number, result = ready.recv()
+        number, result = connection.recv()
     except EOFError:
-        receivers.remove(ready)
-        ready.close()
+        receivers.remove(connection)
+        connection.close()
         return
     if isinstance(result, Exception):
         raise result

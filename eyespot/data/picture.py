@@ -157,8 +157,10 @@ def _bounded(content: bytes, name: str, limits: Limits) -> PictureContents:
     except UnsupportedFile as kind:
         raise PictureError(f"{name} is {kind}, which is not read: {SENTENCE}.") from None
     if stored is None:
-        named = OTHERS.get(Path(name).suffix.lower())
-        problem = f"is {named}, which is not read: {SENTENCE}" if named else "is not a picture that can be opened"
+        format_name = OTHERS.get(Path(name).suffix.lower())
+        problem = (
+            f"is {format_name}, which is not read: {SENTENCE}" if format_name else "is not a picture that can be opened"
+        )
         raise PictureError(f"{name} {problem}.")
     pixels = stored.width * stored.height
     if not pixels:
@@ -170,10 +172,10 @@ def _bounded(content: bytes, name: str, limits: Limits) -> PictureContents:
     if stored.slow and pixels > MAX_SLOW_PIXELS:
         limit = f"of its kind of {stored.format} the limit is {MAX_SLOW_PIXELS:,}"
         raise PictureError(f"{name} has {pixels:,} pixels; {limit}. Save it as PNG first.")
-    memory, most = pixels * stored.working / 1e6, MEMORY * limits.pixels / 1e6
-    if memory > most:
-        told = f"takes {memory:,.4g} MB to decode; the limit is {most:,.4g} MB"
-        raise PictureError(f"{name} {told}. Make it smaller first.")
+    memory, allowed = pixels * stored.working / 1e6, MEMORY * limits.pixels / 1e6
+    if memory > allowed:
+        reason = f"takes {memory:,.4g} MB to decode; the limit is {allowed:,.4g} MB"
+        raise PictureError(f"{name} {reason}. Make it smaller first.")
     if stored.passes * pixels > PASSES * limits.pixels:
         raise PictureError(f"{name} is a JPEG of {stored.passes:,} scans, too many for its size. Save it anew first.")
     return stored
@@ -215,8 +217,8 @@ def _header(opened: Image.Image, stored: PictureContents) -> PictureHeader:
 
 def _draft(opened: Image.Image, size: tuple[int, int], mode: str) -> None:
     """Lets a JPEG be decoded at a fraction of its size, still at least twice as large as what is made of it."""
-    smaller = min(opened.width / size[0], opened.height / size[1])
-    if smaller >= 2 * DRAFT_MARGIN:
+    reduction = min(opened.width / size[0], opened.height / size[1])
+    if reduction >= 2 * DRAFT_MARGIN:
         opened.draft(mode, (int(size[0] * DRAFT_MARGIN), int(size[1] * DRAFT_MARGIN)))
 
 
@@ -224,8 +226,8 @@ def _plain(picture: Image.Image, mode: str) -> Image.Image:
     """8-bit grey or RGB, whatever the picture's own mode."""
     picture.load()
     if picture.mode == "F" or picture.mode.startswith("I"):
-        top = _top(picture)
-        return _by_bands(picture, mode, lambda band: _eight_bit(band, top).convert(mode))
+        white = _top(picture)
+        return _by_bands(picture, mode, lambda band: _eight_bit(band, white).convert(mode))
     if picture.has_transparency_data:
         return _by_bands(picture, mode, lambda band: _over_white(band).convert(mode))
     return _in_mode(picture, mode)
@@ -241,19 +243,19 @@ def _top(picture: Image.Image) -> float:
     return next((top for top in usual if highest <= top), highest)
 
 
-def _by_bands(picture: Image.Image, mode: str, brought: Callable[[Image.Image], Image.Image]) -> Image.Image:
+def _by_bands(picture: Image.Image, mode: str, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
     """The picture converted some rows at a time: what it goes through takes several times its memory."""
-    plain, rows = Image.new(mode, picture.size), max(1, BAND // picture.width)
+    converted, rows = Image.new(mode, picture.size), max(1, BAND // picture.width)
     for top in range(0, picture.height, rows):
         band = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
-        plain.paste(brought(band), (0, top))
-    return plain
+        converted.paste(convert(band), (0, top))
+    return converted
 
 
-def _eight_bit(band: Image.Image, top: float) -> Image.Image:
+def _eight_bit(band: Image.Image, white: float) -> Image.Image:
     """Greys of more than 8 bits: Pillow's own conversion clips them to white."""
     values = np.asarray(band, np.float64)
-    return Image.fromarray(np.round(np.clip(values / top, 0, 1) * 255).astype(np.uint8))
+    return Image.fromarray(np.round(np.clip(values / white, 0, 1) * 255).astype(np.uint8))
 
 
 def _over_white(band: Image.Image) -> Image.Image:
@@ -285,10 +287,10 @@ def _resized(picture: Image.Image, size: tuple[int, int], resize: Resize) -> Ima
     if resize == "squash":
         return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     scale = min(size[0] / picture.width, size[1] / picture.height)
-    inner = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    inner_size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     padded = Image.new(picture.mode, size, _edge_color(picture))
-    within = picture.resize(inner, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    padded.paste(within, ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
+    resized = picture.resize(inner_size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    padded.paste(resized, ((size[0] - inner_size[0]) // 2, (size[1] - inner_size[1]) // 2))
     return padded
 
 
@@ -341,12 +343,12 @@ def find_pictures(path: Path) -> list[Path]:
         if not path.exists():
             raise PictureError(f"There is no file {path}.")
         return [path]
-    known = READ_ENDINGS | set(OTHERS)
-    found = sorted(
+    endings = READ_ENDINGS | set(OTHERS)
+    files = sorted(
         file
         for file in path.rglob("*")
-        if file.suffix.lower() in known and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        if file.suffix.lower() in endings and not any(part.startswith(".") for part in file.relative_to(path).parts)
     )
-    if not found:
+    if not files:
         raise PictureError(f"{path} holds no pictures.")
-    return found
+    return files

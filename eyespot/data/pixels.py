@@ -25,9 +25,9 @@ def encode_png(image: UInt8[np.ndarray, "height width channels"], *, optimize: b
     Args:
         optimize: make it as small as it gets, which takes longer.
     """
-    stored = io.BytesIO()
-    as_pillow(image).save(stored, "PNG", optimize=optimize)
-    return stored.getvalue()
+    buffer = io.BytesIO()
+    as_pillow(image).save(buffer, "PNG", optimize=optimize)
+    return buffer.getvalue()
 
 
 def as_pillow(image: UInt8[np.ndarray, "height width channels"]) -> Image.Image:

@@ -22,8 +22,10 @@ def split(dataset: Dataset, recipe: SplitRecipe, seed: int) -> Dataset:
         DataError: there is only one class, the given split is missing, or a side would be left without pictures.
     """
     if len(np.unique(dataset.train.labels)) < 2:  # noqa: PLR2004 - a choice needs two
-        only = dataset.class_names[int(dataset.train.labels[0])]
-        raise DataError(f"{dataset.name}: all training pictures are of one class, {only!r}: nothing to tell apart.")
+        class_name = dataset.class_names[int(dataset.train.labels[0])]
+        raise DataError(
+            f"{dataset.name}: all training pictures are of one class, {class_name!r}: nothing to tell apart."
+        )
     method = recipe.method_for(given=dataset.validation is not None)
     if method == "none":
         return replace(dataset, validation=None)
@@ -38,8 +40,8 @@ def split(dataset: Dataset, recipe: SplitRecipe, seed: int) -> Dataset:
     rows = np.arange(len(dataset.train))
     if method == "last":
         # Keras's validation_split keeps the first int(n * (1 - fraction)) rows for training.
-        first = int(len(rows) * (1 - recipe.fraction))
-        train, validation = rows[:first], rows[first:]
+        train_count = int(len(rows) * (1 - recipe.fraction))
+        train, validation = rows[:train_count], rows[train_count:]
     else:
         train, validation = _drawn(dataset, recipe, seed)
     if not len(train) or not len(validation):
@@ -54,15 +56,15 @@ def _drawn(dataset: Dataset, recipe: SplitRecipe, seed: int) -> tuple[Int64[np.n
     """Rows for training and for validation, drawn at random."""
     counts, rows = dataset.class_counts(dataset.train), np.arange(len(dataset.train))
     if recipe.stratify and (counts == 1).any():
-        alone = dataset.class_names[int((counts == 1).argmax())]
+        class_name = dataset.class_names[int((counts == 1).argmax())]
         raise DataError(
-            f"{dataset.name}: {alone!r} has only one picture, which training and validation cannot share: add more, "
-            "take the class away, or use --no-stratify."
+            f"{dataset.name}: {class_name!r} has only one picture, which training and validation cannot share: add "
+            "more, take the class away, or use --no-stratify."
         )
-    chosen = seed_for(seed, "split") if recipe.seed is None else recipe.seed
+    split_seed = seed_for(seed, "split") if recipe.seed is None else recipe.seed
     labels = dataset.train.labels if recipe.stratify else None
     try:
-        train, validation = train_test_split(rows, test_size=recipe.fraction, stratify=labels, random_state=chosen)
+        train, validation = train_test_split(rows, test_size=recipe.fraction, stratify=labels, random_state=split_seed)
     except ValueError as error:
         hint = " --no-stratify splits without regard to classes." if recipe.stratify else ""
         raise DataError(

@@ -65,9 +65,9 @@ def find_duplicates(dataset: Dataset, *, within: bool = True) -> list[DuplicateP
         within: also those in the same split, which takes the longest.
     """
     identities = _identities(dataset.splits)
-    found = [*_exact(identities), *_near(dataset.splits, identities, within=within)]
+    pairs = [*_exact(identities), *_near(dataset.splits, identities, within=within)]
     return sorted(
-        (pair for pair in found if within or pair.leaks),
+        (pair for pair in pairs if within or pair.leaks),
         key=lambda pair: (not pair.leaks, pair.kind, pair.distance, pair.second),
     )
 
@@ -96,11 +96,11 @@ def _identities(splits: dict[str, Split]) -> dict[str, Int64[np.ndarray, " n"]]:
 
 
 def _exact(identities: dict[str, Int64[np.ndarray, " n"]]) -> list[DuplicatePair]:
-    firsts = {name: _first_rows(of) for name, of in identities.items()}
+    firsts = {name: _first_rows(numbers) for name, numbers in identities.items()}
     pairs = [
         DuplicatePair((name, firsts[name][number]), (name, row), "exact", 0.0)
-        for name, of in identities.items()
-        for row, number in enumerate(of.tolist())
+        for name, numbers in identities.items()
+        for row, number in enumerate(numbers.tolist())
         if firsts[name][number] != row
     ]
     for a, b in combinations(identities, 2):
@@ -111,9 +111,9 @@ def _exact(identities: dict[str, Int64[np.ndarray, " n"]]) -> list[DuplicatePair
     return pairs
 
 
-def _first_rows(of: Int64[np.ndarray, " n"]) -> dict[int, int]:
+def _first_rows(identities: Int64[np.ndarray, " n"]) -> dict[int, int]:
     """Where each number comes first."""
-    numbers, rows = np.unique(of, return_index=True)
+    numbers, rows = np.unique(identities, return_index=True)
     return dict(zip(numbers.tolist(), rows.tolist(), strict=True))
 
 
@@ -121,11 +121,11 @@ def _near(
     splits: dict[str, Split], identities: dict[str, Int64[np.ndarray, " n"]], *, within: bool
 ) -> Iterator[DuplicatePair]:
     """Pairs whose pixels are not equal."""
-    described = {name: describe_images(split.images) for name, split in splits.items()}
+    descriptors = {name: describe_images(split.images) for name, split in splits.items()}
     for a, b in combinations_with_replacement(splits, 2):
         if a == b and not within:
             continue
-        for row, other, distance in _close(described[a], described[b], same=a == b):
+        for row, other, distance in _close(descriptors[a], descriptors[b], same=a == b):
             if identities[a][row] != identities[b][other]:
                 yield DuplicatePair((a, row), (b, other), "near", distance)
 
@@ -146,8 +146,8 @@ def _describe_chunk(images: Shaped[np.ndarray, "n height width channels"]) -> Fl
     vectors = smooth[:, rows][:, :, columns].reshape(len(images), -1)
     vectors -= vectors.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    shown = lengths > BLANK * np.sqrt(vectors.shape[1])
-    return np.where(shown, vectors / np.maximum(lengths, 1e-6), 0).astype(np.float32)
+    has_contrast = lengths > BLANK * np.sqrt(vectors.shape[1])
+    return np.where(has_contrast, vectors / np.maximum(lengths, 1e-6), 0).astype(np.float32)
 
 
 def _luma_first(

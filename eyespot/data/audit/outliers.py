@@ -47,14 +47,16 @@ def find_outliers(dataset: Dataset) -> list[Outlier]:
     sizes are those of the files. Distances are from the median, in units of
     the median absolute deviation made comparable to a standard deviation.
     """
-    places = [(name, row) for name, split in dataset.splits.items() for row in range(len(split))]
-    best: dict[tuple[str, int], Outlier] = {}
+    positions = [(name, row) for name, split in dataset.splits.items() for row in range(len(split))]
+    outliers: dict[tuple[str, int], Outlier] = {}
     for low, high, values in _measures(dataset):
         for number, distance in enumerate(_distances(values)):
-            if abs(distance) > FAR and abs(distance) > (best[places[number]].distance if places[number] in best else 0):
+            if abs(distance) > FAR and abs(distance) > (
+                outliers[positions[number]].distance if positions[number] in outliers else 0
+            ):
                 reason = low if distance < 0 else high
-                best[places[number]] = Outlier(places[number], reason, float(abs(distance)))
-    return sorted(best.values(), key=lambda oddity: -oddity.distance)
+                outliers[positions[number]] = Outlier(positions[number], reason, float(abs(distance)))
+    return sorted(outliers.values(), key=lambda oddity: -oddity.distance)
 
 
 def _measures(dataset: Dataset) -> Iterator[tuple[str, str, Float64[np.ndarray, " n"]]]:

@@ -91,8 +91,8 @@ class Changes:
     def describe(self) -> str:
         """What is done, in words: "shift up to 8 %, rotate up to 10°, flip left-right"."""
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        told = [words.format(values[name]) for name, words in WORDS.items() if values[name]]
-        return ", ".join(told) or "nothing is changed"
+        phrases = [words.format(values[name]) for name, words in WORDS.items() if values[name]]
+        return ", ".join(phrases) or "nothing is changed"
 
 
 def _stated(policy: Policy, changes: Changes) -> AugmentationRecipe:
@@ -150,9 +150,9 @@ def _names_character(name: str) -> bool:
 def _ink(images: UInt8[np.ndarray, "n height width channels"]) -> float:
     """The share of pixels that differ from the border's median by a quarter of what any does; median over pictures."""
     values = images[..., 0].astype(np.float32)
-    away = np.abs(values - border_median(images[..., :1])[:, None])
-    most = np.maximum(away.max(axis=(1, 2), keepdims=True), 1)
-    return float(np.median((away > most / 4).mean(axis=(1, 2))))
+    distances = np.abs(values - border_median(images[..., :1])[:, None])
+    strongest = np.maximum(distances.max(axis=(1, 2), keepdims=True), 1)
+    return float(np.median((distances > strongest / 4).mean(axis=(1, 2))))
 
 
 def _tells_left_from_right(class_names: Sequence[str]) -> bool:

@@ -35,10 +35,10 @@ def draw_step(changes: Changes, seed: int, step: int, pictures: int) -> Float32[
         step: its number in the whole training, from 0.
     """
     generator = np.random.Generator(np.random.Philox(key=seed_for(seed, "augment", step)))  # quicker than from a seed
-    drawn = generator.random((pictures, len(DrawColumn)), np.float32)
+    draws = generator.random((pictures, len(DrawColumn)), np.float32)
     for column, alpha in ((DrawColumn.MIXUP, changes.mixup), (DrawColumn.CUTMIX, changes.cutmix)):
-        drawn[:, column] = generator.beta(alpha, alpha, pictures) if alpha else 1.0
-    return drawn
+        draws[:, column] = generator.beta(alpha, alpha, pictures) if alpha else 1.0
+    return draws
 
 
 class DrawColumn(IntEnum):
@@ -130,8 +130,8 @@ def _places(
     Computed without a matrix product, whose last bit would depend on the number of threads.
     """
     angle = _either_way(draws, DrawColumn.ANGLE) * math.radians(changes.rotate)
-    smaller = torch.exp(_either_way(draws, DrawColumn.SIZE) * -math.log1p(changes.zoom))
-    across, along = smaller * torch.cos(angle), smaller * torch.sin(angle)
+    scale = torch.exp(_either_way(draws, DrawColumn.SIZE) * -math.log1p(changes.zoom))
+    across, along = scale * torch.cos(angle), scale * torch.sin(angle)
     mirror = _sign(draws, DrawColumn.MIRROR, wanted=changes.flip_horizontal)
     upend = _sign(draws, DrawColumn.UPEND, wanted=changes.flip_vertical)
     right = 2 * changes.shift * _either_way(draws, DrawColumn.RIGHT)
@@ -139,10 +139,10 @@ def _places(
     x, y = _centres(width, draws), _centres(height, draws)
     grid = torch.empty((len(draws), height, width, 2), device=draws.device)
     # Angles are kept in pixels, not in shares of a side.
-    of_x, of_y = mirror * across, mirror * along * (height / width)
-    torch.add(_outer(of_x, x)[:, None, :], (_outer(of_y, y) + right[:, None])[:, :, None], out=grid[..., 0])
-    of_x, of_y = -upend * along * (width / height), upend * across
-    torch.add(_outer(of_x, x)[:, None, :], (_outer(of_y, y) + down[:, None])[:, :, None], out=grid[..., 1])
+    x_factors, y_factors = mirror * across, mirror * along * (height / width)
+    torch.add(_outer(x_factors, x)[:, None, :], (_outer(y_factors, y) + right[:, None])[:, :, None], out=grid[..., 0])
+    x_factors, y_factors = -upend * along * (width / height), upend * across
+    torch.add(_outer(x_factors, x)[:, None, :], (_outer(y_factors, y) + down[:, None])[:, :, None], out=grid[..., 1])
     return grid
 
 
@@ -161,8 +161,8 @@ def _centres(side: int, draws: Tensor) -> Tensor:
     return (torch.arange(side, device=draws.device) * 2 + 1) / side - 1
 
 
-def _outer(factors: Tensor, places: Tensor) -> Tensor:
-    return factors[:, None] * places[None, :]
+def _outer(factors: Tensor, positions: Tensor) -> Tensor:
+    return factors[:, None] * positions[None, :]
 
 
 def background_of(pictures: Float32[Tensor, "n channels height width"]) -> Float32[Tensor, "n channels"]:
@@ -172,9 +172,9 @@ def background_of(pictures: Float32[Tensor, "n channels height width"]) -> Float
     """
     lines = pictures[:, :, 0], pictures[:, :, -1], pictures[..., 0], pictures[..., -1]
     border = torch.cat(lines, 2)
-    some = border[:, :, :: max(1, border.shape[2] // ENOUGH)]
+    sample = border[:, :, :: max(1, border.shape[2] // ENOUGH)]
     # Sorted, since a GPU's median is not allowed where kernels have to be deterministic.
-    return some.sort(2).values[:, :, some.shape[2] // 2]
+    return sample.sort(2).values[:, :, sample.shape[2] // 2]
 
 
 def _shaded(pictures: Tensor, images: Tensor, changes: Changes, draws: Tensor) -> Tensor:
@@ -196,16 +196,16 @@ def erase_rectangles(
     """
     _, channels, height, width = pictures.shape
     area = AREA[0] + (AREA[1] - AREA[0]) * draws[:, DrawColumn.AREA]
-    slim = torch.exp((draws[:, DrawColumn.ASPECT] - 0.5) * -math.log(SLIMMEST))  # square root of height to width
+    ratio_root = torch.exp((draws[:, DrawColumn.ASPECT] - 0.5) * -math.log(SLIMMEST))  # square root of height to width
     side = torch.sqrt(area * height * width)
-    high = (side * slim).round().clamp(1, height)
-    wide = (side / slim).round().clamp(1, width)
-    top = (draws[:, DrawColumn.TOP] * (height - high + 1)).floor()
-    left = (draws[:, DrawColumn.LEFT] * (width - wide + 1)).floor()
-    chosen = inside_rectangle(top, left, top + high, left + wide, (height, width))
-    chosen &= (draws[:, DrawColumn.ERASE] < share)[:, None, None, None]
+    box_height = (side * ratio_root).round().clamp(1, height)
+    box_width = (side / ratio_root).round().clamp(1, width)
+    top = (draws[:, DrawColumn.TOP] * (height - box_height + 1)).floor()
+    left = (draws[:, DrawColumn.LEFT] * (width - box_width + 1)).floor()
+    mask = inside_rectangle(top, left, top + box_height, left + box_width, (height, width))
+    mask &= (draws[:, DrawColumn.ERASE] < share)[:, None, None, None]
     colour = (draws[:, DrawColumn.RED : DrawColumn.RED + channels] * 255).round()
-    return torch.where(chosen, colour[:, :, None, None], pictures)
+    return torch.where(mask, colour[:, :, None, None], pictures)
 
 
 def inside_rectangle(
@@ -222,8 +222,8 @@ def inside_rectangle(
 
 
 def _between(first: Tensor, end: Tensor, side: int) -> Tensor:
-    places = torch.arange(side, device=first.device)
-    return (places >= first[:, None]) & (places < end[:, None])
+    positions = torch.arange(side, device=first.device)
+    return (positions >= first[:, None]) & (positions < end[:, None])
 
 
 class MixedBatch(NamedTuple):
@@ -249,8 +249,8 @@ def mix_images(
 ) -> MixedBatch:
     """Each picture with another one of the batch, by a random order of it."""
     partners = draws[:, DrawColumn.PARTNER].argsort(stable=True)
-    kept, shares = _kept(changes, draws, (pictures.shape[2], pictures.shape[3]))
-    mixed = torch.lerp(pictures[partners], pictures, kept)
+    weights, shares = _kept(changes, draws, (pictures.shape[2], pictures.shape[3]))
+    mixed = torch.lerp(pictures[partners], pictures, weights)
     return MixedBatch(mixed, *heavier_first(labels, labels[partners], shares))
 
 
@@ -267,8 +267,8 @@ def _kept(
     if not changes.mixup:
         return 1 - pasted.float(), left_over
     cuts = draws[:, DrawColumn.WAY] < 0.5  # noqa: PLR2004 - every other one
-    kept = torch.where(cuts[:, None, None, None], 1 - pasted.float(), blended)
-    return kept, torch.where(cuts, left_over, shares)
+    weights = torch.where(cuts[:, None, None, None], 1 - pasted.float(), blended)
+    return weights, torch.where(cuts, left_over, shares)
 
 
 def _cut(draws: Tensor, sides: tuple[int, int]) -> Shaped[Tensor, "n 1 height width"]:
@@ -290,8 +290,12 @@ def heavier_first(
     Of two halves the class of the lower number is first, as `argmax` has it.
     """
     half = 0.5
-    ours = (shares > half) | ((shares == half) & (labels <= partners))
-    return torch.where(ours, labels, partners), torch.where(ours, partners, labels), torch.maximum(shares, 1 - shares)
+    is_heavier = (shares > half) | ((shares == half) & (labels <= partners))
+    return (
+        torch.where(is_heavier, labels, partners),
+        torch.where(is_heavier, partners, labels),
+        torch.maximum(shares, 1 - shares),
+    )
 
 
 def _as_pixels(pictures: Tensor) -> Tensor:

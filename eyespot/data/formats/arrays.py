@@ -108,11 +108,11 @@ def _stated(path: Path, arrays: ArrayFile, name: str | None) -> str:
 
 def _guessed(path: Path, arrays: ArrayFile) -> dict[str, tuple[str, str]]:
     """By split, the names of the pictures and of their labels."""
-    found: dict[str, dict[str, str]] = {}
+    names_by_split: dict[str, dict[str, str]] = {}
     for name in arrays:
         if role := _role(name):
-            found.setdefault(role[1], {}).setdefault(role[0], name)
-    pairs = {split: (pair["images"], pair["labels"]) for split, pair in found.items() if len(pair) == 2}  # noqa: PLR2004
+            names_by_split.setdefault(role[1], {}).setdefault(role[0], name)
+    pairs = {split: (pair["images"], pair["labels"]) for split, pair in names_by_split.items() if len(pair) == 2}  # noqa: PLR2004
     if "train" not in pairs:
         raise DataError(
             f"{path} holds the arrays {', '.join(sorted(arrays)) or '(none)'}, of which none are pictures and labels "
@@ -200,10 +200,14 @@ def _names(labels: Shaped[np.ndarray, "..."], where: str, class_names: tuple[str
     if labels.dtype.kind not in "iufb":
         raise DataError(f"{where}: expected whole numbers or text as labels; received {labels.dtype}.")
     missing = ~np.isfinite(labels) if labels.dtype.kind == "f" else np.zeros(len(labels), bool)
-    whole = np.where(missing, 0, labels)
-    if (whole != np.round(whole)).any():
-        raise DataError(f"{where}: labels must be whole numbers; received {whole[whole != np.round(whole)][0]:g}.")
-    if class_names and len(whole) and not 0 <= whole.min() <= whole.max() < len(class_names):
-        raise DataError(f"{where}: labels go from {whole.min():g} to {whole.max():g}, for {len(class_names)} names.")
-    texts = [class_names[int(value)] if class_names else str(int(value)) for value in whole]
-    return [None if gone else text for text, gone in zip(texts, missing.tolist(), strict=True)]
+    numbers = np.where(missing, 0, labels)
+    if (numbers != np.round(numbers)).any():
+        raise DataError(
+            f"{where}: labels must be whole numbers; received {numbers[numbers != np.round(numbers)][0]:g}."
+        )
+    if class_names and len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(class_names):
+        raise DataError(
+            f"{where}: labels go from {numbers.min():g} to {numbers.max():g}, for {len(class_names)} names."
+        )
+    texts = [class_names[int(value)] if class_names else str(int(value)) for value in numbers]
+    return [None if is_missing else text for text, is_missing in zip(texts, missing.tolist(), strict=True)]

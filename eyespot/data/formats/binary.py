@@ -60,11 +60,15 @@ def read_idx_pairs(images: list[Path]) -> dict[str, ImagesWithClassNames]:
     """
     pairs: dict[str, ImagesWithClassNames] = {}
     for path in images:
-        beside = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
-        spellings = (beside, beside.with_name(beside.name.removesuffix(".gz")), beside.with_name(beside.name + ".gz"))
+        labels_path = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
+        spellings = (
+            labels_path,
+            labels_path.with_name(labels_path.name.removesuffix(".gz")),
+            labels_path.with_name(labels_path.name + ".gz"),
+        )
         labels = next((file for file in spellings if file.is_file()), None)
         if labels is None:
-            raise DataError(f"{path} has no labels beside it: expected {beside}.")
+            raise DataError(f"{path} has no labels beside it: expected {labels_path}.")
         stem = path.name.partition("images")[0].rstrip("-_.")
         split = "test" if TEST_STEM in stem else _split(stem)
         if len(images) == 1:

@@ -75,28 +75,28 @@ def list_folder(root: Path) -> Listing:
     splits = _split_folders(top)
     entries: list[ListedImage] = []
     skipped: list[SkippedFile] = []
-    loose: list[str] = []
+    unclassified: list[str] = []
     for file in _files(top, (), top.resolve(), ()):
         name = "/".join(file.parts)
         ending = name.rpartition(".")[2].lower() if "." in file.parts[-1].lstrip(".") else ""
         folders = file.parts[:-1]
-        split, classed = (splits[folders[0]], folders[1:]) if splits and folders else ("train", folders)
+        split, class_folders = (splits[folders[0]], folders[1:]) if splits and folders else ("train", folders)
         if file.fault:
             skipped.append(SkippedFile(name, file.fault))
         elif f".{ending}" in OTHERS:
             skipped.append(SkippedFile(name, f"it is {OTHERS[f'.{ending}']}, which is not read: {SENTENCE}"))
         elif ending and f".{ending}" not in READ_ENDINGS:
             skipped.append(SkippedFile(name, "its name is not that of a picture"))
-        elif not classed:
-            loose.append(name)
+        elif not class_folders:
+            unclassified.append(name)
         else:
-            entries.append(ListedImage(name, plain(classed[0]), split, file.stamp))
-    if loose and not entries:
+            entries.append(ListedImage(name, plain(class_folders[0]), split, file.stamp))
+    if unclassified and not entries:
         raise DataError(
-            f"{top} holds {len(loose):,} pictures, but no folders that say what they show: put the pictures of each "
-            "class in a folder of its name."
+            f"{top} holds {len(unclassified):,} pictures, but no folders that say what they show: put the pictures of "
+            "each class in a folder of its name."
         )
-    skipped += [SkippedFile(name, "it lies in no class's folder") for name in loose]
+    skipped += [SkippedFile(name, "it lies in no class's folder") for name in unclassified]
     entries.sort(key=lambda entry: entry.file)
 
     def read(rows: Sequence[int]) -> list[Path | bytes]:
@@ -109,13 +109,13 @@ def _unwrapped(root: Path) -> tuple[Path, tuple[str, ...]]:
     """The folder that holds the classes' or the splits' folders."""
     top = root
     while True:
-        inside = [item for item in os.scandir(top) if not _is_ignored(item.name)]
-        if len(inside) != 1 or not inside[0].is_dir(follow_symlinks=False):
+        items = [item for item in os.scandir(top) if not _is_ignored(item.name)]
+        if len(items) != 1 or not items[0].is_dir(follow_symlinks=False):
             break
-        below = [item for item in os.scandir(inside[0].path) if not _is_ignored(item.name)]
-        if not below or not all(item.is_dir() for item in below):
+        children = [item for item in os.scandir(items[0].path) if not _is_ignored(item.name)]
+        if not children or not all(item.is_dir() for item in children):
             break
-        top = Path(inside[0].path)
+        top = Path(items[0].path)
     return top, (f"{root} holds nothing but {top.name}, whose folders are taken.",) if top != root else ()
 
 
@@ -126,19 +126,20 @@ def _is_ignored(name: str) -> bool:
 def _split_folders(top: Path) -> dict[str, str] | None:
     """The folders that are splits, with the split each is; None where the folders are classes."""
     folders = sorted(item.name for item in os.scandir(top) if item.is_dir() and not _is_ignored(item.name))
-    named = {name: split for name in folders if (split := split_named(name))}
-    meant = list(named.values())
-    others = [name for name in folders if name not in named]
-    if "train" not in meant or (others and len(named) == 1):  # a class may be called train
+    split_by_folder = {name: split for name in folders if (split := split_named(name))}
+    splits = list(split_by_folder.values())
+    others = [name for name in folders if name not in split_by_folder]
+    if "train" not in splits or (others and len(split_by_folder) == 1):  # a class may be called train
         return None
     if others:
         raise DataError(
-            f"{top} holds splits ({', '.join(named)}) and beside them {others[0]!r}: move it into one of them, or away."
+            f"{top} holds splits ({', '.join(split_by_folder)}) and beside them {others[0]!r}: move it into "
+            "one of them, or away."
         )
-    twice = [name for name, split in named.items() if meant.count(split) > 1]
-    if twice:
-        raise DataError(f"{top} holds one split under several names, {' and '.join(twice)}: keep one of them.")
-    return named
+    duplicates = [name for name, split in split_by_folder.items() if splits.count(split) > 1]
+    if duplicates:
+        raise DataError(f"{top} holds one split under several names, {' and '.join(duplicates)}: keep one of them.")
+    return split_by_folder
 
 
 @dataclass(frozen=True)
@@ -152,30 +153,30 @@ class _File:
 
 def _files(folder: Path, parts: tuple[str, ...], root: Path, above: tuple[Path, ...]) -> Iterator[_File]:
     """Every file below a folder, links followed within `root`, each folder once on the way down."""
-    here = folder.resolve()
-    if here in above:
+    resolved = folder.resolve()
+    if resolved in above:
         return
     try:
-        found = sorted(os.scandir(folder), key=lambda item: item.name)
+        items = sorted(os.scandir(folder), key=lambda item: item.name)
     except PermissionError:
         yield _File(parts, fault="this folder may not be read (permission denied)")
         return
-    for item in found:
+    for item in items:
         if _is_ignored(item.name):
             continue
-        below = (*parts, item.name)
+        item_parts = (*parts, item.name)
         if item.is_symlink():
             target = Path(item.path).resolve()
             if not target.is_relative_to(root):
-                yield _File(below, fault="it is a link that leads out of the folder")
+                yield _File(item_parts, fault="it is a link that leads out of the folder")
                 continue
             if not target.exists():
-                yield _File(below, fault="it is a link to nothing")
+                yield _File(item_parts, fault="it is a link to nothing")
                 continue
         if item.is_dir():
-            yield from _files(Path(item.path), below, root, (*above, here))
+            yield from _files(Path(item.path), item_parts, root, (*above, resolved))
         elif item.is_file():
             status = item.stat()
-            yield _File(below, (status.st_size, status.st_mtime_ns))
+            yield _File(item_parts, (status.st_size, status.st_mtime_ns))
         else:
-            yield _File(below, fault="it is no regular file")
+            yield _File(item_parts, fault="it is no regular file")

@@ -83,8 +83,8 @@ def read_pixel_table(path: Path, wanted: PicturesRecipe) -> ImagesWithClassNames
     if any(column.null_count for column in columns.itercolumns()):
         raise DataError(f"{path}: there are rows with too few pixels.")
     images = np.empty((table.num_rows, len(pixels)), np.uint8)
-    for place, column in enumerate(columns.itercolumns()):
-        images[:, place] = column.to_numpy()
+    for index, column in enumerate(columns.itercolumns()):
+        images[:, index] = column.to_numpy()
     texts = np.array(["" if text is None else text for text in table.column(label).to_pylist()], np.str_)
     return as_images_and_labels(images, texts, str(path))
 
@@ -110,17 +110,17 @@ def list_tables(paths: Sequence[Path], wanted: PicturesRecipe, source: Path) -> 
     tables = [TableFile(path, wanted) for path in paths]
     entries: list[ListedImage] = []
     skipped: list[SkippedFile] = []
-    places: list[tuple[TableFile, int]] = []
+    positions: list[tuple[TableFile, int]] = []
     for table in tables:
-        for row, found in enumerate(table.rows()):
-            if isinstance(found, SkippedFile):
-                skipped.append(found)
+        for row, entry in enumerate(table.rows()):
+            if isinstance(entry, SkippedFile):
+                skipped.append(entry)
             else:
-                entries.append(found)
-                places.append((table, row))
+                entries.append(entry)
+                positions.append((table, row))
 
     def read(rows: Sequence[int]) -> list[Path | bytes]:
-        return [table.picture(row) for table, row in (places[number] for number in rows)]
+        return [table.picture(row) for table, row in (positions[number] for number in rows)]
 
     return Listing(source, entries, read, skipped, tables[0].class_names)
 
@@ -146,8 +146,8 @@ class TableFile:
         columns = self._columns = _Columns(path, schema.names, wanted)
         self._holds_pictures = _holds_bytes(schema.field(columns.image).type)
         self.class_names = _class_names(schema, columns.label)
-        kept = [name for name in columns.all if not (self._holds_pictures and name == columns.image)]
-        self._table: pa.Table = read(kept)
+        names = [name for name in columns.all if not (self._holds_pictures and name == columns.image)]
+        self._table: pa.Table = read(names)
         self._group: tuple[int, list[Any]] = (-1, [])
         status = path.stat()
         self._stamp = (status.st_size, status.st_mtime_ns)
@@ -157,17 +157,17 @@ class TableFile:
         columns = self._columns
         labels = self._table.column(columns.label).to_pylist()
         splits = self._table.column(columns.split).to_pylist() if columns.split else [None] * len(labels)
-        stated = _split_of(self.path)
+        default_split = _split_of(self.path)
         for row, (label, split) in enumerate(zip(labels, splits, strict=True)):
             where = f"{self.path.name}, row {row + 1}"
             name = self._label(label)
-            in_split = (split_named(str(split)) if split is not None else None) if columns.split else stated
+            split_name = (split_named(str(split)) if split is not None else None) if columns.split else default_split
             if name is None:
                 yield SkippedFile(where, "it has no label")
-            elif in_split is None:
+            elif split_name is None:
                 yield SkippedFile(where, f"its split {split!r} is none of train, validation and test")
             else:
-                yield self._entry(row, where, name, in_split)
+                yield self._entry(row, where, name, split_name)
 
     def picture(self, row: int) -> Path | bytes:
         """The file of a row's picture, or its content; empty bytes where the row holds none."""
@@ -244,8 +244,8 @@ class _Columns:
                 raise DataError(f"{path} has two columns named {name!r}: rename or remove one.")
         self.image = _chosen(path, names, wanted.image_column, IMAGE_NAMES, "image")
         self.label = _chosen(path, names, wanted.label_column, LABEL_NAMES, "label")
-        stated = wanted.split_column or next((name for name in names if name.lower() in SPLIT_NAMES), None)
-        self.split = _chosen(path, names, stated, (), "split") if stated else None
+        split_column = wanted.split_column or next((name for name in names if name.lower() in SPLIT_NAMES), None)
+        self.split = _chosen(path, names, split_column, (), "split") if split_column else None
 
     @property
     def all(self) -> list[str]:
@@ -260,13 +260,13 @@ def _chosen(path: Path, names: Sequence[str], stated: str | None, usual: Sequenc
             raise DataError(f"In {path}: " + unknown("column", stated, names))
         return stated
     lower = {name.lower(): name for name in names}
-    found = next((lower[name] for name in usual if name in lower), None)
-    if found is None:
+    match = next((lower[name] for name in usual if name in lower), None)
+    if match is None:
         raise DataError(
             f"{path} has no column that is known to hold the {kind} ({', '.join(usual[:6])}, …), but "
             f"{', '.join(map(repr, names[:8]))}: name it with --{kind}-column."
         )
-    return found
+    return match
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:

@@ -52,8 +52,8 @@ FORMATS = (
     PictureFormat("TIFF", tiff.MAGIC, (".tif", ".tiff"), tiff.stored_tiff),
     PictureFormat("PPM", bitmaps.PORTABLE, (".ppm", ".pgm", ".pbm", ".pnm"), bitmaps.stored_portable),
 )
-READ_ENDINGS = frozenset(ending for each in FORMATS for ending in each.endings)
-NAMES = [each.name for each in FORMATS]
+READ_ENDINGS = frozenset(ending for picture_format in FORMATS for ending in picture_format.endings)
+NAMES = [picture_format.name for picture_format in FORMATS]
 SENTENCE = f"{', '.join(NAMES[:-1])} and {NAMES[-1]} are read"
 
 # Formats of pictures that are recognised and not read: by the endings of their files' names, and how the files begin.
@@ -82,13 +82,13 @@ def look_through(content: bytes) -> PictureContents | None:
         Damaged: it is truncated or breaks its format.
         NotRead: it is of a kind that is not read.
     """
-    for each in FORMATS:
-        if content.startswith(each.begins):
+    for picture_format in FORMATS:
+        if content.startswith(picture_format.begins):
             try:
-                return each.stored(content)
+                return picture_format.stored(content)
             except (struct.error, IndexError):
                 raise DamagedFile("it ends within its header") from None
-    for place, begins, name in _BEGINNINGS:
-        if content.startswith(begins, place):
+    for offset, begins, name in _BEGINNINGS:
+        if content.startswith(begins, offset):
             raise UnsupportedFile(name)
     return None

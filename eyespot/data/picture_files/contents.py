@@ -51,15 +51,15 @@ def orientation_of(exif: bytes = b"", xmp: bytes = b"") -> int:
         exif: a TIFF header with a directory, with or without `Exif` before it.
         xmp: XML, which counts where EXIF says nothing.
     """
-    found = None
+    orientation = None
     try:
-        found = _from_exif(exif.removeprefix(b"Exif\0\0"))
+        orientation = _from_exif(exif.removeprefix(b"Exif\0\0"))
     except struct.error:  # damaged metadata are no reason to refuse a picture
-        found = None
-    if found is None:
-        stated = XMP_ORIENTATION.search(xmp)
-        found = int(stated[1]) if stated else 1
-    return found if 1 <= found <= 8 else 1  # noqa: PLR2004 - EXIF's values
+        orientation = None
+    if orientation is None:
+        match = XMP_ORIENTATION.search(xmp)
+        orientation = int(match[1]) if match else 1
+    return orientation if 1 <= orientation <= 8 else 1  # noqa: PLR2004 - EXIF's values
 
 
 def _from_exif(exif: bytes) -> int | None:
@@ -68,9 +68,9 @@ def _from_exif(exif: bytes) -> int | None:
         return None
     (start,) = struct.unpack_from(order + "I", exif, 4)
     (count,) = struct.unpack_from(order + "H", exif, start)
-    found = None
-    for place in range(start + 2, min(start + 2 + ENTRY * count, len(exif)), ENTRY):
-        tag, kind = struct.unpack_from(order + "HH", exif, place)
+    orientation = None
+    for offset in range(start + 2, min(start + 2 + ENTRY * count, len(exif)), ENTRY):
+        tag, kind = struct.unpack_from(order + "HH", exif, offset)
         if tag == ORIENTATION and kind in TYPES:
-            (found,) = struct.unpack_from(order + TYPES[kind], exif, place + 8)
-    return found
+            (orientation,) = struct.unpack_from(order + TYPES[kind], exif, offset + 8)
+    return orientation

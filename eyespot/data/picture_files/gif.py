@@ -17,26 +17,26 @@ def stored_gif(content: bytes) -> PictureContents:
     if len(content) < 13:  # noqa: PLR2004 - signature and screen
         raise DamagedFile("it ends before its first frame")
     width, height, flags = struct.unpack_from("<HHB", content, 6)
-    place = 13 + _palette(flags)
-    kept, control = [content[:place]], b""
+    offset = 13 + _palette(flags)
+    parts, control = [content[:offset]], b""
     for _ in range(MOST_EXTENSIONS):
-        kind = content[place : place + 1]
-        if kind == EXTENSION and place + 2 <= len(content):
-            end = _after_data(content, place + 2)
-            control = content[place:end] if content[place + 1] == CONTROL else control
-            place = end
-        elif kind == IMAGE and place + 10 <= len(content):
-            left, top, across, down, flags = struct.unpack_from("<4HB", content, place + 1)
-            end = _after_data(content, place + 10 + _palette(flags) + 1)
-            kept += [control, content[place:end], TRAILER]
-            size = (max(width, left + across), max(height, top + down))  # Pillow enlarges the screen
+        kind = content[offset : offset + 1]
+        if kind == EXTENSION and offset + 2 <= len(content):
+            end = _after_data(content, offset + 2)
+            control = content[offset:end] if content[offset + 1] == CONTROL else control
+            offset = end
+        elif kind == IMAGE and offset + 10 <= len(content):
+            left, top, frame_width, frame_height, flags = struct.unpack_from("<4HB", content, offset + 1)
+            end = _after_data(content, offset + 10 + _palette(flags) + 1)
+            parts += [control, content[offset:end], TRAILER]
+            size = (max(width, left + frame_width), max(height, top + frame_height))  # Pillow enlarges the screen
             return PictureContents(
-                "GIF", *size, b"".join(kept), 1, frames=1 + (TRAILER != content[end : end + 1] != b"")
+                "GIF", *size, b"".join(parts), 1, frames=1 + (TRAILER != content[end : end + 1] != b"")
             )
         elif kind in {b"", TRAILER}:
             break
         else:
-            place += 1
+            offset += 1
     raise DamagedFile("it ends before its first frame")
 
 
@@ -45,13 +45,13 @@ def _palette(flags: int) -> int:
     return 3 << (flags & 7) + 1 if flags & PALETTE else 0
 
 
-def _after_data(content: bytes, place: int) -> int:
+def _after_data(content: bytes, offset: int) -> int:
     """Where a chain of blocks ends: after one of length 0, or with the file."""
     for _ in range(MOST_BLOCKS):
-        if place >= len(content):
-            return place  # Pillow tells whether pixels are missing
-        length = content[place]
-        place += 1 + length
+        if offset >= len(content):
+            return offset  # Pillow tells whether pixels are missing
+        length = content[offset]
+        offset += 1 + length
         if not length:
-            return place
+            return offset
     raise DamagedFile(f"it has more than {MOST_BLOCKS:,} blocks")

@@ -21,12 +21,12 @@ MOST_SEGMENTS = 2_000  # before the first scan: a colour profile and an extended
 
 def stored_jpeg(content: bytes) -> PictureContents:
     """Walks the segments before the first scan, and keeps those that pixels are decoded from."""
-    kept, frames, exif, xmp, end = [content[:2]], [], b"", b"", 0
+    segments, frames, exif, xmp, end = [content[:2]], [], b"", b"", 0
     for marker, segment, end in _segments(content):  # noqa: B007 - where the last one ends
         if marker in FRAMES:
             frames.append(segment)
         if marker in KEPT:
-            kept.append(segment)
+            segments.append(segment)
         elif segment.startswith(b"Exif\0\0", 4):
             exif = exif or segment[4:]
         elif segment.startswith(XMP, 4):
@@ -35,26 +35,26 @@ def stored_jpeg(content: bytes) -> PictureContents:
         raise DamagedFile(f"it has {len(frames)} frame headers")
     # A marker never occurs within a scan's data: this counts every scan, and perhaps more.
     scans = 1 + content.count(b"\xff\xda", end)
-    return _stored(frames[0], kept[-1], scans, b"".join([*kept, content[end:]]), orientation_of(exif, xmp))
+    return _stored(frames[0], segments[-1], scans, b"".join([*segments, content[end:]]), orientation_of(exif, xmp))
 
 
 def _segments(content: bytes) -> Iterator[tuple[int, bytes, int]]:
     """Each segment's marker, the segment with it, and where it ends, up to the header of the first scan."""
-    place = 2
+    offset = 2
     for _ in range(MOST_SEGMENTS):
-        found = MARKER.search(content, place)
-        if found is None or found.end() + 2 > len(content):
+        match = MARKER.search(content, offset)
+        if match is None or match.end() + 2 > len(content):
             raise DamagedFile("it ends before its pixels")
-        marker, place = found[1][0], found.start()
+        marker, offset = match[1][0], match.start()
         if marker in ALONE:
-            place += 2
+            offset += 2
             continue
-        (length,) = struct.unpack_from(">H", content, place + 2)
-        segment = content[place : place + 2 + length]
+        (length,) = struct.unpack_from(">H", content, offset + 2)
+        segment = content[offset : offset + 2 + length]
         if marker == EOI or length < 2 or len(segment) < 2 + length:  # noqa: PLR2004 - it counts itself
             raise DamagedFile("it ends before its pixels")
-        place += len(segment)
-        yield marker, segment, place
+        offset += len(segment)
+        yield marker, segment, offset
         if marker == SOS:
             return
     raise DamagedFile(f"it has more than {MOST_SEGMENTS:,} segments before its pixels")
@@ -69,12 +69,12 @@ def _stored(frame: bytes, scan: bytes, scans: int, content: bytes, orientation: 
     if precision != 8 or components not in {1, 3, 4}:  # noqa: PLR2004 - what Pillow decodes
         raise UnsupportedFile(f"a JPEG of {precision} bits and {components} components")
     working: float = 1 if components == 1 else 4
-    several = frame[1] in PROGRESSIVE or scan[4] < components
-    if several:  # all coefficients are kept, 2 bytes each, until the last scan
+    buffered = frame[1] in PROGRESSIVE or scan[4] < components
+    if buffered:  # all coefficients are kept, 2 bytes each, until the last scan
         sampling = [frame[11 + 3 * index] for index in range(components)]
-        across, down = [each >> 4 for each in sampling], [each & 15 for each in sampling]
-        if not all(0 < each <= 4 for each in across + down):  # noqa: PLR2004 - T.81
+        across, down = [factor >> 4 for factor in sampling], [factor & 15 for factor in sampling]
+        if not all(0 < factor <= 4 for factor in across + down):  # noqa: PLR2004 - T.81
             raise DamagedFile("its sampling factors are not 1 to 4")
         area = sum(a * d for a, d in zip(across, down, strict=True))
         working += 2 * area / (max(across) * max(down))
-    return PictureContents("JPEG", width, height, content, working, orientation, passes=scans if several else 1)
+    return PictureContents("JPEG", width, height, content, working, orientation, passes=scans if buffered else 1)

@@ -19,10 +19,10 @@ SIXTEEN = 16
 
 def stored_png(content: bytes) -> PictureContents:
     """Walks the chunks and keeps those that pixels are decoded from; of an animation, that is its first picture."""
-    kept, exif, xmp, frames = [MAGIC], b"", b"", 1
+    chunks, exif, xmp, frames = [MAGIC], b"", b"", 1
     for kind, chunk in _chunks(content):
         if kind in KEPT:
-            kept.append(chunk)
+            chunks.append(chunk)
         elif kind == b"eXIf":
             exif = chunk[8:-4]
         elif kind == b"acTL" and len(chunk) >= 12:  # noqa: PLR2004 - up to the number of frames
@@ -30,12 +30,12 @@ def stored_png(content: bytes) -> PictureContents:
         elif kind in TEXTS:
             exif = exif or _profile(chunk[8:-4])
             xmp = xmp or _xmp(chunk[8:-4])
-    header = kept[1] if len(kept) > 1 else b""
+    header = chunks[1] if len(chunks) > 1 else b""
     if not header.startswith(b"IHDR", 4) or len(header) < 12 + HEADER:
         raise DamagedFile("it does not begin with its header")
     width, height, bits, color = struct.unpack_from(">IIBB", header, 8)
     working = 4 if color in {COLOR, GREY_ALPHA, COLOR_ALPHA} else bits // 8 if bits == SIXTEEN else 1
-    return PictureContents("PNG", width, height, b"".join(kept), working, orientation_of(exif, xmp), max(1, frames))
+    return PictureContents("PNG", width, height, b"".join(chunks), working, orientation_of(exif, xmp), max(1, frames))
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -43,15 +43,15 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
     Pillow tells whether pixels are missing then.
     """
-    place = len(MAGIC)
+    offset = len(MAGIC)
     for _ in range(MOST_CHUNKS):
-        if place + 8 > len(content):
+        if offset + 8 > len(content):
             return
-        length, kind = struct.unpack_from(">I4s", content, place)
-        yield kind, content[place : place + 12 + length]
+        length, kind = struct.unpack_from(">I4s", content, offset)
+        yield kind, content[offset : offset + 12 + length]
         if kind == b"IEND":
             return
-        place += 12 + length
+        offset += 12 + length
     raise DamagedFile(f"it has more than {MOST_CHUNKS:,} chunks")
 
 

@@ -65,8 +65,8 @@ def _directory(content: bytes, start: int, order: str) -> tuple[dict[int, Tag], 
         if count > MOST_TAGS:
             raise DamagedFile(f"it has more than {MOST_TAGS:,} tags")
         end = start + 2 + ENTRY * count
-        found = (struct.unpack_from(order + "HHI4s", content, place) for place in range(start + 2, end, ENTRY))
-        return {tag[0]: tag for tag in found}, int.from_bytes(content[end : end + 4], ENDIANS[order])
+        tags = (struct.unpack_from(order + "HHI4s", content, offset) for offset in range(start + 2, end, ENTRY))
+        return {tag[0]: tag for tag in tags}, int.from_bytes(content[end : end + 4], ENDIANS[order])
     except struct.error:
         raise DamagedFile("it ends within its directory") from None
 
@@ -87,10 +87,10 @@ def _bytes(content: bytes, tag: Tag, order: str) -> bytes:
     size = SIZES.get(kind, 1) * count
     if size <= 4:  # noqa: PLR2004 - then the value is where its place would be
         return inline[:size]
-    (place,) = struct.unpack(order + "I", inline)
-    if place + size > len(content):
+    (offset,) = struct.unpack(order + "I", inline)
+    if offset + size > len(content):
         raise DamagedFile("a tag's value lies outside it")
-    return content[place : place + size]
+    return content[offset : offset + size]
 
 
 def _one(values: Mapping[int, tuple[int, ...]], number: int, default: int) -> int:
@@ -100,10 +100,10 @@ def _one(values: Mapping[int, tuple[int, ...]], number: int, default: int) -> in
 def _check_parts(values: Mapping[int, tuple[int, ...]], size: int) -> None:
     """Refuses strips or tiles that lie outside the file, and those that share bytes: each would be unpacked again."""
     starts = values.get(STRIPS, ()) or values.get(TILES, ())
-    taken = values.get(STRIP_BYTES, ()) or values.get(TILE_BYTES, ())
-    if len(starts) != len(taken) or not starts:
+    sizes = values.get(STRIP_BYTES, ()) or values.get(TILE_BYTES, ())
+    if len(starts) != len(sizes) or not starts:
         raise DamagedFile("it does not say where its strips are and how long")
-    if sum(taken) > size or any(start + length > size for start, length in zip(starts, taken, strict=True)):
+    if sum(sizes) > size or any(start + length > size for start, length in zip(starts, sizes, strict=True)):
         raise DamagedFile("its strips lie outside it")
 
 

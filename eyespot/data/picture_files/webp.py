@@ -25,15 +25,15 @@ def stored_webp(content: bytes) -> PictureContents:
     chunks = list(_chunks(content, 12, min(len(content), 8 + struct.unpack_from("<I", content, 4)[0])))
     first, header = chunks[0] if chunks else (b"", b"")
     if first in PIXELS:
-        size, frames, kept = _size(first, header), 1, chunks[:1]
+        size, frames, picture_chunks = _size(first, header), 1, chunks[:1]
     elif first == EXTENDED and len(header) >= HEADER:
-        size, frames, kept = _extended(header, chunks)
+        size, frames, picture_chunks = _extended(header, chunks)
     else:
         raise DamagedFile("it does not begin with its header")
-    inside = KIND + b"".join(_chunk(*chunk) for chunk in kept)
+    payload = KIND + b"".join(_chunk(*chunk) for chunk in picture_chunks)
     metadata = {kind: body for kind, body in reversed(chunks) if kind in {b"EXIF", b"XMP "}}
     orientation = orientation_of(metadata.get(b"EXIF", b""), metadata.get(b"XMP ", b""))
-    packed = MAGIC + struct.pack("<I", len(inside)) + inside
+    packed = MAGIC + struct.pack("<I", len(payload)) + payload
     return PictureContents("WEBP", *size, packed, WORKING, orientation, frames)
 
 
@@ -65,24 +65,24 @@ def _size(kind: bytes, body: bytes) -> tuple[int, int]:
 def _extended(header: bytes, chunks: list[RiffChunk]) -> tuple[tuple[int, int], int, list[RiffChunk]]:
     """Size, number of frames, and the chunks of the first picture."""
     size = _side(header, 4), _side(header, 7)
-    kept = [(EXTENDED, bytes([header[0] & (ANIMATED | TRANSPARENT)]) + header[1:HEADER])]
+    picture_chunks = [(EXTENDED, bytes([header[0] & (ANIMATED | TRANSPARENT)]) + header[1:HEADER])]
     frames = [body for kind, body in chunks if kind == FRAME]
     if header[0] & ANIMATED:
-        wanted: tuple[bytes, ...] = (ANIMATION, FRAME)
+        kinds: tuple[bytes, ...] = (ANIMATION, FRAME)
         pixels = list(_chunks(frames[0], FRAME_HEADER, len(frames[0]))) if frames else []
-        stated = (_side(frames[0], 6), _side(frames[0], 9)) if frames else (0, 0)
+        frame_size = (_side(frames[0], 6), _side(frames[0], 9)) if frames else (0, 0)
     else:
-        wanted, pixels, stated = (ALPHA, *sorted(PIXELS)), chunks, size
-    kept += [next(chunk for chunk in chunks if chunk[0] == kind) for kind in wanted if kind in dict(chunks)]
+        kinds, pixels, frame_size = (ALPHA, *sorted(PIXELS)), chunks, size
+    picture_chunks += [next(chunk for chunk in chunks if chunk[0] == kind) for kind in kinds if kind in dict(chunks)]
     sizes = {_size(kind, body) for kind, body in pixels if kind in PIXELS}
-    if sizes != {stated} or stated[0] > size[0] or stated[1] > size[1]:
+    if sizes != {frame_size} or frame_size[0] > size[0] or frame_size[1] > size[1]:
         raise DamagedFile("its canvas and its picture differ in size")
-    return size, max(1, len(frames)), kept
+    return size, max(1, len(frames)), picture_chunks
 
 
-def _side(body: bytes, place: int) -> int:
+def _side(body: bytes, offset: int) -> int:
     """A width or height, which is stored less one."""
-    return int.from_bytes(body[place : place + 3], "little") + 1
+    return int.from_bytes(body[offset : offset + 3], "little") + 1
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
