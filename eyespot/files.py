@@ -217,8 +217,8 @@ def is_own(path: Path) -> bool:
     Raises:
         RunError: the folder's record is damaged.
     """
-    known = _recorded(path.parent).get(path.name)
-    return known is not None and path.is_file() and not path.is_symlink() and sha256_of(path) == known
+    digest = _recorded(path.parent).get(path.name)
+    return digest is not None and path.is_file() and not path.is_symlink() and sha256_of(path) == digest
 
 
 def stamp_of(path: Path) -> Stamp:

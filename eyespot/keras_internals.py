@@ -51,12 +51,12 @@ def default_device(device: str) -> Iterator[None]:
     """
     backend = keras.src.backend.torch
     core = backend.ops.core if hasattr(backend, "ops") else backend.core  # from Keras 3.16 on, and before
-    before = core.DEFAULT_DEVICE
+    previous = core.DEFAULT_DEVICE
     core.DEFAULT_DEVICE = device
     try:
         yield
     finally:
-        core.DEFAULT_DEVICE = before
+        core.DEFAULT_DEVICE = previous
 
 
 def compiled_loss(model: keras.Model) -> Any:

@@ -27,17 +27,17 @@ def build_recipe(recipe: Recipe, input_shape: Shape, classes: int, *, trust: boo
         ModelError: as of `build`, or it does not end in probabilities for the classes.
         RecipeError: a layer, or an argument of one, is unknown or does not fit.
     """
-    wanted, seed, name, dtype = recipe.model, recipe.training.seed, recipe.name, "uint8"
-    if wanted.layers is not None:
-        layers, rescale = wanted.layers, wanted.rescale
+    model_recipe, seed, name, dtype = recipe.model, recipe.training.seed, recipe.name, "uint8"
+    if model_recipe.layers is not None:
+        layers, rescale = model_recipe.layers, model_recipe.rescale
     else:
-        named = build(wanted.name or DEFAULT_MODEL, input_shape, classes, seed, trust=trust)
-        if wanted.width is None and wanted.dropout is None:
-            return named
-        (layers, rescale), name = layers_of(named), named.name
-        dtype = "uint8" if rescale else named.inputs[0].dtype
+        base = build(model_recipe.name or DEFAULT_MODEL, input_shape, classes, seed, trust=trust)
+        if model_recipe.width is None and model_recipe.dropout is None:
+            return base
+        (layers, rescale), name = layers_of(base), base.name
+        dtype = "uint8" if rescale else base.inputs[0].dtype
     try:
-        changed = with_dropout(with_width(layers, wanted.width), wanted.dropout)
+        changed = with_dropout(with_width(layers, model_recipe.width), model_recipe.dropout)
         model = from_layers(changed, input_shape, classes, rescale=rescale, name=name, dtype=dtype)
     except RecipeError as error:
         raise RecipeError(f"In {recipe.where}: {error}") from None
@@ -65,8 +65,8 @@ def build(name: str, input_shape: Shape, classes: int, seed: int = 0, *, trust: 
     if is_own_model(name):
         return load_own_model(name, input_shape, classes, seed, trust=trust)
     if name not in ARCHITECTURES:
-        known = unknown("model", name, ARCHITECTURES)
-        raise ModelError(f"{known} For your own: path.py:function or a .keras file.")
+        message = unknown("model", name, ARCHITECTURES)
+        raise ModelError(f"{message} For your own: path.py:function or a .keras file.")
     try:
         model = ARCHITECTURES[name](input_shape, classes)
     except (ValueError, RecipeError) as error:
@@ -108,8 +108,8 @@ def cnn(input_shape: Shape, classes: int, *, dropout: float = 0.25) -> keras.Mod
 
 def _tutorial(name: str, input_shape: Shape, classes: int) -> keras.Model:
     """The network of the recipe of that name."""
-    wanted = read_recipe(name).model
-    return from_layers(wanted.layers or [], input_shape, classes, rescale=wanted.rescale, name=name)
+    model_recipe = read_recipe(name).model
+    return from_layers(model_recipe.layers or [], input_shape, classes, rescale=model_recipe.rescale, name=name)
 
 
 ARCHITECTURES: dict[str, Callable[[Shape, int], keras.Model]] = {

@@ -37,14 +37,14 @@ class LayerCost:
 def layer_costs(model: keras.Model) -> list[LayerCost]:
     """What each layer costs, in the order in which they run."""
     costs: list[LayerCost] = []
-    made: dict[int, str] = {}  # which layer made a symbolic tensor, by its id
+    producers: dict[int, str] = {}  # which layer made a symbolic tensor, by its id
     counted: set[int] = set()
     for call in trace(model).calls:
         layer = call.layer
         is_new = isinstance(layer, keras.Layer) and id(layer) not in counted
         counted.add(id(layer))
-        inputs = tuple(made[id(tensor)] for tensor in call.inputs if id(tensor) in made)
-        made[id(call.output)] = layer.name
+        inputs = tuple(producers[id(tensor)] for tensor in call.inputs if id(tensor) in producers)
+        producers[id(call.output)] = layer.name
         parameters = layer.count_params() if is_new else 0
         shape = tuple(call.output.shape[1:])
         costs.append(LayerCost(layer.name, type(layer).__name__, inputs, shape, parameters, _multiply_adds(call)))

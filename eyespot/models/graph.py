@@ -30,8 +30,8 @@ class Call:
     def is_plain(self) -> bool:
         """Whether nothing goes in but the first argument: no mask, for example."""
         arguments = self.node.arguments
-        named = [value for name, value in arguments.kwargs.items() if name != "training"]
-        return all(value is None for value in (*arguments.args[1:], *named))
+        keywords = [value for name, value in arguments.kwargs.items() if name != "training"]
+        return all(value is None for value in (*arguments.args[1:], *keywords))
 
     def run(self, values: list[Any], *, training: bool) -> Any:
         """The output for actual `values` of the inputs, as Keras computes it."""
@@ -126,8 +126,8 @@ def same_padding(
         return 0, 0, 0, 0
     before, after = [], []
     for side, size, stride, dilation in zip(sides, window, layer.strides, dilations, strict=True):
-        covered = (-(-side // stride) - 1) * stride + (size - 1) * dilation + 1
-        total = max(0, covered - side)
+        extent = (-(-side // stride) - 1) * stride + (size - 1) * dilation + 1
+        total = max(0, extent - side)
         before.append(total // 2)
         after.append(total - total // 2)
     return before[0], before[1], after[0], after[1]

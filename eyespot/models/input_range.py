@@ -44,8 +44,8 @@ def scalings(images: UInt8[np.ndarray, "n height width channels"] | RowView) -> 
     deviation = np.sqrt(np.maximum(squares / pixels - mean**2, 0))
     deviation[deviation == 0] = 1
     scale, offset = (1 / deviation).tolist(), (-mean / deviation).tolist()
-    each = Scaling(tuple(scale), tuple(offset)) if len(scale) > 1 else Scaling(scale[0], offset[0])
-    return {RAW: Scaling(), USUAL: Scaling(1 / 255), "-1-1": Scaling(1 / 127.5, -1.0), "standardised": each}
+    per_channel = Scaling(tuple(scale), tuple(offset)) if len(scale) > 1 else Scaling(scale[0], offset[0])
+    return {RAW: Scaling(), USUAL: Scaling(1 / 255), "-1-1": Scaling(1 / 127.5, -1.0), "standardised": per_channel}
 
 
 def told_by_first_layers(
@@ -67,14 +67,14 @@ def told_by_first_layers(
     def values(tensor: keras.KerasTensor) -> dict[str, np.ndarray]:
         return {name: value_at(graph, tensor, as_input(model, scaling(images))) for name, scaling in known.items()}
 
-    entering = values(before[-1].output if before else graph.input)
-    whole = {name: _moments(array) for name, array in entering.items()}
+    first_values = values(before[-1].output if before else graph.input)
+    overall = {name: _moments(array) for name, array in first_values.items()}
     if first is not None and isinstance(first.layer, layers.Normalization):
         stored = _adapted(first.layer)
-        return stored and min(whole, key=lambda name: _divergence(whole[name], stored))
-    if _is_rescaled(entering[RAW], images):
-        aims = [_moments(scaling(images)) for name, scaling in known.items() if name != RAW]
-        return min(whole, key=lambda name: min(_divergence(whole[name], aim) for aim in aims))
+        return stored and min(overall, key=lambda name: _divergence(overall[name], stored))
+    if _is_rescaled(first_values[RAW], images):
+        targets = [_moments(scaling(images)) for name, scaling in known.items() if name != RAW]
+        return min(overall, key=lambda name: min(_divergence(overall[name], target) for target in targets))
     normalizing = next((call for call in graph.calls if _normalizes_channels(call)), None)
     if normalizing is None or _is_fresh(normalizing.layer):
         return None
@@ -84,32 +84,36 @@ def told_by_first_layers(
 
 def before_weights(graph: Graph) -> tuple[list[Call], Call | None]:
     """The calls before the first layer that has weights or normalizes, and the call of that one."""
-    known, before = {id(graph.input)}, list[Call]()
+    known_ids, before = {id(graph.input)}, list[Call]()
     for call in graph.calls:
         normalizes = isinstance(call.layer, layers.Normalization)  # by numbers that need not be weights
-        if normalizes or getattr(call.layer, "weights", None) or not {id(one) for one in call.inputs} <= known:
+        if (
+            normalizes
+            or getattr(call.layer, "weights", None)
+            or not {id(tensor) for tensor in call.inputs} <= known_ids
+        ):
             return before, call
-        known.add(id(call.output))
+        known_ids.add(id(call.output))
         before.append(call)
     return before, None
 
 
 def value_at(graph: Graph, tensor: keras.KerasTensor, images: np.ndarray) -> np.ndarray:
     """What flows where the symbolic tensor stands, as at inference."""
-    known: dict[int, Any] = {id(graph.input): keras.ops.convert_to_tensor(images)}
+    by_tensor: dict[int, Any] = {id(graph.input): keras.ops.convert_to_tensor(images)}
     with torch.no_grad():
         for call in graph.calls:
-            if id(tensor) in known:
+            if id(tensor) in by_tensor:
                 break
-            known[id(call.output)] = call.run([known[id(one)] for one in call.inputs], training=False)
-    found: np.ndarray = keras.ops.convert_to_numpy(known[id(tensor)])
-    return found
+            by_tensor[id(call.output)] = call.run([by_tensor[id(source)] for source in call.inputs], training=False)
+    array: np.ndarray = keras.ops.convert_to_numpy(by_tensor[id(tensor)])
+    return array
 
 
 def as_input(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """The images in the shape that the model takes."""
-    takes = model.inputs[0].shape[1:]
-    return images if len(takes) == images.ndim - 1 else images.reshape(len(images), *takes)
+    shape = model.inputs[0].shape[1:]
+    return images if len(shape) == images.ndim - 1 else images.reshape(len(images), *shape)
 
 
 def _moments(values: np.ndarray, *, each: bool = False) -> Moments:
@@ -122,13 +126,15 @@ def _adapted(layer: keras.layers.Normalization) -> Moments | None:
     """The mean and variance over all channels that it normalizes by; None where it has not adapted to any."""
     if layer.invert or layer.mean is None:
         return None
-    means, variances = (keras.ops.convert_to_numpy(one).astype(np.float64) for one in (layer.mean, layer.variance))
+    means, variances = (
+        keras.ops.convert_to_numpy(statistic).astype(np.float64) for statistic in (layer.mean, layer.variance)
+    )
     return (means.mean(), variances.mean() + means.var()) if means.any() or (variances != 1).any() else None
 
 
-def _divergence(one: Moments, other: Moments) -> float:
-    """Of Kullback and Leibler, from `other` to `one`, as normal distributions; the mean over channels."""
-    (mean, variance), (aim, spread) = one, other
+def _divergence(moments: Moments, target: Moments) -> float:
+    """Of Kullback and Leibler, from `target` to `moments`, as normal distributions; the mean over channels."""
+    (mean, variance), (aim, spread) = moments, target
     variance, spread = np.maximum(variance, SMALLEST), np.maximum(spread, SMALLEST)
     return float(np.mean(np.log(spread / variance) + (variance + (mean - aim) ** 2) / spread - 1)) / 2
 
@@ -150,7 +156,7 @@ def _is_fresh(layer: keras.layers.BatchNormalization) -> bool:
 
 
 def _moving(layer: keras.layers.BatchNormalization) -> Moments:
-    mean, variance = (keras.ops.convert_to_numpy(one) for one in (layer.moving_mean, layer.moving_variance))
+    mean, variance = (keras.ops.convert_to_numpy(statistic) for statistic in (layer.moving_mean, layer.moving_variance))
     return mean.astype(np.float64), variance.astype(np.float64)
 
 
@@ -169,12 +175,12 @@ def with_scaling(model: keras.Model, scaling: Scaling, pictures: Shape) -> keras
         pictures: their (height, width, channels). A model that takes them flat, or grey ones without channels, gets a
             `Reshape` too.
     """
-    takes, dtype = tuple(model.inputs[0].shape[1:]), model.inputs[0].dtype
+    input_shape, dtype = tuple(model.inputs[0].shape[1:]), model.inputs[0].dtype
     front: list[keras.Layer] = []
     if scaling != Scaling():
         front, dtype = [layers.Rescaling(scaling.scale, scaling.offset, name=_free_name(model, "pixel_range"))], "uint8"
-    if fits_reshaped(takes, pictures):
-        front.append(layers.Reshape(takes, name=_free_name(model, "pixel_shape")))
+    if fits_reshaped(input_shape, pictures):
+        front.append(layers.Reshape(input_shape, name=_free_name(model, "pixel_shape")))
     if not front:
         return model
     pixels = value = keras.Input(pictures, dtype=dtype, name="pixels")
@@ -184,8 +190,8 @@ def with_scaling(model: keras.Model, scaling: Scaling, pictures: Shape) -> keras
 
 
 def _free_name(model: keras.Model, name: str) -> str:
-    taken, number = {layer.name for layer in model.layers}, 1
-    while name in taken:
+    names, number = {layer.name for layer in model.layers}, 1
+    while name in names:
         number += 1
         name = f"{name.rstrip('_0123456789')}_{number}"
     return name

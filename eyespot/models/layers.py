@@ -45,16 +45,16 @@ def from_layers(  # noqa: PLR0913 - all that is known of a model beside its laye
     Raises:
         RecipeError: a layer or an argument is unknown, or a layer cannot take what the one before gives.
     """
-    begins = pixel_input(input_shape, dtype)
-    model = keras.Sequential(begins if rescale else begins[:1], name=name)
+    first_entries = pixel_input(input_shape, dtype)
+    model = keras.Sequential(first_entries if rescale else first_entries[:1], name=name)
     shape = input_shape
-    for place, settings in enumerate(layers):
-        where = f"model.layers.{place}"
+    for index, settings in enumerate(layers):
+        where = f"model.layers.{index}"
         try:
             model.add(_layer(settings, where, classes))
         except (ValueError, TypeError, ZeroDivisionError) as error:
-            behind = "x".join(map(str, shape))
-            raise RecipeError(f"{where}: {settings['layer']} behind {behind}: {reason_in(error)}") from None
+            preceding = "x".join(map(str, shape))
+            raise RecipeError(f"{where}: {settings['layer']} behind {preceding}: {reason_in(error)}") from None
         shape = model.output_shape[1:]
     return model
 
@@ -71,11 +71,11 @@ def _layer(settings: Mapping[str, Any], where: str, classes: int) -> keras.Layer
     if kind is None:
         raise RecipeError(f"{where}: " + unknown("layer", str(settings["layer"]), KNOWN))
     arguments = {key: classes if value == CLASSES else value for key, value in settings.items() if key != "layer"}
-    taken = [*inspect.signature(kind).parameters, *OF_EVERY_LAYER]
+    accepted = [*inspect.signature(kind).parameters, *OF_EVERY_LAYER]
     for key in arguments:
-        if key not in taken or key == "kwargs":
-            named = [f"{where}.{one}" for one in taken if one not in {"args", "kwargs"}]
-            raise RecipeError(unknown("key", f"{where}.{key}", named))
+        if key not in accepted or key == "kwargs":
+            keys = [f"{where}.{argument}" for argument in accepted if argument not in {"args", "kwargs"}]
+            raise RecipeError(unknown("key", f"{where}.{key}", keys))
     return kind(**arguments)
 
 
@@ -109,11 +109,19 @@ def _kind(layer: keras.Layer) -> str:
 
 def _said(layer: keras.Layer) -> dict[str, Any]:
     """Its arguments that are not what they are by default; its name is Keras's to give."""
-    plain, parameters = layer.get_config(), inspect.signature(type(layer)).parameters
-    usual = {name: one.default for name, one in parameters.items() if one.default is not inspect.Parameter.empty}
-    taken = {name: value for name, value in plain.items() if name in parameters and name != "name"}
-    defaults = type(layer)(**{name: value for name, value in taken.items() if name not in usual}).get_config()
-    return {name: value for name, value in taken.items() if name not in usual or value != defaults.get(name)}
+    config, parameters = layer.get_config(), inspect.signature(type(layer)).parameters
+    default_values = {
+        name: parameter.default
+        for name, parameter in parameters.items()
+        if parameter.default is not inspect.Parameter.empty
+    }
+    arguments = {name: value for name, value in config.items() if name in parameters and name != "name"}
+    defaults = type(layer)(
+        **{name: value for name, value in arguments.items() if name not in default_values}
+    ).get_config()
+    return {
+        name: value for name, value in arguments.items() if name not in default_values or value != defaults.get(name)
+    }
 
 
 def with_width(layers: Layers, factor: float | None) -> Layers:
@@ -124,17 +132,17 @@ def with_width(layers: Layers, factor: float | None) -> Layers:
     """
     if factor is None:
         return layers
-    sized = [place for place, layer in enumerate(layers) if any(name in layer for name in SIZES)]
+    sized = [index for index, layer in enumerate(layers) if any(name in layer for name in SIZES)]
     if not sized[:-1]:
         raise RecipeError("model.width: the model has no hidden layer with units or filters.")
     changed = [dict(layer) for layer in layers]
-    for place in sized[:-1]:
+    for index in sized[:-1]:
         for name in SIZES:
-            if isinstance(size := changed[place].get(name), int):
-                changed[place][name] = max(1, round(size * factor))
+            if isinstance(size := changed[index].get(name), int):
+                changed[index][name] = max(1, round(size * factor))
             elif size == CLASSES:
                 raise RecipeError(
-                    f"model.width: model.layers.{place}.{name} is the number of classes, in a hidden layer."
+                    f"model.width: model.layers.{index}.{name} is the number of classes, in a hidden layer."
                 )
     return changed
 

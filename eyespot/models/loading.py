@@ -57,10 +57,10 @@ def _from_function(name: str, input_shape: Shape, classes: int) -> keras.Model:
     function = getattr(module, function_name, None)
     if not callable(function):
         raise ModelError(f"{file} has no function named {function_name!r}.")
-    wanted = {"input_shape": input_shape, "classes": classes}
+    arguments = {"input_shape": input_shape, "classes": classes}
     accepted = inspect.signature(function).parameters
     try:
-        model = function(**{key: value for key, value in wanted.items() if key in accepted})
+        model = function(**{key: value for key, value in arguments.items() if key in accepted})
     except Exception as error:
         raise ModelError(f"{name} failed with {type(error).__name__}: {error}") from error
     if not isinstance(model, keras.Model):
@@ -107,10 +107,10 @@ def with_fresh_weights(model: keras.Model, seed: int) -> keras.Model:
 
     Left to itself, Keras seeds a layer from Python's global generator, from which anything else may have drawn.
     """
-    places = count()
+    positions = count()
 
     def again(layer: keras.Layer) -> keras.Layer:
-        return seeded_initializers(type(layer).from_config(layer.get_config()), seed, next(places))
+        return seeded_initializers(type(layer).from_config(layer.get_config()), seed, next(positions))
 
     return keras.models.clone_model(model, clone_function=again)
 
@@ -146,14 +146,14 @@ def load_model(path: Path, *, trust: bool = False) -> keras.Model:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def _told(subject: str) -> Iterator[None]:
     """Any error becomes one sentence."""
     try:
         yield
     except ModelError:
         raise
     except Exception as error:  # noqa: BLE001 - Keras raises many types for one cause: the file is no good
-        raise ModelError(f"{what}: {first_line(error)}.") from None
+        raise ModelError(f"{subject}: {first_line(error)}.") from None
 
 
 def open_model(path: Path, *, trust: bool) -> keras.Model:
@@ -183,10 +183,10 @@ def _check_weights_are_there(archive: Archive) -> None:
     """
     with _without_memory():
         model = keras.saving.deserialize_keras_object(copy.deepcopy(archive.config), safe_mode=True)
-    wanted = sum(math.prod(weight.shape) for weight in getattr(model, "weights", ()))
-    held = sum(array.size for array in archive.weights.values())
-    if wanted > held:
-        raise ValueError(f"its layers have {wanted:,} weights, and it holds {held:,}")
+    expected = sum(math.prod(weight.shape) for weight in getattr(model, "weights", ()))
+    stored = sum(array.size for array in archive.weights.values())
+    if expected > stored:
+        raise ValueError(f"its layers have {expected:,} weights, and it holds {stored:,}")
 
 
 @contextmanager
@@ -204,10 +204,10 @@ def check_fits(model: keras.Model, name: str, input_shape: Shape, classes: int) 
     """Raises a ModelError unless the model takes these pictures and gives probabilities for these classes."""
     check_built(model, name)
     takes, gives = tuple(model.inputs[0].shape[1:]), tuple(model.outputs[0].shape[1:])
-    same = len(takes) == len(input_shape) and all(
-        side in (None, wanted) for side, wanted in zip(takes, input_shape, strict=True)
+    matches = len(takes) == len(input_shape) and all(
+        side in (None, expected) for side, expected in zip(takes, input_shape, strict=True)
     )
-    if not same and not fits_reshaped(takes, input_shape):
+    if not matches and not fits_reshaped(takes, input_shape):
         raise ModelError(f"{name} takes pictures of {takes}; these are {input_shape} (height, width, channels).")
     if gives != (classes,):
         raise ModelError(f"{name} gives an output of {gives}; expected one probability a class: {(classes,)}.")
@@ -274,9 +274,9 @@ def continue_from(  # noqa: PLR0913 - what to continue from, and what it must fi
     head = heads[-1]
     model = _with_new_head(trained, head, classes, seed) if new_head else trained
     check_fits(model, name, input_shape, classes)
-    kept = next(layer for layer in reversed(model.layers) if isinstance(layer, keras.layers.Dense))
+    last_dense = next(layer for layer in reversed(model.layers) if isinstance(layer, keras.layers.Dense))
     for layer in model.layers:
-        layer.trainable = layer is kept or not freeze
+        layer.trainable = layer is last_dense or not freeze
     return model
 
 

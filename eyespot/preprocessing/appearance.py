@@ -90,19 +90,19 @@ class Appearance:
         Raises:
             ValueError: a value is missing, unknown, of another type, not finite or out of its range.
         """
-        named = _named(values, {field.name for field in fields(cls)}, "appearance")
-        read: dict[str, Any] = {}
+        entries = _named(values, {field.name for field in fields(cls)}, "appearance")
+        arguments: dict[str, Any] = {}
         for field in fields(cls):
-            value = named[field.name]
+            value = entries[field.name]
             if field.type is bool:
-                read[field.name] = _flag(value, field.name)
+                arguments[field.name] = _flag(value, field.name)
             elif field.type is Distribution:
-                read[field.name] = _spread_read(value, field.name)
+                arguments[field.name] = _spread_read(value, field.name)
             elif field.type is float:
-                read[field.name] = _share(value, field.name)
+                arguments[field.name] = _share(value, field.name)
             else:
-                read[field.name] = _word(value, field.name)
-        return cls(**read)
+                arguments[field.name] = _word(value, field.name)
+        return cls(**arguments)
 
 
 def looks_like_training(image: UInt8[np.ndarray, "height width channels"], appearance: Appearance) -> bool:
@@ -115,23 +115,23 @@ def looks_like_training(image: UInt8[np.ndarray, "height width channels"], appea
     background = appearance.background * 255
     if (np.abs(border_pixels(grey[None]) - background) <= SAME_LEVEL).mean() < min(SAME_EDGE, appearance.uniform):
         return False
-    found = outline(distances(grey, background, lighter=appearance.lighter))
+    contour = outline(distances(grey, background, lighter=appearance.lighter))
     return (
-        found is not None
-        and found.strength >= FAINTEST * appearance.strength
-        and appearance.height.holds(found.height, MARGIN)
-        and appearance.width.holds(found.width, MARGIN)
-        and appearance.longest.holds(max(found.height, found.width), MARGIN)
-        and appearance.mass_row.holds(found.mass_row, MARGIN)
-        and appearance.mass_column.holds(found.mass_column, MARGIN)
-        and appearance.box_row.holds(found.box_row, MARGIN)
-        and appearance.box_column.holds(found.box_column, MARGIN)
+        contour is not None
+        and contour.strength >= FAINTEST * appearance.strength
+        and appearance.height.holds(contour.height, MARGIN)
+        and appearance.width.holds(contour.width, MARGIN)
+        and appearance.longest.holds(max(contour.height, contour.width), MARGIN)
+        and appearance.mass_row.holds(contour.mass_row, MARGIN)
+        and appearance.mass_column.holds(contour.mass_column, MARGIN)
+        and appearance.box_row.holds(contour.box_row, MARGIN)
+        and appearance.box_column.holds(contour.box_column, MARGIN)
     )
 
 
-def _named(values: object, names: set[str], what: str) -> Mapping[str, object]:
+def _named(values: object, names: set[str], subject: str) -> Mapping[str, object]:
     if not isinstance(values, dict) or set(values) != names:
-        raise ValueError(f"{what} must have exactly the keys {', '.join(sorted(names))}")
+        raise ValueError(f"{subject} must have exactly the keys {', '.join(sorted(names))}")
     return values
 
 
@@ -143,8 +143,8 @@ def _flag(value: object, name: str) -> bool:
 
 def _spread_read(value: object, name: str) -> Distribution:
     names = [field.name for field in fields(Distribution)]
-    named = _named(value, set(names), name)
-    numbers = [_share(named[part], f"{name}.{part}") for part in names]
+    entries = _named(value, set(names), name)
+    numbers = [_share(entries[key], f"{name}.{key}") for key in names]
     if numbers != sorted(numbers):
         raise ValueError(f"{name} must rise from low to high")
     return Distribution(*numbers)
@@ -225,5 +225,5 @@ def distances(
 ) -> Float32[np.ndarray, "height width"]:
     """How far each pixel is from the background towards the object, in [0, 255]."""
     difference = image.astype(np.float32) - np.float32(background)
-    towards: Float32[np.ndarray, "height width"] = np.maximum(difference if lighter else -difference, 0)
-    return towards
+    distance: Float32[np.ndarray, "height width"] = np.maximum(difference if lighter else -difference, 0)
+    return distance

@@ -43,16 +43,16 @@ def isolate_objects(
             steps.append(("ruled lines taken out", _shown(1 - ink)))
     mask = ink_mask(ink, noise_of(ink))
     steps.append(("ink", _shown(1 - mask.astype(np.float32))))
-    found, main = find_objects(mask, ink)
-    if not found:
+    objects, main_index = find_objects(mask, ink)
+    if not objects:
         return None
-    chosen = found if each else [found[main]]
-    images = [render_object(ink, one, appearance, input_shape[:2]) for one in chosen]
-    steps.append((_count(len(found)), _marked(grey, found, main)))
+    selected = objects if each else [objects[main_index]]
+    images = [render_object(ink, detected, appearance, input_shape[:2]) for detected in selected]
+    steps.append((_count(len(objects)), _marked(grey, objects, main_index)))
     steps += [("as the training pictures", image) for image in images]
     scale = picture.width / grey.shape[1]
     full = [np.repeat(image[..., None], input_shape[2], axis=2) for image in images]
-    return full, [_box(one, scale) for one in chosen], _note(len(found), each=each), steps
+    return full, [_box(detected, scale) for detected in selected], _note(len(objects), each=each), steps
 
 
 def _shown(values: Float32[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height width"]:
@@ -65,23 +65,25 @@ def _count(count: int) -> str:
 
 
 def _marked(
-    grey: Float32[np.ndarray, "height width"], found: list[DetectedObject], main: int
+    grey: Float32[np.ndarray, "height width"], objects: list[DetectedObject], main_index: int
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The picture with a frame around each object, red around the one that is read."""
     marked = np.repeat(_shown(grey)[..., None], 3, axis=2)
     line = max(2, max(grey.shape) // FRAME_LINES)
-    for place, one in enumerate(found):
-        colour = (220, 60, 40) if place == main else (60, 110, 170)
-        away = 2 * line
-        rows = slice(max(one.top - away, 0), one.bottom + away)
-        columns = slice(max(one.left - away, 0), one.right + away)
+    for index, detected in enumerate(objects):
+        colour = (220, 60, 40) if index == main_index else (60, 110, 170)
+        margin = 2 * line
+        rows = slice(max(detected.top - margin, 0), detected.bottom + margin)
+        columns = slice(max(detected.left - margin, 0), detected.right + margin)
         inner = marked[rows, columns]
         inner[:line] = inner[-line:] = inner[:, :line] = inner[:, -line:] = colour
     return marked
 
 
-def _box(one: DetectedObject, scale: float) -> Box:
-    left, top, right, bottom = (round(side * scale) for side in (one.left, one.top, one.right, one.bottom))
+def _box(detected: DetectedObject, scale: float) -> Box:
+    left, top, right, bottom = (
+        round(side * scale) for side in (detected.left, detected.top, detected.right, detected.bottom)
+    )
     return left, top, right, bottom
 
 

@@ -49,14 +49,14 @@ def surface_of(grey: Float32[np.ndarray, "height width"]) -> Float32[np.ndarray,
     rows, columns = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
     terms = np.stack([np.ones_like(rows), rows, columns, rows * columns, rows**2, columns**2], axis=-1)
     ring = np.maximum(np.abs(rows), np.abs(columns)) > 1 - 2 * RING
-    kept, levels = terms[ring], grey[ring]
-    near = np.abs(levels - np.median(levels)) < TRIMMED
+    ring_terms, levels = terms[ring], grey[ring]
+    inliers = np.abs(levels - np.median(levels)) < TRIMMED
     surface: Float32[np.ndarray, "height width"] = np.full(grey.shape, np.median(levels), np.float32)
     for _ in range(2):
-        weights = np.linalg.lstsq(kept[near], levels[near], rcond=None)[0]
+        weights = np.linalg.lstsq(ring_terms[inliers], levels[inliers], rcond=None)[0]
         surface = (terms @ weights).astype(np.float32)
-        near = np.abs(surface[ring] - levels) < TRIMMED / 2
-        if near.sum() < terms.shape[-1]:
+        inliers = np.abs(surface[ring] - levels) < TRIMMED / 2
+        if inliers.sum() < terms.shape[-1]:
             break
     clipped: Float32[np.ndarray, "height width"] = np.clip(surface, 0, 1)
     return clipped
@@ -67,10 +67,10 @@ def inkiness(
 ) -> Float32[np.ndarray, "height width"]:
     """How strongly each pixel differs from the background, 0 to 1: light is divided out."""
     if lighter:
-        found = (grey - background) / (1 - np.minimum(background, np.float32(LIGHTEST)))
+        contrast = (grey - background) / (1 - np.minimum(background, np.float32(LIGHTEST)))
     else:
-        found = 1 - grey / np.maximum(background, np.float32(DARKEST))
-    strength: Float32[np.ndarray, "height width"] = np.clip(found, 0, 1)
+        contrast = 1 - grey / np.maximum(background, np.float32(DARKEST))
+    strength: Float32[np.ndarray, "height width"] = np.clip(contrast, 0, 1)
     return strength
 
 
@@ -86,20 +86,20 @@ def is_lighter(grey: Float32[np.ndarray, "height width"]) -> bool:
     rows, columns = (round(INNER * side) for side in coarse.shape)
     inner = (slice(rows, coarse.shape[0] - rows), slice(columns, coarse.shape[1] - columns))
     noise = NOISE * noise_of(coarse)
-    shown = np.zeros((2, len(SCALES)))
-    for place, share in enumerate(SCALES):
+    responses = np.zeros((2, len(SCALES)))
+    for index, share in enumerate(SCALES):
         window = max(3, round(share * min(coarse.shape)))
         for side, tophat in enumerate((ndimage.black_tophat, ndimage.white_tophat)):
-            narrow = tophat(coarse, (window, window), mode="nearest")[inner]
-            shown[side, place] = (np.clip(narrow - noise, 0, CAP) ** 2).sum()
-    most = shown.max(axis=1)
-    if most.min() < TOO_LITTLE * most.max():
-        return bool(most[1] > most[0])
-    dark, light = ((shown >= NEARLY_ALL * most[:, None]).argmax(axis=1)).tolist()
+            response = tophat(coarse, (window, window), mode="nearest")[inner]
+            responses[side, index] = (np.clip(response - noise, 0, CAP) ** 2).sum()
+    strongest = responses.max(axis=1)
+    if strongest.min() < TOO_LITTLE * strongest.max():
+        return bool(strongest[1] > strongest[0])
+    dark, light = ((responses >= NEARLY_ALL * strongest[:, None]).argmax(axis=1)).tolist()
     if min(dark, light) >= WIDE:
         return bool(np.median(grey) < BOARD)
     if dark == light:
-        return bool(shown[1, light] > shown[0, dark])
+        return bool(responses[1, light] > responses[0, dark])
     return bool(light < dark)
 
 
@@ -114,6 +114,6 @@ def grain_of(values: Float32[np.ndarray, "height width"]) -> float:
     Immerkaer 1996, CVIU 64:300-302, with the median for the mean. Texture is wider than its finest grain, so the
     result is not more than `noise_of` says.
     """
-    crossed = ndimage.convolve(reduce_size(values, max(values.shape) // 2), SECOND_DIFFERENCES)
-    grain = ROBUST * float(np.median(np.abs(crossed))) / SECOND_DIFFERENCES_GAIN
+    differences = ndimage.convolve(reduce_size(values, max(values.shape) // 2), SECOND_DIFFERENCES)
+    grain = ROBUST * float(np.median(np.abs(differences))) / SECOND_DIFFERENCES_GAIN
     return min(noise_of(values), WIDER * grain)

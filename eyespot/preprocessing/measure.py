@@ -38,8 +38,8 @@ def measure_appearance(images: UInt8[np.ndarray, "n height width channels"] | Ro
     Args:
         images: all of one size; `channels` is 1 or 3.
     """
-    most = max(FEWEST, min(SAMPLE, SAMPLE_BYTES // max(1, images.nbytes // len(images))))
-    sample: UInt8[np.ndarray, ...] = images[:: -(-len(images) // most)]
+    limit = max(FEWEST, min(SAMPLE, SAMPLE_BYTES // max(1, images.nbytes // len(images))))
+    sample: UInt8[np.ndarray, ...] = images[:: -(-len(images) // limit)]
     colour = _is_coloured(sample)
     edges = border_pixels(np.stack([_grey(image) for image in sample]))
     background = float(np.median(edges))
@@ -47,30 +47,30 @@ def measure_appearance(images: UInt8[np.ndarray, "n height width channels"] | Ro
     lighter = _is_lighter(sample, background)
     plain = not colour and uniform >= PLAIN and min(images.shape[1:3]) > 1
     outlines, widths = _drawings(sample, background, lighter=lighter) if plain else ([], [])
-    longest = _spread([max(found.height, found.width) for found in outlines])
+    longest = _spread([max(contour.height, contour.width) for contour in outlines])
     return Appearance(
         plain=bool(outlines),
         colour=colour,
         lighter=lighter,
         background=background / 255,
         uniform=uniform,
-        strength=float(np.median([found.strength for found in outlines])) if outlines else 0.0,
-        height=_spread([found.height for found in outlines]),
-        width=_spread([found.width for found in outlines]),
+        strength=float(np.median([contour.strength for contour in outlines])) if outlines else 0.0,
+        height=_spread([contour.height for contour in outlines]),
+        width=_spread([contour.width for contour in outlines]),
         longest=longest,
-        mass_row=_spread([found.mass_row for found in outlines]),
-        mass_column=_spread([found.mass_column for found in outlines]),
-        box_row=_spread([found.box_row for found in outlines]),
-        box_column=_spread([found.box_column for found in outlines]),
+        mass_row=_spread([contour.mass_row for contour in outlines]),
+        mass_column=_spread([contour.mass_column for contour in outlines]),
+        box_row=_spread([contour.box_row for contour in outlines]),
+        box_column=_spread([contour.box_column for contour in outlines]),
         centring=_centring(outlines),
         stroke=_spread([core / images.shape[1] for core, _ in widths]),
-        drawn=_are_drawn([whole for _, whole in widths], longest.median * images.shape[1]),
+        drawn=_are_drawn([full for _, full in widths], longest.median * images.shape[1]),
     )
 
 
 def _is_coloured(sample: UInt8[np.ndarray, "n height width channels"]) -> bool:
-    differ = [(image.max(axis=2).astype(np.int16) - image.min(axis=2) > DIFFERS).mean() for image in sample]
-    return bool(np.mean(differ) > FEW)
+    shares = [(image.max(axis=2).astype(np.int16) - image.min(axis=2) > DIFFERS).mean() for image in sample]
+    return bool(np.mean(shares) > FEW)
 
 
 def _grey(image: UInt8[np.ndarray, "height width channels"]) -> UInt8[np.ndarray, "height width"]:
@@ -80,8 +80,8 @@ def _grey(image: UInt8[np.ndarray, "height width channels"]) -> UInt8[np.ndarray
 
 def _is_lighter(sample: UInt8[np.ndarray, "n height width channels"], background: float) -> bool:
     """Whether more pixels are lighter than the background than darker."""
-    beside = [_grey(image) - np.float32(background) for image in sample]
-    return sum(int((away > SAME_LEVEL).sum()) - int((away < -SAME_LEVEL).sum()) for away in beside) >= 0
+    deltas = [_grey(image) - np.float32(background) for image in sample]
+    return sum(int((delta > SAME_LEVEL).sum()) - int((delta < -SAME_LEVEL).sum()) for delta in deltas) >= 0
 
 
 def _drawings(
@@ -89,13 +89,13 @@ def _drawings(
 ) -> tuple[list[Outline], list[tuple[float, float]]]:
     """Outlines of the objects, and of some of them the width of the strokes' core, and with their faint edges."""
     outlines, widths = [], []
-    often = -(-len(sample) // STROKES_SAMPLE)
-    for number, image in enumerate(sample):
+    step = -(-len(sample) // STROKES_SAMPLE)
+    for index, image in enumerate(sample):
         field = distances(_grey(image), background, lighter=lighter)
-        found = outline(field)
-        if found:
-            outlines.append(found)
-            if number % often == 0:
+        contour = outline(field)
+        if contour:
+            outlines.append(contour)
+            if index % step == 0:
                 widths.append((stroke_width(field, HALF), stroke_width(field, OBJECT)))
     return outlines, widths
 
@@ -119,8 +119,8 @@ def mask_stroke_width(mask: Bool[np.ndarray, "height width"]) -> float:
     """
     if not mask.any():
         return 0.0
-    inside = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1][mask]
-    return max(1.0, 4 * float(inside.mean()) - 2)  # pixel centres lie half a pixel further in than their edges
+    depths = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1][mask]
+    return max(1.0, 4 * float(depths.mean()) - 2)  # pixel centres lie half a pixel further in than their edges
 
 
 def _spread(values: list[float]) -> Distribution:
@@ -132,7 +132,7 @@ def _centring(outlines: list[Outline]) -> Centring:
     if not outlines:
         return "none"
     mass, box = (
-        max(_spread([getattr(found, f"{kind}_{axis}") for found in outlines]).width for axis in ("row", "column"))
+        max(_spread([getattr(contour, f"{kind}_{axis}") for contour in outlines]).width for axis in ("row", "column"))
         for kind in ("mass", "box")
     )
     if min(mass, box) > CENTRED:

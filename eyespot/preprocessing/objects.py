@@ -45,15 +45,17 @@ def ink_mask(ink: Float32[np.ndarray, "height width"], noise: float) -> Bool[np.
         ink: how strongly each pixel differs from its background, 0 to 1.
         noise: its standard deviation.
     """
-    least = max(FAINTEST, NOISE * noise)
-    levels = np.geomspace(least, max(HIGHEST, 1.2 * least), LEVELS)
+    lowest = max(FAINTEST, NOISE * noise)
+    levels = np.geomspace(lowest, max(HIGHEST, 1.2 * lowest), LEVELS)
     for keep_cut_off in (False, True):
         pieces = [_Pieces(ink, float(level), cut_off=keep_cut_off) for level in levels]
-        best = max(piece.score for piece in pieces)
-        if best > 0:
-            found = next(piece for piece in pieces if piece.score >= NEARLY * best)
-            middle = HALF * found.strength
-            return (found if found.level >= middle else _Pieces(ink, middle, cut_off=keep_cut_off)).mask()
+        best_score = max(piece.score for piece in pieces)
+        if best_score > 0:
+            selected = next(piece for piece in pieces if piece.score >= NEARLY * best_score)
+            half_strength = HALF * selected.strength
+            return (
+                selected if selected.level >= half_strength else _Pieces(ink, half_strength, cut_off=keep_cut_off)
+            ).mask()
     return np.zeros(ink.shape, bool)
 
 
@@ -73,11 +75,11 @@ class _Pieces:
         if not count:
             return
         flat = self._labels.ravel()
-        sure = np.bincount(flat, (ink > level).ravel(), count + 1) > 0
+        has_core = np.bincount(flat, (ink > level).ravel(), count + 1) > 0
         area = np.bincount(flat, minlength=count + 1)
         strength = np.bincount(flat, ink.ravel(), count + 1) / np.maximum(area, 1)
         # A piece has at least as many pixels as its longer side; of grain there are a hundred thousand pieces.
-        candidate = sure & (area >= SPECK * max(ink.shape))
+        candidate = has_core & (area >= SPECK * max(ink.shape))
         candidate[0] = False
         if not cut_off:
             candidate[_frame_labels(self._labels)] = False
@@ -89,10 +91,10 @@ class _Pieces:
             if max(sides) < SPECK * max(ink.shape):
                 continue
             self._kept[index] = True
-            if min(side / whole for side, whole in zip(sides, ink.shape, strict=True)) < WHOLE:
-                middle = (rows.start + rows.stop) / ink.shape[0] - 1, (columns.start + columns.stop) / ink.shape[1] - 1
-                central = 1 - CENTRAL_PIECE * max(map(abs, middle))
-                score = float(strength[index]) * max(sides) ** 0.5 * central
+            if min(side / extent for side, extent in zip(sides, ink.shape, strict=True)) < WHOLE:
+                offset = (rows.start + rows.stop) / ink.shape[0] - 1, (columns.start + columns.stop) / ink.shape[1] - 1
+                centrality = 1 - CENTRAL_PIECE * max(map(abs, offset))
+                score = float(strength[index]) * max(sides) ** 0.5 * centrality
                 if score > self.score:
                     self.score, self.strength = score, float(strength[index])
 
@@ -144,11 +146,15 @@ def find_objects(
         for index, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1)
     ]
     groups = _grouped(_substantial(pieces, mask.shape))
-    found = [_found(group, labels, ink) for group in groups]
-    if not found:
+    objects = [_found(group, labels, ink) for group in groups]
+    if not objects:
         return [], 0
-    main = max(found, key=lambda one: _weight(one, mask.shape))
-    peers = [one for one in found if one.longest >= PEER * main.longest and one.strength >= FAINT * main.strength]
+    main = max(objects, key=lambda candidate: _weight(candidate, mask.shape))
+    peers = [
+        candidate
+        for candidate in objects
+        if candidate.longest >= PEER * main.longest and candidate.strength >= FAINT * main.strength
+    ]
     ordered = reading_order(peers)
     return ordered, ordered.index(main)
 
@@ -188,9 +194,9 @@ def _grouped(pieces: list[_Piece]) -> list[_Piece]:
     """Joins pieces until none belongs to another; the largest comes first."""
     groups: list[_Piece] = []
     for piece in pieces:
-        for place, group in enumerate(groups):
+        for index, group in enumerate(groups):
             if _belongs(piece, group):
-                groups[place] = group.joined(piece)
+                groups[index] = group.joined(piece)
                 break
         else:
             groups.append(piece)
@@ -217,14 +223,14 @@ def _substantial(pieces: list[_Piece], shape: tuple[int, ...]) -> list[_Piece]:
     if not ordered:
         return ordered
     main = max(ordered, key=lambda piece: piece.longest * _centrality(piece, shape))
-    kept = [piece for piece in ordered if piece.longest >= DOT * main.longest and piece.area >= DIRT * main.area]
-    return kept[:MOST]
+    substantial = [piece for piece in ordered if piece.longest >= DOT * main.longest and piece.area >= DIRT * main.area]
+    return substantial[:MOST]
 
 
-def _centrality(one: "_Piece | DetectedObject", shape: tuple[int, ...]) -> float:
+def _centrality(item: "_Piece | DetectedObject", shape: tuple[int, ...]) -> float:
     """1 in the middle of a picture, less towards its frame."""
-    away = max(abs((one.top + one.bottom) / shape[0] - 1), abs((one.left + one.right) / shape[1] - 1))
-    return 1 - CENTRAL * away
+    distance = max(abs((item.top + item.bottom) / shape[0] - 1), abs((item.left + item.right) / shape[1] - 1))
+    return 1 - CENTRAL * distance
 
 
 def _found(piece: _Piece, labels: np.ndarray, ink: Float32[np.ndarray, "height width"]) -> DetectedObject:
@@ -233,20 +239,22 @@ def _found(piece: _Piece, labels: np.ndarray, ink: Float32[np.ndarray, "height w
     return DetectedObject(mask, piece.top, piece.left, piece.bottom, piece.right, float(np.median(ink[area][mask])))
 
 
-def _weight(one: DetectedObject, shape: tuple[int, ...]) -> float:
+def _weight(detected: DetectedObject, shape: tuple[int, ...]) -> float:
     """Size times strength, less away from the middle of the picture."""
-    return one.longest * one.strength * _centrality(one, shape)
+    return detected.longest * detected.strength * _centrality(detected, shape)
 
 
 def reading_order(found: list[DetectedObject]) -> list[DetectedObject]:
     """Rows from the top, each from the left."""
     rows: list[list[DetectedObject]] = []
-    for one in sorted(found, key=lambda each: each.top + each.bottom):
+    for detected in sorted(found, key=lambda other: other.top + other.bottom):
         for row in rows:
-            overlap = min(one.bottom, max(each.bottom for each in row)) - max(one.top, min(each.top for each in row))
-            if overlap >= ROW * (one.bottom - one.top):
-                row.append(one)
+            overlap = min(detected.bottom, max(other.bottom for other in row)) - max(
+                detected.top, min(other.top for other in row)
+            )
+            if overlap >= ROW * (detected.bottom - detected.top):
+                row.append(detected)
                 break
         else:
-            rows.append([one])
-    return [one for row in rows for one in sorted(row, key=lambda each: each.left)]
+            rows.append([detected])
+    return [detected for row in rows for detected in sorted(row, key=lambda other: other.left)]

@@ -75,9 +75,9 @@ def _as_it_is(
     if abs(picture.width * height - picture.height * width) > SAME_SHAPE * picture.width * height:
         return None
     pixels = fit_to_size(picture, input_shape, "squash")
-    for image, done in ((pixels, "as it is"), (255 - pixels, "inverted")):
+    for image, change in ((pixels, "as it is"), (255 - pixels, "inverted")):
         if looks_like_training(image, appearance):
-            return PhotographReading([image], [None], None, [(f"looks like the training pictures {done}", image)])
+            return PhotographReading([image], [None], None, [(f"looks like the training pictures {change}", image)])
     if picture.size == (width, height):
         return PhotographReading([pixels], [None], None, [("as large as the training pictures: left as it is", pixels)])
     return None

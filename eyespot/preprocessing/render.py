@@ -24,19 +24,19 @@ def render_object(
 ) -> UInt8[np.ndarray, "rows columns"]:
     """Draws one object as a training picture, at (height, width) `size`."""
     area = (slice(found.top, found.bottom), slice(found.left, found.right))
-    mask, inside = found.mask, ink[area]
+    mask, crop = found.mask, ink[area]
     height, width = size
     factor = _factor(mask.shape, appearance, size) * FINE
     shape = tuple(max(1, round(side * factor)) for side in mask.shape)
     if appearance.drawn:
-        usual = (appearance.stroke.quarter * height * FINE, appearance.stroke.three_quarters * height * FINE)
-        body = _widened(_strokes(mask, inside / max(found.strength, LEAST_INK), shape), usual, max(shape))
+        usual_widths = (appearance.stroke.quarter * height * FINE, appearance.stroke.three_quarters * height * FINE)
+        body = _widened(_strokes(mask, crop / max(found.strength, LEAST_INK), shape), usual_widths, max(shape))
     else:
-        body = _greys(mask, inside, shape)
+        body = _greys(mask, crop, shape)
     canvas = _placed(body, appearance, (height * FINE, width * FINE))
-    small = resize(canvas, (width, height), Image.Resampling.BOX)
+    reduced = resize(canvas, (width, height), Image.Resampling.BOX)
     sign = 1 if appearance.lighter else -1
-    levels = 255 * (appearance.background + sign * appearance.strength * np.clip(small, 0, 1))
+    levels = 255 * (appearance.background + sign * appearance.strength * np.clip(reduced, 0, 1))
     picture: UInt8[np.ndarray, "rows columns"] = np.clip(np.round(levels), 0, 255).astype(np.uint8)
     return picture
 
@@ -48,22 +48,22 @@ def _factor(shape: tuple[int, ...], appearance: Appearance, size: tuple[int, int
         "height": (shape[0], size[0], appearance.height),
         "width": (shape[1], size[1], appearance.width),
     }
-    ours, theirs, extent = min(extents.values(), key=lambda each: each[2].width)
-    most = min(
+    object_side, image_side, extent = min(extents.values(), key=lambda entry: entry[2].width)
+    limit = min(
         size[0] * max(appearance.height.high, LEAST_STEADY) / shape[0],
         size[1] * max(appearance.width.high, LEAST_STEADY) / shape[1],
     )
-    return min(theirs * max(extent.median, LEAST_STEADY) / ours, most)
+    return min(image_side * max(extent.median, LEAST_STEADY) / object_side, limit)
 
 
 def _widened(
-    strokes: Bool[np.ndarray, "height width"], usual: tuple[float, float], longest: int
+    strokes: Bool[np.ndarray, "height width"], usual_widths: tuple[float, float], longest: int
 ) -> Float32[np.ndarray, "rows columns"]:
     """Strokes whose edge is moved along its normal until their width is a usual one; as long as before on a side."""
     width = mask_stroke_width(strokes)
-    shift = max((float(np.clip(width, *usual)) - width) / 2, -THINNED * width / 2)
-    roomy = np.pad(strokes, int(max(shift, 0)) + 2)
-    distance = ndimage.distance_transform_edt(~roomy) - ndimage.distance_transform_edt(roomy)
+    shift = max((float(np.clip(width, *usual_widths)) - width) / 2, -THINNED * width / 2)
+    padded = np.pad(strokes, int(max(shift, 0)) + 2)
+    distance = ndimage.distance_transform_edt(~padded) - ndimage.distance_transform_edt(padded)
     body = _trimmed(np.clip(HALF + shift - distance, 0, 1).astype(np.float32))
     if max(body.shape) == longest:
         return body
@@ -88,12 +88,12 @@ def _strokes(
         ink: 1 in the middle of a stroke.
         shape: the size of the object, without the room.
     """
-    near = ndimage.binary_dilation(mask, iterations=NEAR)
-    soft = np.where(near, np.clip(ink, 0, 1), 0)
+    neighbourhood = ndimage.binary_dilation(mask, iterations=NEAR)
+    soft = np.where(neighbourhood, np.clip(ink, 0, 1), 0)
     soft = np.maximum(soft, SURE * mask).astype(np.float32)  # a faint place in a stroke is no hole
     padded = np.pad(soft, NEAR)
     scale = (shape[0] / mask.shape[0], shape[1] / mask.shape[1])
-    target = tuple(max(1, round(side * each)) for side, each in zip(padded.shape, scale, strict=True))
+    target = tuple(max(1, round(side * factor)) for side, factor in zip(padded.shape, scale, strict=True))
     return resize(padded, (target[1], target[0]), Image.Resampling.BICUBIC) > HALF
 
 
@@ -119,17 +119,17 @@ def _placed(
             float(body.sum(axis=1) @ (np.arange(height) + 0.5)) / total,
             float(body.sum(axis=0) @ (np.arange(width) + 0.5)) / total,
         )
-        goal = (appearance.mass_row.median, appearance.mass_column.median)
+        target = (appearance.mass_row.median, appearance.mass_column.median)
     else:
         centre = (height / 2, width / 2)
-        goal = (appearance.box_row.median, appearance.box_column.median)
-    starts = [round(share * side - middle) for share, side, middle in zip(goal, canvas, centre, strict=True)]
-    placed = np.zeros(canvas, np.float32)
+        target = (appearance.box_row.median, appearance.box_column.median)
+    starts = [round(share * side - middle) for share, side, middle in zip(target, canvas, centre, strict=True)]
+    image = np.zeros(canvas, np.float32)
     rows, columns = (
         slice(max(start, 0), max(0, min(start + length, side)))
         for start, length, side in zip(starts, body.shape, canvas, strict=True)
     )
-    placed[rows, columns] = body[
+    image[rows, columns] = body[
         rows.start - starts[0] : rows.stop - starts[0], columns.start - starts[1] : columns.stop - starts[1]
     ]
-    return placed
+    return image

@@ -53,10 +53,10 @@ def _lines(ink: Float32[np.ndarray, "height width"], noise: float) -> Bool[np.nd
     # Texture may have ridges everywhere, but they are not darker than their sides on average.
     level = ndimage.uniform_filter1d(np.clip(darker, -CLIPPED, CLIPPED), 3, axis=0)
     length = max(9, round(LENGTH * half.shape[1]))
-    covered = np.stack([_coverage(tolerant, level, float(slope), length) for slope in SLOPES])
+    coverage = np.stack([_coverage(tolerant, level, float(slope), length) for slope in SLOPES])
     # Beside a line, and at slopes near its own, others are covered too, but less.
-    best = ndimage.maximum_filter1d(covered.max(axis=0), BESIDE, axis=0)
-    runs = (covered >= np.maximum(COVERED, best - NEARLY_BEST)) & (tolerant > 0)
+    highest = ndimage.maximum_filter1d(coverage.max(axis=0), BESIDE, axis=0)
+    runs = (coverage >= np.maximum(COVERED, highest - NEARLY_BEST)) & (tolerant > 0)
     lines = _patterns(np.asarray(runs.any(axis=0)))
     return np.repeat(np.repeat(lines, 2, axis=0), 2, axis=1)[:height, :width]
 
@@ -76,32 +76,32 @@ def _coverage(
     height, width = ridge.shape
     shift = np.round(slope * (np.arange(width) - width / 2)).astype(np.intp)
     rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
-    there, back = rows + shift, rows - shift
-    inside = (there >= 0) & (there < height)
-    there = np.clip(there, 0, height - 1)
-    share = ndimage.uniform_filter1d(np.where(inside, ridge[there, columns], 0), length, axis=1, mode="nearest")
+    forward, backward = rows + shift, rows - shift
+    inside = (forward >= 0) & (forward < height)
+    forward = np.clip(forward, 0, height - 1)
+    share = ndimage.uniform_filter1d(np.where(inside, ridge[forward, columns], 0), length, axis=1, mode="nearest")
     if float(share.max()) < COVERED:
         return np.zeros(ridge.shape, np.float32)
-    mean = ndimage.uniform_filter1d(np.where(inside, level[there, columns], 0), length, axis=1, mode="nearest")
+    mean = ndimage.uniform_filter1d(np.where(inside, level[forward, columns], 0), length, axis=1, mode="nearest")
     along = ndimage.maximum_filter1d(np.where(mean > 0, share, 0), length, axis=1, mode="constant")
-    outside = (back < 0) | (back >= height)
-    return np.where(outside, 0, along[np.clip(back, 0, height - 1), columns]).astype(np.float32)
+    outside = (backward < 0) | (backward >= height)
+    return np.where(outside, 0, along[np.clip(backward, 0, height - 1), columns]).astype(np.float32)
 
 
-def _patterns(found: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
+def _patterns(runs: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
     """The runs that are lines of the paper: several alike, or reaching the frame; a digit's stroke is alone."""
-    joined = ndimage.maximum_filter1d(found.astype(np.uint8), 9, axis=1)
+    joined = ndimage.maximum_filter1d(runs.astype(np.uint8), 9, axis=1)
     labels, count = ndimage.label(joined, np.ones((3, 3)))
     if not count:
-        return found
-    width = found.shape[1]
-    long, at_frame = [], []
+        return runs
+    width = runs.shape[1]
+    long_runs, frame_runs = [], []
     for index, (_, columns) in enumerate(ndimage.find_objects(labels), start=1):
         if columns.stop - columns.start >= LENGTH * width:
-            long.append(index)
+            long_runs.append(index)
             if columns.start <= AT_FRAME * width or columns.stop >= (1 - AT_FRAME) * width:
-                at_frame.append(index)
-    return found & np.isin(labels, long if len(long) >= ALIKE else at_frame)
+                frame_runs.append(index)
+    return runs & np.isin(labels, long_runs if len(long_runs) >= ALIKE else frame_runs)
 
 
 def _erased(
@@ -110,20 +110,20 @@ def _erased(
     """Without level lines: what is much darker stays, and the gap they leave is bridged between above and below."""
     if not lines.any():
         return ink
-    drawn = ~lines | (ink > STRONGER * _darkness(ink, lines))
-    kept = np.where(drawn, ink, 0).astype(np.float32)
+    is_stroke = ~lines | (ink > STRONGER * _darkness(ink, lines))
+    strokes = np.where(is_stroke, ink, 0).astype(np.float32)
     thickest = round(float(np.percentile(_thicknesses(lines), 90)))
-    bridged = ndimage.grey_closing(kept, (thickest + 2, 1))
-    return np.where(drawn, ink, bridged).astype(np.float32)
+    bridged = ndimage.grey_closing(strokes, (thickest + 2, 1))
+    return np.where(is_stroke, ink, bridged).astype(np.float32)
 
 
 def _darkness(
     ink: Float32[np.ndarray, "height width"], lines: Bool[np.ndarray, "height width"]
 ) -> Float32[np.ndarray, "height width"]:
     """How dark the line is that a pixel lies on: its darkest across, averaged along; strokes that cross are capped."""
-    across = ndimage.maximum_filter1d(np.where(lines, ink, 0), ACROSS, axis=0)
-    usual = float(np.median(across[lines]))
-    capped = np.where(lines, np.minimum(across, STRONGER * usual), 0)
+    darkest = ndimage.maximum_filter1d(np.where(lines, ink, 0), ACROSS, axis=0)
+    typical = float(np.median(darkest[lines]))
+    capped = np.where(lines, np.minimum(darkest, STRONGER * typical), 0)
     window = max(9, round(ALONG * ink.shape[1]))
     total = ndimage.uniform_filter1d(capped, window, axis=1, mode="constant")
     share = ndimage.uniform_filter1d(lines.astype(np.float32), window, axis=1, mode="constant")

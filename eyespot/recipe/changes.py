@@ -167,13 +167,13 @@ def describe_differences(
 
 def _list_edits(old: Sequence[Any], new: Sequence[Any]) -> Iterator[str]:
     """The edits that turn one list into another."""
-    before, after = ([_item_text(item) for item in items] for items in (old, new))
-    for kind, a, b, c, d in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        removed, added = ", ".join(before[a:b]), ", ".join(after[c:d])
+    old_texts, new_texts = ([_item_text(item) for item in items] for items in (old, new))
+    for kind, i1, i2, j1, j2 in SequenceMatcher(None, old_texts, new_texts, autojunk=False).get_opcodes():
+        removed, added = ", ".join(old_texts[i1:i2]), ", ".join(new_texts[j1:j2])
         if kind == "delete":
             yield f"without {removed}"
         elif kind == "insert":
-            yield f"with {added}{f' after {after[c - 1]}' if c else ''}"
+            yield f"with {added}{f' after {new_texts[j1 - 1]}' if j1 else ''}"
         elif kind == "replace":
             yield f"{added} in the place of {removed}"
 

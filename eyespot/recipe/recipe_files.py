@@ -67,21 +67,21 @@ def _read(path: Path, on_the_way: Sequence[Path]) -> dict[str, Any]:
     values = read_yaml(path)
     if not isinstance(values, dict):
         raise RecipeError(f"{path} holds no recipe: expected keys such as dataset, model, training.")
-    named, changes, insert = (values.pop(key, None) for key in OF_CHANGES)
+    base_name, changes, insert = (values.pop(key, None) for key in OF_CHANGES)
     if not isinstance(changes or {}, dict):
         raise RecipeError(f"In {path}: set takes keys and values, such as training.epochs: 5.")
-    if not isinstance(insert or [], list) or not all(isinstance(one, dict) for one in insert or []):
+    if not isinstance(insert or [], list) or not all(isinstance(layer, dict) for layer in insert or []):
         raise RecipeError(f"In {path}: insert takes a list of layers, each after a place of the base.")
-    if named is None:
+    if base_name is None:
         if changes or insert:
             raise RecipeError(f"In {path}: set and insert change another recipe: name it as base.")
         return values
-    base = _base(path, str(named))
+    base = _base(path, str(base_name))
     if base in (*on_the_way, path):
         raise RecipeError(f"In {path}: base leads back to {base}.")
-    made = _read(base, (*on_the_way, path)) | OF_ITS_OWN | {"variation_of": named}
-    apply_settings(made, changes or {}, str(path), insert or [])
-    return made | values
+    inherited = _read(base, (*on_the_way, path)) | OF_ITS_OWN | {"variation_of": base_name}
+    apply_settings(inherited, changes or {}, str(path), insert or [])
+    return inherited | values
 
 
 def read_yaml(path: Path) -> Any:
@@ -99,8 +99,8 @@ def read_yaml(path: Path) -> Any:
 
 
 def _base(path: Path, name: str) -> Path:
-    beside = path.parent / f"{name}.yaml"
+    sibling = path.parent / f"{name}.yaml"
     try:
-        return beside if beside.is_file() else find_recipe(name)
+        return sibling if sibling.is_file() else find_recipe(name)
     except RecipeError as error:
         raise RecipeError(f"In {path}: base: {error}") from None

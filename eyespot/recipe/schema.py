@@ -352,8 +352,8 @@ class Recipe(RecipePart):
     def dump(self) -> str:
         """The recipe as YAML, in the order it is read."""
         values = self.model_dump(mode="json", by_alias=True)
-        told = {key: value for key, value in values.items() if value is not None}
-        return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=110)
+        stated = {key: value for key, value in values.items() if value is not None}
+        return yaml.safe_dump(stated, sort_keys=False, allow_unicode=True, width=110)
 
     def settled(
         self,

@@ -72,8 +72,8 @@ def _problems(member: zipfile.ZipInfo) -> Iterator[str]:
     """What one would not find in an archive that Keras wrote."""
     name = member.filename
     parts = PurePosixPath(name).parts
-    below = name.startswith(ASSETS) and ".." not in parts and not set('\\:"<>|?*') & set(name)
-    if name != member.orig_filename or (name not in {CONFIG, METADATA, WEIGHTS} and not below):
+    is_asset = name.startswith(ASSETS) and ".." not in parts and not set('\\:"<>|?*') & set(name)
+    if name != member.orig_filename or (name not in {CONFIG, METADATA, WEIGHTS} and not is_asset):
         yield f"it holds {name!r}, which Keras does not write"
     if stat.S_IFMT(member.external_attr >> 16) not in {0, stat.S_IFREG, stat.S_IFDIR}:
         yield f"its {name} is a link, not a file"

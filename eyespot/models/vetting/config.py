@@ -45,24 +45,24 @@ def vet_config(config: dict[str, Any], path: Path, *, trust: bool) -> bool:
         ModelError: it names a class that is not allowed.
         ValueError: it is nested without end, has a name that is a path, or computes something as it is opened.
     """
-    own = True
-    for described in _described(config):
-        described.pop("compile_config", None)  # nothing is trained with it, and a loss may be anything
-        name = str(described["class_name"])
+    keras_only = True
+    for part in _described(config):
+        part.pop("compile_config", None)  # nothing is trained with it, and a loss may be anything
+        name = str(part["class_name"])
         if name in CODE:
             raise ModelError(
                 f"{path} holds a {name}, which carries code of its own and is never opened: build the model without it."
             )
-        if not _is_allowed(described, name):
-            own = False
+        if not _is_allowed(part, name):
+            keras_only = False
             if not trust:
                 raise ModelError(
-                    f"{path} holds {_named(described)!r} of {described.get('module')!r}, which is not among the "
+                    f"{path} holds {_named(part)!r} of {part.get('module')!r}, which is not among the "
                     "classes of Keras that only compute: pass --trust if the file comes from someone you trust."
                 )
-        _check_name(described.get("config"))
-        _check_calls(described.get("inbound_nodes"))
-    return own
+        _check_name(part.get("config"))
+        _check_calls(part.get("inbound_nodes"))
+    return keras_only
 
 
 def _described(config: Any) -> Iterator[dict[str, Any]]:
@@ -80,24 +80,24 @@ def _described(config: Any) -> Iterator[dict[str, Any]]:
             waiting += [(value, depth + 1) for value in part]
 
 
-def _is_allowed(described: dict[str, Any], name: str) -> bool:
-    module, registered = str(described.get("module")), described.get("registered_name")
-    if registered is not None and registered != _named(described):
+def _is_allowed(part: dict[str, Any], name: str) -> bool:
+    module, registered = str(part.get("module")), part.get("registered_name")
+    if registered is not None and registered != _named(part):
         return False  # what is registered under a name takes the place of Keras's own
     if name in VALUES:
         return True
     if name in NUMBERS:
-        return _is_of_numbers(described.get("config"))
+        return _is_of_numbers(part.get("config"))
     if name == "function":
-        function = vars(FUNCTIONS[module]).get(_named(described)) if module in FUNCTIONS else None
+        function = vars(FUNCTIONS[module]).get(_named(part)) if module in FUNCTIONS else None
         return isinstance(function, FunctionType) and function.__name__ not in {"get", "deserialize", "serialize"}
     # Keras has imported all of these itself: nothing is imported by a name from the file.
-    found = vars(sys.modules[module]).get(name) if module in MODULES and module in sys.modules else None
-    return isinstance(found, type) and issubclass(found, KINDS) and name not in LEFT_OUT
+    definition = vars(sys.modules[module]).get(name) if module in MODULES and module in sys.modules else None
+    return isinstance(definition, type) and issubclass(definition, KINDS) and name not in LEFT_OUT
 
 
-def _named(described: dict[str, Any]) -> str:
-    return str(described.get("config") if described["class_name"] == "function" else described["class_name"])
+def _named(part: dict[str, Any]) -> str:
+    return str(part.get("config") if part["class_name"] == "function" else part["class_name"])
 
 
 def _is_of_numbers(config: Any) -> bool:

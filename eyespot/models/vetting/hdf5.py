@@ -97,27 +97,27 @@ class _Hdf5Reader:
         version, number, _, size = struct.unpack_from("<BxHII", self._take(address, 16))
         if version != 1:
             raise ValueError("its HDF5 is not of the form that Keras writes")
-        found: dict[int, list[memoryview]] = defaultdict(list)
+        messages: dict[int, list[memoryview]] = defaultdict(list)
         blocks, count = [self._take(address + 16, size)], 0
         for block in blocks:
-            place = 0
-            while place + 8 <= len(block):
-                kind, length, flags = struct.unpack_from("<HHB", block, place)
+            offset = 0
+            while offset + 8 <= len(block):
+                kind, length, flags = struct.unpack_from("<HHB", block, offset)
                 if kind not in KNOWN:
                     raise ValueError(f"its HDF5 holds {REFUSED.get(kind, 'what Keras does not write')}")
-                content = block[place + 8 : place + 8 + length]
+                content = block[offset + 8 : offset + 8 + length]
                 if len(content) != length or flags & 2:
                     raise ValueError("its HDF5 is damaged: a header does not fit its size")
-                found[kind].append(content)
+                messages[kind].append(content)
                 if kind == CONTINUATION:
                     blocks.append(self._take(*struct.unpack_from("<QQ", content)))
                 elif kind == ATTRIBUTE:
                     self._take_text(content)
-                place += 8 + length
+                offset += 8 + length
                 count += 1
-        if count != number or any(len(found[kind]) > 1 for kind in (DATASPACE, DATATYPE, LAYOUT, SYMBOL_TABLE)):
+        if count != number or any(len(messages[kind]) > 1 for kind in (DATASPACE, DATATYPE, LAYOUT, SYMBOL_TABLE)):
             raise ValueError("its HDF5 is damaged: a header does not say what it should")
-        return {kind: contents for kind, contents in found.items() if contents}
+        return {kind: contents for kind, contents in messages.items() if contents}
 
     def _take_text(self, attribute: memoryview) -> None:
         """Takes the heap in which an attribute's text lies, such as a layer's name: no array may lie there."""
@@ -139,13 +139,13 @@ class _Hdf5Reader:
         for offset, header in self._entries(tree):
             name = _name(names, offset)
             inner = f"{path}/{name}" if path else name
-            found = self._messages(header)
-            if SYMBOL_TABLE in found:
-                self._group(found, inner, depth + 1)
+            member_messages = self._messages(header)
+            if SYMBOL_TABLE in member_messages:
+                self._group(member_messages, inner, depth + 1)
             elif inner in self._arrays:
                 raise ValueError(f"its HDF5 holds {inner} twice")
             else:
-                self._arrays[inner] = self._array(found, inner)
+                self._arrays[inner] = self._array(member_messages, inner)
 
     def _entries(self, node: int, expected: int | None = None) -> Iterator[tuple[int, int]]:
         """A group's members, as the place of the name and the address of the header, below a node of its B-tree."""
@@ -174,7 +174,14 @@ class _Hdf5Reader:
         if not {DATASPACE, DATATYPE, LAYOUT} <= set(messages):
             raise ValueError(f"its HDF5 has {path}, which is neither a group nor an array")
         shape = _shape(messages[DATASPACE][0])
-        dtype = next((known for told, known in TYPES.items() if _is_type(messages[DATATYPE][0], told)), None)
+        dtype = next(
+            (
+                number_type
+                for type_message, number_type in TYPES.items()
+                if _is_type(messages[DATATYPE][0], type_message)
+            ),
+            None,
+        )
         if dtype is None:
             raise ValueError(f"its array {path} is not of numbers")
         layout = messages[LAYOUT][0]
@@ -222,9 +229,9 @@ TYPES = {
 }
 
 
-def _is_type(message: memoryview, told: bytes) -> bool:
+def _is_type(message: memoryview, type_message: bytes) -> bool:
     """Whether a message is the one of a type, filled up to eight bytes."""
-    return bytes(message[: len(told)]) == told and not any(message[len(told) :])
+    return bytes(message[: len(type_message)]) == type_message and not any(message[len(type_message) :])
 
 
 def write_weights(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -233,6 +240,6 @@ def write_weights(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
     with h5py.File(path, "w") as file:
         for name, array in arrays.items():
-            written = file.create_dataset(name, data=array)
+            dataset = file.create_dataset(name, data=array)
             if array.dtype == BFLOAT16:
-                written.attrs["dtype"] = "bfloat16"  # what Keras looks for
+                dataset.attrs["dtype"] = "bfloat16"  # what Keras looks for
