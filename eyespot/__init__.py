@@ -13,12 +13,12 @@ import lazy_loader
 
 if "keras" not in sys.modules:  # else `eyespot.backend` looks at what it runs on
     os.environ["KERAS_BACKEND"] = "torch"
-# PyTorch's threads wait for one another in a busy loop. Beside other busy programs that starves the thread waited for:
+# PyTorch's threads wait for each other in a busy loop. Beside other busy programs that starves the thread waited for:
 # with a load of 4 on 2 cores a training took two to three times as long by default, and on a quiet machine no less.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 # ONNX Runtime, since 1.29, otherwise reports to its makers which models are opened, and keeps an identifier at home.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-# MLflow, since 3.2, likewise reports how it is used; it reads this when it is imported and with every report.
+# MLflow, since 3.2, also reports how it is used; it reads this when it is imported and with every report.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 __version__ = "0.1.1"

@@ -1,4 +1,4 @@
-"""What a run was made with: versions, machine, data."""
+"""The environment of a run: versions, machine, command."""
 
 import importlib.metadata
 import os
@@ -29,7 +29,7 @@ def describe_environment() -> dict[str, Any]:
 
 
 def _version(package: str) -> str | None:
-    """Its version; None where it is installed under another name, as onnxruntime-gpu is."""
+    """Return the version of a package; None where it is installed under another name, as onnxruntime-gpu is."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

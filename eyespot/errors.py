@@ -22,7 +22,7 @@ from collections.abc import Iterable
 
 
 class EyespotError(Exception):
-    """A foreseeable mistake or mishap, told in one sentence."""
+    """A foreseeable error, described in one sentence."""
 
     exit_code = 1
 

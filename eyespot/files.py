@@ -61,7 +61,7 @@ def _sync(path: Path) -> None:
 
 
 def move_to_free(source: Path, path: Path) -> None:
-    """Renames a file to a path that is free.
+    """Rename a file to a path that is free.
 
     Raises:
         FileExistsError: something is at `path`; both are left as they are.
@@ -78,7 +78,7 @@ def move_to_free(source: Path, path: Path) -> None:
 
 
 def record(path: Path) -> None:
-    """Notes that a file may be written over as it is now."""
+    """Note that a file may be written over as it is now."""
     _record(path, sha256_of(path))
 
 
@@ -100,14 +100,14 @@ def _recorded(folder: Path) -> dict[str, str]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a whole text file, or nothing."""
+    """Write a whole text file, or nothing."""
     with replacing(path) as sibling:
         sibling.write_text(text, encoding="utf-8")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary sibling to write to; it takes `path`'s place only when the block ends well.
+    """Give a temporary sibling to write to; it takes `path`'s place only when the block ends well.
 
     Readers see the old file or the new one, never a mixture, also after a power cut: the file is synced before it is
     renamed. The sibling's name ends as the file's does, since Keras and Matplotlib choose the format by it.
@@ -133,7 +133,7 @@ def numbered(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(folder: Path, make_way: MakeWay = nullcontext) -> Iterator[Path]:
-    """Gives a new folder beside `folder`, to fill; it takes `folder`'s name only when the block ends well.
+    """Give a new folder beside `folder`, to fill; it takes `folder`'s name only when the block ends well.
 
     Readers see the old folder, none, or the whole new one, also after a power cut: all files are synced before the
     folder is renamed. What is left of the new folder where the block fails is removed.
@@ -166,7 +166,7 @@ def _sync_tree(folder: Path) -> None:
 
 
 def _sync_folder(path: Path) -> None:
-    """So that its entries survive a power cut; Windows cannot open folders, and needs it less."""
+    """Sync a folder, so that its entries survive a power cut; Windows cannot open folders, and needs it less."""
     try:
         file = os.open(path, os.O_RDONLY)
     except PermissionError:
@@ -178,7 +178,7 @@ def _sync_folder(path: Path) -> None:
 
 
 def rewrite_text(path: Path, text: str) -> None:
-    """Writes a whole text file, or nothing, as `rewriting` does."""
+    """Write a whole text file, or nothing, as `rewriting` does."""
     with rewriting(path) as sibling:
         sibling.write_text(text, encoding="utf-8")
 
@@ -198,7 +198,7 @@ def rewriting(path: Path) -> Iterator[Path]:
 
 
 def check_own(*paths: Path) -> None:
-    """Checks, before any work, that what is at these paths may be written over.
+    """Check, before any work, that what is at these paths may be written over.
 
     Raises:
         RunError: a file is not by eyespot, or has been changed since eyespot wrote it.
@@ -222,7 +222,7 @@ def is_own(path: Path) -> bool:
 
 
 def stamp_of(path: Path) -> Stamp:
-    """Which file lies there now.
+    """Return the stamp of the file that lies at a path now.
 
     Raises:
         OSError: none does.

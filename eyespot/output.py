@@ -17,7 +17,7 @@ class Output:
         self._log: Console | None = None
 
     def open_log(self, path: Path) -> None:
-        """From here on, what is printed is also written to `path`, line by line."""
+        """Open a log file: what is printed from now on is also written to `path`, line by line."""
         file = path.open("a", encoding="utf-8", buffering=1)
         self._log = Console(file=file, width=LOG_WIDTH, no_color=True, legacy_windows=False)
 
@@ -32,10 +32,10 @@ class Output:
             self._log = None
 
     def say(self, text: str = "") -> None:
-        """Prints plain text: square brackets and numbers in it mean nothing special."""
+        """Print plain text: square brackets and numbers in it mean nothing special."""
         self.show(text, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, thing: Any, **options: Any) -> None:
-        """Prints anything Rich can draw, such as a table."""
+        """Print anything Rich can draw, such as a table."""
         for console in filter(None, (self.console, self._log)):
             console.print(thing, **options)

@@ -34,7 +34,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What the run is called in figures: its directory's name."""
+        """The name of the run in figures: its directory's name."""
         return self.path.resolve().name
 
     def file(self, name: str) -> Path:
@@ -53,14 +53,14 @@ class Run:
 
     @cached_property
     def recipe(self) -> "Recipe":
-        """What was asked for."""
+        """The recipe of the run."""
         from eyespot.recipe.recipe_files import read_recipe
 
         return read_recipe(self.file("recipe.yaml"))
 
     @cached_property
     def history(self) -> "History":
-        """What each epoch gave."""
+        """The history of the training, by epoch."""
         from eyespot.training.history import History
 
         return History.read(self.file("history.csv"))
@@ -93,13 +93,13 @@ class Run:
             raise RunError(f"{self.path} is being trained by another process: wait for it, or stop it.") from None
 
     def predictor(self) -> "Predictor":
-        """Its model in ONNX Runtime; imports neither Keras nor PyTorch."""
+        """Return the model in ONNX Runtime; imports neither Keras nor PyTorch."""
         from eyespot.inference.predictor import Predictor
 
         return Predictor(self.file("model.onnx"))
 
     def model(self, *, trust: bool = False) -> "keras.Model":
-        """Its Keras model, compiled for nothing; `keras.saving.load_model` opens the same file.
+        """Return the Keras model, not compiled; `keras.saving.load_model` opens the same file.
 
         Args:
             trust: allow classes that are not Keras's own, as `load_model` does.
@@ -109,7 +109,7 @@ class Run:
         return load_model(self.file("model.keras"), trust=trust)
 
     def write_json(self, name: str, values: dict[str, Any]) -> None:
-        """Writes a JSON file, whole or not at all."""
+        """Write a JSON file, whole or not at all."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
@@ -129,7 +129,7 @@ RunLike = str | Path | Run
 
 
 def open_run(run: RunLike) -> Run:
-    """Opens a run by its path; one that is open already stays as it is.
+    """Open a run by its path; one that is open already stays as it is.
 
     Raises:
         RunError: there is no such directory, or it is no run.
@@ -152,7 +152,7 @@ def _latest() -> Path | None:
 
 
 def check_new(output: str | Path | None) -> None:
-    """Checks, before any work, that a run can be made here.
+    """Check, before any work, that a run can be made here.
 
     Raises:
         RunError: `output` exists; a run is never overwritten.
@@ -166,7 +166,7 @@ def _exists(output: str | Path) -> RunError:
 
 
 def create_run(output: Path | None, name: str) -> Run:
-    """Makes a new, empty run directory.
+    """Make a new, empty run directory.
 
     Args:
         output: where; None: `runs/<name>-<n>` with the lowest n that is free.

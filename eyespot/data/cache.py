@@ -41,7 +41,7 @@ StoredFacts = list[list[int | str | None]]
 
 
 def read_headers(sources: FileChunk, limits: Limits) -> list[PictureHeader | None]:
-    """Of each picture, or None where it cannot be opened."""
+    """Return the header of each image; None where it cannot be opened."""
     headers: list[PictureHeader | None] = []
     for source in sources:
         try:
@@ -53,7 +53,7 @@ def read_headers(sources: FileChunk, limits: Limits) -> list[PictureHeader | Non
 
 @dataclass(frozen=True)
 class CachedPixels:
-    """Decoded pictures.
+    """The pixels of decoded images.
 
     Attributes:
         pixels: `uint8 [n, height, width, channels]`, mapped; 0 where a picture could not be read.
@@ -106,7 +106,7 @@ def _key(listing: Listing, form: InputForm) -> str:
 
 
 def _decode(folder: Path, listing: Listing, form: InputForm, progress: Callable[[int], None]) -> None:
-    """Fills the folder; chunks that were finished before are left as they are."""
+    """Fill the folder; chunks that were finished before are left as they are."""
     total, row_bytes = len(listing.entries), int(np.prod(form.shape))
     pixels = folder / "pixels.npy"
     data_starts = _make_room(pixels, (total, *form.shape))
@@ -129,7 +129,7 @@ def _decode(folder: Path, listing: Listing, form: InputForm, progress: Callable[
 
 
 def _make_room(path: Path, shape: tuple[int, ...]) -> int:
-    """Makes the array's file, if it is not there, at its full size; returns the byte that the data begins at."""
+    """Make the array's file, if it is not there, at its full size; return the byte that the data begins at."""
     size = int(np.prod(shape, dtype=np.int64))
     if not path.exists():
         free = shutil.disk_usage(path.parent).free
@@ -179,7 +179,7 @@ class Journal:
         self._file.close()
 
     def add(self, start: int, found: ChunkFacts) -> None:
-        """Takes down a chunk whose pixels have been written."""
+        """Take down a chunk whose pixels have been written."""
         self.chunks[start] = found
         self._unwritten.append(json.dumps([start, found]).encode() + b"\n")
         if time.monotonic() - self._synced > SYNC_SECONDS:
@@ -196,7 +196,7 @@ class Journal:
 
 
 def decode_into(file: Path, start: int, sources: FileChunk, form: InputForm) -> ChunkFacts:
-    """Decodes pictures and writes their pixels into a file.
+    """Decode pictures and write their pixels into a file.
 
     Args:
         file: which has room for them.

@@ -42,7 +42,7 @@ class CatalogEntry:
 
 
 def _digits() -> Dataset:
-    """scikit-learn's digits come as one set with values 0-16: a fifth, the same always, is set aside as test data."""
+    """Return scikit-learn's digits, scaled from 0-16; a fixed fifth of the one set is the test split."""
     from sklearn.datasets import load_digits  # a second or two, which no other dataset needs
     from sklearn.model_selection import train_test_split
 
@@ -56,7 +56,7 @@ def _digits() -> Dataset:
 
 
 def _idx(files: PublishedFiles, class_names: tuple[str, ...], stems: tuple[str, str] = ("train", "t10k")) -> Dataset:
-    """MNIST's layout: pictures and labels for training and for test, in four IDX files."""
+    """Read a dataset in MNIST's layout: images and labels for training and for test, in four IDX files."""
     train, test = (_idx_pair(files, stem) for stem in stems)
     return Dataset(files.name, class_names, train, test=test)
 
@@ -106,7 +106,7 @@ KMNIST = PublishedFiles(
 
 
 def _emnist_letters() -> Dataset:
-    """EMNIST stores pictures transposed, and its letters' labels count from 1."""
+    """Read EMNIST's letters: the images are stored transposed, and the labels count from 1."""
     stems = ("emnist-letters-train", "emnist-letters-test")
     train, test = (_idx_pair(EMNIST, stem) for stem in stems)
     upright = [Split(np.ascontiguousarray(np.swapaxes(s.images, 1, 2)), s.labels - 1) for s in (train, test)]
@@ -114,7 +114,7 @@ def _emnist_letters() -> Dataset:
 
 
 def _cifar(files: PublishedFiles, train: tuple[str, ...], test: str, names: str, label_bytes: int) -> Dataset:
-    """CIFAR's binary files; class names are in the text file beside them."""
+    """Read CIFAR's binary files; class names are in the text file beside them."""
     text, _ = files.read(names)
     class_names = tuple(line.strip() for line in text.decode("utf-8", "replace").splitlines() if line.strip())
     batches = [parse_cifar(*files.read(name), label_bytes) for name in train]

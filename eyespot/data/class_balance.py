@@ -15,7 +15,7 @@ WORTH_SAYING = 1.5  # times as many pictures in the largest class as in the smal
 
 
 def describe_balance(dataset: Dataset) -> dict[str, Any]:
-    """Counts by split, classes that a split lacks, and the imbalance of the training pictures, as plain values.
+    """Return counts by split, classes that a split lacks, and the imbalance of the training images, as plain values.
 
     `class_weights` are scikit-learn's balanced ones, pictures / (classes x count); `resampled` is how often a picture
     of each class would come in an epoch of as many pictures, drawn in equal shares.
@@ -53,7 +53,7 @@ def balanced_weights(labels: Int64[np.ndarray, " n"], classes: int) -> Float32[n
 
 
 def class_weights_text(weights: Float32[np.ndarray, " classes"], class_names: Sequence[str]) -> str:
-    """The weights in words; of many, the smallest and the largest."""
+    """Return the class weights as text; where there are many, the smallest and the largest."""
     named = [(float(weight), name) for weight, name in zip(weights, class_names, strict=True) if weight]
     if len(named) > MOST_TOLD:
         (low, lightest), (high, heaviest) = min(named), max(named)
@@ -65,7 +65,7 @@ def class_weights_text(weights: Float32[np.ndarray, " classes"], class_names: Se
 
 
 def balanced_order(labels: Int64[np.ndarray, " n"], seed: int, epoch: int) -> Int64[np.ndarray, " n"]:
-    """An epoch of as many rows with equal shares of the classes there are, drawn from (seed, epoch) alone.
+    """Return the rows of an epoch of the same length with equal shares of the classes, drawn from (seed, epoch) alone.
 
     Of a class with too many pictures a random part is taken; all of one with too few, again and again, so that no
     picture comes twice more than another of its class.

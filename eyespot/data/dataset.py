@@ -38,27 +38,27 @@ class RowView:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As of an array."""
+        """The shape of the view."""
         return (len(self.index), *self.base.shape[1:])
 
     @property
     def ndim(self) -> int:
-        """As of an array."""
+        """The number of axes."""
         return self.base.ndim
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """As of an array."""
+        """The data type of the elements."""
         return self.base.dtype
 
     @property
     def nbytes(self) -> int:
-        """Of all rows, were they copied."""
+        """The bytes that a copy of all rows takes."""
         return len(self) * self.row_bytes
 
     @property
     def row_bytes(self) -> int:
-        """Of one row."""
+        """The bytes of one row."""
         return int(np.prod(self.base.shape[1:], dtype=np.int64)) * self.base.dtype.itemsize
 
     def __len__(self) -> int:
@@ -145,7 +145,7 @@ class Origin:
         path: of the source, absolute.
         pictures: how they were read, with everything in it that was left open.
         skipped: what was left out.
-        notes: what the user should be told.
+        notes: messages for the user.
     """
 
     path: str
@@ -210,11 +210,11 @@ class Dataset:
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """The number of classes."""
         return len(self.class_names)
 
     def class_counts(self, split: Split) -> Int64[np.ndarray, " classes"]:
-        """How many pictures of each class a split holds."""
+        """Return the number of images of each class in a split."""
         return np.bincount(split.labels, minlength=self.classes).astype(np.int64)
 
     @cached_property
@@ -260,7 +260,7 @@ def with_classes(dataset: Dataset, class_names: tuple[str, ...], of: str) -> Dat
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
-    """A shape as people write it: 28x28x1."""
+    """Return a shape as text: 28x28x1."""
     return "x".join(str(side) for side in shape)
 
 

@@ -91,7 +91,7 @@ class PublishedFiles:
         return self._member(fetched, name) if self.subfolder else (read_plain(fetched), str(fetched))
 
     def fetch(self, file: RemoteFile) -> Path:
-        """Downloads a file into the cache; where that lies below EYESPOT_DATA, a part that is there is the user's.
+        """Download a file into the cache; where that lies below EYESPOT_DATA, a part that is there is the user's.
 
         Raises:
             DownloadError: as of `download`, or such a part is there.
@@ -106,7 +106,7 @@ class PublishedFiles:
         return download(file, folder)
 
     def _spellings(self, folder: Path, name: str) -> list[Path]:
-        """Plain or gzipped, `-idx3` or `.idx3` (both are about), loose or in the archive's subfolder."""
+        """Return the possible paths: plain or gzipped, `-idx3` or `.idx3`, loose or in the archive's subfolder."""
         spellings = [name, name.replace("-idx", ".idx")]
         directories = [folder, folder / self.subfolder] if self.subfolder else [folder]
         return [
@@ -130,7 +130,7 @@ class PublishedFiles:
             raise DownloadError(f"{self.name} is not on this machine (looked in {searched}). {error}{hint}") from None
 
     def _member(self, archive: Path, name: str) -> tuple[bytes, str]:
-        """One file out of the archive."""
+        """Return the content of a file in the archive, and where it lies."""
         for member in (f"{self.subfolder}/{name}", f"{self.subfolder}/{name}.gz"):
             content = _zip_member(archive, member) if archive.suffix == ".zip" else _tar_member(archive, member)
             if content is not None:
@@ -174,7 +174,7 @@ def _gunzip(content: bytes, where: str) -> bytes:
 
 
 def download(file: RemoteFile, folder: Path, *, stall_seconds: float = STALL_SECONDS) -> Path:
-    """Brings `file` into `folder` and returns its path; a copy already there is taken as it is.
+    """Bring `file` into `folder` and return its path; a copy already there is taken as it is.
 
     What has arrived stays in `<name>.part` and is continued by the next try or the next call. The name itself appears
     only when all bytes are there and their SHA-256 is the published one.
@@ -209,7 +209,7 @@ def download(file: RemoteFile, folder: Path, *, stall_seconds: float = STALL_SEC
 
 
 def _try(file: RemoteFile, mirror: str, part: Path, stall_seconds: float) -> str | None:
-    """Fetches from one mirror; None when `part` is whole and right, else what went wrong."""
+    """Fetch from one mirror; return None when `part` is complete and right, else the failure."""
     if _is_right(file, part):
         return None
     url, failure = mirror + file.name, ""
@@ -247,7 +247,7 @@ def _is_right(file: RemoteFile, part: Path) -> bool:
 
 
 def _continue(file: RemoteFile, url: str, part: Path, stall_seconds: float) -> None:
-    """Appends to `part` what is missing; starts over where the server cannot continue."""
+    """Append to `part` what is missing; start over where the server cannot continue."""
     received = part.stat().st_size if part.exists() else 0
     if received >= file.size:  # it was whole once and wrong, or is longer than published
         part.unlink()
@@ -262,7 +262,7 @@ def _continue(file: RemoteFile, url: str, part: Path, stall_seconds: float) -> N
 
 
 def _copy(response: HTTPResponse, stream: BinaryIO, file: RemoteFile, received: int) -> None:
-    """Copies until the end, or until the file is longer than published; shows how far it is."""
+    """Copy until the end, or until the file is longer than published; show how far it is."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -39,7 +39,7 @@ def load(
     *,
     own_first: bool = True,
 ) -> Dataset:
-    """Reads a dataset.
+    """Read a dataset.
 
     Args:
         source: a path to the user's own pictures (a folder, a table, arrays, IDX files); a catalog name (`digits`,
@@ -76,7 +76,7 @@ def is_path(source: str | Path) -> bool:
 
 
 def load_own(path: Path, wanted: PicturesRecipe, console: Console) -> Dataset:
-    """Reads labelled pictures from a folder, a table, arrays or IDX files, told apart by what is there.
+    """Read labelled pictures from a folder, a table, arrays or IDX files, recognised by the contents.
 
     Args:
         path: which exists.
@@ -153,7 +153,7 @@ def _classes(
 
 
 def _name(path: Path) -> str:
-    """What runs are called after, from the file's or folder's name."""
+    """Return the dataset's name, from the name of the file or folder."""
     stem = path.resolve().name if path.is_dir() else path.name.split(".")[0]
     return re.sub(r"^\W+", "", re.sub(r"[^\w .+-]", "_", stem)) or "pictures"
 
@@ -184,7 +184,7 @@ def _from_listing(path: Path, listing: Listing, wanted: PicturesRecipe, console:
 
 
 def infer_shape(listing: Listing, wanted: PicturesRecipe, limits: Limits) -> tuple[tuple[int, int, int], list[str]]:
-    """Height, width and channels, and what the user should be told about them.
+    """Height, width and channels, and the notes for the user about them.
 
     The commonest size of the pictures, scaled down where it is large; grey where all pictures are. Of many pictures, a
     sample at equal distances is looked at.
@@ -208,7 +208,7 @@ def infer_shape(listing: Listing, wanted: PicturesRecipe, limits: Limits) -> tup
 
 
 def _size(wanted: PicturesRecipe, headers: Sequence[PictureHeader], total: int) -> tuple[tuple[int, int], list[str]]:
-    """(height, width)."""
+    """Return (height, width), and the notes for the user."""
     if wanted.size:
         return wanted.size, []
     counts = Counter((header.height, header.width) for header in headers)
@@ -231,14 +231,14 @@ def _has_colors(listing: Listing, headers: Sequence[tuple[int, PictureHeader]], 
         try:
             pixels = read_picture(source, (COLOR_SIDE, COLOR_SIDE, 3), limits=limits).astype(np.int16)
         except PictureError:
-            continue  # told when all are decoded
+            continue  # decoding reports it
         if np.ptp(pixels, axis=2).mean() > GREYEST:
             return True
     return False
 
 
 def _told(skipped: Sequence[SkippedFile]) -> str:
-    """How many files are left out, and the commonest reason."""
+    """Return the note on the files that are left out: their number, and the first reason."""
     first = skipped[0]
     more = f", and {len(skipped) - 1:,} more" if len(skipped) > 1 else ""
     return f"{len(skipped):,} files are left out: {first.file} ({first.reason}){more}. eyespot look lists all."
@@ -257,5 +257,5 @@ def _splits(listing: Listing, cached: CachedPixels, numbers: Mapping[str, int]) 
 
 
 def looks_like_path(source: str) -> bool:
-    """Whether no dataset can have such a name."""
+    """Whether a source is written as a path, which is no dataset's name."""
     return "/" in source or "\\" in source or bool(Path(source).suffix)

@@ -17,7 +17,7 @@ FORKS = sys.platform == "linux" and hasattr(os, "fork")
 
 
 def map_in_processes(work: Callable[[int], Result], count: int) -> Generator[tuple[int, Result], None, None]:
-    """What `work` makes of each number below `count`, with the number, in the order in which they are finished.
+    """Yield each number below `count` with the result of `work` on it, in the order in which they are finished.
 
     This process works too; the others are forked from it, so that they begin at once, with all that it has in memory.
     They draw numbers from one counter. Should one of them die, its number is worked on once more here. Where processes
@@ -69,7 +69,7 @@ def _start_helper(
     count: int,
     receivers: list[Connection],
 ) -> None:
-    """Starts one more; its results come through a connection that is put with the others, and ends with it."""
+    """Start one helper; its results come through a new connection in `receivers`, which closes when the helper ends."""
     receiver, sender = context.Pipe(duplex=False)
     receivers.append(receiver)
     process = context.Process(target=_help, args=(work, counter, count, sender, receivers), daemon=True)
@@ -87,7 +87,7 @@ def _help(
     sender: Connection,
     inherited: Sequence[Connection],
 ) -> None:
-    signal(SIGINT, SIG_IGN)  # the first process is told too, and ends the work
+    signal(SIGINT, SIG_IGN)  # the first process receives the signal too, and ends the work
     for receiver in inherited:
         receiver.close()  # so that the next result finds nobody should the first process be killed
     with sender:
@@ -115,7 +115,7 @@ def _took(missing: set[int], number: int) -> int:
 
 
 def _received(connection: Any, receivers: list[Connection], missing: set[int]) -> Iterator[tuple[int, Any]]:
-    """What one helper has finished; a helper that has ended is taken from the list."""
+    """Yield a helper's result; remove a helper that has ended from the list."""
     try:
         number, result = connection.recv()
     except EOFError:

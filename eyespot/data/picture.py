@@ -51,7 +51,7 @@ Resize = Literal["pad", "crop", "squash"]
 
 @dataclass(frozen=True)
 class Limits:
-    """Of what is opened: a file's bytes, and a picture's pixels."""
+    """Limits of an image that is opened: the bytes of its file, and its pixels."""
 
     bytes: int = MAX_BYTES
     pixels: int = MAX_PIXELS
@@ -64,7 +64,7 @@ def read_picture(
     resize: Resize = "squash",
     limits: Limits = Limits(),
 ) -> UInt8[np.ndarray, "height width channels"]:
-    """Opens a picture and brings it to a model's height, width and channels.
+    """Open a picture and bring it to a model's height, width and channels.
 
     Turned upright by its EXIF orientation, transparency laid over white, 16-bit greys scaled to 8, resized with an
     antialiasing filter. Of an animation, the first frame.
@@ -85,7 +85,7 @@ def read_picture(
 
 @dataclass(frozen=True)
 class InputForm:
-    """What pictures are brought to: height, width and channels, in which way, and within which limits."""
+    """The form that images are brought to: height, width and channels, the way of resizing, and the limits."""
 
     shape: tuple[int, int, int]
     resize: Resize
@@ -94,7 +94,7 @@ class InputForm:
 
 @dataclass(frozen=True)
 class PictureHeader:
-    """What a picture says of itself before its pixels are read.
+    """The header of an image, read before its pixels.
 
     Attributes:
         width: upright, in pixels; so is `height`.
@@ -111,7 +111,7 @@ class PictureHeader:
 def read_with_header(
     source: Path | bytes, form: InputForm, where: str | None = None
 ) -> tuple[UInt8[np.ndarray, "height width channels"], PictureHeader]:
-    """What `read_picture` gives, and what `read_header` does, by opening the picture once."""
+    """Return the pixels as `read_picture` does and the header as `read_header` does; opens the image once."""
     height, width, channels = form.shape
     with _opened(source, where, form.limits) as (opened, stored):
         header = _header(opened, stored)
@@ -149,7 +149,7 @@ def _opened(source: Path | bytes, where: str | None, limits: Limits) -> Iterator
 
 
 def _bounded(content: bytes, name: str, limits: Limits) -> PictureContents:
-    """What a file says of itself, where it is of a format that is read, and decoding it takes no more than it may."""
+    """Return the contents of a file; raise an error where it is not read or exceeds the limits."""
     try:
         stored = look_through(content)
     except DamagedFile as damage:
@@ -216,14 +216,14 @@ def _header(opened: Image.Image, stored: PictureContents) -> PictureHeader:
 
 
 def _draft(opened: Image.Image, size: tuple[int, int], mode: str) -> None:
-    """Lets a JPEG be decoded at a fraction of its size, still at least twice as large as what is made of it."""
+    """Set a JPEG to be decoded at a fraction of its size, still larger than the size wanted."""
     reduction = min(opened.width / size[0], opened.height / size[1])
     if reduction >= 2 * DRAFT_MARGIN:
         opened.draft(mode, (int(size[0] * DRAFT_MARGIN), int(size[1] * DRAFT_MARGIN)))
 
 
 def _plain(picture: Image.Image, mode: str) -> Image.Image:
-    """8-bit grey or RGB, whatever the picture's own mode."""
+    """Convert an image of any mode to 8-bit grey or RGB."""
     picture.load()
     if picture.mode == "F" or picture.mode.startswith("I"):
         white = _top(picture)
@@ -234,7 +234,7 @@ def _plain(picture: Image.Image, mode: str) -> Image.Image:
 
 
 def _top(picture: Image.Image) -> float:
-    """The value that is white, of greys of more than 8 bits."""
+    """Return the value of white in a greyscale image of more than 8 bits."""
     if picture.mode.startswith("I;16"):
         return 65535.0
     # Of 32 bits no file states the range: the smallest usual one that holds all values.
@@ -244,7 +244,7 @@ def _top(picture: Image.Image) -> float:
 
 
 def _by_bands(picture: Image.Image, mode: str, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """The picture converted some rows at a time: what it goes through takes several times its memory."""
+    """Convert an image some rows at a time, since the conversion takes several times its memory."""
     converted, rows = Image.new(mode, picture.size), max(1, BAND // picture.width)
     for top in range(0, picture.height, rows):
         band = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
@@ -253,7 +253,7 @@ def _by_bands(picture: Image.Image, mode: str, convert: Callable[[Image.Image], 
 
 
 def _eight_bit(band: Image.Image, white: float) -> Image.Image:
-    """Greys of more than 8 bits: Pillow's own conversion clips them to white."""
+    """Scale greys of more than 8 bits to 8; Pillow's own conversion clips them to white."""
     values = np.asarray(band, np.float64)
     return Image.fromarray(np.round(np.clip(values / white, 0, 1) * 255).astype(np.uint8))
 
@@ -264,7 +264,7 @@ def _over_white(band: Image.Image) -> Image.Image:
 
 
 def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
-    """Converted, and read from its file, without a copy where it has that mode already."""
+    """Load an image in a mode, without a copy where it has that mode already."""
     picture.load()
     return picture if picture.mode == mode else picture.convert(mode)
 
@@ -272,7 +272,7 @@ def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
 def fit_to_size(
     picture: Image.Image, shape: tuple[int, int, int], resize: Resize
 ) -> UInt8[np.ndarray, "height width channels"]:
-    """A grey or RGB picture at a model's height, width and channels; `resize` as of `read_picture`."""
+    """Return a grey or RGB image at a model's height, width and channels; `resize` as of `read_picture`."""
     height, width, channels = shape
     picture = _in_mode(picture, "L" if channels == 1 else "RGB")
     if picture.size != (width, height):
@@ -281,7 +281,7 @@ def fit_to_size(
 
 
 def _resized(picture: Image.Image, size: tuple[int, int], resize: Resize) -> Image.Image:
-    """Brought to (width, height) with an antialiasing filter."""
+    """Resize an image to (width, height) with an antialiasing filter."""
     if resize == "crop":
         return ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
     if resize == "squash":
@@ -295,7 +295,7 @@ def _resized(picture: Image.Image, size: tuple[int, int], resize: Resize) -> Ima
 
 
 def _edge_color(picture: Image.Image) -> int | tuple[int, ...]:
-    """The mean colour along the picture's four sides: what lies around it, as far as can be told."""
+    """The mean colour along the picture's four sides: an estimate of what lies around it."""
     width, height = picture.size
     sides = ((0, 0, width, 1), (0, height - 1, width, height), (0, 0, 1, height), (width - 1, 0, width, height))
     lines = [np.asarray(picture.crop(side)) for side in sides]
@@ -305,7 +305,7 @@ def _edge_color(picture: Image.Image) -> int | tuple[int, ...]:
 
 
 def _upright(picture: Image.Image, stored: PictureContents) -> Image.Image:
-    """Turned as its EXIF orientation says; not copied where that says nothing, as most do."""
+    """Turn an image as its EXIF orientation says; most need no turn, and are not copied."""
     turn = TURNS.get(stored.orientation)
     return picture if turn is None else picture.transpose(turn)
 

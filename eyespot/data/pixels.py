@@ -1,4 +1,4 @@
-"""What many places need of an image's pixels: its border, a Pillow image, a PNG, another size."""
+"""Common operations on an image's pixels: its border, a Pillow image, a PNG, another size."""
 
 import io
 

@@ -21,7 +21,7 @@ TUTORIALS = (
 
 
 def build_recipe(recipe: Recipe, input_shape: Shape, classes: int, *, trust: bool = False) -> keras.Model:
-    """Builds the model a recipe describes, with fresh weights; arguments and result as of `build`.
+    """Build the model a recipe describes, with fresh weights; arguments and result as of `build`.
 
     Raises:
         ModelError: as of `build`, or it does not end in probabilities for the classes.
@@ -46,7 +46,7 @@ def build_recipe(recipe: Recipe, input_shape: Shape, classes: int, *, trust: boo
 
 
 def build(name: str, input_shape: Shape, classes: int, seed: int = 0, *, trust: bool = False) -> keras.Model:
-    """Builds an architecture with fresh weights.
+    """Build an architecture with fresh weights.
 
     Args:
         name: one of ARCHITECTURES, `path.py:function`, or a `.keras` file (its weights are drawn anew).

@@ -1,4 +1,4 @@
-"""What a model costs: parameters and multiply-adds."""
+"""The cost of a model: parameters and multiply-adds."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ layers = keras.layers
 
 
 def multiply_adds(model: keras.Model) -> int:
-    """Multiply-adds of convolutions and dense layers for one picture; the other layers' work is not counted."""
+    """Return the multiply-adds of convolutions and dense layers for one image; other layers are not counted."""
     return sum(_multiply_adds(call) for call in trace(model).calls)
 
 
@@ -35,7 +35,7 @@ class LayerCost:
 
 
 def layer_costs(model: keras.Model) -> list[LayerCost]:
-    """What each layer costs, in the order in which they run."""
+    """Return the cost of each layer, in the order in which they run."""
     costs: list[LayerCost] = []
     producers: dict[int, str] = {}  # which layer made a symbolic tensor, by its id
     counted: set[int] = set()

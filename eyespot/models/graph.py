@@ -53,7 +53,7 @@ class Graph:
 
 
 def trace(model: keras.Model) -> Graph:
-    """Walks a built Sequential or Functional model, into the models it is made of.
+    """Walk a built Sequential or Functional model, into the models it is made of.
 
     Raises:
         ModelError: it is not built of layers, or has several inputs or outputs.
@@ -67,7 +67,7 @@ def trace(model: keras.Model) -> Graph:
 
 @dataclass
 class _Walk:
-    """The calls so far.
+    """The walk through a model: its calls until now.
 
     Every value gets a fresh symbolic tensor, since a model inside a model may be used twice, and its own tensors then
     stand for two values each.
@@ -100,7 +100,7 @@ class _Walk:
 
 
 def _is_plain(operation: keras.Operation) -> bool:
-    """Whether it is a model that does nothing but call its layers."""
+    """Whether an operation is a model that only calls its layers."""
     return type(operation) in (keras.Sequential, FUNCTIONAL)
 
 

@@ -35,7 +35,7 @@ class Scaling:
 
 
 def scalings(images: UInt8[np.ndarray, "n height width channels"] | RowView) -> dict[str, Scaling]:
-    """What brings pixels to each range; `standardised` by each channel's mean and standard deviation in `images`."""
+    """Return the scaling to each range; `standardised` by each channel's mean and standard deviation in `images`."""
     sums = squares = np.zeros(images.shape[-1])
     for part in chunks(images):
         sums = sums + part.sum(axis=(0, 1, 2), dtype=np.float64)
@@ -99,7 +99,7 @@ def before_weights(graph: Graph) -> tuple[list[Call], Call | None]:
 
 
 def value_at(graph: Graph, tensor: keras.KerasTensor, images: np.ndarray) -> np.ndarray:
-    """What flows where the symbolic tensor stands, as at inference."""
+    """Return the value of a symbolic tensor for these images, at inference."""
     by_tensor: dict[int, Any] = {id(graph.input): keras.ops.convert_to_tensor(images)}
     with torch.no_grad():
         for call in graph.calls:
@@ -117,7 +117,7 @@ def as_input(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 
 def _moments(values: np.ndarray, *, each: bool = False) -> Moments:
-    """Mean and variance of all values, or of each channel's."""
+    """Return the mean and the variance of all values, or of each channel."""
     axes = tuple(range(values.ndim - 1)) if each else None
     return values.mean(axis=axes, dtype=np.float64), values.var(axis=axes, dtype=np.float64)
 
@@ -133,7 +133,7 @@ def _adapted(layer: keras.layers.Normalization) -> Moments | None:
 
 
 def _divergence(moments: Moments, target: Moments) -> float:
-    """Of Kullback and Leibler, from `target` to `moments`, as normal distributions; the mean over channels."""
+    """Return the Kullback-Leibler divergence from `target` to `moments`, as of normal distributions, averaged."""
     (mean, variance), (aim, spread) = moments, target
     variance, spread = np.maximum(variance, SMALLEST), np.maximum(spread, SMALLEST)
     return float(np.mean(np.log(spread / variance) + (variance + (mean - aim) ** 2) / spread - 1)) / 2
@@ -150,7 +150,7 @@ def _normalizes_channels(call: Call) -> bool:
 
 
 def _is_fresh(layer: keras.layers.BatchNormalization) -> bool:
-    """Whether it has no moving statistics of its own yet."""
+    """Whether a layer's moving statistics are still the initial ones."""
     mean, variance = _moving(layer)
     return not mean.any() and bool((variance == 1).all())
 
@@ -203,7 +203,7 @@ def fits_reshaped(takes: Shape, pictures: Shape) -> bool:
 
 
 def _layer_by_layer(model: keras.Model, value: keras.KerasTensor) -> keras.KerasTensor:
-    """What the model makes of a symbolic value; `model(value)` would be one layer, whose own no command would see."""
+    """Call the layers of a model on a symbolic value; `model(value)` would be one layer, which hides its own layers."""
     if isinstance(model, keras.Sequential):
         for layer in model.layers:
             value = layer(value)

@@ -108,7 +108,7 @@ def _kind(layer: keras.Layer) -> str:
 
 
 def _said(layer: keras.Layer) -> dict[str, Any]:
-    """Its arguments that are not what they are by default; its name is Keras's to give."""
+    """Return the arguments of a layer that differ from their defaults, without its name."""
     config, parameters = layer.get_config(), inspect.signature(type(layer)).parameters
     default_values = {
         name: parameter.default
@@ -125,7 +125,7 @@ def _said(layer: keras.Layer) -> dict[str, Any]:
 
 
 def with_width(layers: Layers, factor: float | None) -> Layers:
-    """Every layer that has a size so many times as wide, at least 1; the last of them, which is the classes', as it is.
+    """Multiply the size of every hidden layer by a factor, to at least 1; the last layer with a size stays as it is.
 
     Raises:
         RecipeError: there is none besides the last.
@@ -168,5 +168,5 @@ def with_dropout(layers: Layers, rate: float | None) -> Layers:
 
 
 def dropout_rate(layers: Layers) -> float | None:
-    """Of the first dropout layer; None where there is none."""
+    """Return the rate of the first dropout layer; None where there is none."""
     return next((float(layer["rate"]) for layer in layers if layer["layer"] in DROPOUTS), None)

@@ -36,7 +36,7 @@ def is_own_model(name: str) -> bool:
 
 
 def load_own_model(name: str, input_shape: Shape, classes: int, seed: int, *, trust: bool = False) -> keras.Model:
-    """Builds the model that `path.py:function` returns, or that a `.keras` file describes, with fresh weights.
+    """Build the model that `path.py:function` returns, or that a `.keras` file describes, with fresh weights.
 
     The function is called with `input_shape` and `classes` by name, or with nothing where it takes nothing.
 
@@ -94,7 +94,7 @@ def _drawn_anew(model: keras.Model, name: str, seed: int) -> keras.Model:
 
 
 def check_built(model: keras.Model, name: str) -> None:
-    """Raises a ModelError unless the model has one input and one output, known before it is called."""
+    """Raise a ModelError unless the model has one input and one output, known before it is called."""
     if len(getattr(model, "inputs", None) or ()) != 1 or len(getattr(model, "outputs", None) or ()) != 1:
         raise ModelError(
             f"{name} must be a built Sequential or Functional model with one input and one output: begin it with "
@@ -124,7 +124,7 @@ def seeded_initializers(layer: keras.Layer, seed: int, *names: str | int) -> ker
 
 
 def load_model(path: Path, *, trust: bool = False) -> keras.Model:
-    """Opens a `.keras` file: nothing in it is executed, and no memory is taken that it does not fill.
+    """Open a `.keras` file: nothing in it is executed, and no memory is taken that it does not fill.
 
     Args:
         trust: allow classes that are not Keras's own, which must be registered with Keras; the archive is checked as
@@ -147,7 +147,7 @@ def load_model(path: Path, *, trust: bool = False) -> keras.Model:
 
 @contextmanager
 def _told(subject: str) -> Iterator[None]:
-    """Any error becomes one sentence."""
+    """Within it, any error becomes a ModelError of one sentence."""
     try:
         yield
     except ModelError:
@@ -177,7 +177,7 @@ def open_model(path: Path, *, trust: bool) -> keras.Model:
 
 
 def _check_weights_are_there(archive: Archive) -> None:
-    """Raises a ValueError if the model would have more weights than the file holds: a few bytes can ask for any size.
+    """Raise a ValueError if the model would have more weights than the file holds: a few bytes can ask for any size.
 
     The model is built once without memory, on the device where PyTorch's arrays have a shape and no content.
     """
@@ -191,7 +191,7 @@ def _check_weights_are_there(archive: Archive) -> None:
 
 @contextmanager
 def _without_memory() -> Iterator[None]:
-    """What Keras builds takes no memory, nor does it take from Python's random numbers."""
+    """Within it, what Keras builds takes no memory and draws none of Python's random numbers."""
     state = random.getstate()
     try:
         with default_device("meta"), keras.device("meta"):
@@ -201,7 +201,7 @@ def _without_memory() -> Iterator[None]:
 
 
 def check_fits(model: keras.Model, name: str, input_shape: Shape, classes: int) -> None:
-    """Raises a ModelError unless the model takes these pictures and gives probabilities for these classes."""
+    """Raise a ModelError unless the model takes these pictures and gives probabilities for these classes."""
     check_built(model, name)
     takes, gives = tuple(model.inputs[0].shape[1:]), tuple(model.outputs[0].shape[1:])
     matches = len(takes) == len(input_shape) and all(
@@ -216,7 +216,7 @@ def check_fits(model: keras.Model, name: str, input_shape: Shape, classes: int) 
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
-    """Loads the weights of a `.weights.h5` file, as `model.save_weights` writes it, into a built model.
+    """Load the weights of a `.weights.h5` file, as `model.save_weights` writes it, into a built model.
 
     Raises:
         ModelError: it is missing, damaged, holds anything else than arrays of numbers, or those of another model.
@@ -230,7 +230,7 @@ def load_weights(model: keras.Model, path: Path) -> None:
 
 
 def open_weights(model: keras.Model, path: Path) -> None:
-    """Loads a `.weights.h5` file into a built model; raises ValueError, and whatever Keras raises."""
+    """Load a `.weights.h5` file into a built model; raise ValueError, and whatever Keras raises."""
     arrays = read_weights(path.read_bytes())
     with tempfile.TemporaryDirectory() as folder:
         vetted = Path(folder) / "vetted.weights.h5"

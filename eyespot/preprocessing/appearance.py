@@ -39,13 +39,13 @@ class Distribution:
 
     @property
     def width(self) -> float:
-        """From quartile to quartile."""
+        """The distance between the quartiles."""
         return self.three_quarters - self.quarter
 
 
 @dataclass(frozen=True)
 class Appearance:
-    """What training pictures look like. Lengths are shares of the picture's height and width, levels of 255.
+    """The appearance of the training images. Lengths are shares of the picture's height and width, levels of 255.
 
     Attributes:
         plain: they show one grey object each, on a plain background; only then a photograph is brought to their looks.
@@ -85,7 +85,7 @@ class Appearance:
 
     @classmethod
     def from_dict(cls, values: object) -> "Appearance":
-        """Reads what `to_dict` wrote.
+        """Read what `to_dict` wrote.
 
         Raises:
             ValueError: a value is missing, unknown, of another type, not finite or out of its range.
@@ -176,27 +176,27 @@ class Outline:
 
     @property
     def height(self) -> float:
-        """Of the bounding box."""
+        """The height of the bounding box."""
         return self.bottom - self.top
 
     @property
     def width(self) -> float:
-        """Of the bounding box."""
+        """The width of the bounding box."""
         return self.right - self.left
 
     @property
     def box_row(self) -> float:
-        """Centre of the bounding box."""
+        """The row of the bounding box's centre."""
         return (self.top + self.bottom) / 2
 
     @property
     def box_column(self) -> float:
-        """Centre of the bounding box."""
+        """The column of the bounding box's centre."""
         return (self.left + self.right) / 2
 
 
 def outline(distance: Float32[np.ndarray, "height width"]) -> Outline | None:
-    """Of the object in a picture of distances from the background; None for an empty picture."""
+    """Return the outline of the object in an image of distances from the background; None for an empty image."""
     mask = object_mask(distance)
     if not mask.any():
         return None

@@ -22,8 +22,8 @@ TOO_LITTLE = 0.01  # of what the other polarity shows
 ROBUST = 1.4826  # a normal distribution's standard deviation, in median deviations
 SECOND_DIFFERENCES = np.outer((1, -2, 1), (1, -2, 1)).astype(np.float32)
 SECOND_DIFFERENCES_GAIN = 6.0
-WIDER = 3.0  # so many times as wide as its finest grain is what paper's texture may be
-INNER = 0.07  # share of the sides that are left out when polarity is told: frames and borders
+WIDER = 3.0  # times the finest grain: the most that the texture of paper measures
+INNER = 0.07  # share of the sides that are left out when polarity is determined: frames and borders
 
 
 def background_of(grey: Float32[np.ndarray, "height width"], *, lighter: bool) -> Float32[np.ndarray, "height width"]:
@@ -80,7 +80,7 @@ def is_lighter(grey: Float32[np.ndarray, "height width"]) -> bool:
     What a closing fills is narrow and dark, what an opening removes narrow and light; edges of paper and shadows are
     neither. Strokes are narrower than the paper between them, so with windows growing from narrow to wide they show
     first: the polarity decides that comes near all it will ever show at the narrower window. Where both need wide ones,
-    as with thick strokes close up, paper is told from boards by its level.
+    as with thick strokes close up, the level distinguishes paper from boards.
     """
     coarse = np.log(np.maximum(reduce_size(grey, COARSE), DARKEST / 2))  # in light or shadow, a stroke differs as much
     rows, columns = (round(INNER * side) for side in coarse.shape)
@@ -109,7 +109,7 @@ def noise_of(values: Float32[np.ndarray, "height width"]) -> float:
 
 
 def grain_of(values: Float32[np.ndarray, "height width"]) -> float:
-    """The same on squared paper, whose lines are not rare: a second difference both ways does not see them.
+    """Return the noise as `noise_of`, also on squared paper: a second difference both ways ignores its lines.
 
     Immerkaer 1996, CVIU 64:300-302, with the median for the mean. Texture is wider than its finest grain, so the
     result is not more than `noise_of` says.

@@ -25,15 +25,16 @@ DIFFERS = 8  # levels by which channels may differ in a grey picture that was st
 FEW = 0.05  # share of the pixels that may differ more all the same
 CENTRED = 0.03  # the most by which a centre varies from quartile to quartile, where pictures are centred by it
 HALF = 0.5
-ENLARGED, LARGE = 4, 112  # times, up to so many pixels a side, before strokes are measured that are two or three wide
-# Strokes are at most this share of the object's longest side, or so many pixels; beyond it, objects are filled.
+# Times, and the most pixels a side, to which small images are enlarged before their strokes are measured.
+ENLARGED, LARGE = 4, 112
+# Strokes are at most this share of the object's longest side, or this number of pixels; beyond it, objects are filled.
 STROKE_SHARE = 0.22
 STROKE_PIXELS = 3.0
 QUANTILES = (0.1, 25, 50, 75, 99.9)
 
 
 def measure_appearance(images: UInt8[np.ndarray, "n height width channels"] | RowView) -> Appearance:
-    """Measures training pictures, or every so manieth of them where they are many.
+    """Measure the appearance of the training images, or of an even sample where they are many.
 
     Args:
         images: all of one size; `channels` is 1 or 3.
@@ -128,7 +129,7 @@ def _spread(values: list[float]) -> Distribution:
 
 
 def _centring(outlines: list[Outline]) -> Centring:
-    """Whichever centre varies less, if it varies little."""
+    """Return the centre that varies less; "none" where both vary much."""
     if not outlines:
         return "none"
     mass, box = (

@@ -28,9 +28,9 @@ BAR_ABOVE = 0.2  # share of a bar's width that lies above or below what it belon
 DOT = 0.1  # of the main piece's longest side, and
 DIRT = 0.02  # ... of its area: smaller ones are dirt
 PEER = 0.55  # of the tallest's longest side: smaller ones are no objects of their own
-FAINT = 0.45  # of the strongest's strength, likewise
+FAINT = 0.45  # of the strongest one's strength: fainter ones are no objects of their own
 MOST = 200  # pieces: a pattern has thousands, and each is compared with each
-ROW = 0.5  # objects are in one row where their heights overlap by so much
+ROW = 0.5  # objects are in one row where their heights overlap by this share
 CENTRAL = 0.35  # how much less an object counts at the frame than in the middle
 
 
@@ -127,14 +127,14 @@ class DetectedObject:
 
     @property
     def longest(self) -> int:
-        """Of the bounding box's sides."""
+        """The longer side of the bounding box."""
         return max(self.bottom - self.top, self.right - self.left)
 
 
 def find_objects(
     mask: Bool[np.ndarray, "height width"], ink: Float32[np.ndarray, "height width"]
 ) -> tuple[list[DetectedObject], int]:
-    """Groups ink into objects.
+    """Group ink into objects.
 
     Returns:
         The objects in reading order, and the index of the one that the photograph is of: large, dark, in the middle.
@@ -191,7 +191,7 @@ class _Piece:
 
 
 def _grouped(pieces: list[_Piece]) -> list[_Piece]:
-    """Joins pieces until none belongs to another; the largest comes first."""
+    """Join pieces until none belongs to another; the largest comes first."""
     groups: list[_Piece] = []
     for piece in pieces:
         for index, group in enumerate(groups):
@@ -228,7 +228,7 @@ def _substantial(pieces: list[_Piece], shape: tuple[int, ...]) -> list[_Piece]:
 
 
 def _centrality(item: "_Piece | DetectedObject", shape: tuple[int, ...]) -> float:
-    """1 in the middle of a picture, less towards its frame."""
+    """Return 1 for an object in the middle of the image, less towards the frame."""
     distance = max(abs((item.top + item.bottom) / shape[0] - 1), abs((item.left + item.right) / shape[1] - 1))
     return 1 - CENTRAL * distance
 
@@ -240,12 +240,12 @@ def _found(piece: _Piece, labels: np.ndarray, ink: Float32[np.ndarray, "height w
 
 
 def _weight(detected: DetectedObject, shape: tuple[int, ...]) -> float:
-    """Size times strength, less away from the middle of the picture."""
+    """Return size times strength, less away from the middle of the image."""
     return detected.longest * detected.strength * _centrality(detected, shape)
 
 
 def reading_order(found: list[DetectedObject]) -> list[DetectedObject]:
-    """Rows from the top, each from the left."""
+    """Sort objects into rows from the top, each row from the left."""
     rows: list[list[DetectedObject]] = []
     for detected in sorted(found, key=lambda other: other.top + other.bottom):
         for row in rows:

@@ -17,7 +17,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class PhotographReading:
-    """A photograph, read.
+    """The objects of a photograph as model input.
 
     Attributes:
         images: one an object, uint8 [height, width, channels] at the model's size.
@@ -40,7 +40,7 @@ def read_photograph(
     *,
     each: bool = False,
 ) -> PhotographReading:
-    """Brings a picture to the looks of the training pictures; one that has them already is left as it is.
+    """Bring a picture to the looks of the training pictures; one that has them already is left as it is.
 
     So is one of exactly their size: somebody has prepared it, and it may be of something else.
 

@@ -22,7 +22,7 @@ LEAST_STEADY = 0.05  # of the picture's height: an extent that varies more says 
 def render_object(
     ink: Float32[np.ndarray, "height width"], found: DetectedObject, appearance: Appearance, size: tuple[int, int]
 ) -> UInt8[np.ndarray, "rows columns"]:
-    """Draws one object as a training picture, at (height, width) `size`."""
+    """Draw one object as a training picture, at (height, width) `size`."""
     area = (slice(found.top, found.bottom), slice(found.left, found.right))
     mask, crop = found.mask, ink[area]
     height, width = size
@@ -100,7 +100,7 @@ def _strokes(
 def _greys(
     mask: Bool[np.ndarray, "rows columns"], ink: Float32[np.ndarray, "rows columns"], shape: tuple[int, ...]
 ) -> Float32[np.ndarray, "height width"]:
-    """A filled object keeps its greys; the darkest of them become the strongest."""
+    """Resize a filled object with its greys, scaled so that the darkest are the strongest."""
     filled = ndimage.binary_fill_holes(mask)
     strongest = max(float(np.percentile(ink[mask], 95)), LEAST_INK)
     return resize(
@@ -111,7 +111,7 @@ def _greys(
 def _placed(
     body: Float32[np.ndarray, "height width"], appearance: Appearance, canvas: tuple[int, int]
 ) -> Float32[np.ndarray, "rows columns"]:
-    """On an empty canvas, with its centre where the training pictures have theirs."""
+    """Place an object on an empty canvas, with its centre where the training images have theirs."""
     height, width = body.shape
     if appearance.centring == "mass":
         total = max(float(body.sum()), 1e-6)

@@ -17,17 +17,17 @@ COVERED = 0.7  # of that length
 CLIPPED = 0.1  # of a difference: a dark stroke that is crossed counts no more
 BESIDE = 9  # rows
 NEARLY_BEST = 0.1
-ALIKE = 3  # so many parallel lines make a pattern
+ALIKE = 3  # parallel lines that make a pattern
 AT_FRAME = 0.04  # share of a side: a line alone must reach that close to the frame
 ACROSS = 7  # pixels: wider than a line
 ALONG = 0.15  # share of the width over which a line's darkness is averaged
-STRONGER = 1.5  # a pixel so many times as dark as the line it lies on is a stroke's
+STRONGER = 1.5  # times as dark as the line: such a pixel belongs to a stroke
 
 
 def remove_lines(
     ink: Float32[np.ndarray, "height width"], noise: float
 ) -> tuple[Float32[np.ndarray, "height width"], Bool[np.ndarray, "height width"]]:
-    """Takes out long, thin, straight lines up to 15 degrees from level and from upright.
+    """Take out long, thin, straight lines up to 15 degrees from level and from upright.
 
     Args:
         ink: how strongly each pixel differs from its background, 0 to 1.
@@ -62,7 +62,7 @@ def _lines(ink: Float32[np.ndarray, "height width"], noise: float) -> Bool[np.nd
 
 
 def _darker(ink: Float32[np.ndarray, "height width"]) -> Float32[np.ndarray, "height width"]:
-    """By how much each pixel is darker than what lies above and below."""
+    """Return how much darker each pixel is than the pixels above and below."""
     reach = max(2, round(REACH * max(ink.shape)))
     padded = np.pad(ink, ((reach, reach), (0, 0)), mode="edge")
     darker: Float32[np.ndarray, "height width"] = ink - np.maximum(padded[: -2 * reach], padded[2 * reach :])
@@ -107,7 +107,7 @@ def _patterns(runs: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "heigh
 def _erased(
     ink: Float32[np.ndarray, "height width"], lines: Bool[np.ndarray, "height width"]
 ) -> Float32[np.ndarray, "height width"]:
-    """Without level lines: what is much darker stays, and the gap they leave is bridged between above and below."""
+    """Erase level lines: what is much darker stays, and the gaps are bridged between above and below."""
     if not lines.any():
         return ink
     is_stroke = ~lines | (ink > STRONGER * _darkness(ink, lines))
@@ -132,7 +132,7 @@ def _darkness(
 
 
 def _thicknesses(lines: Bool[np.ndarray, "height width"]) -> Float32[np.ndarray, " runs"]:
-    """Of each run of line pixels down a column."""
+    """Return the length of each run of line pixels down a column."""
     edges = np.diff(np.pad(lines, ((1, 1), (0, 0))).astype(np.int8), axis=0)
     starts, ends = np.nonzero(edges.T == 1)[1], np.nonzero(edges.T == -1)[1]
     return (ends - starts).astype(np.float32)

@@ -72,7 +72,7 @@ def parse_setting(text: str, option: str = "--set") -> tuple[str, Any]:
 def apply_settings(
     values: dict[str, Any], settings: Mapping[str, Any], where: str, insert: Sequence[Mapping[str, Any]] = ()
 ) -> None:
-    """Changes a recipe's plain values in place: sets keys, then inserts layers, then removes those set to None.
+    """Change a recipe's plain values in place: set keys, then insert layers, then remove those set to None.
 
     All positions of layers are therefore those before the change.
 
@@ -103,7 +103,7 @@ def apply_settings(
 
 
 def _set(values: dict[str, Any], key: str, value: Any, where: str) -> None:
-    """Sets a dotted key in nested values, and makes the dictionaries on the way to it."""
+    """Set a dotted key in nested values, and make the dictionaries on the way to it."""
     *parents, last = key.split(".")
     part: Any = values
     for depth, name in enumerate(parents):
@@ -133,7 +133,7 @@ def settings_of(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def describe_settings(settings: Mapping[str, Any]) -> str:
-    """Settings in a line: `training.epochs: 5, model.dropout: 0.25`; numbers have four digits."""
+    """Return settings as one line: `training.epochs: 5, model.dropout: 0.25`; numbers have four digits."""
     return ", ".join(
         f"{key}: {value:.4g}" if isinstance(value, float) else f"{key}: {value_text(value)}"
         for key, value in settings.items()
@@ -148,7 +148,7 @@ def value_text(value: Any) -> str:
 def describe_differences(
     before: Mapping[str, Any], after: Mapping[str, Any], keys: Iterable[str] | None = None
 ) -> list[str]:
-    """What differs between two sets of settings, a few words each; empty where they are equal.
+    """Describe the differences between two sets of settings, a few words each; empty where they are equal.
 
     A difference is described as `training.epochs: 10 → 20`; of a list, as of layers, what was removed and what is new.
 

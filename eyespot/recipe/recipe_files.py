@@ -24,7 +24,7 @@ OF_ITS_OWN = {"name": None, "description": None, "change": None, "teaches": None
 
 
 def read_recipe(source: str | Path, settings: Mapping[str, Any] | None = None) -> Recipe:
-    """Reads a recipe.
+    """Read a recipe.
 
     Args:
         source: a file, or the name of a recipe that comes with eyespot.
@@ -58,12 +58,12 @@ def find_recipe(source: str | Path) -> Path:
 
 
 def recipe_names() -> list[str]:
-    """Those that come with eyespot."""
+    """Return the names of the recipes that come with eyespot."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def _read(path: Path, on_the_way: Sequence[Path]) -> dict[str, Any]:
-    """A file's values, a variation's made from its base's."""
+    """Return the values of a file; those of a variation are made from its base."""
     values = read_yaml(path)
     if not isinstance(values, dict):
         raise RecipeError(f"{path} holds no recipe: expected keys such as dataset, model, training.")

@@ -178,7 +178,7 @@ class AugmentationRecipe(RecipePart):
 
     @model_serializer(mode="wrap")
     def _only_what_is_said(self, serialize: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        """Without keys that are None, which would be most of a recipe."""
+        """Leave out keys that are None, which would be most of a recipe."""
         return {key: value for key, value in serialize(self).items() if value is not None}
 
 
@@ -227,7 +227,7 @@ class TrainingRecipe(RecipePart):
         return self
 
     def batch_size_for(self, pictures: int) -> int:
-        """The batch size for so many training pictures.
+        """Return the batch size for this number of training images.
 
         Raises:
             RecipeError: the stated one is larger than that.
@@ -239,7 +239,7 @@ class TrainingRecipe(RecipePart):
         return self.batch_size or min(pictures, DEFAULT_BATCH)
 
     def steps_for(self, pictures: int) -> int:
-        """Of an epoch over so many training pictures."""
+        """Return the number of steps in an epoch over this number of training images."""
         return math.ceil(pictures / self.batch_size_for(pictures))
 
 
@@ -290,21 +290,21 @@ class Recipe(RecipePart):
     _where: str = PrivateAttr("the recipe")
 
     def settings(self) -> dict[str, Any]:
-        """What a training depends on, by dotted names, as in `training.epochs`."""
+        """Return the settings that a training depends on, by dotted names, as in `training.epochs`."""
         return settings_of(self.model_dump(mode="json", by_alias=True, include=set(DEPENDED_ON)))
 
     def differences_to(self, other: "Recipe") -> list[str]:
-        """What a training depends on and `other` has otherwise, a few words each."""
+        """Describe the settings that a training depends on and that differ in `other`, a few words each."""
         return describe_differences(self.settings(), other.settings())
 
     @property
     def where(self) -> str:
-        """What it was read from, for sentences about it."""
+        """The source of the recipe, for messages about it."""
         return self._where
 
     @classmethod
     def parse(cls, values: dict[str, Any], where: str = "the recipe") -> "Recipe":
-        """Builds a recipe from plain values.
+        """Build a recipe from plain values.
 
         Raises:
             RecipeError: naming the first key that is unknown or whose value is out of range.
@@ -385,7 +385,7 @@ AnyPart = TypeVar("AnyPart", bound=RecipePart)
 
 
 def parse_part(kind: type[AnyPart], values: dict[str, Any], where: str) -> AnyPart:
-    """Builds any part of a file from plain values.
+    """Build any part of a file from plain values.
 
     Raises:
         RecipeError: naming the first key that is unknown or whose value is out of range.
@@ -414,7 +414,7 @@ def _sentence(recipe: type[BaseModel], error: ValidationError, where: str) -> st
 
 
 def _fields(part: type[BaseModel]) -> dict[str, Any]:
-    """By the names that files give them."""
+    """Return the fields of a part, by the names that files give them."""
     return {field.alias or name: field for name, field in part.model_fields.items()}
 
 

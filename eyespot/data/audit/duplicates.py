@@ -46,7 +46,7 @@ class DuplicatePair:
 
     @property
     def leaks(self) -> bool:
-        """Whether they lie in two splits."""
+        """Whether the two images lie in different splits."""
         return self.first[0] != self.second[0]
 
     def to_dict(self, dataset: Dataset) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def _side(dataset: Dataset, name: str, row: int) -> dict[str, Any]:
 
 
 def _identities(splits: dict[str, Split]) -> dict[str, Int64[np.ndarray, " n"]]:
-    """A number for each picture, the same where every pixel is equal."""
+    """Return a number for each image, the same where every pixel is equal."""
     numbers: dict[bytes, int] = {}
     return {
         name: np.fromiter(
@@ -112,7 +112,7 @@ def _exact(identities: dict[str, Int64[np.ndarray, " n"]]) -> list[DuplicatePair
 
 
 def _first_rows(identities: Int64[np.ndarray, " n"]) -> dict[int, int]:
-    """Where each number comes first."""
+    """Return the first row of each identity."""
     numbers, rows = np.unique(identities, return_index=True)
     return dict(zip(numbers.tolist(), rows.tolist(), strict=True))
 
@@ -120,7 +120,7 @@ def _first_rows(identities: Int64[np.ndarray, " n"]) -> dict[int, int]:
 def _near(
     splits: dict[str, Split], identities: dict[str, Int64[np.ndarray, " n"]], *, within: bool
 ) -> Iterator[DuplicatePair]:
-    """Pairs whose pixels are not equal."""
+    """Yield the pairs of near duplicates whose pixels are not equal."""
     descriptors = {name: describe_images(split.images) for name, split in splits.items()}
     for a, b in combinations_with_replacement(splits, 2):
         if a == b and not within:
@@ -153,7 +153,7 @@ def _describe_chunk(images: Shaped[np.ndarray, "n height width channels"]) -> Fl
 def _luma_first(
     images: Float32[np.ndarray, "n height width channels"],
 ) -> Float32[np.ndarray, "n height width channels"]:
-    """Grey as it is; of colours, the luma and two differences from it."""
+    """Return greyscale images as they are, and colour images as luma and two differences from it."""
     if images.shape[3] == 1:
         return images
     luma = images @ LUMA
@@ -163,7 +163,7 @@ def _luma_first(
 def _close(
     a: Float32[np.ndarray, "n d"], b: Float32[np.ndarray, "m d"], *, same: bool
 ) -> Iterator[tuple[int, int, float]]:
-    """Rows of both that lie near, and how far apart; where very many do, of each row of `a` its nearest alone."""
+    """Yield the rows of both that lie near, with their distance; where very many do, only the nearest of each row."""
     step = max(1, BLOCK // max(1, len(b)))
     for start in range(0, len(a), step):
         cosines = a[start : start + step] @ b.T

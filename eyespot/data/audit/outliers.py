@@ -60,7 +60,7 @@ def find_outliers(dataset: Dataset) -> list[Outlier]:
 
 
 def _measures(dataset: Dataset) -> Iterator[tuple[str, str, Float64[np.ndarray, " n"]]]:
-    """What a low and a high value mean, and the values over all splits."""
+    """Yield each measure: the reasons for a low and for a high value, and the values over all splits."""
     splits = list(dataset.splits.values())
     values = np.concatenate([_of_pixels(part) for split in splits for part in chunks(split.images)])
     yield "much darker than the others", "much brighter than the others", values[:, 0]
@@ -73,7 +73,7 @@ def _measures(dataset: Dataset) -> Iterator[tuple[str, str, Float64[np.ndarray, 
 
 
 def _of_pixels(images: Shaped[np.ndarray, "n height width channels"]) -> Float64[np.ndarray, "n 3"]:
-    """Brightness, contrast, sharpness."""
+    """Return brightness, contrast and sharpness."""
     grey = images.mean(axis=3, dtype=np.float32)
     edges = laplace(grey, axes=(1, 2)) if grey.size else grey
     contrast = grey.std(axis=(1, 2), dtype=np.float64)
@@ -86,7 +86,7 @@ def _sides(split: Split) -> Float64[np.ndarray, "n 2"]:
 
 
 def _distances(values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-    """From the median, in robust standard deviations."""
+    """Return the distances from the median, in robust standard deviations."""
     median = np.median(values)
     spread = TO_STANDARD_DEVIATION * np.median(np.abs(values - median))
     return np.asarray((values - median) / max(float(spread), LEAST_SPREAD * max(1.0, abs(float(median)))))

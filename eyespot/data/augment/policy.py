@@ -70,26 +70,26 @@ class Changes:
 
     @property
     def moves(self) -> bool:
-        """Pixels change their places."""
+        """Whether pixels change their positions."""
         return bool(self.shift or self.rotate or self.zoom or self.flip_horizontal or self.flip_vertical)
 
     @property
     def shades(self) -> bool:
-        """Pixels change their values where they are."""
+        """Whether pixels change their values."""
         return bool(self.brightness or self.contrast)
 
     @property
     def mixes(self) -> bool:
-        """A picture may be of two classes."""
+        """Whether an image may show two classes."""
         return bool(self.mixup or self.cutmix)
 
     @property
     def any(self) -> bool:
-        """Something is done at all."""
+        """Whether anything changes."""
         return self.moves or self.shades or self.mixes or bool(self.erase)
 
     def describe(self) -> str:
-        """What is done, in words: "shift up to 8 %, rotate up to 10°, flip left-right"."""
+        """Describe the changes: "shift up to 8 %, rotate up to 10°, flip left-right"."""
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         phrases = [words.format(values[name]) for name, words in WORDS.items() if values[name]]
         return ", ".join(phrases) or "nothing is changed"
@@ -100,7 +100,7 @@ def _stated(policy: Policy, changes: Changes) -> AugmentationRecipe:
 
 
 def changes_for(recipe: AugmentationRecipe) -> Changes:
-    """What a recipe does, in plain numbers.
+    """Return the changes that a recipe makes.
 
     Raises:
         RecipeError: its policy is `auto`, which only pictures can settle.
@@ -123,7 +123,7 @@ POLICIES: dict[Policy, Changes] = {
 
 
 def _said(recipe: AugmentationRecipe) -> dict[str, Any]:
-    """The keys that have a value of their own."""
+    """Return the keys that the recipe states."""
     return {key: value for key, value in recipe.model_dump().items() if key != "policy"}
 
 

@@ -28,7 +28,7 @@ HALF = 0.5
 
 
 def draw_step(changes: Changes, seed: int, step: int, pictures: int) -> Float32[np.ndarray, "pictures columns"]:
-    """A row a picture; every column is drawn, so that one change's numbers do not depend on which others there are.
+    """Return a row of draws for each image; every column is drawn, so that no change affects the draws of another.
 
     Args:
         seed: of the training.
@@ -42,7 +42,7 @@ def draw_step(changes: Changes, seed: int, step: int, pictures: int) -> Float32[
 
 
 class DrawColumn(IntEnum):
-    """Of a picture's draws; uniform in [0, 1) but for the last two, which are shares."""
+    """The columns of an image's draws: uniform in [0, 1), except the last two, which are shares."""
 
     DOWN = 0
     RIGHT = auto()
@@ -90,10 +90,10 @@ def augment_batch(
     changes: Changes,
     draws: Float32[Tensor, "n columns"],
 ) -> AugmentedBatch:
-    """The batch moved, shaded, erased in places and mixed, in this order, and rounded once, at the end.
+    """Move, shade, erase and mix the images of a batch, in this order, and round once, at the end.
 
     Args:
-        draws: as of `eyespot.data.augment.transforms.draw`, on the same device.
+        draws: as of `eyespot.data.augment.transforms.draw_step`, on the same device.
     """
     pictures = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
     if changes.moves:
@@ -125,7 +125,7 @@ def warp(
 def _places(
     changes: Changes, draws: Float32[Tensor, "n columns"], height: int, width: int
 ) -> Float32[Tensor, "n height width 2"]:
-    """Where each pixel comes from, (right, down) from -1 to 1 of the picture, as `grid_sample` takes it.
+    """Return the source of each pixel, (right, down) from -1 to 1 of the picture, as `grid_sample` takes it.
 
     Computed without a matrix product, whose last bit would depend on the number of threads.
     """
@@ -147,17 +147,17 @@ def _places(
 
 
 def _either_way(draws: Tensor, column: DrawColumn) -> Tensor:
-    """In [-1, 1)."""
+    """Return a column of the draws, scaled to [-1, 1)."""
     return draws[:, column] * 2 - 1
 
 
 def _sign(draws: Tensor, column: DrawColumn, *, wanted: bool) -> Tensor:
-    """-1 in every other picture, where that is wanted."""
+    """Return -1 for half of the images and 1 for the others; 1 for all where the flip is not wanted."""
     return 1 - 2 * ((draws[:, column] < 0.5) & wanted).float()  # noqa: PLR2004 - every other one
 
 
 def _centres(side: int, draws: Tensor) -> Tensor:
-    """Of the pixels along a side, from -1 to 1."""
+    """Return the pixel centres along a side, from -1 to 1."""
     return (torch.arange(side, device=draws.device) * 2 + 1) / side - 1
 
 
@@ -178,7 +178,7 @@ def background_of(pictures: Float32[Tensor, "n channels height width"]) -> Float
 
 
 def _shaded(pictures: Tensor, images: Tensor, changes: Changes, draws: Tensor) -> Tensor:
-    """Contrast about the picture's own mean, then brightness; pixels stay what can be shown."""
+    """Change the contrast about each image's mean, then the brightness; clip to the range of pixels."""
     slope = 1 + changes.contrast * (draws[:, DrawColumn.CONTRAST] * 2 - 1)
     # Of whole numbers, so that the sum does not depend on its order.
     mean = images.sum((1, 2, 3), dtype=torch.int64) / images[0].numel()
@@ -189,7 +189,7 @@ def _shaded(pictures: Tensor, images: Tensor, changes: Changes, draws: Tensor) -
 def erase_rectangles(
     pictures: Float32[Tensor, "n channels height width"], share: float, draws: Float32[Tensor, "n columns"]
 ) -> Float32[Tensor, "n channels height width"]:
-    """A rectangle of one random colour over the given share of the pictures.
+    """Erase a rectangle in a share of the images, filled with one random colour.
 
     The paper draws again until the rectangle fits, and fills it with noise. Here a side that is too long is cut to the
     picture's, height to width is drawn as likely above as below 1, and the colour is one for all of it.
@@ -247,7 +247,7 @@ def mix_images(
     changes: Changes,
     draws: Float32[Tensor, "n columns"],
 ) -> MixedBatch:
-    """Each picture with another one of the batch, by a random order of it."""
+    """Mix each image with another one of the batch, in a random order."""
     partners = draws[:, DrawColumn.PARTNER].argsort(stable=True)
     weights, shares = _kept(changes, draws, (pictures.shape[2], pictures.shape[3]))
     mixed = torch.lerp(pictures[partners], pictures, weights)
@@ -257,7 +257,7 @@ def mix_images(
 def _kept(
     changes: Changes, draws: Tensor, sides: tuple[int, int]
 ) -> tuple[Shaped[Tensor, "n 1 rows columns"], Float32[Tensor, " n"]]:
-    """How much of each pixel is the picture's own, and how much of it all."""
+    """Return each image's own share of every pixel, and its share of the whole image."""
     shares = draws[:, DrawColumn.MIXUP]
     blended = shares[:, None, None, None]
     if not changes.cutmix:
@@ -272,7 +272,7 @@ def _kept(
 
 
 def _cut(draws: Tensor, sides: tuple[int, int]) -> Shaped[Tensor, "n 1 height width"]:
-    """Rectangles in the picture's own proportions about a random pixel, cut off at its edges."""
+    """Return rectangles in the image's proportions about a random pixel, cut off at the edges."""
     root = torch.sqrt(1 - draws[:, DrawColumn.CUTMIX])
     edges = []
     for side, column in zip(sides, (DrawColumn.ROW, DrawColumn.COLUMN), strict=True):
@@ -299,5 +299,5 @@ def heavier_first(
 
 
 def _as_pixels(pictures: Tensor) -> Tensor:
-    """Rounded, halves upwards, in place: the pictures are a copy by now."""
+    """Round to pixels, halves upwards, in place: the images are a copy by now."""
     return pictures.add_(HALF).clamp_(0, WHITE).to(torch.uint8).permute(0, 2, 3, 1).contiguous()

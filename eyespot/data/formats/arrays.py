@@ -40,7 +40,7 @@ class ImagesWithClassNames:
 def read_arrays(path: Path, wanted: PicturesRecipe) -> dict[str, ImagesWithClassNames]:
     """Labelled pictures from a `.npz` file, a `.npy` file with its labels beside it, or a folder of `.npy` files.
 
-    Which array is which is told by its name, as Keras's `mnist.npz` has it (`x_train`, `y_test`) or in other usual ways
+    The name of an array says what it holds, as Keras's `mnist.npz` has it (`x_train`, `y_test`) or in other usual ways
     (`train_images`, `val_labels`, `images`), or is stated. `.npy` files are mapped, not read.
 
     Returns:
@@ -91,7 +91,7 @@ def _told_if_unreadable(path: Path) -> Iterator[None]:
 
 
 def _role(name: str) -> tuple[str, str] | None:
-    """What an array is by its name, and of which split; None where the name says nothing."""
+    """Return the role (images or labels) and the split that an array's name states; None where it states none."""
     parts = name.lower().replace("-", "_").split("_")
     roles = [role for part in parts for role, known in (("images", IMAGES), ("labels", LABELS)) if part in known]
     splits = [split for part in parts if (split := split_named(part))]
@@ -107,7 +107,7 @@ def _stated(path: Path, arrays: ArrayFile, name: str | None) -> str:
 
 
 def _guessed(path: Path, arrays: ArrayFile) -> dict[str, tuple[str, str]]:
-    """By split, the names of the pictures and of their labels."""
+    """Return the names of the arrays of images and of labels, by split."""
     names_by_split: dict[str, dict[str, str]] = {}
     for name in arrays:
         if role := _role(name):
@@ -127,7 +127,7 @@ def as_images_and_labels(
     where: str,
     class_names: tuple[str, ...] | None = None,
 ) -> ImagesWithClassNames:
-    """Checks arrays and brings them to a dataset's form.
+    """Check arrays and bring them to a dataset's form.
 
     Args:
         images: `[n, height, width]`, `[n, height, width, 1|3|4]`, `[n, 1|3, height, width]` or `[n, pixels]` of square
@@ -147,7 +147,7 @@ def as_images_and_labels(
 
 
 def _pixels(images: Shaped[np.ndarray, "..."], where: str) -> Shaped[np.ndarray, "..."]:
-    """`uint8`, without transparency."""
+    """Return the images as `uint8`, without transparency."""
     if images.dtype == bool:
         images = images.astype(np.uint8) * np.uint8(255)
     if images.dtype != np.uint8:
@@ -167,7 +167,7 @@ def _pixels(images: Shaped[np.ndarray, "..."], where: str) -> Shaped[np.ndarray,
 
 
 def _four_axes(images: Shaped[np.ndarray, "..."], where: str) -> Shaped[np.ndarray, "..."]:
-    """`[n, height, width, channels]`."""
+    """Return the images as `[n, height, width, channels]`."""
     if images.ndim == FLAT_RANK:
         for channels in (1, 3):
             side = math.isqrt(images.shape[1] // channels)
@@ -186,7 +186,7 @@ def _four_axes(images: Shaped[np.ndarray, "..."], where: str) -> Shaped[np.ndarr
 
 
 def _names(labels: Shaped[np.ndarray, "..."], where: str, class_names: tuple[str, ...] | None) -> list[str | None]:
-    """A class's name for each row."""
+    """Return the class name of each row."""
     if labels.ndim == FLAT_RANK and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim == FLAT_RANK and np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all():

@@ -103,7 +103,7 @@ def parse_idx_pair(
 
 
 def parse_images(content: bytes, where: str) -> UInt8[np.ndarray, "n height width 1"]:
-    """Grey pictures.
+    """Parse the greyscale images of an IDX file.
 
     Raises:
         DataError: as `parse_idx`, or the elements are not bytes in three dimensions.
@@ -143,7 +143,7 @@ def parse_idx(content: bytes, where: str) -> Shaped[np.ndarray, "..."]:
 
 
 def parse_labels(content: bytes, where: str) -> Int64[np.ndarray, " n"]:
-    """Labels.
+    """Parse the labels of an IDX file.
 
     Raises:
         DataError: as `parse_idx`, or the elements are not integers in one dimension.

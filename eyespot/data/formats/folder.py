@@ -63,7 +63,7 @@ def rename_classes(labels: Iterable[str], names: dict[str, str], where: Path) ->
 
 
 def list_folder(root: Path) -> Listing:
-    """Finds the pictures below a folder; the first folder below the root, or below a split's, is their class.
+    """Find the pictures below a folder; the first folder below the root, or below a split's, is their class.
 
     Deeper folders belong to their class. Hidden files are ignored; links are followed within the root only. Where the
     root holds nothing but one folder, as unpacked archives do, that one is taken.

@@ -16,7 +16,7 @@ SPLITS = {
 
 @dataclass(frozen=True)
 class ListedImage:
-    """One picture.
+    """One listed image.
 
     Attributes:
         file: what it is called: its path below the source, or its row in a table.
@@ -33,7 +33,7 @@ class ListedImage:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a source holds.
+    """The images of a source.
 
     Attributes:
         path: of the source.
@@ -51,7 +51,7 @@ class Listing:
     notes: Sequence[str] = field(default_factory=tuple)
 
     def labels(self) -> set[str]:
-        """Every label there is.
+        """Return the set of labels.
 
         Raises:
             DataError: there are no pictures.

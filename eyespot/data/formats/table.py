@@ -55,7 +55,7 @@ def _delimiter(path: Path) -> str:
 
 
 def read_pixel_table(path: Path, wanted: PicturesRecipe) -> ImagesWithClassNames:
-    """Its pictures.
+    """Read the images of a table of pixels.
 
     Raises:
         DataError: the pixels are not whole numbers 0-255 of square pictures, or there is no column of labels.
@@ -97,7 +97,7 @@ def tables_in(folder: Path) -> list[Path]:
 
 
 def list_tables(paths: Sequence[Path], wanted: PicturesRecipe, source: Path) -> Listing:
-    """Finds the pictures that tables name or hold.
+    """Find the pictures that tables name or hold.
 
     Args:
         paths: tables with the same columns; where one has no column of splits, its own name or its folder's may say
@@ -183,7 +183,7 @@ class TableFile:
 
     @cached_property
     def _paths(self) -> list[Any]:
-        """Of each row's picture, relative to the table."""
+        """The paths of the images, relative to the table."""
         return list(self._table.column(self._columns.image).to_pylist())
 
     def _entry(self, row: int, where: str, label: str, split: str) -> ListedImage | SkippedFile:
@@ -200,7 +200,7 @@ class TableFile:
         return ListedImage(name, label, split, (status.st_size, status.st_mtime_ns))
 
     def _label(self, value: Any) -> str | None:
-        """The class's name, where there is one."""
+        """Return the class name; None where there is none."""
         if self.class_names and isinstance(value, int):
             return self.class_names[value] if 0 <= value < len(self.class_names) else None
         if isinstance(value, float):
@@ -236,7 +236,7 @@ def _text_table(path: Path) -> pa.Table:
 
 
 class _Columns:
-    """Which column is what."""
+    """The columns of images, labels and splits."""
 
     def __init__(self, path: Path, names: Sequence[str], wanted: PicturesRecipe) -> None:
         for name in names:
@@ -277,7 +277,7 @@ def _holds_bytes(kind: pa.DataType) -> bool:
 
 
 def _class_names(schema: pa.Schema, label: str) -> tuple[str, ...] | None:
-    """From the metadata that Hugging Face's `datasets` writes."""
+    """Return the class names in the metadata that Hugging Face's `datasets` writes."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return tuple(plain(str(name)) for name in features[label]["names"])

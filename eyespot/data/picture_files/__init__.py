@@ -32,7 +32,7 @@ class PictureFormat:
         name: as it is written in sentences.
         begins: what its files begin with.
         endings: of its files' names.
-        stored: looks a file through; raises Damaged, NotRead.
+        stored: looks a file through; raises DamagedFile or UnsupportedFile.
     """
 
     name: str
@@ -76,11 +76,11 @@ _BEGINNINGS = (
 
 
 def look_through(content: bytes) -> PictureContents | None:
-    """What a picture's file says of itself; None where it is none that is recognised.
+    """Return the contents of an image file; None where its format is not recognised.
 
     Raises:
-        Damaged: it is truncated or breaks its format.
-        NotRead: it is of a kind that is not read.
+        DamagedFile: it is truncated or breaks its format.
+        UnsupportedFile: it is of a kind that is not read.
     """
     for picture_format in FORMATS:
         if content.startswith(picture_format.begins):

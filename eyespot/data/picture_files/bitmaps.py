@@ -19,7 +19,7 @@ LONGEST_TEXT, MOST_COMMENTS = 4_000_000, 100  # Pillow looks for comments again 
 
 
 def stored_bmp(content: bytes) -> PictureContents:
-    """Reads the header."""
+    """Read the header."""
     if len(content) < 26:  # noqa: PLR2004 - both headers, the second at its shortest
         raise DamagedFile("it ends within its header")
     (length,) = struct.unpack_from("<I", content, 14)
@@ -37,7 +37,7 @@ def stored_bmp(content: bytes) -> PictureContents:
 
 
 def stored_portable(content: bytes) -> PictureContents:
-    """Reads the header."""
+    """Read the header."""
     kind = content[:2]
     words = COMMENT.sub(b" ", content[:HEAD]).split()[1:4]
     numbers = [int(word) for word in words if word.isdigit() and len(word) <= 10]  # noqa: PLR2004 - as Pillow reads

@@ -13,7 +13,7 @@ MOST_BLOCKS = 500_000  # of one extension or frame: some 255 bytes each in a fil
 
 
 def stored_gif(content: bytes) -> PictureContents:
-    """Walks the blocks up to the end of the first frame, and keeps what that needs."""
+    """Walk the blocks up to the end of the first frame, and keep what that needs."""
     if len(content) < 13:  # noqa: PLR2004 - signature and screen
         raise DamagedFile("it ends before its first frame")
     width, height, flags = struct.unpack_from("<HHB", content, 6)

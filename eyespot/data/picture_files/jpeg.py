@@ -20,7 +20,7 @@ MOST_SEGMENTS = 2_000  # before the first scan: a colour profile and an extended
 
 
 def stored_jpeg(content: bytes) -> PictureContents:
-    """Walks the segments before the first scan, and keeps those that pixels are decoded from."""
+    """Walk the segments before the first scan, and keep those that pixels are decoded from."""
     segments, frames, exif, xmp, end = [content[:2]], [], b"", b"", 0
     for marker, segment, end in _segments(content):  # noqa: B007 - where the last one ends
         if marker in FRAMES:

@@ -18,7 +18,7 @@ SIXTEEN = 16
 
 
 def stored_png(content: bytes) -> PictureContents:
-    """Walks the chunks and keeps those that pixels are decoded from; of an animation, that is its first picture."""
+    """Walk the chunks and keep those that pixels are decoded from; of an animation, that is its first picture."""
     chunks, exif, xmp, frames = [MAGIC], b"", b"", 1
     for kind, chunk in _chunks(content):
         if kind in KEPT:

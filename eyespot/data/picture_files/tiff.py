@@ -33,7 +33,7 @@ Tag = tuple[int, int, int, bytes]  # number, type, count, and the value or where
 
 
 def stored_tiff(content: bytes) -> PictureContents:
-    """Reads the first directory, and writes one anew with the tags that pixels are decoded from."""
+    """Read the first directory, and write one anew with the tags that pixels are decoded from."""
     order = ORDERS[content[:2]]
     if len(content) < 8:  # noqa: PLR2004 - the header
         raise DamagedFile("it ends within its header")
@@ -98,7 +98,7 @@ def _one(values: Mapping[int, tuple[int, ...]], number: int, default: int) -> in
 
 
 def _check_parts(values: Mapping[int, tuple[int, ...]], size: int) -> None:
-    """Refuses strips or tiles that lie outside the file, and those that share bytes: each would be unpacked again."""
+    """Refuse strips or tiles that lie outside the file, and those that share bytes: each would be unpacked again."""
     starts = values.get(STRIPS, ()) or values.get(TILES, ())
     sizes = values.get(STRIP_BYTES, ()) or values.get(TILE_BYTES, ())
     if len(starts) != len(sizes) or not starts:

@@ -19,7 +19,7 @@ WORKING = 20
 
 
 def stored_webp(content: bytes) -> PictureContents:
-    """Walks the chunks; of an animation, keeps the first frame."""
+    """Walk the chunks; of an animation, keep the first frame."""
     if content[8:12] != KIND:
         raise UnsupportedFile("a RIFF file that is no WebP")
     chunks = list(_chunks(content, 12, min(len(content), 8 + struct.unpack_from("<I", content, 4)[0])))
@@ -38,7 +38,7 @@ def stored_webp(content: bytes) -> PictureContents:
 
 
 def _chunks(content: bytes, start: int, end: int) -> Iterator[RiffChunk]:
-    """The chunks that are whole."""
+    """Yield the complete chunks."""
     for _ in range(MOST_CHUNKS):
         if start + 8 > end:
             return
@@ -81,7 +81,7 @@ def _extended(header: bytes, chunks: list[RiffChunk]) -> tuple[tuple[int, int], 
 
 
 def _side(body: bytes, offset: int) -> int:
-    """A width or height, which is stored less one."""
+    """Return a width or height, which is stored minus one."""
     return int.from_bytes(body[offset : offset + 3], "little") + 1
 
 

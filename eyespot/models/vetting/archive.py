@@ -20,7 +20,7 @@ ENCRYPTED = 0x1
 
 @dataclass(frozen=True)
 class Archive:
-    """What a `.keras` file holds.
+    """The contents of a `.keras` file.
 
     Attributes:
         config: what Keras builds the model from.
@@ -34,7 +34,7 @@ class Archive:
 
 
 def read_archive(path: Path) -> Archive:
-    """Reads a `.keras` file whole, each part of it checked.
+    """Read a `.keras` file whole, each part of it checked.
 
     Raises:
         ValueError: it holds what Keras does not write, declares what it does not hold, or is damaged.
@@ -69,7 +69,7 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
 
 
 def _problems(member: zipfile.ZipInfo) -> Iterator[str]:
-    """What one would not find in an archive that Keras wrote."""
+    """Yield the problems of a member: what Keras does not write."""
     name = member.filename
     parts = PurePosixPath(name).parts
     is_asset = name.startswith(ASSETS) and ".." not in parts and not set('\\:"<>|?*') & set(name)
@@ -86,7 +86,7 @@ def _problems(member: zipfile.ZipInfo) -> Iterator[str]:
 
 
 def write_archive(path: Path, archive: Archive) -> None:
-    """Writes a `.keras` file of what was read from another; Keras opens this one."""
+    """Write a `.keras` file of what was read from another; Keras opens this one."""
     weights = path.with_name(WEIGHTS)
     write_weights(weights, archive.weights)
     with zipfile.ZipFile(path, "w") as file:

@@ -31,7 +31,7 @@ DEEPEST = 200
 
 
 def vet_config(config: dict[str, Any], path: Path, *, trust: bool) -> bool:
-    """Makes a model's configuration fit to be built from, and takes out how the model was compiled.
+    """Make a model's configuration fit to be built from, and take out how the model was compiled.
 
     Args:
         config: what `config.json` holds; changed in place.

@@ -120,7 +120,7 @@ class _Hdf5Reader:
         return {kind: contents for kind, contents in messages.items() if contents}
 
     def _take_text(self, attribute: memoryview) -> None:
-        """Takes the heap in which an attribute's text lies, such as a layer's name: no array may lie there."""
+        """Take the heap in which an attribute's text lies, such as a layer's name: no array may lie there."""
         name, kind, space = (-(-size // 8) * 8 for size in struct.unpack_from("<2x3H", attribute))
         (address,) = struct.unpack_from("<4xQ", attribute, 8 + name + kind + space)
         if attribute[8 + name] & 15 == TEXT and bytes(self._data[address : address + 4]) == b"GCOL":
@@ -235,7 +235,7 @@ def _is_type(message: memoryview, type_message: bytes) -> bool:
 
 
 def write_weights(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes arrays that were read as HDF5 that Keras can open."""
+    """Write arrays that were read as HDF5 that Keras can open."""
     import h5py
 
     with h5py.File(path, "w") as file:
