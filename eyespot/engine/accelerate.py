@@ -103,13 +103,13 @@ class _Accelerated:
         passing = Pass(PassContext(training=True, seed=self.seed, number=self.number))
         self.number += 1
         with torch.no_grad():
-            weighed, labels = self._weigh(self.program.forward(images, passing), (x, y, weight), passing)
+            result, labels = self._weigh(self.program.forward(images, passing), (x, y, weight), passing)
             if self.program.parameters:
-                self.program.backward(weighed.gradient, passing)
+                self.program.backward(result.gradient, passing)
                 self.program.apply(passing)
             else:
                 warnings.warn("The model does not have any trainable weights.", stacklevel=2)  # as Keras says it
-            return self._logs((x, y, weight), weighed, labels)
+            return self._logs((x, y, weight), result, labels)
 
     def test_step(self, batches: Any) -> Logs:
         """Loss and metrics of one batch in inference form."""
@@ -119,8 +119,8 @@ class _Accelerated:
             images = self.intake.images(x) if self.program else None
             if self.program is None or images is None or not hasattr(y, "shape"):
                 return self.model.test_step(batches[0])  # type: ignore[no-any-return]
-            weighed, labels = self._weigh(self.program.forward(images, passing), (x, y, weight), passing)
-            return self._logs((x, y, weight), weighed, labels)
+            result, labels = self._weigh(self.program.forward(images, passing), (x, y, weight), passing)
+            return self._logs((x, y, weight), result, labels)
 
     def predict_step(self, batches: Any) -> Tensor:
         """The model's output for one batch, float32."""
@@ -136,10 +136,10 @@ class _Accelerated:
         self, output: Tensor, batch: tuple[Any, Any, Any], passing: Pass
     ) -> tuple[CompiledLossOutput, Tensor | None]:
         """The loss, and the labels in the form that the fused loss takes; None where Keras computed it."""
-        weighed, labels = self._of_output(output, batch, passing)
+        result, labels = self._of_output(output, batch, passing)
         if passing.losses:
-            weighed = replace(weighed, loss=weighed.loss + sum(passing.losses))
-        return weighed, labels
+            result = replace(result, loss=result.loss + sum(passing.losses))
+        return result, labels
 
     def _of_output(
         self, output: Tensor, batch: tuple[Any, Any, Any], passing: Pass
@@ -168,13 +168,13 @@ class _Accelerated:
         gradient = torch.autograd.grad(loss, leaf)[0].to(output.dtype) if learns else None
         return CompiledLossOutput(loss.detach(), predictions.detach(), gradient)
 
-    def _logs(self, batch: tuple[Any, Any, Any], weighed: CompiledLossOutput, labels: Tensor | None) -> Logs:
+    def _logs(self, batch: tuple[Any, Any, Any], result: CompiledLossOutput, labels: Tensor | None) -> Logs:
         """The metrics so far."""
         if self.tally is not None and labels is not None:
-            return self.tally.add(weighed, labels)
+            return self.tally.add(result, labels)
         x, y, weight = batch
-        loss_metric(self.model).update_state(weighed.loss, sample_weight=len(weighed.predictions))
-        logs: Logs = self.model.compute_metrics(x, y, weighed.predictions, sample_weight=weight)
+        loss_metric(self.model).update_state(result.loss, sample_weight=len(result.predictions))
+        logs: Logs = self.model.compute_metrics(x, y, result.predictions, sample_weight=weight)
         return logs
 
     def _maker(self, kind: str, step: Callable[[Any], Any]) -> Callable[..., Any]:
@@ -253,8 +253,8 @@ class _Accelerated:
         try:
             program = LoweredProgram(model, self.dtype, any_end=True)
             rank = len(model.outputs[0].shape)
-            plain = model.loss is not None and not has_loss_weights(model) and rank == 2  # noqa: PLR2004
-            self.loss = fused_loss(model.loss, of_probabilities=program.ends_in_softmax) if plain else None
+            is_fusible = model.loss is not None and not has_loss_weights(model) and rank == 2  # noqa: PLR2004
+            self.loss = fused_loss(model.loss, of_probabilities=program.ends_in_softmax) if is_fusible else None
             if self.loss is None and not program.ends_in_softmax:
                 # bfloat16 is too coarse for probabilities
                 program = LoweredProgram(model, torch.float32, any_end=True)

@@ -32,21 +32,21 @@ def fuse(lowered: list[PlacedStage], parameters: Parameters, kernels: Kernels | 
         return lowered
     heads = LINEAR | BatchNormalizationStage if kernels == "cpu" else LINEAR
     epilogue = _epilogue(kernels)
-    uses = Counter(place for one in lowered for place in one.inputs)
+    uses = Counter(position for placed in lowered for position in placed.inputs)
     fused: list[PlacedStage] = []
-    places = {0: 0}
+    positions = {0: 0}
     start = 0
     while start < len(lowered):
         head = lowered[start]
         has_head = isinstance(head.stage, heads)
         followers = _followers(lowered, start + has_head, uses, has_head=has_head)
-        made = _behind(head, followers, parameters, epilogue) if has_head else _alone(followers, epilogue) or [head]
-        inputs = tuple(places[place] for place in head.inputs)
-        for one in made:
-            fused.append(replace(one, inputs=inputs))
+        stages = _behind(head, followers, parameters, epilogue) if has_head else _alone(followers, epilogue) or [head]
+        inputs = tuple(positions[position] for position in head.inputs)
+        for placed in stages:
+            fused.append(replace(placed, inputs=inputs))
             inputs = (len(fused),)
         start += max(1, has_head + len(followers))
-        places[start] = len(fused)
+        positions[start] = len(fused)
     return fused
 
 
@@ -67,11 +67,11 @@ def _epilogue(kernels: Kernels) -> Epilogue:
 def _followers(lowered: list[PlacedStage], start: int, uses: Counter[int], *, has_head: bool) -> list[PlacedStage]:
     """The stages from here on that one pass can do, each the only one to use what the one before gives."""
     run: list[PlacedStage] = []
-    for place, one in enumerate(lowered[start:], start):
-        continues = one.inputs == (place,) and uses[place] == 1 if has_head or run else one.inputs != (0,)
-        if not continues or not _fits([earlier.stage for earlier in run], one.stage):
+    for index, placed in enumerate(lowered[start:], start):
+        continues = placed.inputs == (index,) and uses[index] == 1 if has_head or run else placed.inputs != (0,)
+        if not continues or not _fits([earlier.stage for earlier in run], placed.stage):
             break
-        run.append(one)
+        run.append(placed)
     return run
 
 
@@ -103,9 +103,9 @@ def _behind(
 
 
 def _tail(run: list[PlacedStage]) -> EpilogueSpec:
-    tail = EpilogueSpec(tuple(one.stage.how for one in run))
-    for one in run:
-        match one.stage:
+    tail = EpilogueSpec(tuple(placed.stage.how for placed in run))
+    for placed in run:
+        match placed.stage:
             case MaxPoolStage() as pool:
                 left, _, top, _ = pool.around
                 tail = replace(
@@ -119,7 +119,7 @@ def _tail(run: list[PlacedStage]) -> EpilogueSpec:
 
 
 def _name(run: list[PlacedStage]) -> str:
-    return " + ".join(dict.fromkeys(one.name for one in run))
+    return " + ".join(dict.fromkeys(placed.name for placed in run))
 
 
 def _alone(run: list[PlacedStage], epilogue: Epilogue) -> list[PlacedStage]:

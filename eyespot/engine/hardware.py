@@ -46,8 +46,8 @@ def dtype_reason(precision: Precision) -> str:
     """The reason for that dtype, for people."""
     if precision != "auto":
         return "the recipe asks for it"
-    what, native = "the GPU" if _device() == "cuda" else "the processor", _native()
-    return f"{what} multiplies bfloat16 natively ({native})" if native else f"{what} has no native bfloat16"
+    device, native = "the GPU" if _device() == "cuda" else "the processor", _native()
+    return f"{device} multiplies bfloat16 natively ({native})" if native else f"{device} has no native bfloat16"
 
 
 @cache
@@ -70,10 +70,10 @@ def deterministic_kernels(*, wanted: bool) -> Iterator[None]:
     if not wanted:
         yield
         return
-    before = torch.are_deterministic_algorithms_enabled()
+    previous = torch.are_deterministic_algorithms_enabled()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for, before its first use
     torch.use_deterministic_algorithms(True)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        torch.use_deterministic_algorithms(previous)

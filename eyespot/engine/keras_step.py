@@ -142,18 +142,20 @@ class FastMetrics:
     def can(model: keras.Model, *, sparse: bool) -> bool:
         """Whether the model's metrics are the loss and accuracies of labels of this kind."""
         kind, compiled = type(model), compiled_metrics(model)
-        own = {id(loss_metric(model)), id(compiled)}
+        own_ids = {id(loss_metric(model)), id(compiled)}
         if any(
             getattr(kind, name) is not getattr(keras.Model, name) for name in ("compute_metrics", "get_metrics_result")
         ):
             return False
-        if any(id(metric) not in own for metric in model.metrics):
+        if any(id(metric) not in own_ids for metric in model.metrics):
             return False
         if compiled is None:
             return True
-        wanted = ACCURACIES[not sparse]
-        usual = all(type(metric) is wanted and metric.dtype == "float32" for metric in compiled.metrics)
-        if not (compiled.built and usual) or has_weighted_metrics(model):
+        accuracy_class = ACCURACIES[not sparse]
+        are_accuracies = all(
+            type(metric) is accuracy_class and metric.dtype == "float32" for metric in compiled.metrics
+        )
+        if not (compiled.built and are_accuracies) or has_weighted_metrics(model):
             return False
         return [metric.name for metric in compiled.metrics] == list(compiled.result())
 
@@ -166,8 +168,8 @@ class FastMetrics:
         count = len(labels)
         logs = {"loss": _add(self.loss, weighed.loss * count, count)}
         if self.accuracies:
-            right = (weighed.predictions.argmax(1) == (labels if self.sparse else labels.argmax(1))).sum()
-            logs |= {name: _add(sums, right, count) for name, sums in self.accuracies.items()}
+            correct = (weighed.predictions.argmax(1) == (labels if self.sparse else labels.argmax(1))).sum()
+            logs |= {name: _add(sums, correct, count) for name, sums in self.accuracies.items()}
         return logs
 
 

@@ -34,11 +34,11 @@ class Targets:
 
     def distributions(self, classes: int) -> Tensor:
         """Float32 [n, classes]."""
-        every = torch.arange(classes, device=self.labels.device)
-        ours = (every == self.labels[:, None]).float()
+        class_numbers = torch.arange(classes, device=self.labels.device)
+        one_hot = (class_numbers == self.labels[:, None]).float()
         if self.others is None or self.shares is None:
-            return ours
-        return torch.lerp((every == self.others[:, None]).float(), ours, self.shares[:, None])
+            return one_hot
+        return torch.lerp((class_numbers == self.others[:, None]).float(), one_hot, self.shares[:, None])
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ def cross_entropy(logits: Tensor, labels: Tensor | Targets, kernels: Kernels | N
 def _of_targets(logits: Tensor, targets: Targets) -> LossOutput:
     is_sparse = targets.others is None
     labels = targets.labels if is_sparse else targets.distributions(logits.shape[1])
-    weighed = CrossEntropy(sparse=is_sparse)(logits, labels, targets.weights)
-    right = weighed.predictions.argmax(1) == targets.labels
-    return LossOutput(weighed.loss, right.float().mean(), weighed.gradient)
+    output = CrossEntropy(sparse=is_sparse)(logits, labels, targets.weights)
+    correct = output.predictions.argmax(1) == targets.labels
+    return LossOutput(output.loss, correct.float().mean(), output.gradient)
 
 
 @dataclass(frozen=True)
@@ -143,17 +143,17 @@ class CrossEntropy:
         self, values: Tensor, probabilities: Tensor, labels: Tensor, with_gradient: bool
     ) -> tuple[Tensor, Tensor | None]:
         """Each row's loss [n], and its gradient [n, classes]: p - onehot, but nothing where the clip took over."""
-        places = labels[:, None]
+        indices = labels[:, None]
         if self.from_logits:
-            losses = -torch.log_softmax(values, 1).gather(1, places)
+            losses = -torch.log_softmax(values, 1).gather(1, indices)
         else:
-            of_label = probabilities.gather(1, places)
-            clipped = of_label.clamp(SMALLEST, 1 - SMALLEST)
+            label_probabilities = probabilities.gather(1, indices)
+            clipped = label_probabilities.clamp(SMALLEST, 1 - SMALLEST)
             losses = -clipped.log()
         if not with_gradient:
             return losses[:, 0], None
-        gradient = probabilities.scatter_add(1, places, torch.full_like(losses, -1.0))
-        return losses[:, 0], gradient if self.from_logits else gradient.mul_((of_label == clipped).float())
+        gradient = probabilities.scatter_add(1, indices, torch.full_like(losses, -1.0))
+        return losses[:, 0], gradient if self.from_logits else gradient.mul_((label_probabilities == clipped).float())
 
     def _dense(
         self, values: Tensor, probabilities: Tensor, labels: Tensor, with_gradient: bool
@@ -175,8 +175,8 @@ def _by_numba(logits: Tensor, labels: Tensor) -> LossOutput:
     from eyespot.engine.kernels.cpu.numba_support import bits, f32
 
     gradient = torch.empty_like(logits)
-    loss, right = kernel.cross_entropy(bits(logits), labels.numpy(), f32(SMALLEST), bits(gradient))
-    return LossOutput(torch.tensor(loss), torch.tensor(right), gradient)
+    loss, accuracy = kernel.cross_entropy(bits(logits), labels.numpy(), f32(SMALLEST), bits(gradient))
+    return LossOutput(torch.tensor(loss), torch.tensor(accuracy), gradient)
 
 
 def _by_triton(logits: Tensor, labels: Tensor) -> LossOutput:
@@ -192,8 +192,8 @@ def _by_triton(logits: Tensor, labels: Tensor) -> LossOutput:
         logits.contiguous(), labels, gradient, sums, count, classes, SMALLEST, 1 / count,
         ROWS=kernel.ROWS, COLUMNS=columns,
     )  # fmt: skip
-    loss, right = sums.sum(0) / count
-    return LossOutput(loss, right, gradient)
+    loss, accuracy = sums.sum(0) / count
+    return LossOutput(loss, accuracy, gradient)
 
 
 def fused_loss(loss: Any, *, of_probabilities: bool) -> CrossEntropy | None:
@@ -203,22 +203,22 @@ def fused_loss(loss: Any, *, of_probabilities: bool) -> CrossEntropy | None:
         loss: as `compile` takes it: a name, a function, or one of Keras's loss objects.
         of_probabilities: the model ends in softmax; otherwise it gives the logits themselves.
     """
-    known = ALIASES.get(loss, loss) if isinstance(loss, str) else loss
-    if isinstance(known, type):
-        known = known()
-    if any(known is function for function in FUNCTIONS):
-        found = CrossEntropy(sparse=known is FUNCTIONS[0])
-    elif type(known) in KINDS and _is_plain(known):
-        settings = known.get_config()
-        found = CrossEntropy(
-            sparse=type(known) is KINDS[0],
+    resolved = ALIASES.get(loss, loss) if isinstance(loss, str) else loss
+    if isinstance(resolved, type):
+        resolved = resolved()
+    if any(resolved is function for function in FUNCTIONS):
+        fused = CrossEntropy(sparse=resolved is FUNCTIONS[0])
+    elif type(resolved) in KINDS and _is_plain(resolved):
+        settings = resolved.get_config()
+        fused = CrossEntropy(
+            sparse=type(resolved) is KINDS[0],
             from_logits=bool(settings["from_logits"]),
             smoothing=float(settings.get("label_smoothing", 0)),
-            reduction=known.reduction,
+            reduction=resolved.reduction,
         )
     else:
         return None
-    return found if found.from_logits != of_probabilities and keras.config.epsilon() == SMALLEST else None
+    return fused if fused.from_logits != of_probabilities and keras.config.epsilon() == SMALLEST else None
 
 
 def _is_plain(loss: keras.losses.Loss) -> bool:

@@ -80,9 +80,11 @@ class LoweredProgram:
         self.stages = fuse(lowered, self.every_parameter, self.kernels)
         self.lowering = [(lowered.name, lowered.stage.how) for lowered in self.stages]
         self.input_dtype = getattr(torch, model.inputs[0].dtype)
-        known = {id(parameter.variable): parameter for parameter in self.every_parameter}
+        by_variable = {id(parameter.variable): parameter for parameter in self.every_parameter}
         # In the model's order, which is that of the slots of an optimizer that Keras builds or loads.
-        self.parameters = [known[id(variable)] for variable in model.trainable_variables if id(variable) in known]
+        self.parameters = [
+            by_variable[id(variable)] for variable in model.trainable_variables if id(variable) in by_variable
+        ]
         self.generators = [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
         self.update, self.optimizer_how = update_for(model.optimizer, self.parameters, self.kernels)
 
@@ -109,35 +111,35 @@ class LoweredProgram:
         """One update, from tensors that lie where the variables do; layers that Keras runs draw as they do there."""
         passing = Pass(step)
         with torch.no_grad(), self.turns.changing():
-            judged = self.gradients(images, labels, passing)
+            result = self.gradients(images, labels, passing)
             self.apply(passing)
-        return judged
+        return result
 
     def gradients(self, images: Tensor, labels: Tensor | Targets, passing: Pass) -> LossOutput:
         """Runs forward and backward; the pass then has the gradients."""
-        judged = self._judged(images, labels, passing)
-        self.backward(judged.gradient, passing)
-        return judged
+        result = self._judged(images, labels, passing)
+        self.backward(result.gradient, passing)
+        return result
 
     def forward(self, images: Tensor, passing: Pass) -> Tensor:
         """[n, height, width, channels] to the output: logits [n, classes] where the model ends in softmax."""
         values = [images if images.dtype == self.input_dtype else images.to(self.input_dtype)]
         for lowered in self.stages:
-            values.append(lowered.stage.forward([values[place] for place in lowered.inputs], passing))
+            values.append(lowered.stage.forward([values[index] for index in lowered.inputs], passing))
         return values[-1]
 
     def backward(self, gradient: Tensor | None, passing: Pass) -> None:
         """From the gradient of the pass's output, and what layers add to the loss, to that of each parameter."""
-        waiting: dict[int, Tensor] = {} if gradient is None else {len(self.stages): gradient}
-        for place in range(len(self.stages), 0, -1):
-            lowered = self.stages[place - 1]
-            arrived = waiting.pop(place, passing.charged.get(lowered.stage))
-            if arrived is None or not lowered.learns:
+        pending: dict[int, Tensor] = {} if gradient is None else {len(self.stages): gradient}
+        for index in range(len(self.stages), 0, -1):
+            lowered = self.stages[index - 1]
+            output_gradient = pending.pop(index, passing.charged.get(lowered.stage))
+            if output_gradient is None or not lowered.learns:
                 continue
-            upstream = lowered.stage.backward(arrived, passing, wanted=lowered.wanted)
-            for source, arriving in zip(lowered.inputs, upstream, strict=True):
-                if arriving is not None and source:
-                    waiting[source] = waiting[source] + arriving if source in waiting else arriving
+            input_gradients = lowered.stage.backward(output_gradient, passing, wanted=lowered.wanted)
+            for source, input_gradient in zip(lowered.inputs, input_gradients, strict=True):
+                if input_gradient is not None and source:
+                    pending[source] = pending[source] + input_gradient if source in pending else input_gradient
 
     def apply(self, passing: Pass) -> None:
         """The optimizer's update, by the gradients of a pass."""
@@ -153,8 +155,8 @@ class LoweredProgram:
             return self.forward(images, Pass(PassContext(training=False)))
 
     def _judged(self, images: Tensor, labels: Tensor | Targets, passing: Pass) -> LossOutput:
-        judged = cross_entropy(self.forward(images, passing), labels, self.kernels)
-        return replace(judged, loss=judged.loss + sum(passing.losses)) if passing.losses else judged
+        result = cross_entropy(self.forward(images, passing), labels, self.kernels)
+        return replace(result, loss=result.loss + sum(passing.losses)) if passing.losses else result
 
     def renew(self) -> None:
         """Brings the copies to compute with up to date, where somebody else has changed weights."""
@@ -232,8 +234,8 @@ def _check(model: keras.Model) -> torch.device:
 def _check_kind(model: keras.Model) -> None:
     """Raises a ModelError unless it is a Sequential or Functional model that trains as Keras's own do."""
     kind = type(model)
-    own = any(getattr(kind, name) is not getattr(keras.Model, name) for name in (*STEPS, *FUNCTIONS))
-    if own or any(name in vars(model) for name in (*STEPS, "call")):
+    is_overridden = any(getattr(kind, name) is not getattr(keras.Model, name) for name in (*STEPS, *FUNCTIONS))
+    if is_overridden or any(name in vars(model) for name in (*STEPS, "call")):
         raise ModelError(f"{model.name} has a training step of its own.")
     if len(getattr(model, "inputs", None) or ()) != 1 or len(model.outputs) != 1:
         raise ModelError(f"{model.name} must be a built Sequential or Functional model with one input and one output.")

@@ -65,16 +65,16 @@ def lower(model: keras.Model, parameters: Parameters) -> list[PlacedStage]:
     graph = trace(model)
     if None in graph.input.shape[1:]:
         raise ModelError(f"{model.name} takes pictures of any size; the engine runs models for one.")
-    row = _StageList(parameters)
-    places = {id(graph.input): 0}
+    stage_list = _StageList(parameters)
+    positions = {id(graph.input): 0}
     for index, call in enumerate(graph.calls):
-        inputs = [places[id(tensor)] for tensor in call.inputs]
+        inputs = [positions[id(tensor)] for tensor in call.inputs]
         stages = _stages(CallSite(call, index, parameters), is_last=call.output is graph.output)
-        places[id(call.output)] = row.add(stages, call.layer.name, inputs, call.output.dtype)
-    if places[id(graph.output)] != len(row.lowered):
+        positions[id(call.output)] = stage_list.add(stages, call.layer.name, inputs, call.output.dtype)
+    if positions[id(graph.output)] != len(stage_list.lowered):
         raise ModelError(f"{model.name} has layers after its output.")
     _check_whole(model, parameters)
-    return row.lowered
+    return stage_list.lowered
 
 
 class _StageList:
@@ -93,25 +93,27 @@ class _StageList:
 
     def add(self, stages: Sequence[Stage], name: str, inputs: Sequence[int], dtype: str) -> int:
         """Puts a call's stages at the end, one after the other; returns which value is their output."""
-        places = tuple(inputs)
+        positions = tuple(inputs)
         for stage in stages:
             if not isinstance(stage, TAKE_ANY_DTYPE):
-                places = tuple(self._cast(place, name) if place in self.raw else place for place in places)
-            places = (self._append(stage, name, places, dtype),)
-        return places[0]
+                positions = tuple(
+                    self._cast(position, name) if position in self.raw else position for position in positions
+                )
+            positions = (self._append(stage, name, positions, dtype),)
+        return positions[0]
 
-    def _cast(self, place: int, name: str) -> int:
-        if place not in self._casts:
-            self._casts[place] = self._append(CastStage(self._dtype), name, (place,), "float32")
-        return self._casts[place]
+    def _cast(self, position: int, name: str) -> int:
+        if position not in self._casts:
+            self._casts[position] = self._append(CastStage(self._dtype), name, (position,), "float32")
+        return self._casts[position]
 
-    def _append(self, stage: Stage, name: str, places: tuple[int, ...], dtype: str) -> int:
+    def _append(self, stage: Stage, name: str, positions: tuple[int, ...], dtype: str) -> int:
         trains = any(parameter.variable.trainable for parameter in stage.parameters)
-        wanted = any(self.learns[place] for place in places)
-        self.learns.append(wanted or trains)
-        self.lowered.append(PlacedStage(stage, name, places, wanted, wanted or trains))
-        kept = isinstance(stage, ReshapeStage) and places[0] in self.raw
-        if kept or (isinstance(stage, KerasStage) and not dtype.startswith(("float", "bfloat"))):
+        inputs_learn = any(self.learns[position] for position in positions)
+        self.learns.append(inputs_learn or trains)
+        self.lowered.append(PlacedStage(stage, name, positions, inputs_learn, inputs_learn or trains))
+        stays_raw = isinstance(stage, ReshapeStage) and positions[0] in self.raw
+        if stays_raw or (isinstance(stage, KerasStage) and not dtype.startswith(("float", "bfloat"))):
             self.raw.add(len(self.lowered))
         return len(self.lowered)
 
@@ -136,10 +138,10 @@ def _stages(site: CallSite, *, is_last: bool) -> list[Stage]:
         return []
     maker = STAGE_MAKERS.get(type(layer))  # the exact type: a subclass may compute something else
     plain = site.call.is_plain or not isinstance(layer, keras.Layer)  # an operation's arguments are its maker's to read
-    made = maker(site) if maker and plain and _is_usual(layer) else None
+    stages = maker(site) if maker and plain and _is_usual(layer) else None
     follows = activation_stages(activation) if type(layer) in WITH_ACTIVATION and not ends else []
-    if made is not None and follows is not None and _in_float32(site, made):
-        return [*made, *follows]
+    if stages is not None and follows is not None and _in_float32(site, stages):
+        return [*stages, *follows]
     if ends:
         raise ModelError(f"{layer.name}, the last layer, must be Dense or softmax, not {type(layer).__name__}.")
     return [KerasStage(site.call, site.parameters)]
@@ -154,8 +156,8 @@ def _normalization(site: CallSite) -> list[Stage] | None:
 
 def _convolution(site: CallSite) -> list[Stage] | None:
     layer = site.call.layer
-    known = layer.padding in {"same", "valid"}
-    return [ConvolutionStage(layer, site.call.inputs[0].shape[1:], site.parameters)] if known else None
+    is_supported = layer.padding in {"same", "valid"}
+    return [ConvolutionStage(layer, site.call.inputs[0].shape[1:], site.parameters)] if is_supported else None
 
 
 def _separable(site: CallSite) -> list[Stage] | None:
@@ -176,8 +178,8 @@ def _separable(site: CallSite) -> list[Stage] | None:
 def _batch_normalization(site: CallSite) -> list[Stage] | None:
     layer = site.call.layer
     axis = layer.axis if isinstance(layer.axis, int) else layer.axis[0]
-    last = axis in (-1, len(site.call.inputs[0].shape) - 1)
-    return [BatchNormalizationStage(layer, site.parameters)] if last and not layer.renorm else None
+    is_last_axis = axis in (-1, len(site.call.inputs[0].shape) - 1)
+    return [BatchNormalizationStage(layer, site.parameters)] if is_last_axis and not layer.renorm else None
 
 
 def activation_stages(function: Callable[..., Any]) -> list[Stage] | None:
@@ -304,14 +306,14 @@ def _is_usual(layer: keras.Operation) -> bool:
     return plain and float32 and not regularized and not adapted and "call" not in vars(layer)
 
 
-def _in_float32(site: CallSite, made: list[Stage]) -> bool:
+def _in_float32(site: CallSite, stages: list[Stage]) -> bool:
     """Whether Keras would give float32 too; integers have arithmetic of their own."""
-    return site.call.output.dtype == "float32" or all(isinstance(stage, ReshapeStage) for stage in made)
+    return site.call.output.dtype == "float32" or all(isinstance(stage, ReshapeStage) for stage in stages)
 
 
 def _check_whole(model: keras.Model, parameters: Parameters) -> None:
     """Raises a ModelError where some weights that the model learns would stay as they are."""
-    known = {id(parameter.variable) for parameter in parameters}
-    left = [variable.path for variable in model.trainable_variables if id(variable) not in known]
-    if left:
-        raise ModelError(f"{model.name} has weights that none of its layers' calls use: {', '.join(left)}.")
+    used = {id(parameter.variable) for parameter in parameters}
+    unused = [variable.path for variable in model.trainable_variables if id(variable) not in used]
+    if unused:
+        raise ModelError(f"{model.name} has weights that none of its layers' calls use: {', '.join(unused)}.")

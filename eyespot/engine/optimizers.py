@@ -34,9 +34,9 @@ def update_for(
     """
     optimizer.build([parameter.variable for parameter in parameters])
     name = FUSED.get(type(optimizer))
-    usual = _is_plain(optimizer) and all(_is_usual(optimizer, parameter.variable) for parameter in parameters)
+    is_fusible = _is_plain(optimizer) and all(_is_usual(optimizer, parameter.variable) for parameter in parameters)
     on_gpu = any(parameter.master.is_cuda for parameter in parameters)
-    if name is None or not parameters or not usual or (on_gpu and kernels != "cuda"):
+    if name is None or not parameters or not is_fusible or (on_gpu and kernels != "cuda"):
         return _by_keras(optimizer, parameters), "Keras"
     rule = RULES[name]
     if kernels == "cuda":
@@ -48,12 +48,12 @@ def update_for(
 
 def _is_plain(optimizer: keras.optimizers.Optimizer) -> bool:
     """Whether it does nothing besides its update rule and decay of weights."""
-    extras = (
+    options = (
         "clipnorm", "clipvalue", "global_clipnorm", "ema_overwrite_frequency", "gradient_accumulation_steps",
         "loss_scale_factor",
     )  # fmt: skip
     unusual = getattr(optimizer, "amsgrad", False) or getattr(optimizer, "centered", False)
-    return not any(getattr(optimizer, name, None) for name in extras) and not unusual
+    return not any(getattr(optimizer, name, None) for name in options) and not unusual
 
 
 def _is_usual(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
@@ -183,10 +183,10 @@ def _fused(
     state = OptimizerState(optimizer, parameters)
     step = rule(optimizer, state, kernels)
     average = state.slots(weight_averages(optimizer)) if optimizer.use_ema else None
-    by_keras, every = _by_keras(optimizer, parameters), set(parameters)
+    by_keras, all_parameters = _by_keras(optimizer, parameters), set(parameters)
 
     def update(gradients: Mapping[Parameter, Tensor]) -> None:
-        if not every <= gradients.keys():
+        if not all_parameters <= gradients.keys():
             # What nothing flows back to stays as it is, with its slots and undecayed, as Keras has it.
             by_keras(gradients)
             return

@@ -133,8 +133,8 @@ class Pass:
 
     def add(self, parameter: Parameter, gradient: Tensor) -> None:
         """Takes in a parameter's gradient."""
-        known = self.gradients.get(parameter)
-        self.gradients[parameter] = gradient if known is None else known + gradient
+        previous = self.gradients.get(parameter)
+        self.gradients[parameter] = gradient if previous is None else previous + gradient
 
 
 @runtime_checkable

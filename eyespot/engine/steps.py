@@ -58,7 +58,7 @@ class BatchMaker:
         self.weights = None if class_weights is None else torch.tensor(class_weights, device=device)
 
     def draws(self, number: int, pictures: int) -> Tensor:
-        """What the step of that number draws for so many pictures, float32 [pictures, columns], on the host."""
+        """Random numbers of the step `number` for its pictures, float32 [pictures, columns], on the host."""
         if (number, pictures) not in self._ahead:
             # Several steps' at once: right after a step, which has filled the caches, one's take ten times as long.
             steps = range(number, number + AHEAD)
@@ -179,11 +179,11 @@ def _by_numba(images: Tensor, labels: Tensor, changes: Changes, draws: Tensor) -
 
     drawn, out = draws.numpy(), torch.empty_like(images)
     partners = drawn[:, DrawColumn.PARTNER].argsort(kind="stable")
-    own = np.empty(len(drawn), np.float32)
-    kernel.augment(images.numpy(), drawn, partners, kernel.numbers_of(changes), out.numpy(), own)
+    shares = np.empty(len(drawn), np.float32)
+    kernel.augment(images.numpy(), drawn, partners, kernel.numbers_of(changes), out.numpy(), shares)
     if not changes.mixes:
         return AugmentedBatch(out, labels)
-    return AugmentedBatch(out, *heavier_first(labels, labels[torch.from_numpy(partners)], torch.from_numpy(own)))
+    return AugmentedBatch(out, *heavier_first(labels, labels[torch.from_numpy(partners)], torch.from_numpy(shares)))
 
 
 class DeviceStepRunner:
@@ -254,15 +254,15 @@ class DeviceStepRunner:
 
     def logits(self, split: Split) -> Tensor:
         """Of a split [n, classes], in inference form; they may still be under way."""
-        laid, parts = self._laid(split), []
+        resident, parts = self._laid(split), []
         for start in range(0, len(split), DEVICE_EVALUATION_BATCH):
             rows = slice(start, start + DEVICE_EVALUATION_BATCH)
-            parts.append(self.program.infer(laid[0][rows] if laid else self._sent(split, rows)[0]))
+            parts.append(self.program.infer(resident[0][rows] if resident else self._sent(split, rows)[0]))
         return torch.cat(parts)
 
     def _learn(self, images: Tensor, labels: Tensor, draws: Tensor) -> None:
-        judged = self.program.learn(*self.feed.change(images, labels, draws), self._step)
-        self._sums += torch.stack([judged.loss, judged.accuracy]) * len(labels)
+        result = self.program.learn(*self.feed.change(images, labels, draws), self._step)
+        self._sums += torch.stack([result.loss, result.accuracy]) * len(labels)
 
     def _drawn(self, epoch: Epoch) -> Tensor:
         """What every step of an epoch draws, a row a picture in the epoch's order; no columns if nothing is drawn."""
@@ -316,8 +316,8 @@ class HostStepRunner:
             torch.from_numpy(array[rows]).to(self.program.device) for array in (split.images, split.labels)
         )
         number = self._epoch.first + index
-        judged = self.program.learn_as(number, *self.feed.batch(images, labels, number))
-        self._mean.add(float(judged.loss), float(judged.accuracy), len(rows))
+        result = self.program.learn_as(number, *self.feed.batch(images, labels, number))
+        self._mean.add(float(result.loss), float(result.accuracy), len(rows))
 
     def mean(self) -> Mean:
         """Over the batches since the epoch began."""

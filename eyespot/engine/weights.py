@@ -64,10 +64,10 @@ def as_one_vector(variables: Sequence[keras.Variable]) -> Tensor:
 
 def offsets(variables: Sequence[keras.Variable]) -> list[int]:
     """Where each variable begins in a vector of all of them, and at last the vector's length."""
-    found = [0]
+    starts = [0]
     for variable in variables:
-        found.append(found[-1] + -(-variable.value.numel() // ALIGNED) * ALIGNED)
-    return found
+        starts.append(starts[-1] + -(-variable.value.numel() // ALIGNED) * ALIGNED)
+    return starts
 
 
 def _lie(variables: Sequence[keras.Variable], starts: list[int]) -> bool:

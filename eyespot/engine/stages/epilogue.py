@@ -28,23 +28,23 @@ class EpilogueStage:
 
     def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """[n, height, width, channels] to [n, height', width', channels]; any other shape keeps it."""
-        kept, shape = passing.of(self), inputs[0].shape
+        saved, shape = passing.of(self), inputs[0].shape
         values = inputs[0].reshape(as_pictures(shape))
         dropout = draw(self.tail, passing.step)
-        output, kept.code = run(self.tail, values, None, dropout)
-        kept.shape, kept.picture_shape, kept.growth = shape, values.shape, dropout.growth
+        output, saved.code = run(self.tail, values, None, dropout)
+        saved.shape, saved.picture_shape, saved.growth = shape, values.shape, dropout.growth
         return output if len(shape) == len(values.shape) else output.view(shape)
 
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """The gradients of the values and, summed over them, of the bias."""
-        kept = passing.of(self)
-        arriving = begin_backward(self.tail, gradient, kept.code, kept.growth)
-        upstream = torch.empty(kept.picture_shape, dtype=gradient.dtype)
-        sums = np.empty((CHUNKS, kept.picture_shape[-1]))
-        backward(arriving, self.tail.window, None, None, None, None, bits(upstream), sums)
+        saved = passing.of(self)
+        arriving = begin_backward(self.tail, gradient, saved.code, saved.growth)
+        input_gradient = torch.empty(saved.picture_shape, dtype=gradient.dtype)
+        sums = np.empty((CHUNKS, saved.picture_shape[-1]))
+        backward(arriving, self.tail.window, None, None, None, None, bits(input_gradient), sums)
         if self.bias:
             passing.add(self.bias, torch.from_numpy(sums.sum(0).astype(np.float32)))
-        return [upstream.view(kept.shape)]
+        return [input_gradient.view(saved.shape)]
 
 
 def draw(tail: EpilogueSpec, step: PassContext) -> Dropout:
@@ -84,43 +84,43 @@ class NormalizedEpilogueStage:
 
     def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """[n, height, width, channels] to [n, height', width', channels]; any other shape keeps it."""
-        kept, shape = passing.of(self), inputs[0].shape
-        kept.shape, kept.values = shape, inputs[0].reshape(as_pictures(shape))
-        kept.by_batch = passing.step.training and self.layer.trainable
+        saved, shape = passing.of(self), inputs[0].shape
+        saved.shape, saved.values = shape, inputs[0].reshape(as_pictures(shape))
+        saved.by_batch = passing.step.training and self.layer.trainable
         moving_mean, moving_variance = (
             variable.value.detach().numpy() for variable in (self.layer.moving_mean, self.layer.moving_variance)
         )
-        kept.mean, variance = moving_mean, moving_variance
-        if kept.by_batch:
-            kept.mean, variance = moments(bits(kept.values).reshape(-1, shape[-1]), CHUNKS)
-            moving_mean += (kept.mean - moving_mean) * (1 - self.momentum)
+        saved.mean, variance = moving_mean, moving_variance
+        if saved.by_batch:
+            saved.mean, variance = moments(bits(saved.values).reshape(-1, shape[-1]), CHUNKS)
+            moving_mean += (saved.mean - moving_mean) * (1 - self.momentum)
             moving_variance += (variance - moving_variance) * (1 - self.momentum)
-        kept.deviation = np.sqrt(variance + self.epsilon)
-        kept.scale = (self.gamma.master.numpy() if self.gamma else f32(1)) / kept.deviation
-        shift = (self.beta.master.numpy() if self.beta else f32(0)) - kept.mean * kept.scale
+        saved.deviation = np.sqrt(variance + self.epsilon)
+        saved.scale = (self.gamma.master.numpy() if self.gamma else f32(1)) / saved.deviation
+        shift = (self.beta.master.numpy() if self.beta else f32(0)) - saved.mean * saved.scale
         dropout = draw(self.tail, passing.step)
-        kept.growth = dropout.growth
-        output, kept.code = run(self.tail, kept.values, Affine(scale=kept.scale, shift=shift), dropout)
-        return output if len(shape) == len(kept.values.shape) else output.view(shape)
+        saved.growth = dropout.growth
+        output, saved.code = run(self.tail, saved.values, Affine(scale=saved.scale, shift=shift), dropout)
+        return output if len(shape) == len(saved.values.shape) else output.view(shape)
 
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """Equations of the paper's section 3; of frozen statistics, a scale."""
-        kept, window = passing.of(self), self.tail.window
-        channels = kept.shape[-1]
-        arriving, values = begin_backward(self.tail, gradient, kept.code, kept.growth), bits(kept.values)
+        saved, window = passing.of(self), self.tail.window
+        channels = saved.shape[-1]
+        arriving, values = begin_backward(self.tail, gradient, saved.code, saved.growth), bits(saved.values)
         sums, products = np.empty((2, CHUNKS, channels))
-        affine_sums(arriving, window, values, kept.mean, sums, products)
-        of_shift, of_distance = sums.sum(0).astype(np.float32), products.sum(0).astype(np.float32)
+        affine_sums(arriving, window, values, saved.mean, sums, products)
+        shift_gradient, distance_gradient = sums.sum(0).astype(np.float32), products.sum(0).astype(np.float32)
         if self.gamma:
-            passing.add(self.gamma, torch.from_numpy(of_distance / kept.deviation))
+            passing.add(self.gamma, torch.from_numpy(distance_gradient / saved.deviation))
         if self.beta:
-            passing.add(self.beta, torch.from_numpy(of_shift))
+            passing.add(self.beta, torch.from_numpy(shift_gradient))
         if not wanted:
             return [None]
-        count = f32(values.size // channels if kept.by_batch else np.inf)
-        linear = -kept.scale * of_distance / kept.deviation**2 / count
-        shift = -kept.scale * of_shift / count
-        upstream = torch.empty_like(kept.values)
-        affine = Affine(scale=kept.scale, shift=shift)
-        backward(arriving, window, affine, linear, kept.mean, values, bits(upstream), sums)
-        return [upstream.view(kept.shape)]
+        count = f32(values.size // channels if saved.by_batch else np.inf)
+        linear = -saved.scale * distance_gradient / saved.deviation**2 / count
+        shift = -saved.scale * shift_gradient / count
+        input_gradient = torch.empty_like(saved.values)
+        affine = Affine(scale=saved.scale, shift=shift)
+        backward(arriving, window, affine, linear, saved.mean, values, bits(input_gradient), sums)
+        return [input_gradient.view(saved.shape)]

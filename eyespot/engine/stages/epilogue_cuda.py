@@ -25,42 +25,42 @@ class CudaEpilogueStage:
 
     def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """[n, height, width, channels] to [n, height', width', channels]; any other shape keeps it."""
-        tail, kept, shape = self.tail, passing.of(self), inputs[0].shape
+        tail, saved, shape = self.tail, passing.of(self), inputs[0].shape
         values = inputs[0].contiguous().view(as_pictures(shape))
-        kept.shape, kept.picture_shape = shape, values.shape
+        saved.shape, saved.picture_shape = shape, values.shape
         output = torch.empty(tail.output_shape(values.shape), dtype=values.dtype, device=values.device)
-        kept.code = torch.empty_like(output, dtype=torch.uint8)
+        saved.code = torch.empty_like(output, dtype=torch.uint8)
         drops = passing.step.training and tail.rate > 0
-        kept.growth = tail.growth if drops else 1.0
-        keys = passing.step.keys_on(values.device) if drops else kept.code  # not read
+        saved.growth = tail.growth if drops else 1.0
+        keys = passing.step.keys_on(values.device) if drops else saved.code  # not read
         forward[cdiv(output.numel(), BLOCK),](
-            values, output, kept.code, keys, output.numel(), *_sides(kept), tail.slope, kept.growth,
-            **self._window(kept), DROPS=drops, STAGE=tail.index, THRESHOLD=tail.threshold, BLOCK=BLOCK,
+            values, output, saved.code, keys, output.numel(), *_sides(saved), tail.slope, saved.growth,
+            **self._window(saved), DROPS=drops, STAGE=tail.index, THRESHOLD=tail.threshold, BLOCK=BLOCK,
         )  # fmt: skip
         return output if len(shape) == len(values.shape) else output.view(shape)
 
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """The gradients of the values and, summed over them, of the bias."""
-        kept = passing.of(self)
-        upstream = torch.empty(kept.picture_shape, dtype=gradient.dtype, device=gradient.device)
-        backward[cdiv(upstream.numel(), BLOCK),](
-            gradient.contiguous(), kept.code, upstream, upstream.numel(), *_sides(kept), self.tail.slope, kept.growth,
-            **self._window(kept), BLOCK=BLOCK,
+        saved = passing.of(self)
+        input_gradient = torch.empty(saved.picture_shape, dtype=gradient.dtype, device=gradient.device)
+        backward[cdiv(input_gradient.numel(), BLOCK),](
+            gradient.contiguous(), saved.code, input_gradient, input_gradient.numel(), *_sides(saved), self.tail.slope,
+            saved.growth, **self._window(saved), BLOCK=BLOCK,
         )  # fmt: skip
         if self.bias:
-            passing.add(self.bias, upstream.sum((0, 1, 2), dtype=torch.float32))
-        return [upstream.view(kept.shape)]
+            passing.add(self.bias, input_gradient.sum((0, 1, 2), dtype=torch.float32))
+        return [input_gradient.view(saved.shape)]
 
-    def _window(self, kept: Any) -> dict[str, Any]:
+    def _window(self, saved: Any) -> dict[str, Any]:
         """What the kernels are compiled for."""
         height, width, top, left = self.tail.window
         return {
-            "CHANNELS": kept.picture_shape[-1], "WINDOW_HEIGHT": height, "WINDOW_WIDTH": width,
+            "CHANNELS": saved.picture_shape[-1], "WINDOW_HEIGHT": height, "WINDOW_WIDTH": width,
             "TOP": top, "LEFT": left,
         }  # fmt: skip
 
 
-def _sides(kept: Any) -> tuple[int, int, int, int]:
+def _sides(saved: Any) -> tuple[int, int, int, int]:
     """Height and width before and after."""
-    _, height, width, _ = kept.picture_shape
-    return height, width, kept.code.shape[1], kept.code.shape[2]
+    _, height, width, _ = saved.picture_shape
+    return height, width, saved.code.shape[1], saved.code.shape[2]

@@ -20,36 +20,42 @@ class KerasStage:
 
     def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """Any shape; computed in float32, or in integers where those come in."""
-        kept, training = passing.of(self), passing.step.training
-        kept.inputs = [
+        saved, training = passing.of(self), passing.step.training
+        saved.inputs = [
             value.detach().float().requires_grad_(training) if value.is_floating_point() else value for value in inputs
         ]
         with torch.set_grad_enabled(training):
-            kept.output = self.call.run(kept.inputs, training=training)
-            kept.loss = self._added()
-        output: Tensor = kept.output.detach()
+            saved.output = self.call.run(saved.inputs, training=training)
+            saved.loss = self._added()
+        output: Tensor = saved.output.detach()
         output = (output.to(self.dtype) if output.is_floating_point() else output).contiguous()
-        if kept.loss is not None:
-            passing.charge(self, kept.loss, output)
+        if saved.loss is not None:
+            passing.charge(self, saved.loss, output)
         return output
 
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """PyTorch's."""
-        kept = passing.of(self)
-        arrived = [(kept.output, gradient.to(kept.output.dtype)), (kept.loss, None)]
+        saved = passing.of(self)
+        pairs = [(saved.output, gradient.to(saved.output.dtype)), (saved.loss, None)]
         # Nothing flows back through rounding, comparisons and the like.
-        arrived = [(one, of_one) for one, of_one in arrived if one is not None and one.requires_grad]
-        if not arrived:
-            return [None] * len(kept.inputs)
-        values = [value for value in kept.inputs if value.requires_grad] if wanted else []
+        pairs = [
+            (result, result_gradient)
+            for result, result_gradient in pairs
+            if result is not None and result.requires_grad
+        ]
+        if not pairs:
+            return [None] * len(saved.inputs)
+        values = [value for value in saved.inputs if value.requires_grad] if wanted else []
         tensors = [*values, *(parameter.variable.value for parameter in self.parameters)]
-        ends, gradients = zip(*arrived, strict=True)
-        found = torch.autograd.grad(ends, tensors, gradients, allow_unused=True)
-        for parameter, of_parameter in zip(self.parameters, found[len(values) :], strict=True):
-            if of_parameter is not None:
-                passing.add(parameter, of_parameter)
-        upstream = iter(found[: len(values)])
-        return [self._arriving(next(upstream)) if wanted and value.requires_grad else None for value in kept.inputs]
+        outputs, gradients = zip(*pairs, strict=True)
+        all_gradients = torch.autograd.grad(outputs, tensors, gradients, allow_unused=True)
+        for parameter, parameter_gradient in zip(self.parameters, all_gradients[len(values) :], strict=True):
+            if parameter_gradient is not None:
+                passing.add(parameter, parameter_gradient)
+        input_gradients = iter(all_gradients[: len(values)])
+        return [
+            self._arriving(next(input_gradients)) if wanted and value.requires_grad else None for value in saved.inputs
+        ]
 
     def _added(self) -> Tensor | None:
         """The sum of what the layer has added to the loss in this call; it is taken from the layer."""

@@ -23,23 +23,23 @@ class DenseStage:
 
     def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """[..., features] to [..., units]."""
-        kept = passing.of(self)
-        kept.rows = rows = inputs[0].reshape(-1, inputs[0].shape[-1])
-        kept.shape = inputs[0].shape
+        saved = passing.of(self)
+        saved.rows = rows = inputs[0].reshape(-1, inputs[0].shape[-1])
+        saved.shape = inputs[0].shape
         if self.bias is None:
             output = rows @ self.kernel.value
         else:
             output = torch.addmm(self.bias.value, rows, self.kernel.value)
-        return output.view(*kept.shape[:-1], -1)
+        return output.view(*saved.shape[:-1], -1)
 
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """Two matrix products and a sum."""
-        kept = passing.of(self)
-        rows = gradient.reshape(len(kept.rows), -1)
-        passing.add(self.kernel, kept.rows.t() @ rows)
+        saved = passing.of(self)
+        rows = gradient.reshape(len(saved.rows), -1)
+        passing.add(self.kernel, saved.rows.t() @ rows)
         if self.bias and self.sums_bias:
             passing.add(self.bias, rows.sum(0))
-        return [(rows @ self.kernel.value.t()).view(kept.shape) if wanted else None]
+        return [(rows @ self.kernel.value.t()).view(saved.shape) if wanted else None]
 
 
 class ConvolutionStage:
@@ -73,18 +73,20 @@ class ConvolutionStage:
         picture, weight = passing.of(self).picture, self._weight()
         sizes = [weight.shape[0]] if self.bias else None
         masks = [wanted, True, self.bias is not None and self.sums_bias]
-        upstream, of_weight, of_bias = aten.convolution_backward(
+        input_gradient, weight_gradient, bias_gradient = aten.convolution_backward(
             gradient.permute(0, 3, 1, 2), picture, weight, sizes, *self._settings(), masks
         )
-        passing.add(self.kernel, self._as_keras(of_weight))
+        passing.add(self.kernel, self._as_keras(weight_gradient))
         if self.bias and self.sums_bias:
-            passing.add(self.bias, of_bias)
+            passing.add(self.bias, bias_gradient)
         if not wanted:
             return [None]
         if not self.even:
             left, right, top, bottom = self.around
-            upstream = upstream[:, :, top : upstream.shape[2] - bottom, left : upstream.shape[3] - right]
-        return [upstream.permute(0, 2, 3, 1).contiguous()]
+            input_gradient = input_gradient[
+                :, :, top : input_gradient.shape[2] - bottom, left : input_gradient.shape[3] - right
+            ]
+        return [input_gradient.permute(0, 2, 3, 1).contiguous()]
 
     def _settings(self) -> tuple[object, ...]:
         return self.stride, self.padding, self.dilation, False, [0, 0], self.groups

@@ -25,33 +25,33 @@ class BatchNormalizationStage:
     def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """Any shape; each feature of the last axis is brought to mean beta and deviation gamma."""
         rows = inputs[0].reshape(-1, inputs[0].shape[-1]).float()
-        kept = passing.of(self)
-        kept.by_batch = passing.step.training and self.layer.trainable
+        saved = passing.of(self)
+        saved.by_batch = passing.step.training and self.layer.trainable
         mean, variance = (v.value.detach() for v in (self.layer.moving_mean, self.layer.moving_variance))
-        if kept.by_batch:
+        if saved.by_batch:
             # Keras keeps the batch's own (biased) variance in its moving average, PyTorch the unbiased one.
             batch_variance, batch_mean = torch.var_mean(rows, 0, correction=0)
             mean.lerp_(batch_mean, 1 - self.momentum)
             variance.lerp_(batch_variance, 1 - self.momentum)
             mean, variance = batch_mean, batch_variance
-        kept.inverse = (variance + self.epsilon).rsqrt()
-        kept.normalized = (rows - mean) * kept.inverse
-        output = kept.normalized * self.gamma.value if self.gamma else kept.normalized
+        saved.inverse = (variance + self.epsilon).rsqrt()
+        saved.normalized = (rows - mean) * saved.inverse
+        output = saved.normalized * self.gamma.value if self.gamma else saved.normalized
         output = output + self.beta.value if self.beta else output
         return output.to(inputs[0].dtype).view(inputs[0].shape)
 
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """Equations of the paper's section 3; of frozen statistics, a scale."""
-        kept = passing.of(self)
-        rows = gradient.reshape(kept.normalized.shape).float()
-        of_beta, of_gamma = rows.sum(0), (rows * kept.normalized).sum(0)
+        saved = passing.of(self)
+        rows = gradient.reshape(saved.normalized.shape).float()
+        beta_gradient, gamma_gradient = rows.sum(0), (rows * saved.normalized).sum(0)
         if self.gamma:
-            passing.add(self.gamma, of_gamma)
+            passing.add(self.gamma, gamma_gradient)
         if self.beta:
-            passing.add(self.beta, of_beta)
+            passing.add(self.beta, beta_gradient)
         if not wanted:
             return [None]
-        if kept.by_batch:
-            rows = rows - (of_beta + kept.normalized * of_gamma) / len(rows)
-        scale = kept.inverse * self.gamma.value if self.gamma else kept.inverse
+        if saved.by_batch:
+            rows = rows - (beta_gradient + saved.normalized * gamma_gradient) / len(rows)
+        scale = saved.inverse * self.gamma.value if self.gamma else saved.inverse
         return [(rows * scale).to(gradient.dtype).view(gradient.shape)]

@@ -32,9 +32,10 @@ class MultiplyStage:
         inputs: list[Tensor] = passing.of(self).inputs
         if not wanted:
             return [None] * len(inputs)
-        others = [inputs[:place] + inputs[place + 1 :] for place in range(len(inputs))]
+        others = [inputs[:index] + inputs[index + 1 :] for index in range(len(inputs))]
         return [
-            math.prod(rest, start=gradient).sum_to_size(one.shape) for one, rest in zip(inputs, others, strict=True)
+            math.prod(factors, start=gradient).sum_to_size(value.shape)
+            for value, factors in zip(inputs, others, strict=True)
         ]
 
 
@@ -83,7 +84,9 @@ class RescalingStage:
     def __init__(self, layer: keras.layers.Rescaling, parameters: Parameters) -> None:
         self.parameters: list[Parameter] = []
         self.dtype = parameters.dtype
-        self.scale, self.offset = (torch.tensor(one, device=parameters.device) for one in (layer.scale, layer.offset))
+        self.scale, self.offset = (
+            torch.tensor(number, device=parameters.device) for number in (layer.scale, layer.offset)
+        )
         self.is_plain = isinstance(layer.scale, float) and layer.offset == 0
 
     def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
@@ -158,16 +161,16 @@ class ActivationStage:
 
     def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """Any shape."""
-        kept, training = passing.of(self), passing.step.training
-        kept.input = inputs[0].detach().requires_grad_(training)
+        saved, training = passing.of(self), passing.step.training
+        saved.input = inputs[0].detach().requires_grad_(training)
         with torch.set_grad_enabled(training):
-            kept.output = self.function(kept.input)
-        return cast("Tensor", kept.output.detach())
+            saved.output = self.function(saved.input)
+        return cast("Tensor", saved.output.detach())
 
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """PyTorch's."""
-        kept = passing.of(self)
-        return [torch.autograd.grad(kept.output, kept.input, gradient)[0] if wanted else None]
+        saved = passing.of(self)
+        return [torch.autograd.grad(saved.output, saved.input, gradient)[0] if wanted else None]
 
 
 class DropoutStage:
@@ -182,17 +185,17 @@ class DropoutStage:
 
     def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """Any shape; outside training the values as they are."""
-        kept = passing.of(self)
-        kept.mask = None
+        saved = passing.of(self)
+        saved.mask = None
         if not passing.step.training or not self.rate:
             return inputs[0]
         values = inputs[0]
         keys = passing.step.keys_on(values.device)
-        own = torch.arange(2 * self.index, 2 * self.index + 2, device=values.device)
-        first, second = random_bits(own, keys[0], keys[1])
+        key_indices = torch.arange(2 * self.index, 2 * self.index + 2, device=values.device)
+        first, second = random_bits(key_indices, keys[0], keys[1])
         bits = random_bits(torch.arange(values.numel(), device=values.device), first, second)
-        kept.mask = bits.ge(self.threshold).to(values.dtype).mul_(1 / (1 - self.rate)).view(values.shape)
-        return values * kept.mask
+        saved.mask = bits.ge(self.threshold).to(values.dtype).mul_(1 / (1 - self.rate)).view(values.shape)
+        return values * saved.mask
 
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """The same mask."""

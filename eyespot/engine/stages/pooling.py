@@ -29,22 +29,24 @@ class MaxPoolStage:
     def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """[n, height, width, channels] to [n, height', width', channels]."""
         picture = inputs[0].permute(0, 3, 1, 2)
-        kept = passing.of(self)
-        kept.picture = torch.constant_pad_nd(picture, self.around, -torch.inf) if any(self.around) else picture
-        output, kept.places = aten.max_pool2d_with_indices(kept.picture, self.window, self.stride)
+        saved = passing.of(self)
+        saved.picture = torch.constant_pad_nd(picture, self.around, -torch.inf) if any(self.around) else picture
+        output, saved.places = aten.max_pool2d_with_indices(saved.picture, self.window, self.stride)
         return output.permute(0, 2, 3, 1).contiguous()
 
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """To the place the maximum came from."""
         if not wanted:
             return [None]
-        kept = passing.of(self)
-        upstream = aten.max_pool2d_with_indices_backward(
-            gradient.permute(0, 3, 1, 2), kept.picture, self.window, self.stride, [0, 0], [1, 1], False, kept.places
+        saved = passing.of(self)
+        input_gradient = aten.max_pool2d_with_indices_backward(
+            gradient.permute(0, 3, 1, 2), saved.picture, self.window, self.stride, [0, 0], [1, 1], False, saved.places
         )
         left, right, top, bottom = self.around
-        upstream = upstream[:, :, top : upstream.shape[2] - bottom, left : upstream.shape[3] - right]
-        return [upstream.permute(0, 2, 3, 1).contiguous()]
+        input_gradient = input_gradient[
+            :, :, top : input_gradient.shape[2] - bottom, left : input_gradient.shape[3] - right
+        ]
+        return [input_gradient.permute(0, 2, 3, 1).contiguous()]
 
 
 class AveragePoolStage:
@@ -66,20 +68,20 @@ class AveragePoolStage:
 
     def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """[n, height, width, channels] to [n, height', width', channels]."""
-        kept = passing.of(self)
-        kept.before = inputs[0].permute(0, 3, 1, 2)
-        kept.picture = kept.before if self.even else aten.replication_pad2d(kept.before, self.around)
-        return aten.avg_pool2d(kept.picture, *self.settings).permute(0, 2, 3, 1).contiguous()
+        saved = passing.of(self)
+        saved.before = inputs[0].permute(0, 3, 1, 2)
+        saved.picture = saved.before if self.even else aten.replication_pad2d(saved.before, self.around)
+        return aten.avg_pool2d(saved.picture, *self.settings).permute(0, 2, 3, 1).contiguous()
 
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """An equal share to every pixel of the window."""
         if not wanted:
             return [None]
-        kept = passing.of(self)
-        upstream = aten.avg_pool2d_backward(gradient.permute(0, 3, 1, 2), kept.picture, *self.settings)
+        saved = passing.of(self)
+        input_gradient = aten.avg_pool2d_backward(gradient.permute(0, 3, 1, 2), saved.picture, *self.settings)
         if not self.even:
-            upstream = aten.replication_pad2d_backward(upstream, kept.before, self.around)
-        return [upstream.permute(0, 2, 3, 1).contiguous()]
+            input_gradient = aten.replication_pad2d_backward(input_gradient, saved.before, self.around)
+        return [input_gradient.permute(0, 2, 3, 1).contiguous()]
 
 
 class GlobalMaxStage:
@@ -93,19 +95,19 @@ class GlobalMaxStage:
 
     def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """[n, height, width, channels] to [n, channels], or [n, 1, 1, channels]."""
-        kept = passing.of(self)
-        kept.picture = inputs[0]
-        kept.highest = highest = inputs[0].amax((1, 2), keepdim=True)
+        saved = passing.of(self)
+        saved.picture = inputs[0]
+        saved.highest = highest = inputs[0].amax((1, 2), keepdim=True)
         return highest if self.keepdims else highest[:, 0, 0]
 
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """To the pixels that have the maximum, in equal shares."""
         if not wanted:
             return [None]
-        kept = passing.of(self)
-        chosen = kept.picture.eq(kept.highest)
-        share = gradient.view(kept.highest.shape) / chosen.sum((1, 2), keepdim=True)
-        return [chosen * share.to(gradient.dtype)]
+        saved = passing.of(self)
+        is_highest = saved.picture.eq(saved.highest)
+        share = gradient.view(saved.highest.shape) / is_highest.sum((1, 2), keepdim=True)
+        return [is_highest * share.to(gradient.dtype)]
 
 
 class GlobalAverageStage:
