@@ -66,19 +66,19 @@ def calibration(probabilities: Float32[np.ndarray, "n classes"], labels: Int64[n
         raise DataError("There are no pictures to measure calibration on.")
     bins = tuple(_bins(probabilities, labels))
     exact = probabilities.astype(np.float64)
-    of_label = exact[np.arange(len(labels)), labels]
-    brier = float((np.square(exact).sum(axis=1) - 2 * of_label + 1).mean())
-    nll = float(-np.log(np.maximum(of_label, TINY)).mean())
-    ece = sum(each.n * abs(each.accuracy - each.confidence) for each in bins) / len(labels)
+    label_probabilities = exact[np.arange(len(labels)), labels]
+    brier = float((np.square(exact).sum(axis=1) - 2 * label_probabilities + 1).mean())
+    nll = float(-np.log(np.maximum(label_probabilities, TINY)).mean())
+    ece = sum(group.n * abs(group.accuracy - group.confidence) for group in bins) / len(labels)
     return Calibration(ece, brier, nll, bins)
 
 
 def _bins(probabilities: Float32[np.ndarray, "n classes"], labels: Int64[np.ndarray, " n"]) -> Iterator[Bin]:
-    sure, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     count = max(1, min(BINS, len(labels) // SMALLEST_BIN))
-    for part in np.array_split(np.argsort(sure, kind="stable"), count):
-        low, high = wilson(int(right[part].sum()), len(part))
-        yield Bin(len(part), float(sure[part].mean(dtype=np.float64)), float(right[part].mean()), low, high)
+    for part in np.array_split(np.argsort(confidence, kind="stable"), count):
+        low, high = wilson(int(correct[part].sum()), len(part))
+        yield Bin(len(part), float(confidence[part].mean(dtype=np.float64)), float(correct[part].mean()), low, high)
 
 
 def fit_temperature(logits: Float32[np.ndarray, "n classes"], labels: Int64[np.ndarray, " n"]) -> float:
@@ -106,5 +106,5 @@ def fit_temperature(logits: Float32[np.ndarray, "n classes"], labels: Int64[np.n
         penalty = np.square(log_temperature / USUAL_SPREAD) / 2
         return float(penalty - scaled[np.arange(len(labels)), labels].sum())
 
-    found = minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded")
-    return float(np.exp(found.x))
+    result = minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded")
+    return float(np.exp(result.x))

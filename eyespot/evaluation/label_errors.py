@@ -41,9 +41,9 @@ def find_suspects(probabilities: Shaped[np.ndarray, "n classes"], labels: Int64[
         labels: given ones, possibly wrong.
     """
     classes = probabilities.shape[1]
-    given = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    label_probabilities = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     counts = np.bincount(labels, minlength=classes)
-    sums = np.bincount(labels, weights=given, minlength=classes)
+    sums = np.bincount(labels, weights=label_probabilities, minlength=classes)
     thresholds = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)  # a class without pictures suggests nothing
     above = probabilities - np.where(np.isfinite(thresholds), thresholds, 2.0)
     others = above.copy()
@@ -51,7 +51,7 @@ def find_suspects(probabilities: Shaped[np.ndarray, "n classes"], labels: Int64[
     suggested = others.argmax(axis=1)
     margins = above[np.arange(len(labels)), labels] - others[np.arange(len(labels)), suggested]
     confident = np.where(above >= 0, probabilities, -1.0)
-    counted = confident.max(axis=1) >= 0
-    wrong = int((counted & (confident.argmax(axis=1) != labels)).sum())
+    is_confident = confident.max(axis=1) >= 0
+    wrong = int((is_confident & (confident.argmax(axis=1) != labels)).sum())
     order = np.argsort(margins, kind="stable")
     return SuspectLabels(order, margins[order], suggested[order], wrong)

@@ -92,8 +92,8 @@ def cross_entropies(
     probabilities: Float32[np.ndarray, "n classes"], labels: Int64[np.ndarray, " n"]
 ) -> Float64[np.ndarray, " n"]:
     """Each picture's cross-entropy, in nats."""
-    chosen: Float64[np.ndarray, " n"] = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    clipped: Float64[np.ndarray, " n"] = np.clip(chosen, CLIP, 1 - CLIP)
+    label_probabilities: Float64[np.ndarray, " n"] = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    clipped: Float64[np.ndarray, " n"] = np.clip(label_probabilities, CLIP, 1 - CLIP)
     entropies: Float64[np.ndarray, " n"] = -np.log(clipped)
     return entropies
 
@@ -105,7 +105,7 @@ def _most_confused(
     mistakes = confusion.copy()
     np.fill_diagonal(mistakes, 0)
     order = np.argsort(mistakes, axis=None, kind="stable")[::-1][:top]
-    pairs = [tuple(int(place) for place in np.unravel_index(cell, mistakes.shape)) for cell in order]
+    pairs = [tuple(int(index) for index in np.unravel_index(cell, mistakes.shape)) for cell in order]
     return [
         {"label": class_names[row], "predict": class_names[column], "pictures": int(mistakes[row, column])}
         for row, column in pairs

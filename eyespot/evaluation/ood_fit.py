@@ -39,23 +39,23 @@ def fit_rejection(predictor: Predictor, train: Split, validation: Split | None, 
     generator = np.random.default_rng(seed_for(seed, "rejection"))
     rows = _some(train, generator)
     if validation is not None:
-        held_split, held = validation, _some(validation, generator)
+        held_split, held_rows = validation, _some(validation, generator)
     else:
-        held_split, held, rows = train, rows[::2], rows[-1::-2]
+        held_split, held_rows, rows = train, rows[::2], rows[-1::-2]
     features, grids, deviations = _see(predictor, train, rows)
     _jitter(grids, generator)
-    plain = Rejection(
+    unscaled = Rejection(
         features=_gaussian(features, train.labels[rows], FEATURE_NUMBERS, seed),
         pixels=_gaussian(flat(grids), np.zeros(len(rows), np.int64), PIXEL_NUMBERS, seed),
         faintest=float(np.quantile(deviations, FAINT)),
         quantiles=np.zeros(LEVELS, np.float32),
         source="train" if validation is None else "validation",
-        pictures=len(held),
+        pictures=len(held_rows),
     )
     del features, grids
-    parts = [plain.measures(images, predictor.features(images)) for images in _batches(held_split, held)]
+    parts = [unscaled.measures(images, predictor.features(images)) for images in _batches(held_split, held_rows)]
     contrast, far, off = (np.concatenate(part) for part in zip(*parts, strict=True))
-    rejection = replace(plain, features=_scaled(plain.features, far), pixels=_scaled(plain.pixels, off))
+    rejection = replace(unscaled, features=_scaled(unscaled.features, far), pixels=_scaled(unscaled.pixels, off))
     strangeness = rejection.largest(contrast, far, off)
     quantiles = np.quantile(strangeness, np.linspace(0, 1, LEVELS), method="higher")
     return replace(rejection, quantiles=quantiles.astype(np.float32))
@@ -87,7 +87,7 @@ def _jitter(grids: Float32[np.ndarray, "n rows columns channels"], generator: np
     """Moves each picture at random by up to a 28th of its sides, in place, its edge repeated."""
     n, height, width = grids.shape[:3]
     down, right = (round(side * JITTER) for side in (height, width))
-    tops, lefts = (generator.integers(0, 2 * most + 1, n) for most in (down, right))
+    tops, lefts = (generator.integers(0, 2 * limit + 1, n) for limit in (down, right))
     for start in range(0, n, BATCH):
         part = slice(start, start + BATCH)
         padded = np.pad(grids[part], ((0, 0), (down, down), (right, right), (0, 0)), mode="edge")
@@ -110,12 +110,12 @@ def _gaussian(values: Float32[np.ndarray, "n d"], groups: Int64[np.ndarray, " n"
         part = slice(start, start + BATCH)
         values[part] -= means[group[part]]
         total += float(np.square(values[part], dtype=np.float64).sum()) / n
-    most = min(MOST_DIRECTIONS, numbers // d, n - 1, d - 1)
+    limit = min(MOST_DIRECTIONS, numbers // d, n - 1, d - 1)
     directions, variances = np.zeros((0, d), np.float32), np.zeros(0, np.float32)
-    if most > 0 and total > 0:
-        principal = PCA(most, copy=False, random_state=seed_for(seed, "rejection", "directions")).fit(values)
-        kept = int(np.searchsorted(principal.explained_variance_ratio_.cumsum(), MOST_VARIANCE))
-        directions, variances = principal.components_[:kept], principal.explained_variance_[:kept]
+    if limit > 0 and total > 0:
+        principal = PCA(limit, copy=False, random_state=seed_for(seed, "rejection", "directions")).fit(values)
+        count = int(np.searchsorted(principal.explained_variance_ratio_.cumsum(), MOST_VARIANCE))
+        directions, variances = principal.components_[:count], principal.explained_variance_[:count]
     rest = max((total - float(variances.sum())) / (d - len(variances)), LEAST_SPREAD * total / d, SMALLEST)
     return Gaussian(_rounded(means), _rounded(directions), np.maximum(variances, rest).astype(np.float32), rest)
 

@@ -58,11 +58,11 @@ def macro_f1_interval(
     step = max(1, CELLS_AT_ONCE // len(filled))
     rows, columns = np.divmod(filled, len(confusion))
     scores = [
-        _macro_f1(generator.multinomial(int(confusion.sum()), shares, min(step, RESAMPLES - done)), rows, columns)
-        for done in range(0, RESAMPLES, step)
+        _macro_f1(generator.multinomial(int(confusion.sum()), shares, min(step, RESAMPLES - drawn)), rows, columns)
+        for drawn in range(0, RESAMPLES, step)
     ]
-    beyond = (1 - confidence) / 2
-    low, high = np.quantile(np.concatenate(scores), (beyond, 1 - beyond))
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(np.concatenate(scores), (tail, 1 - tail))
     return float(low), float(high)
 
 
@@ -73,14 +73,14 @@ def _macro_f1(
 ) -> Float64[np.ndarray, " resamples"]:
     """Of each resample: the mean over the classes that it holds or names; 2 right / (true + taken for it)."""
     classes = int(max(rows.max(), columns.max())) + 1
-    right, both = np.zeros((2, len(counts), classes))
+    correct, totals = np.zeros((2, len(counts), classes))
     for cell, (row, column) in enumerate(zip(rows, columns, strict=True)):
-        both[:, row] += counts[:, cell]
-        both[:, column] += counts[:, cell]
+        totals[:, row] += counts[:, cell]
+        totals[:, column] += counts[:, cell]
         if row == column:
-            right[:, row] += counts[:, cell]
-    present = both > 0
-    scores = np.divide(2 * right, both, out=np.zeros_like(right), where=present)
+            correct[:, row] += counts[:, cell]
+    present = totals > 0
+    scores = np.divide(2 * correct, totals, out=np.zeros_like(correct), where=present)
     mean: Float64[np.ndarray, " resamples"] = scores.sum(axis=1) / present.sum(axis=1)
     return mean
 
@@ -156,9 +156,9 @@ def paired_over_seeds(first: Sequence[float], second: Sequence[float]) -> Paired
     mean = float(differences.mean())
     if np.ptp(differences) == 0:
         return PairedOverSeeds(mean, mean, mean, float(mean == 0))
-    tested = ttest_rel(second, first)
-    interval = tested.confidence_interval()
-    return PairedOverSeeds(mean, float(interval.low), float(interval.high), float(tested.pvalue))
+    test = ttest_rel(second, first)
+    interval = test.confidence_interval()
+    return PairedOverSeeds(mean, float(interval.low), float(interval.high), float(test.pvalue))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

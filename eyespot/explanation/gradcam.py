@@ -53,17 +53,17 @@ def _of_batch(
     *,
     averaged: bool,
 ) -> Float32[np.ndarray, "n height width"]:
-    place, channels_first = last_maps(network)
+    index, channels_first = last_maps(network)
     values = network.values(network.pixels(images, gradient=True))
-    maps, slopes = values[place], network.gradient(values[-1], labels, values[place])
+    maps, slopes = values[index], network.gradient(values[-1], labels, values[index])
     if not channels_first:
         maps, slopes = maps.movedim(-1, 1), slopes.movedim(-1, 1)
     with torch.no_grad():
         weights = slopes.mean(dim=(2, 3), keepdim=True) if averaged else slopes
         coarse = (weights * maps).sum(dim=1, keepdim=True).relu().float()
         fine = torch.nn.functional.interpolate(coarse, size=images.shape[1:3], mode="bilinear", align_corners=False)
-    found: Float32[np.ndarray, "n height width"] = fine[:, 0].cpu().numpy()
-    return found
+    cams: Float32[np.ndarray, "n height width"] = fine[:, 0].cpu().numpy()
+    return cams
 
 
 def last_maps(network: Network) -> tuple[int, bool]:
@@ -76,18 +76,18 @@ def last_maps(network: Network) -> tuple[int, bool]:
         ModelError: as of `gradcam`.
     """
     calls = network.calls
-    found = [
-        place
-        for place, call in enumerate(calls)
+    candidates = [
+        index
+        for index, call in enumerate(calls)
         if isinstance(call.layer, CONVOLUTIONS) and max(_sides(call.output, first=_channels_first(call.layer))) > 1
     ]
-    if not found:
+    if not candidates:
         raise ModelError(f"{network.name} has no convolution that leaves more than one pixel.")
-    place = found[-1]
-    first = _channels_first(calls[place].layer)
-    while place + 1 < len(calls) and _goes_on(calls[place + 1], calls[place].output):
-        place += 1
-    return place, first
+    index = candidates[-1]
+    first = _channels_first(calls[index].layer)
+    while index + 1 < len(calls) and _goes_on(calls[index + 1], calls[index].output):
+        index += 1
+    return index, first
 
 
 def _sides(tensor: keras.KerasTensor, *, first: bool) -> tuple[int, ...]:
@@ -100,7 +100,7 @@ def _channels_first(layer: keras.Layer) -> bool:
 
 def _goes_on(call: Call, maps: keras.KerasTensor) -> bool:
     """Whether a call only makes other maps of these: of the same size, with as many channels."""
-    return call.output.shape[1:] == maps.shape[1:] and any(taken is maps for taken in call.inputs)
+    return call.output.shape[1:] == maps.shape[1:] and any(tensor is maps for tensor in call.inputs)
 
 
 def hirescam(
@@ -119,9 +119,9 @@ def average_follows(network: Network) -> bool:
     Raises:
         ModelError: as of `gradcam`.
     """
-    place, _ = last_maps(network)
+    index, _ = last_maps(network)
     return any(
         isinstance(call.layer, layers.GlobalAveragePooling2D)
-        and any(taken is network.calls[place].output for taken in call.inputs)
+        and any(tensor is network.calls[index].output for tensor in call.inputs)
         for call in network.calls
     )

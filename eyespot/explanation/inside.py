@@ -44,15 +44,15 @@ def feature_maps(network: Network, image: UInt8[np.ndarray, "height width channe
     with torch.no_grad():
         values = [value[0].float().cpu().numpy() for value in network.values(network.pixels(image[None]))]
     before: list[Shaped[np.ndarray, ...]] = [image]
-    found = []
+    outputs = []
     for call, value in zip(network.calls, values, strict=True):
-        if not any(np.array_equal(value.ravel(), known.ravel()) for known in before[-1:]):
+        if not any(np.array_equal(value.ravel(), previous.ravel()) for previous in before[-1:]):
             first = getattr(call.layer, "data_format", None) == "channels_first" and value.ndim == image.ndim
-            found.append(
+            outputs.append(
                 LayerOutput(call.layer.name, type(call.layer).__name__, np.moveaxis(value, 0, -1) if first else value)
             )
             before.append(value)
-    return found
+    return outputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,16 +81,16 @@ def first_filters(network: Network) -> Filters:
     for call in network.calls:
         layer = call.layer
         if type(layer) in (layers.Conv2D, layers.SeparableConv2D, layers.DepthwiseConv2D):
-            return _told(layer, _kernels(layer))
+            return _filters(layer, _kernels(layer))
         if type(layer) is layers.Dense and in_order and layer.kernel.shape[0] == height * width * channels:
-            return _told(layer, _array(layer.kernel).T.reshape(-1, height, width, channels))
+            return _filters(layer, _array(layer.kernel).T.reshape(-1, height, width, channels))
         in_order &= isinstance(layer, KEEP_PIXELS_IN_ORDER)
         if getattr(layer, "trainable_weights", None) and not isinstance(layer, KEEP_PIXELS_IN_ORDER):
             break
     raise ModelError(f"{network.name} begins with neither a convolution nor a dense layer on its pixels.")
 
 
-def _told(layer: keras.Layer, kernels: Float32[np.ndarray, "n height width channels"]) -> Filters:
+def _filters(layer: keras.Layer, kernels: Float32[np.ndarray, "n height width channels"]) -> Filters:
     return Filters(layer.name, type(layer).__name__, np.ascontiguousarray(kernels))
 
 
@@ -133,16 +133,16 @@ def find_nearest(
         features: what the model decides by, as `Predictor.features` gives it.
         among: read a few at a time, so that memory stays flat.
         count: how many, at most.
-        on_progress: told how many of the others have been looked at.
+        on_progress: receives the number of the others that have been looked at.
     """
-    wanted = _unit(features(images))
+    queries = _unit(features(images))
     rows = np.zeros((len(images), 0), np.int64)
     similarities = np.zeros((len(images), 0), np.float32)
     for start in range(0, len(among), AT_ONCE):
         part = np.asarray(among[start : start + AT_ONCE])
-        here = np.broadcast_to(np.arange(start, start + len(part)), (len(images), len(part)))
-        rows = np.concatenate([rows, here], axis=1)
-        similarities = np.concatenate([similarities, wanted @ _unit(features(part)).T], axis=1)
+        candidates = np.broadcast_to(np.arange(start, start + len(part)), (len(images), len(part)))
+        rows = np.concatenate([rows, candidates], axis=1)
+        similarities = np.concatenate([similarities, queries @ _unit(features(part)).T], axis=1)
         best = np.argsort(-similarities, axis=1, kind="stable")[:, :count]
         rows, similarities = np.take_along_axis(rows, best, axis=1), np.take_along_axis(similarities, best, axis=1)
         if on_progress:

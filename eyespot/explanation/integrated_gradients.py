@@ -55,35 +55,35 @@ def integrated_gradients(
     Raises:
         ModelError: no gradient reaches the pixels.
     """
-    ways = np.subtract(images, background[:, None, None], dtype=np.float32)
-    starts = np.broadcast_to(background[:, None, None], ways.shape)
+    offsets = np.subtract(images, background[:, None, None], dtype=np.float32)
+    starts = np.broadcast_to(background[:, None, None], offsets.shape)
     rows = np.arange(len(images))
     differences = (network.logits(images) - network.logits(starts))[rows, labels].astype(np.float64)
-    found = Attributions(
-        np.zeros_like(ways), differences, np.full(len(images), np.inf), np.zeros(len(images), np.int64)
+    attributions = Attributions(
+        np.zeros_like(offsets), differences, np.full(len(images), np.inf), np.zeros(len(images), np.int64)
     )
     for count in steps:
-        open_rows = np.flatnonzero(found.shares > TOLERANCE)
+        open_rows = np.flatnonzero(attributions.shares > TOLERANCE)
         for row in open_rows:
-            mean = _mean_gradient(network, starts[row], ways[row], labels[row : row + 1], count)
-            found.values[row] = mean * ways[row]
-            found.gaps[row] = found.values[row].sum(dtype=np.float64) - differences[row]
-            found.steps[row] = count
-    return found
+            mean = _mean_gradient(network, starts[row], offsets[row], labels[row : row + 1], count)
+            attributions.values[row] = mean * offsets[row]
+            attributions.gaps[row] = attributions.values[row].sum(dtype=np.float64) - differences[row]
+            attributions.steps[row] = count
+    return attributions
 
 
 def _mean_gradient(
     network: Network,
     start: Float32[np.ndarray, "height width channels"],
-    way: Float32[np.ndarray, "height width channels"],
+    offset: Float32[np.ndarray, "height width channels"],
     label: Int64[np.ndarray, " 1"],
     steps: int,
 ) -> Float64[np.ndarray, "height width channels"]:
     """The mean of the gradients at the middle of each step."""
-    total = np.zeros(way.shape)
+    total = np.zeros(offset.shape)
     for first in range(0, steps, BATCH):
         shares = (np.arange(first, min(steps, first + BATCH), dtype=np.float32) + np.float32(0.5)) / np.float32(steps)
-        pixels = network.pixels(start + shares[:, None, None, None] * way, gradient=True)
+        pixels = network.pixels(start + shares[:, None, None, None] * offset, gradient=True)
         logits = network.values(pixels)[-1]
         slopes = network.gradient(logits, np.repeat(label, len(shares)), pixels)
         total += slopes.sum(dim=0).cpu().numpy()

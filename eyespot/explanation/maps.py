@@ -106,23 +106,28 @@ def explain_images(
     for method in methods:
         try:
             if method in CAMS:
-                found = CAMS[method](network, images, labels)
+                method_maps = CAMS[method](network, images, labels)
             elif method == "occlusion":
-                found = occlusion(network.logits, images, labels, background)
+                method_maps = occlusion(network.logits, images, labels, background)
             else:
-                shared = integrated_gradients(network, images, labels, background)
-                found = shared.values.sum(axis=-1)
-                figures = zip(shared.differences, shared.gaps, shared.shares, shared.steps, strict=True)
+                attributions = integrated_gradients(network, images, labels, background)
+                method_maps = attributions.values.sum(axis=-1)
+                figures = zip(
+                    attributions.differences, attributions.gaps, attributions.shares, attributions.steps, strict=True
+                )
                 completeness = [Completeness(float(d), float(g), float(s), int(n)) for d, g, s, n in figures]
         except ModelError as error:
             notes.append(f"{TITLES[method]} is left out: {error}")
             continue
         if method == "gradcam" and not average_follows(network):
             notes.append(TELLS_PLACES_APART)
-        for of_one, one in zip(maps, found, strict=True):
-            of_one[method] = one
+        for image_maps, image_map in zip(maps, method_maps, strict=True):
+            image_maps[method] = image_map
     rows = zip(labels, logits, background, maps, completeness, strict=True)
-    pictures = [PictureMaps(int(at), float(row[at]), plain, made, told) for at, row, plain, made, told in rows]
+    pictures = [
+        PictureMaps(int(label), float(image_logits[label]), plain_level, by_method, check)
+        for label, image_logits, plain_level, by_method, check in rows
+    ]
     return ExplainedImages(pictures, notes)
 
 
@@ -144,7 +149,7 @@ class Deletion:
         return float(np.trapezoid(self.probabilities, self.shares))
 
 
-def deletion(  # noqa: PLR0913 - all that it can be told
+def deletion(  # noqa: PLR0913 - the image, its map and the settings
     network: Network,
     image: UInt8[np.ndarray, "height width channels"],
     label: int,
@@ -166,9 +171,9 @@ def deletion(  # noqa: PLR0913 - all that it can be told
     """
     shuffled = np.random.default_rng(seed_for(seed, "deletion")).permutation(found.size)
     order = shuffled[np.argsort(-found.ravel()[shuffled], kind="stable")]
-    places = np.empty(found.size, np.int64)
-    places[order] = np.arange(found.size)
-    gone = np.round(np.linspace(0, found.size, steps + 1))
-    hidden = (places[None] < gone[:, None]).reshape(-1, *found.shape)
+    ranks = np.empty(found.size, np.int64)
+    ranks[order] = np.arange(found.size)
+    counts = np.round(np.linspace(0, found.size, steps + 1))
+    hidden = (ranks[None] < counts[:, None]).reshape(-1, *found.shape)
     pictures = np.where(hidden[..., None], background, image).astype(np.float32)
-    return Deletion((gone / found.size).astype(np.float32), network.probabilities(pictures)[:, label])
+    return Deletion((counts / found.size).astype(np.float32), network.probabilities(pictures)[:, label])

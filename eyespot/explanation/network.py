@@ -60,13 +60,15 @@ class Network:
 
     def values(self, pixels: Tensor) -> list[Tensor]:
         """What each call gives, in order, as at inference; the last are the logits, in float32."""
-        known: dict[int, Any] = {id(self._input): pixels}
-        found = []
+        computed: dict[int, Any] = {id(self._input): pixels}
+        outputs = []
         for call in self.calls:
-            taken = [known[id(tensor)] for tensor in call.inputs]
-            found.append(_without_softmax(call, taken) if call is self.calls[-1] else call.run(taken, training=False))
-            known[id(call.output)] = found[-1]
-        return [*found[:-1], found[-1].float()]
+            inputs = [computed[id(tensor)] for tensor in call.inputs]
+            outputs.append(
+                _without_softmax(call, inputs) if call is self.calls[-1] else call.run(inputs, training=False)
+            )
+            computed[id(call.output)] = outputs[-1]
+        return [*outputs[:-1], outputs[-1].float()]
 
     def logits(self, images: Shaped[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n classes"]:
         """Each picture's logits."""
@@ -88,18 +90,18 @@ class Network:
         Raises:
             ModelError: none gets there: the model rounds or compares on the way.
         """
-        chosen = logits[torch.arange(len(labels)), torch.from_numpy(labels)].sum()
-        (found,) = torch.autograd.grad(chosen, [value], allow_unused=True) if chosen.requires_grad else (None,)
-        if found is None:
+        total = logits[torch.arange(len(labels)), torch.from_numpy(labels)].sum()
+        (slopes,) = torch.autograd.grad(total, [value], allow_unused=True) if total.requires_grad else (None,)
+        if slopes is None:
             raise ModelError(f"{self.name} rounds or compares on the way, which no gradient passes.")
-        return found
+        return slopes
 
 
-def _without_softmax(call: Call, taken: list[Any]) -> Any:
+def _without_softmax(call: Call, inputs: list[Any]) -> Any:
     if isinstance(call.layer, layers.Softmax) or type(call.layer) is layers.Activation:
-        return taken[0]
+        return inputs[0]
     with _linear(call.layer):
-        return call.run(taken, training=False)
+        return call.run(inputs, training=False)
 
 
 @contextmanager

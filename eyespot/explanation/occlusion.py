@@ -55,10 +55,10 @@ def occlusion(
     Returns:
         Above 0 where what is there speaks for the class, below 0 where it speaks against it.
     """
-    used = window or window_for(*images.shape[1:3])
-    whole = logits(images)[np.arange(len(labels)), labels]
-    rows = zip(images, labels, background, whole, strict=True)
-    return np.stack([_of_one(logits, image, int(label), level, used, logit) for image, label, level, logit in rows])
+    cover = window or window_for(*images.shape[1:3])
+    uncovered = logits(images)[np.arange(len(labels)), labels]
+    rows = zip(images, labels, background, uncovered, strict=True)
+    return np.stack([_of_one(logits, image, int(label), level, cover, logit) for image, label, level, logit in rows])
 
 
 def window_for(height: int, width: int) -> OcclusionWindow:
@@ -73,7 +73,7 @@ def _of_one(  # noqa: PLR0913, PLR0917 - one row of each
     label: int,
     background: Float32[np.ndarray, " channels"],
     window: OcclusionWindow,
-    whole: np.float32,
+    uncovered: np.float32,
 ) -> Float32[np.ndarray, "height width"]:
     covers = _covers(image.shape[0], image.shape[1], window)
     falls, counts = np.zeros(image.shape[:2]), np.zeros(image.shape[:2])
@@ -85,7 +85,7 @@ def _of_one(  # noqa: PLR0913, PLR0917 - one row of each
         for row, cover in zip(covered, changing, strict=True):
             row[cover] = background
         for cover, logit in zip(changing, logits(covered)[:, label], strict=True):
-            falls[cover] += whole - logit
+            falls[cover] += uncovered - logit
     return (falls / counts).astype(np.float32)
 
 

@@ -101,8 +101,8 @@ def add_metadata(path: Path, key: str, text: str, to: Path | None = None) -> Non
     import onnx
 
     model = onnx.load(path)
-    kept = [(entry.key, entry.value) for entry in model.metadata_props if entry.key != key]
-    onnx.helper.set_model_props(model, {**dict(kept), key: text})
+    entries = [(entry.key, entry.value) for entry in model.metadata_props if entry.key != key]
+    onnx.helper.set_model_props(model, {**dict(entries), key: text})
     with replacing(to or path) as temporary:
         onnx.save(model, temporary)
 

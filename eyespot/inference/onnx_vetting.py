@@ -70,15 +70,15 @@ class _Vetting:
         self._parts = 0
 
     def model(self, data: memoryview) -> None:
-        found = self._read(data, MODEL)
-        for opset in found["opset_import"]:
+        parsed = self._read(data, MODEL)
+        for opset in parsed["opset_import"]:
             _check_domain(self._read(inner(opset), OPSET))
-        for graph in found["graph"]:
+        for graph in parsed["graph"]:
             self._graph(inner(graph))
 
     def _read(self, data: memoryview, names: Mapping[int, str]) -> ParsedFields:
         """A message's fields by name, those with names."""
-        found: dict[str, list[Value]] = defaultdict(list)
+        parsed: dict[str, list[Value]] = defaultdict(list)
         for field, value in fields(data):
             self._parts += 1
             name = names.get(field, "")
@@ -86,63 +86,63 @@ class _Vetting:
                 raise ValueError("it has parts without end")
             if name in REFUSED:
                 raise ValueError(f"it holds {REFUSED[name]}, which no picture classifier needs")
-            if found[name] and name and name not in MANY:
+            if parsed[name] and name and name not in MANY:
                 raise ValueError(f"it is damaged: a {name} is there twice")
-            found[name].append(value)
-        return found
+            parsed[name].append(value)
+        return parsed
 
     def _graph(self, data: memoryview) -> None:
         graph = self._read(data, GRAPH)
         for node in graph["node"]:
-            found = self._read(inner(node), NODE)
-            _check_domain(found)
-            for attribute in found["attribute"]:
+            parsed = self._read(inner(node), NODE)
+            _check_domain(parsed)
+            for attribute in parsed["attribute"]:
                 self._tensors(self._read(inner(attribute), ATTRIBUTE), "t", "tensors")
         self._tensors(graph, "initializer")
 
-    def _tensors(self, found: ParsedFields, *names: str) -> None:
-        for tensor in (tensor for name in names for tensor in found[name]):
+    def _tensors(self, parsed: ParsedFields, *names: str) -> None:
+        for tensor in (tensor for name in names for tensor in parsed[name]):
             self._tensor(self._read(inner(tensor), TENSOR))
 
-    def _tensor(self, found: ParsedFields) -> None:
-        shape = [side for value in found["dims"] for side in varints(value)]
-        bits = BITS.get(number(found["data_type"][0]), 0) if found["data_type"] else 0
+    def _tensor(self, parsed: ParsedFields) -> None:
+        shape = [side for value in parsed["dims"] for side in varints(value)]
+        bits = BITS.get(number(parsed["data_type"][0]), 0) if parsed["data_type"] else 0
         if not bits:
             raise ValueError("it holds a tensor that is not of numbers")
-        if found["external_data"]:
-            held = self._elsewhere(found["external_data"]) * 8 // bits
-        elif found["raw_data"]:
-            held = len(inner(found["raw_data"][0])) * 8 // bits
+        if parsed["external_data"]:
+            elements = self._elsewhere(parsed["external_data"]) * 8 // bits
+        elif parsed["raw_data"]:
+            elements = len(inner(parsed["raw_data"][0])) * 8 // bits
         else:
-            held = sum(
-                1 if isinstance(value, int) else len(value) // least
-                for name, least in LEAST_BYTES.items()
-                for value in found[name]
+            elements = sum(
+                1 if isinstance(value, int) else len(value) // element_bytes
+                for name, element_bytes in LEAST_BYTES.items()
+                for value in parsed[name]
             )
-        if math.prod(shape) > held:
+        if math.prod(shape) > elements:
             raise ValueError(f"it declares a tensor of the shape {tuple(shape)}, and does not hold as much")
 
     def _elsewhere(self, entries: list[Value]) -> int:
         """How many bytes a tensor has in another file, which must lie in the model's folder."""
-        place: dict[str, str] = {}
+        settings: dict[str, str] = {}
         for entry in entries:
-            found = self._read(inner(entry), ENTRY)
-            (key,), (value,) = found["key"], found["value"]
-            if place.setdefault(text(key), text(value)) != text(value):
+            parsed = self._read(inner(entry), ENTRY)
+            (key,), (value,) = parsed["key"], parsed["value"]
+            if settings.setdefault(text(key), text(value)) != text(value):
                 raise ValueError("it names two places for one tensor")
-        location = place.get("location", "")
+        location = settings.get("location", "")
         file = (self._folder / location).resolve()
         if not location or not file.is_relative_to(self._folder) or not file.is_file():
             raise ValueError(f"it reads {location!r}, which is no file in its own folder")
-        size, offset = file.stat().st_size, int(place.get("offset", "0"))
-        length = int(place.get("length", size - offset))
+        size, offset = file.stat().st_size, int(settings.get("offset", "0"))
+        length = int(settings.get("length", size - offset))
         if min(offset, length) < 0 or offset + length > size:
             raise ValueError(f"it reads more of {location!r} than there is")
         return length
 
 
-def _check_domain(found: ParsedFields) -> None:
-    for domain in found["domain"]:
+def _check_domain(parsed: ParsedFields) -> None:
+    for domain in parsed["domain"]:
         if text(domain) not in OWN_DOMAINS:
             raise ValueError(f"it needs the operators {text(domain)!r}, which are not ONNX's own")
 
@@ -165,32 +165,32 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
     Raises:
         ValueError: the bytes are no message, or are cut short.
     """
-    place = 0
-    while place < len(message):
-        key, place = _varint(message, place)
+    position = 0
+    while position < len(message):
+        key, position = _varint(message, position)
         kind = key & 7
         if kind == VARINT:
-            value, place = _varint(message, place)
+            value, position = _varint(message, position)
             yield key >> 3, value
             continue
         size = FIXED.get(kind, 0)
         if kind == LENGTH:
-            size, place = _varint(message, place)
+            size, position = _varint(message, position)
         elif not size:
             raise ValueError("it is no message, or is damaged")
-        if size > len(message) - place:
+        if size > len(message) - position:
             raise ValueError("it is damaged, or cut short")
-        yield key >> 3, message[place : place + size]
-        place += size
+        yield key >> 3, message[position : position + size]
+        position += size
 
 
-def _varint(message: memoryview, place: int) -> tuple[int, int]:
-    """The number that begins at a place, and the place behind it."""
-    found = 0
-    for count, byte in enumerate(message[place : place + LONGEST_VARINT]):
-        found |= (byte & 127) << 7 * count
+def _varint(message: memoryview, position: int) -> tuple[int, int]:
+    """The number that begins at a position, and the position after it."""
+    value = 0
+    for count, byte in enumerate(message[position : position + LONGEST_VARINT]):
+        value |= (byte & 127) << 7 * count
         if byte < 128:  # noqa: PLR2004 - the highest bit says that another byte follows
-            return found & 2**64 - 1, place + count + 1
+            return value & 2**64 - 1, position + count + 1
     raise ValueError("it is damaged, or cut short")
 
 
@@ -199,10 +199,10 @@ def varints(value: Value) -> Iterator[int]:
     if isinstance(value, int):
         yield value
         return
-    place = 0
-    while place < len(value):
-        one, place = _varint(value, place)
-        yield one
+    position = 0
+    while position < len(value):
+        item, position = _varint(value, position)
+        yield item
 
 
 def number(value: Value) -> int:

@@ -55,11 +55,11 @@ class Gaussian:
     def distances(self, values: Float32[np.ndarray, "n d"]) -> Float64[np.ndarray, " n"]:
         """The squared Mahalanobis distance of each row from the mean that is nearest by it."""
         means = self.means.astype(np.float64)
-        wide = 1 / self.rest - 1 / self.variances.astype(np.float64)
-        along = values @ self.directions.T
+        weights = 1 / self.rest - 1 / self.variances.astype(np.float64)
+        projections = values @ self.directions.T
         nearest: Float64[np.ndarray, " n"] = np.full(len(values), np.inf)
-        for mean, middle in zip(means, means @ self.directions.T, strict=True):
-            distance = ((values - mean) ** 2).sum(axis=1) / self.rest - ((along - middle) ** 2) @ wide
+        for mean, projected_mean in zip(means, means @ self.directions.T, strict=True):
+            distance = ((values - mean) ** 2).sum(axis=1) / self.rest - ((projections - projected_mean) ** 2) @ weights
             nearest = np.minimum(nearest, distance)
         return nearest
 
@@ -149,12 +149,12 @@ class Rejection:
 
     def dump(self) -> str:
         """As text, for the metadata of `model.onnx`."""
-        told = {
+        values = {
             "version": VERSION, "source": self.source, "pictures": self.pictures, "faintest": self.faintest,
             "quantiles": _packed(self.quantiles, "<f4"), "features": self.features.to_dict(),
             "pixels": self.pixels.to_dict(),
         }  # fmt: skip
-        return json.dumps(told)
+        return json.dumps(values)
 
     @classmethod
     def read(cls, text: str, input_shape: tuple[int, int, int]) -> "Rejection":
@@ -163,17 +163,19 @@ class Rejection:
         Raises:
             ValueError, KeyError, TypeError: it is damaged, or of pictures of another size than `input_shape`.
         """
-        told = json.loads(text)
-        if told["version"] != VERSION:
-            raise ValueError(f"version {told['version']!r} of the rejection")
-        features, pixels = Gaussian.from_dict(told["features"]), Gaussian.from_dict(told["pixels"])
+        values = json.loads(text)
+        if values["version"] != VERSION:
+            raise ValueError(f"version {values['version']!r} of the rejection")
+        features, pixels = Gaussian.from_dict(values["features"]), Gaussian.from_dict(values["pixels"])
         expected = flat(shrunk(np.zeros((1, *input_shape), np.uint8))).shape[1]
         if pixels.means.shape[1] != expected:
             raise ValueError(f"{pixels.means.shape[1]} pixels, where a picture has {expected}")
-        quantiles = _unpacked(told["quantiles"])
+        quantiles = _unpacked(values["quantiles"])
         if quantiles.shape != (LEVELS,) or (np.diff(quantiles) < 0).any():
             raise ValueError("quantiles that do not rise")
-        return cls(features, pixels, _finite(told["faintest"]), quantiles, str(told["source"]), int(told["pictures"]))
+        return cls(
+            features, pixels, _finite(values["faintest"]), quantiles, str(values["source"]), int(values["pictures"])
+        )
 
 
 def _packed(array: Shaped[np.ndarray, "..."], kind: str) -> dict[str, Any]:
@@ -181,18 +183,18 @@ def _packed(array: Shaped[np.ndarray, "..."], kind: str) -> dict[str, Any]:
     return {"kind": kind, "shape": list(array.shape), "data": data}
 
 
-def _unpacked(told: dict[str, Any]) -> Float32[np.ndarray, "..."]:
-    if told["kind"] not in KINDS:
-        raise ValueError(f"numbers of the kind {told['kind']!r}")
-    data = base64.b64decode(told["data"], validate=True)
-    array: Float32[np.ndarray, ...] = np.frombuffer(data, told["kind"]).reshape(told["shape"]).astype(np.float32)
+def _unpacked(values: dict[str, Any]) -> Float32[np.ndarray, "..."]:
+    if values["kind"] not in KINDS:
+        raise ValueError(f"numbers of the kind {values['kind']!r}")
+    data = base64.b64decode(values["data"], validate=True)
+    array: Float32[np.ndarray, ...] = np.frombuffer(data, values["kind"]).reshape(values["shape"]).astype(np.float32)
     if not np.isfinite(array).all():
         raise ValueError("a number that is not finite")
     return array
 
 
-def _finite(told: Any) -> float:
-    number = float(told)
+def _finite(value: Any) -> float:
+    number = float(value)
     if not np.isfinite(number):
         raise ValueError("a number that is not finite")
     return number

@@ -51,7 +51,7 @@ class PictureReader:
         for picture in pictures:
             name, source = (str(picture), picture) if isinstance(picture, Path) else picture
             try:
-                found, steps = self._objects(name, source)
+                objects, steps = self._objects(name, source)
             except PictureError as error:
                 if on_error is None:
                     raise
@@ -59,7 +59,7 @@ class PictureReader:
                 continue
             if on_steps:
                 on_steps(name, steps)
-            yield from found
+            yield from objects
 
     def _objects(self, name: str, source: Path | bytes) -> tuple[list[ReadPicture], PreprocessingSteps]:
         if not self._appearance:

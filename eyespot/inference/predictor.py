@@ -45,7 +45,7 @@ class Prediction:
         probability: of the most probable class.
         top: the most probable classes, best first, as (label, probability).
         strangeness: how unlike anything the model has seen it is; None unless that was asked for.
-        threshold: the strangeness above which it is rejected; None likewise.
+        threshold: the strangeness above which it is rejected; None unless that was asked for.
         box: where on the picture the object is, (left, top, right, bottom) in its pixels; None: the whole picture.
         note: what a user should know of how the picture was read; None if all is as usual.
     """
@@ -67,11 +67,11 @@ class Prediction:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         top = [{"label": label, "probability": probability} for label, probability in self.top]
-        told = {"file": self.file, "label": self.label, "probability": self.probability, "top": top}
+        values = {"file": self.file, "label": self.label, "probability": self.probability, "top": top}
         if self.strangeness is not None:
-            told |= {"rejected": self.rejected, "strangeness": self.strangeness, "threshold": self.threshold}
+            values |= {"rejected": self.rejected, "strangeness": self.strangeness, "threshold": self.threshold}
         extra = {"box": list(self.box) if self.box else None, "note": self.note}
-        return told | {name: value for name, value in extra.items() if value is not None}
+        return values | {name: value for name, value in extra.items() if value is not None}
 
 
 class Predictor:
@@ -97,14 +97,14 @@ class Predictor:
         self._threads, self._stamp = threads, stamp_of(path)
         try:
             self._session = open_session(path, threads)
-            written = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-            inputs = [(taken.name, taken.type, taken.shape) for taken in self._session.get_inputs()]
+            text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+            inputs = [(node.name, node.type, node.shape) for node in self._session.get_inputs()]
         except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many types for one cause: the file is no good
             raise ModelError(f"{path} is not an ONNX model that can be opened: {first_line(error)}.") from None
-        if written is None:
+        if text is None:
             raise ModelError(f"{path} was not written by eyespot: it carries no class names.")
         try:
-            self.metadata = ModelMetadata.parse(written)
+            self.metadata = ModelMetadata.parse(text)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ModelError(f"{path} has damaged metadata ({error}).") from None
         self.class_names, self.input_shape = self.metadata.class_names, self.metadata.input_shape
@@ -176,12 +176,12 @@ class Predictor:
         Args:
             pictures: files, or names with a file's content.
             top: how many classes to name.
-            on_error: told of each picture that cannot be read, which is then left out; None: the first one raises.
+            on_error: receives the error of each unreadable picture, which is left out; None: the first one raises.
             reject: answer "none of these" for a picture that is unlike anything the model has seen: True, or the share
                 of the validation pictures that would be rejected (True is 0.01). False: always name a class.
             as_is: only resize pictures, as training did.
             each: every object on a picture gets a prediction, in reading order, not only the most prominent one.
-            on_steps: told of each picture's name and what it looked like after each step.
+            on_steps: receives each picture's name and what it looked like after each step.
 
         Raises:
             PictureError: one of them cannot be read, and there is no `on_error`.
@@ -192,19 +192,19 @@ class Predictor:
         reader = PictureReader(self.input_shape, self.resize, None if as_is else self.appearance, each=each)
         predictions: list[Prediction] = []
         for start in range(0, len(pictures), BATCH):
-            read = list(reader.read(pictures[start : start + BATCH], on_error, on_steps))
-            if read:
-                images = np.stack([one.image for one in read])
+            batch = list(reader.read(pictures[start : start + BATCH], on_error, on_steps))
+            if batch:
+                images = np.stack([picture.image for picture in batch])
                 rows = self.probabilities(images)
-                named = [self._prediction(one, row, top) for one, row in zip(read, rows, strict=True)]
-                predictions += named if threshold is None else self._rejecting(named, images, threshold)
+                answers = [self._prediction(picture, row, top) for picture, row in zip(batch, rows, strict=True)]
+                predictions += answers if threshold is None else self._rejecting(answers, images, threshold)
         return predictions
 
     @property
     def card(self) -> str | None:
         """What the model is for, how good it is and where it fails, as Markdown; None where the file does not say."""
-        written: str | None = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
-        return written
+        text: str | None = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
+        return text
 
     @cached_property
     def rejection(self) -> Rejection:
@@ -213,14 +213,14 @@ class Predictor:
         Raises:
             ModelError: the model carries none, or a damaged one.
         """
-        written = self._session.get_modelmeta().custom_metadata_map.get(REJECTION_KEY)
-        if written is None:
+        text = self._session.get_modelmeta().custom_metadata_map.get(REJECTION_KEY)
+        if text is None:
             raise ModelError(
                 f"{self._path} cannot tell pictures that are none of its classes: it was written without what that "
                 "takes, as before eyespot could do so; train it again."
             )
         try:
-            return Rejection.read(written, self.input_shape)
+            return Rejection.read(text, self.input_shape)
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ModelError(f"{self._path} has damaged metadata ({error}).") from None
 
@@ -239,8 +239,8 @@ class Predictor:
         Raises:
             ModelError: the model cannot be run on these pictures.
         """
-        told = {output.name for output in self._session.get_outputs()}
-        (rows,) = self._rows(self._session, images, (FEATURES if FEATURES in told else LOGITS,))
+        outputs = {output.name for output in self._session.get_outputs()}
+        (rows,) = self._rows(self._session, images, (FEATURES if FEATURES in outputs else LOGITS,))
         if rows.ndim != 2 or len(rows) != len(images) or rows.dtype != np.float32 or not np.isfinite(rows).all():  # noqa: PLR2004
             raise ModelError(f"{self._path} gives no features: it is damaged or has diverged.")
         return rows
@@ -252,11 +252,11 @@ class Predictor:
         return self.rejection.strangeness(images, features)
 
     def _rejecting(
-        self, named: list[Prediction], images: UInt8[np.ndarray, "n height width channels"], threshold: float
+        self, predictions: list[Prediction], images: UInt8[np.ndarray, "n height width channels"], threshold: float
     ) -> Iterator[Prediction]:
-        for prediction, strangeness in zip(named, self._strangeness(images), strict=True):
-            told = replace(prediction, strangeness=float(strangeness), threshold=threshold)
-            yield replace(told, label=NONE_OF_THESE) if told.rejected else told
+        for prediction, strangeness in zip(predictions, self._strangeness(images), strict=True):
+            answer = replace(prediction, strangeness=float(strangeness), threshold=threshold)
+            yield replace(answer, label=NONE_OF_THESE) if answer.rejected else answer
 
     def _answers(
         self, images: UInt8[np.ndarray, "n height width channels"] | RowView, *outputs: str
@@ -265,12 +265,12 @@ class Predictor:
         if images.shape[1:] != self.input_shape:
             raise ModelError(f"The model takes pictures of {self.input_shape}; these are {images.shape[1:]}.")
         starts = range(0, len(images), BATCH)
-        several = self._several if len(images) >= BULK else None
-        if several is None:
+        session = self._several if len(images) >= BULK else None
+        if session is None:
             parts = [self._run(self._session, images[start : start + BATCH], outputs) for start in starts]
         else:
             with ThreadPoolExecutor(min(AT_ONCE, cores())) as pool:
-                parts = list(pool.map(lambda start: self._run(several, images[start : start + BATCH], outputs), starts))
+                parts = list(pool.map(lambda start: self._run(session, images[start : start + BATCH], outputs), starts))
         return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
     @cached_property
@@ -330,9 +330,9 @@ class Predictor:
         self._batch = min(self._batch, len(images) // 2)
         return self._rows(session, images, outputs, seconds)
 
-    def _prediction(self, read: ReadPicture, row: Float32[np.ndarray, " classes"], top: int) -> Prediction:
+    def _prediction(self, picture: ReadPicture, row: Float32[np.ndarray, " classes"], top: int) -> Prediction:
         best = top_classes(row, self.class_names, max(1, top))
-        return Prediction(read.name, best[0][0], best[0][1], best, box=read.box, note=read.note)
+        return Prediction(picture.name, best[0][0], best[0][1], best, box=picture.box, note=picture.note)
 
 
 def cores() -> int:

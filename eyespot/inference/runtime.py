@@ -83,10 +83,10 @@ def room() -> int:
     Raises:
         ModelError: the environment sets it to what is no number above 0.
     """
-    given = os.environ.get(ROOM_VARIABLE, str(ROOM))
-    if not given.isdecimal() or not int(given):
-        raise ModelError(f"{ROOM_VARIABLE} must be a number of bytes above 0; received {given!r}.")
-    return int(given)
+    text = os.environ.get(ROOM_VARIABLE, str(ROOM))
+    if not text.isdecimal() or not int(text):
+        raise ModelError(f"{ROOM_VARIABLE} must be a number of bytes above 0; received {text!r}.")
+    return int(text)
 
 
 def run_session(

@@ -117,17 +117,17 @@ class TrainingState:
     def parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Plain values and arrays by name; what is equal to another set of weights is not stored again."""
         stored = {CURRENT: self.weights, OPTIMIZER: self.optimizer, LOSSES: self.validation_losses}
-        same: dict[str, str] = {}
-        for name, weights, like in ((LAST, self.last, CURRENT), (BEST, self.best, LAST)):
+        aliases: dict[str, str] = {}
+        for name, weights, candidate in ((LAST, self.last, CURRENT), (BEST, self.best, LAST)):
             if weights is None:
                 continue
-            source = same.get(like, like)
+            source = aliases.get(candidate, candidate)
             if _equal(weights, stored[source]):
-                same[name] = source
+                aliases[name] = source
             else:
                 stored[name] = weights
-        arrays = {f"{name}/{place}": array for name, arrays in stored.items() for place, array in enumerate(arrays)}
-        return {"position": self.position.model_dump(), "same": same}, arrays
+        arrays = {f"{name}/{index}": array for name, arrays in stored.items() for index, array in enumerate(arrays)}
+        return {"position": self.position.model_dump(), "same": aliases}, arrays
 
     @classmethod
     def from_parts(cls, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray], where: object) -> "TrainingState":
@@ -142,9 +142,9 @@ class TrainingState:
         sets: dict[str, dict[int, np.ndarray]] = {CURRENT: {}, OPTIMIZER: {}, LOSSES: {}}
         try:
             for name, array in arrays.items():
-                part, _, place = name.partition("/")
-                sets.setdefault(part, {})[int(place)] = array
-            ordered = {name: [numbered[place] for place in range(len(numbered))] for name, numbered in sets.items()}
+                set_name, _, index = name.partition("/")
+                sets.setdefault(set_name, {})[int(index)] = array
+            ordered = {name: [by_index[index] for index in range(len(by_index))] for name, by_index in sets.items()}
             ordered |= {name: ordered[source] for name, source in dict(values["same"]).items()}
             position = TrainingPosition.model_validate(values["position"])
             return cls(
@@ -157,11 +157,11 @@ class TrainingState:
 class Checkpoints:
     """A run's checkpoints, one directory each, by the number of steps made.
 
-    A checkpoint that cannot be written is told, and training goes on: the next one may find room.
+    Where a checkpoint cannot be written, a message says so, and training goes on: the next one may find room.
 
     Args:
         folder: where they lie; made if it is not there.
-        say: told of what goes wrong.
+        say: receives a message about each failure.
     """
 
     def __init__(self, folder: Path, recipe: CheckpointRecipe, say: Callable[[str], None]) -> None:
@@ -172,12 +172,12 @@ class Checkpoints:
         self._written: int | None = None
 
     def are_due(self, steps: int, *, epoch_ends: bool) -> bool:
-        """Whether one should be written now, after so many steps in the whole training."""
-        recipe, since = self.recipe, time.monotonic() - self._written_at
+        """Whether a checkpoint is due after a number of steps in the whole training."""
+        recipe, elapsed = self.recipe, time.monotonic() - self._written_at
         if recipe.every_steps is None and recipe.every_minutes is None:
-            return since * SHARE >= self._cost
+            return elapsed * SHARE >= self._cost
         by_steps = recipe.every_steps is not None and steps % recipe.every_steps == 0
-        return epoch_ends or by_steps or (recipe.every_minutes is not None and since >= recipe.every_minutes * 60)
+        return epoch_ends or by_steps or (recipe.every_minutes is not None and elapsed >= recipe.every_minutes * 60)
 
     def save(self, state: TrainingState) -> None:
         """Writes one, and removes those that are too old by then."""
@@ -221,11 +221,13 @@ def remove_checkpoint(path: Path) -> None:
         path.rmdir()
 
 
-def _equal(some: WeightArrays, others: WeightArrays) -> bool:
+def _equal(first: WeightArrays, second: WeightArrays) -> bool:
     """Bit for bit, which is not what == says of -0 and NaN."""
-    return len(some) == len(others) and all(
-        one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
-        for one, other in zip(some, others, strict=True)
+    return len(first) == len(second) and all(
+        array.dtype == other_array.dtype
+        and array.shape == other_array.shape
+        and array.tobytes() == other_array.tobytes()
+        for array, other_array in zip(first, second, strict=True)
     )
 
 
@@ -243,8 +245,8 @@ def write_checkpoint(path: Path, state: Mapping[str, Any], arrays: NamedArrays) 
         CheckpointError: the disk is full, or cannot be written to; the sibling is removed.
     """
     files = {STATE: _json(dict(state)), ARRAYS: _npz(arrays)}
-    listed = {name: {"bytes": len(data), "sha256": _sha256(data)} for name, data in files.items()}
-    files[MANIFEST] = _json({"format": FORMAT, "files": listed})
+    entries = {name: {"bytes": len(data), "sha256": _sha256(data)} for name, data in files.items()}
+    files[MANIFEST] = _json({"format": FORMAT, "files": entries})
     files[SEAL] = f"{_sha256(files[MANIFEST])}  {MANIFEST}\n".encode()  # as sha256sum writes and checks it
     try:
         with replacing_folder(path, _without_checkpoint) as sibling:
@@ -282,9 +284,9 @@ def _write(path: Path, data: bytes) -> None:
     binary = getattr(os, "O_BINARY", 0)  # without it, Windows writes two bytes for each line feed
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | binary, 0o666)
     try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(file, rest) :]
+        remaining = memoryview(data)
+        while remaining:
+            remaining = remaining[os.write(file, remaining) :]
     finally:
         os.close(file)
 
@@ -303,7 +305,7 @@ def latest_state(folder: Path, say: Callable[[str], None]) -> TrainingState | No
     """The newest checkpoint that is whole; None where there is none.
 
     Args:
-        say: told of damaged ones, which are passed over.
+        say: receives a message about each damaged checkpoint, which is passed over.
     """
     for path in _newest_first(folder):
         try:
@@ -345,12 +347,12 @@ def _manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _listed(path: Path, told: dict[str, Any]) -> bytes:
+def _listed(path: Path, entry: dict[str, Any]) -> bytes:
     """A file's content, if it is as the manifest has it."""
-    if path.stat().st_size != told["bytes"]:
-        raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes, not {told['bytes']:,}")
+    if path.stat().st_size != entry["bytes"]:
+        raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes, not {entry['bytes']:,}")
     data = path.read_bytes()
-    if _sha256(data) != told["sha256"]:
+    if _sha256(data) != entry["sha256"]:
         raise ValueError(f"{path.name} is not as it was written")
     return data
 

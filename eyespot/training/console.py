@@ -86,10 +86,10 @@ class ProgressDisplay:
 
     def on_step(self, step: StepProgress) -> None:
         """Moves the bar."""
-        left = duration(self._seconds_left(step.epoch - 1 + step.step / step.steps))
+        time_left = duration(self._seconds_left(step.epoch - 1 + step.step / step.steps))
         figures = (
             f"batch {step.step}/{step.steps}  loss {step.loss:.4f}  accuracy {step.accuracy:.4f}  "
-            f"{step.images_per_second:,.0f} images/s  {left} left"
+            f"{step.images_per_second:,.0f} images/s  {time_left} left"
         )
         description = f"epoch {step.epoch}/{step.epochs}"
         self.bar.update(self.task, description=description, completed=step.step, total=step.steps, figures=figures)
@@ -101,21 +101,21 @@ class ProgressDisplay:
     def on_epoch(self, row: EpochFigures) -> None:
         """Prints the epoch's line."""
         self.spoken = time.perf_counter()
-        left = duration(self._seconds_left(row["epoch"]))
-        self.say(f"{epoch_line(row, self.epochs)}  {left} left")
+        time_left = duration(self._seconds_left(row["epoch"]))
+        self.say(f"{epoch_line(row, self.epochs)}  {time_left} left")
 
-    def _seconds_left(self, done: float) -> float:
-        return (time.perf_counter() - self.started) / (done - self.before) * (self.epochs - done)
+    def _seconds_left(self, epochs_done: float) -> float:
+        return (time.perf_counter() - self.started) / (epochs_done - self.before) * (self.epochs - epochs_done)
 
 
 def duration(seconds: float) -> str:
     """A length of time as people say it: 45 s, 3 min 20 s, 2 h 5 min."""
-    whole = round(seconds)
-    if whole < 60:  # noqa: PLR2004 - seconds in a minute
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
+    total = round(seconds)
+    if total < 60:  # noqa: PLR2004 - seconds in a minute
+        return f"{total} s"
+    minutes, remainder = divmod(total, 60)
     if minutes < 60:  # noqa: PLR2004 - minutes in an hour
-        return f"{minutes} min {rest} s"
+        return f"{minutes} min {remainder} s"
     return f"{minutes // 60} h {minutes % 60} min"
 
 

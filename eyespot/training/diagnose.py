@@ -83,8 +83,8 @@ class Verdict:
     @property
     def headline(self) -> str:
         """The judgement of the model that is kept, in one line."""
-        kept = f" (epoch {self.kept_epoch} is kept)" if self.kept_epoch else ""
-        return f"{self.of_kept_model[0].upper()}{self.of_kept_model[1:]}{kept}."
+        note = f" (epoch {self.kept_epoch} is kept)" if self.kept_epoch else ""
+        return f"{self.of_kept_model[0].upper()}{self.of_kept_model[1:]}{note}."
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -93,8 +93,8 @@ class Verdict:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Verdict":
         """The verdict that `to_dict` gave, of this version or of another."""
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in known})
+        names = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in names})
 
 
 def diagnose(  # noqa: PLR0913 - what is known of a training
@@ -110,7 +110,7 @@ def diagnose(  # noqa: PLR0913 - what is known of a training
 
     Args:
         history: at least `loss` and `accuracy` an epoch; without `val_loss`, or with less than two epochs, only
-            divergence can be told.
+            divergence can be detected.
         classes: how many there are; ln(classes) is the loss of guessing.
         diverged: the loss stopped being a number.
         evidence: losses of single images; None: the verdict rests on the curves, and assumes how losses spread.
@@ -229,12 +229,20 @@ class _Course:
         """Training accuracy minus validation accuracy at the end (Agresti and Caffo 2000, Am. Statistician 54:280)."""
         if self.evidence is None:
             pairs = zip(self.history.column("accuracy"), self.history.column("val_accuracy"), strict=False)
-            return Estimate(next((fit - held for fit, held in reversed(list(pairs))), 0.0))
+            return Estimate(
+                next(
+                    (
+                        train_accuracy - validation_accuracy
+                        for train_accuracy, validation_accuracy in reversed(list(pairs))
+                    ),
+                    0.0,
+                )
+            )
         train, validation = self.evidence.train, self.evidence.validation
         variance = 0.0
-        for right in (train.right, validation.right):
-            share = (right.sum() + 1) / (len(right) + 2)
-            variance += share * (1 - share) / (len(right) + 2)
+        for correct in (train.right, validation.right):
+            share = (correct.sum() + 1) / (len(correct) + 2)
+            variance += share * (1 - share) / (len(correct) + 2)
         return Estimate(train.accuracy - validation.accuracy, math.sqrt(variance))
 
     def _matters(self, window: slice, share: float) -> float:
@@ -256,7 +264,7 @@ class _Course:
     def _verdict(self, fit: Fit, sentence: str, advice: str, **more: int | None) -> Verdict:
         curve, lowest = self.curve, min(self.losses)
         train, validation = self._ends
-        kept = None if self.evidence is None else self.evidence.kept
+        kept_results = None if self.evidence is None else self.evidence.kept
         return Verdict(
             fit,
             sentence,
@@ -270,8 +278,8 @@ class _Course:
             rise_error=self.curve.rise.error if math.isfinite(self.curve.rise.error) else None,
             rise_p_value=self.curve.rise_p_value,
             images=curve.images,
-            kept_loss_gap=kept[1].loss - kept[0].loss if kept else None,
-            kept_accuracy_gap=kept[0].accuracy - kept[1].accuracy if kept else None,
+            kept_loss_gap=kept_results[1].loss - kept_results[0].loss if kept_results else None,
+            kept_accuracy_gap=kept_results[0].accuracy - kept_results[1].accuracy if kept_results else None,
             **more,
         )
 
@@ -313,17 +321,19 @@ class _Course:
             sentence = f"Not judged. {claim.text}, though validation loss has not risen. {self._end()}."
             advice = "Add pictures, augmentation or dropout: the network knows its training pictures by heart."
             return self._verdict("not judged", sentence, advice)
-        beyond = f"{claim.text}, where {claim.limit:.4f} would matter"
+        finding = f"{claim.text}, where {claim.limit:.4f} would matter"
         images, needed = self.curve.images, claim.images_needed(self.curve.images or 0)
         if not math.isfinite(needed):
-            sentence = f"Not judged, validation loss jumps too much from epoch to epoch. {beyond}. {self._end()}."
+            sentence = f"Not judged, validation loss jumps too much from epoch to epoch. {finding}. {self._end()}."
             return self._verdict("not judged", sentence, "Lower the learning rate, or average the weights.")
         if images is None or not images < needed < MOST_MORE * images:
-            sentence = f"Not judged, it is too close to call. {beyond}. {self._end()}."
+            sentence = f"Not judged, it is too close to call. {finding}. {self._end()}."
             return self._verdict("not judged", sentence, "Repeat the training with other seeds (eyespot study).")
-        many = _rounded_up(needed)
-        sentence = f"Not enough validation pictures to tell {claim.fault} from a good fit. {beyond}. {self._end()}."
-        return self._verdict(TOO_FEW, sentence, f"About {many:,} validation pictures would tell.", images_needed=many)
+        number = _rounded_up(needed)
+        sentence = f"Not enough validation pictures to tell {claim.fault} from a good fit. {finding}. {self._end()}."
+        return self._verdict(
+            TOO_FEW, sentence, f"About {number:,} validation pictures would tell.", images_needed=number
+        )
 
     @property
     def _ends(self) -> tuple[float, float]:
@@ -354,8 +364,8 @@ class _Course:
         if self.evidence is not None:
             accuracies = [self.evidence.train.accuracy, self.evidence.validation.accuracy]
         else:
-            last = self.history.rows[-1]
-            accuracies = [last[name] for name in ("accuracy", "val_accuracy") if name in last]
+            row = self.history.rows[-1]
+            accuracies = [row[name] for name in ("accuracy", "val_accuracy") if name in row]
         if len(accuracies) < 2:  # noqa: PLR2004 - a history may have none
             return text
         return "{}, training accuracy at {:.2%} against {:.2%}".format(text, *accuracies)
@@ -386,8 +396,8 @@ class _Claim:
         error = max(value, limit) / float(norm.isf(SIGNIFICANT / self.choices) + norm.ppf(POWER))
         if value < limit:  # and that this figure is below it
             error = min(error, (limit - value) / float(norm.isf(SIGNIFICANT)))
-        left = error**2 - self.figure.epoch_error**2
-        return images * self.figure.image_error**2 / left if left > 0 else math.inf
+        variance = error**2 - self.figure.epoch_error**2
+        return images * self.figure.image_error**2 / variance if variance > 0 else math.inf
 
 
 def _epochs(window: slice) -> str:

@@ -39,7 +39,7 @@ class StepProgress:
 
 @runtime_checkable
 class Observer(Protocol):
-    """Told of steps, on a GPU ten times a second, and of every finished epoch."""
+    """Receives the steps, on a GPU ten times a second, and every finished epoch."""
 
     def on_step(self, step: StepProgress) -> None:
         """After a step."""
@@ -53,7 +53,7 @@ class StateWriter(Protocol):
     """Writes down where a training is."""
 
     def are_due(self, steps: int, *, epoch_ends: bool) -> bool:
-        """Whether it wants to, after so many steps in the whole training."""
+        """Whether a checkpoint is due after a number of steps in the whole training."""
 
     def save(self, state: TrainingState) -> None:
         """Does so."""
@@ -79,7 +79,7 @@ class Outcome:
     evidence: Evidence | None = None
 
 
-def fit(  # noqa: PLR0913, PLR0917 - what is trained, and everybody who is told
+def fit(  # noqa: PLR0913, PLR0917 - what is trained, and its observers
     program: Program,
     dataset: Dataset,
     recipe: TrainingRecipe,
@@ -160,15 +160,15 @@ class _Loop:
         splits = sample_of(self.dataset.train, max(SAMPLE, len(validation)), self.recipe.seed), validation
         kept_weights = self.program.weights()
         self.program.set_weights(self.last.weights)
-        last = [self.program.evaluate(split) for split in splits]
+        last_results = [self.program.evaluate(split) for split in splits]
         self.program.set_weights(kept_weights)
-        kept = [self.program.evaluate(split) for split in splits]
-        return Evidence(np.stack(self.validation_losses), *last, *kept)
+        kept_results = [self.program.evaluate(split) for split in splits]
+        return Evidence(np.stack(self.validation_losses), *last_results, *kept_results)
 
     def _is_stale(self) -> bool:
         """Whether validation loss has not fallen for too long."""
-        stale = len(self.history) - self.best.epoch if self.best else 0
-        return self.recipe.early_stopping and stale >= self.recipe.patience
+        epochs_waited = len(self.history) - self.best.epoch if self.best else 0
+        return self.recipe.early_stopping and epochs_waited >= self.recipe.patience
 
     def _epoch(self, epoch: int) -> None:
         """One epoch and its validation; sets `ending` where no other may follow."""
@@ -176,7 +176,7 @@ class _Loop:
         self._steps(epoch, started)
         if self.cut_short_at:
             return
-        mean, trained, validation = self.mean, time.perf_counter() - started, None
+        mean, training_seconds, validation = self.mean, time.perf_counter() - started, None
         row: EpochFigures = {"epoch": epoch, "loss": mean.loss, "accuracy": mean.accuracy}
         with self.program.averaged():
             if self.dataset.validation is not None:
@@ -186,7 +186,7 @@ class _Loop:
         row |= {
             "learning_rate": self.program.learning_rate,
             "seconds": time.perf_counter() - started,
-            "images_per_second": self.pictures / trained,
+            "images_per_second": self.pictures / training_seconds,
         }
         if not (math.isfinite(row.get("val_loss", 0)) and all(np.isfinite(weight).all() for weight in weights)):
             self.ending, self.cut_short_at = "diverged", self.steps_an_epoch
@@ -210,28 +210,28 @@ class _Loop:
         program, steps = self.program, self.steps_an_epoch
         order = order_of(self.dataset.train, self.recipe, epoch)
         program.begin_epoch(Epoch(self.dataset.train, order, self.batch_size, (epoch - 1) * steps), self.mean)
-        looked = started
+        last_look = started
         for step in range(self.steps_done + 1, steps + 1):
             program.train_step(step - 1)
             self.steps_done = step
-            now, is_last, asked = time.perf_counter(), step == steps, self.interrupted()
-            due = not is_last and self._is_due(epoch_ends=False)
-            if now - looked < program.rest and not (is_last or asked or due):
+            now, is_last, is_interrupted = time.perf_counter(), step == steps, self.interrupted()
+            is_due = not is_last and self._is_due(epoch_ends=False)
+            if now - last_look < program.rest and not (is_last or is_interrupted or is_due):
                 continue
-            looked, self.mean, self.seconds = now, program.mean(), time.perf_counter() - started
+            last_look, self.mean, self.seconds = now, program.mean(), time.perf_counter() - started
             if not math.isfinite(self.mean.loss):
                 self.ending, self.cut_short_at = "diverged", step
                 break
             speed = self.mean.pictures / self.seconds
-            report = StepProgress(epoch, self.recipe.epochs, step, steps, self.mean.loss, self.mean.accuracy, speed)
+            progress = StepProgress(epoch, self.recipe.epochs, step, steps, self.mean.loss, self.mean.accuracy, speed)
             for observer in self.observers:
-                observer.on_step(report)
+                observer.on_step(progress)
             if is_last:
                 break
-            if asked or self.interrupted():
+            if is_interrupted or self.interrupted():
                 self.ending, self.cut_short_at = "interrupted", step
                 break
-            if due:
+            if is_due:
                 self._save()
 
     def _is_due(self, *, epoch_ends: bool) -> bool:
@@ -265,13 +265,13 @@ class _Loop:
     def _continue_from(self, state: TrainingState) -> None:
         """Puts program and loop where they were."""
         position = state.position
-        for ours, theirs in (
+        for current, stored in (
             (self.program.weights(), state.weights),
             (self.program.optimizer_state(), state.optimizer),
             (self.program.weights(), state.last),
             (self.program.weights(), state.best or state.last),
         ):
-            if [array.shape for array in ours] != [array.shape for array in theirs]:
+            if [array.shape for array in current] != [array.shape for array in stored]:
                 raise CheckpointError("The checkpoint is of another model: its arrays have other shapes.")
         self.program.set_weights(state.weights)
         self.program.set_optimizer_state(state.optimizer)

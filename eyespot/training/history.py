@@ -37,9 +37,9 @@ class History:
         """
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        whole = [row for row in rows if None not in row and None not in row.values()]
+        complete = [row for row in rows if None not in row and None not in row.values()]
         try:
-            return cls([{name: float(value) for name, value in row.items() if value != ""} for row in whole])
+            return cls([{name: float(value) for name, value in row.items() if value != ""} for row in complete])
         except ValueError as error:
             raise RunError(f"{path} is damaged: {error}.") from None
 

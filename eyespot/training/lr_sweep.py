@@ -42,7 +42,7 @@ def sweep(
 
     Args:
         rates: rising, by equal factors.
-        on_step: told the number of the step, from 1, its learning rate, and the smoothed loss.
+        on_step: receives the number of the step, from 1, its learning rate, and the smoothed loss.
 
     Returns:
         The steps until the loss was no number, or had diverged.

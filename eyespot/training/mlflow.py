@@ -36,7 +36,7 @@ def connect(uri: str) -> Any:
         from mlflow import MlflowClient
     except ImportError:
         raise TrackingError("MLflow is not installed: pip install 'eyespot[mlflow]'.") from None
-    logging.getLogger("mlflow.store").setLevel(logging.WARNING)  # it tells of each table that it makes
+    logging.getLogger("mlflow.store").setLevel(logging.WARNING)  # it logs each table that it makes
     try:
         with patience():
             client = MlflowClient(tracking_uri=uri)
@@ -57,19 +57,19 @@ def is_address(text: str) -> bool:
 @contextmanager
 def patience() -> Iterator[None]:
     """Within it MLflow gives up soon, unless the user's environment says how long it waits."""
-    ours = {name: value for name, value in PATIENCE.items() if name not in os.environ}
-    os.environ.update(ours)
+    settings = {name: value for name, value in PATIENCE.items() if name not in os.environ}
+    os.environ.update(settings)
     try:
         yield
     finally:
-        for name in ours:
+        for name in settings:
             del os.environ[name]
 
 
 def without_password(uri: str) -> str:
     """An address without the name and the password in it."""
-    scheme, separator, rest = uri.partition("://")
-    host, slash, path = rest.partition("/")
+    scheme, separator, location = uri.partition("://")
+    host, slash, path = location.partition("/")
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
 
 
@@ -79,7 +79,7 @@ def public_reason(error: Exception) -> str:
 
 
 class Tracker:
-    """Logs to one MLflow run, as an observer of a training, and in the order in which it is told.
+    """Logs to one MLflow run, as an observer of a training, in the order of the calls.
 
     What cannot be sent waits: it is tried again at the end of an epoch, not more often than once a minute, and in
     `finish`.
@@ -88,12 +88,12 @@ class Tracker:
         client: MLflow's.
         run_id: of the MLflow run.
         where: the server or store, for people.
-        say: is told, once, when it cannot be reached.
+        say: receives one message when the server cannot be reached.
         known: metrics that the run has, by name and step; they are not sent again.
         clock: gives seconds.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what is told, to whom, and when
+    def __init__(  # noqa: PLR0913, PLR0917 - what is logged, where, and when
         self,
         client: Any,
         run_id: str,
@@ -119,11 +119,11 @@ class Tracker:
         """Figures at a step; those that the run has already are left out."""
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
+        timestamp = int(time.time() * 1000)
         new = {name: value for name, value in values.items() if self._known.get((name, step)) != value}
         self._known |= {(name, step): value for name, value in new.items()}
         if new:
-            self._log("log_batch", metrics=[Metric(name, float(value), now, step) for name, value in new.items()])
+            self._log("log_batch", metrics=[Metric(name, float(value), timestamp, step) for name, value in new.items()])
 
     def log_params(self, values: Mapping[str, object]) -> None:
         """What was asked for; MLflow lets nobody change it later."""

@@ -105,12 +105,12 @@ class _OfKerasModel:
         if not self.model.optimizer.use_ema:
             yield
             return
-        own = self.weights()
+        current = self.weights()
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
         try:
             yield
         finally:
-            self.set_weights(own)
+            self.set_weights(current)
 
 
 class EngineProgram(_OfKerasModel):
@@ -178,10 +178,10 @@ def compile_classifier(model: keras.Model, recipe: TrainingRecipe, steps: int, *
         steps: of an epoch; a schedule is laid out over all epochs.
         one_hot: labels come as distributions over the classes, not as class numbers.
     """
-    usual = keras.optimizers.get(recipe.optimizer)
-    highest = recipe.learning_rate or float(usual.learning_rate)
+    default = keras.optimizers.get(recipe.optimizer)
+    highest = recipe.learning_rate or float(default.learning_rate)
     average = {} if recipe.average is None else {"use_ema": True, "ema_momentum": recipe.average}
-    optimizer = type(usual)(learning_rate=learning_rate_for(recipe, highest, steps), **average)
+    optimizer = type(default)(learning_rate=learning_rate_for(recipe, highest, steps), **average)
     loss = "categorical_crossentropy" if one_hot else "sparse_categorical_crossentropy"
     model.compile(optimizer, loss=loss, metrics=["accuracy"])
 
@@ -196,8 +196,8 @@ def image_results(
         labels: class numbers.
         penalty: the model's regularisation losses.
     """
-    of_labels = log_probabilities.gather(1, torch.tensor(labels)[:, None])[:, 0]
-    losses = -of_labels.clamp(math.log(SMALLEST), math.log1p(-SMALLEST))
+    log_likelihoods = log_probabilities.gather(1, torch.tensor(labels)[:, None])[:, 0]
+    losses = -log_likelihoods.clamp(math.log(SMALLEST), math.log1p(-SMALLEST))
     return ImageResults(losses.numpy(), log_probabilities.argmax(dim=1).numpy() == labels, penalty)
 
 
@@ -233,9 +233,9 @@ class KerasProgram(_OfKerasModel):
             generator.assign(np.array([seed_for(self.seed, "dropout", step, number) >> 1, 0], np.int32))
         images, labels = (torch.from_numpy(array[rows]) for array in (split.images, split.labels))
         images, targets = self.feed.batch(images, labels, step)
-        known = targets if isinstance(targets, Targets) else Targets(targets)
-        weights = None if known.weights is None else known.weights.numpy()
-        logs = self.model.train_on_batch(images.numpy(), self._as_compiled(known), weights, return_dict=True)
+        batch_targets = targets if isinstance(targets, Targets) else Targets(targets)
+        weights = None if batch_targets.weights is None else batch_targets.weights.numpy()
+        logs = self.model.train_on_batch(images.numpy(), self._as_compiled(batch_targets), weights, return_dict=True)
         self._mean.add(*_figures(logs), len(rows))
 
     def mean(self) -> Mean:

@@ -19,13 +19,13 @@ def learning_rate_for(recipe: TrainingRecipe, highest: float, steps: int) -> Any
         highest: the learning rate that it starts from, or warms up to.
         steps: of an epoch.
     """
-    every, warmup = recipe.epochs * steps, round(recipe.warmup_epochs * steps)
+    total_steps, warmup = recipe.epochs * steps, round(recipe.warmup_epochs * steps)
     if recipe.schedule == "cosine" and warmup:
-        return schedules.CosineDecay(0.0, every - warmup, warmup_target=highest, warmup_steps=warmup)
+        return schedules.CosineDecay(0.0, total_steps - warmup, warmup_target=highest, warmup_steps=warmup)
     if recipe.schedule == "cosine":
-        return schedules.CosineDecay(highest, every)
+        return schedules.CosineDecay(highest, total_steps)
     if recipe.schedule == "linear":
-        return schedules.PolynomialDecay(highest, every, end_learning_rate=0.0)
+        return schedules.PolynomialDecay(highest, total_steps, end_learning_rate=0.0)
     if recipe.schedule == "exponential":
-        return schedules.ExponentialDecay(highest, every, END)
+        return schedules.ExponentialDecay(highest, total_steps, END)
     return highest

@@ -173,8 +173,8 @@ class ValidationCurve:
     @property
     def rise_p_value(self) -> float:
         """Probability of the rise if other images had none, or if it were a jump: the larger, since each must go."""
-        of_images = replace(self.rise, epoch_error=0.0, freedom=max(1, (self.images or 2) - 1))
-        return max(of_images.p_value(self.choices), self.trend_p_value)
+        image_estimate = replace(self.rise, epoch_error=0.0, freedom=max(1, (self.images or 2) - 1))
+        return max(image_estimate.p_value(self.choices), self.trend_p_value)
 
     @property
     def trend_p_value(self) -> float:
@@ -200,15 +200,15 @@ class ValidationCurve:
     def change(self, earlier: slice, later: slice) -> Estimate:
         """The later window's mean minus the earlier one's, in nats."""
         value = self.mean(later) - self.mean(earlier)
-        apart = min(self.width, abs(later.start - earlier.start))  # epochs of each window that the other has not
+        distance = min(self.width, abs(later.start - earlier.start))  # epochs of each window that the other has not
         variance, jumps = self._jump_variance
         # A trimmed mean is about as precise as the mean of one epoch less.
-        of_window = variance / (self.width - 1) if self.width >= WINDOW else variance
-        epoch_error = math.sqrt(2 * of_window * apart / self.width) if apart else 0.0
+        window_variance = variance / (self.width - 1) if self.width >= WINDOW else variance
+        epoch_error = math.sqrt(2 * window_variance * distance / self.width) if distance else 0.0
         image_error = self._image_error(earlier, later)
         error = math.hypot(image_error, epoch_error)
-        of_images = image_error**4 / max(1, (self.images or 2) - 1)
-        freedom = error**4 / (of_images + epoch_error**4 / jumps) if 0 < error < math.inf else 1.0
+        image_term = image_error**4 / max(1, (self.images or 2) - 1)
+        freedom = error**4 / (image_term + epoch_error**4 / jumps) if 0 < error < math.inf else 1.0
         return Estimate(value, image_error, epoch_error, max(1.0, freedom))
 
     def _image_error(self, earlier: slice, later: slice) -> float:
