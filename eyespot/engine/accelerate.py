@@ -65,7 +65,7 @@ def accelerate(model: Any, precision: str = "auto") -> Any:
 
 
 class _Accelerated:
-    """What stands behind an accelerated model's step functions.
+    """The step functions of an accelerated model.
 
     Keras has these made, or keeps them, at the beginning of `fit`, `evaluate`, `predict` and every `*_on_batch`; that
     is where the program is renewed if the model has changed.
@@ -178,7 +178,7 @@ class _Accelerated:
         return logs
 
     def _maker(self, kind: str, step: Callable[[Any], Any]) -> Callable[..., Any]:
-        """What is called instead of the model's `make_*_function`."""
+        """A replacement of the model's `make_*_function`."""
         keras_makes = getattr(type(self.model), f"make_{kind}_function")
 
         def make(force: bool = False) -> Any:
@@ -205,7 +205,7 @@ class _Accelerated:
         return make
 
     def _evaluate(self) -> Callable[..., Any]:
-        """Keras's, one at a time."""
+        """Keras's `evaluate`, one call at a time."""
 
         @wraps(type(self.model).evaluate)
         def evaluate(*args: Any, **kwargs: Any) -> Any:
@@ -215,7 +215,7 @@ class _Accelerated:
         return evaluate
 
     def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Keras's, which meets the data first; what it says of data that do not fit is no sentence."""
+        """Run Keras's symbolic build; replace its error on data that do not fit by a DataError."""
         try:
             symbolic_build(self.model, iterator, data_batch)
         except Exception:
@@ -278,7 +278,7 @@ def _set(model: keras.Model, name: str, value: Any) -> None:
 
 
 def _state(model: keras.Model) -> tuple[tuple[Any, ...], list[tuple[int, bool, int]]]:
-    """What a program is made for: objects, compared by identity, and where each variable lies and whether it learns."""
+    """The state a program is made for: objects, compared by identity, and each variable's memory and trainability."""
     outputs = getattr(model, "outputs", None) or [None]
     variables = [(id(variable), variable.trainable, variable.value.data_ptr()) for variable in model.weights]
     return (model.optimizer, compiled_loss(model), outputs[0]), variables

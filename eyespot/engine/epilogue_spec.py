@@ -18,7 +18,7 @@ NO_POOL = PoolWindow(1, 1, 0, 0)
 
 @dataclass(frozen=True)
 class EpilogueSpec:
-    """What is done to the values, in an order that gives the same: pool, leaky ReLU, dropout.
+    """Operations on the values, in an order that gives the same: pool, leaky ReLU, dropout.
 
     Attributes:
         names: what is in it, for people.
@@ -48,7 +48,7 @@ class EpilogueSpec:
 
     @property
     def growth(self) -> float:
-        """What the others are multiplied with."""
+        """Factor of the outputs that are not dropped."""
         return 1 / (1 - self.rate)
 
 

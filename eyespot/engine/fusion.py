@@ -27,7 +27,7 @@ Epilogue = Callable[[EpilogueSpec, Parameter | None], Stage]
 
 
 def fuse(lowered: list[PlacedStage], parameters: Parameters, kernels: Kernels | None) -> list[PlacedStage]:
-    """The same program in fewer stages; values keep their order, so their places are counted anew."""
+    """The same program in fewer stages; values keep their order, so their positions are counted anew."""
     if kernels is None:
         return lowered
     heads = LINEAR | BatchNormalizationStage if kernels == "cpu" else LINEAR
@@ -51,7 +51,7 @@ def fuse(lowered: list[PlacedStage], parameters: Parameters, kernels: Kernels | 
 
 
 def _epilogue(kernels: Kernels) -> Epilogue:
-    """What does a tail in one pass."""
+    """The stage class that runs a tail in one pass."""
     if kernels == "cuda":
         from eyespot.engine.stages.epilogue_cuda import CudaEpilogueStage
 
@@ -75,13 +75,13 @@ def _followers(lowered: list[PlacedStage], start: int, uses: Counter[int], *, ha
     return run
 
 
-def _fits(before: list[Stage], stage: Stage) -> bool:
+def _fits(stages: list[Stage], stage: Stage) -> bool:
     """Whether a stage may join those: each kind once, no pool after dropout, windows that do not overlap."""
-    if not isinstance(stage, TAIL) or type(stage) in {type(earlier) for earlier in before}:
+    if not isinstance(stage, TAIL) or type(stage) in {type(earlier) for earlier in stages}:
         return False
     if isinstance(stage, MaxPoolStage):
         small = stage.window[0] * stage.window[1] <= LARGEST_WINDOW
-        return stage.window == stage.stride and small and not any(isinstance(s, DropoutStage) for s in before)
+        return stage.window == stage.stride and small and not any(isinstance(s, DropoutStage) for s in stages)
     return True
 
 

@@ -30,7 +30,7 @@ def dtype_for(precision: Precision) -> torch.dtype:
 
 
 def _native() -> str | None:
-    """What multiplies bfloat16 there."""
+    """The instructions that multiply bfloat16 on the device; None where there are none."""
     if _device() == "cuda":
         capability = torch.cuda.get_device_capability()
         return f"CUDA {capability[0]}.{capability[1]}" if capability >= FIRST_WITH_BFLOAT16 else None

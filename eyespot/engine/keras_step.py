@@ -88,7 +88,7 @@ class BatchAdapter:
             )
 
     def _reshaped(self, x: Tensor) -> Tensor:
-        """With an axis of one added or taken away at the end, as Keras does."""
+        """The images with a last axis of length one added or removed, as Keras does."""
         if (*x.shape[1:], 1) == self.shape:
             return x[..., None]
         if x.shape[1:] == (*self.shape, 1):

@@ -12,13 +12,13 @@ from eyespot.engine.kernels import Kernels
 SMALLEST = 1e-7  # Keras's epsilon: probabilities are clipped to [1e-7, 1 - 1e-7], and clipped ones have no gradient
 FUNCTIONS = (keras.losses.sparse_categorical_crossentropy, keras.losses.categorical_crossentropy)
 KINDS = (keras.losses.SparseCategoricalCrossentropy, keras.losses.CategoricalCrossentropy)
-ALIASES = {known.__name__: known for known in (*FUNCTIONS, *KINDS)}
+ALIASES = {loss.__name__: loss for loss in (*FUNCTIONS, *KINDS)}
 REDUCTIONS = {"sum_over_batch_size", "mean", "sum", "mean_with_sample_weight"}
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What a batch's rows should be, where that is more than a class each.
+    """Targets of a batch, where they are more than one class a row.
 
     Attributes:
         labels: class numbers, int64 [n].
@@ -43,7 +43,7 @@ class Targets:
 
 @dataclass(frozen=True)
 class LossOutput:
-    """What the loss says of a batch.
+    """Loss, accuracy and gradient of a batch.
 
     Attributes:
         loss: the mean cross-entropy, in nats, float32; of weighted rows, their weighted sum over n.
@@ -80,7 +80,7 @@ def _of_targets(logits: Tensor, targets: Targets) -> LossOutput:
 
 @dataclass(frozen=True)
 class CompiledLossOutput:
-    """What a compiled loss says of a batch.
+    """Loss, predictions and gradient of a batch, from a compiled loss.
 
     Attributes:
         loss: the reduced loss, float32.
@@ -129,7 +129,7 @@ class CrossEntropy:
         return CompiledLossOutput(losses.sum(), values if self.from_logits else probabilities, gradient)
 
     def _scale(self, count: int, weights: Tensor | None) -> Tensor | float:
-        """What each row's loss is multiplied with before they are summed."""
+        """Factor of each row's loss before the sum."""
         if weights is None:
             return 1.0 if self.reduction == "sum" else 1 / count
         if self.reduction == "sum":
@@ -158,7 +158,7 @@ class CrossEntropy:
     def _dense(
         self, values: Tensor, probabilities: Tensor, labels: Tensor, with_gradient: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """The same of distributions; only the terms that are not clipped have a gradient."""
+        """Losses and gradient of distributions; only the terms that are not clipped have a gradient."""
         targets = labels * (1 - self.smoothing) + self.smoothing / labels.shape[1] if self.smoothing else labels
         if self.from_logits:
             losses = -(targets * torch.log_softmax(values, 1)).sum(1)
@@ -197,7 +197,7 @@ def _by_triton(logits: Tensor, labels: Tensor) -> LossOutput:
 
 
 def fused_loss(loss: Any, *, of_probabilities: bool) -> CrossEntropy | None:
-    """What computes a compiled loss straight from logits; None where Keras's own object has to.
+    """The function that computes a compiled loss straight from logits; None where Keras's own object has to.
 
     Args:
         loss: as `compile` takes it: a name, a function, or one of Keras's loss objects.

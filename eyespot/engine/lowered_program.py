@@ -129,7 +129,7 @@ class LoweredProgram:
         return values[-1]
 
     def backward(self, gradient: Tensor | None, passing: Pass) -> None:
-        """From the gradient of the pass's output, and what layers add to the loss, to that of each parameter."""
+        """Propagate the gradient of the output, and the losses that layers add, back to each parameter."""
         pending: dict[int, Tensor] = {} if gradient is None else {len(self.stages): gradient}
         for index in range(len(self.stages), 0, -1):
             lowered = self.stages[index - 1]
@@ -150,7 +150,7 @@ class LoweredProgram:
         return self.infer(torch.tensor(images, device=self.device))
 
     def infer(self, images: Tensor) -> Tensor:
-        """The same of pictures that lie where the variables do."""
+        """Inference on images that lie where the variables do."""
         with torch.no_grad(), self.turns.reading():
             return self.forward(images, Pass(PassContext(training=False)))
 
@@ -179,7 +179,7 @@ class WeightsLock:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Beside others who read."""
+        """Hold the lock for reading, together with other readers."""
         depth = self._depth()
         # Who reads already passes those who wait for it to end.
         with nullcontext() if depth else self._entry, self._left:
@@ -195,20 +195,20 @@ class WeightsLock:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Alone: whoever comes meanwhile waits."""
+        """Hold the lock alone; other threads wait."""
         with self._entry:
             with self._left:
                 self._left.wait_for(lambda: self._readers == self._depth())
             yield
 
     def _depth(self) -> int:
-        """How many turns of reading this thread is in."""
+        """Number of turns of reading this thread is in."""
         depth: int = getattr(self._own, "depth", 0)
         return depth
 
 
 def _check(model: keras.Model) -> torch.device:
-    """Where the variables lie; raises a ModelError where the stages would not compute all that Keras does."""
+    """Device of the variables; raises a ModelError where the stages would not compute all that Keras does."""
     _check_kind(model)
     for layer in all_layers(model):
         if layer.compute_dtype in {"float16", "bfloat16", "float64"}:

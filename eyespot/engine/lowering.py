@@ -120,7 +120,7 @@ class _StageList:
 
 @dataclass(frozen=True)
 class CallSite:
-    """Where stages are to stand: the call they replace, which one that is, and the program's variables."""
+    """The call that stages replace, its index, and the program's variables."""
 
     call: Call
     index: int
@@ -223,7 +223,7 @@ def _kind(function: Callable[..., Any], *others: Any) -> type:
 
 
 def _operator(two: StageMaker | None, one: Callable[[float], tuple[float, float]], reflected: Any) -> StageMaker:
-    """Of an operator on two tensors, or on a tensor x and a number c.
+    """A stage maker of an operator on two tensors, or on a tensor x and a number c.
 
     Args:
         two: makes it for two tensors; None: left to Keras.

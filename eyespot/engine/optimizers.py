@@ -194,8 +194,8 @@ def _fused(
         step()
         if average is not None:
             # The first average is the weights themselves: a momentum of 0.
-            started = (optimizer.iterations.value != 0).to(average.dtype)
-            average.lerp_(state.weights, 1 - started * optimizer.ema_momentum)
+            has_started = (optimizer.iterations.value != 0).to(average.dtype)
+            average.lerp_(state.weights, 1 - has_started * optimizer.ema_momentum)
         optimizer.iterations.value.add_(1)
 
     return update

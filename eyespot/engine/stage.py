@@ -77,7 +77,7 @@ class Parameters:
 
 @dataclass(frozen=True)
 class PassContext:
-    """What the stages of one pass need to know.
+    """Settings of one pass, which its stages read.
 
     Attributes:
         training: dropout and batch statistics are on.
@@ -123,7 +123,7 @@ class Pass:
         self._kept: defaultdict[Stage, SimpleNamespace] = defaultdict(SimpleNamespace)
 
     def of(self, stage: "Stage") -> Any:
-        """What a stage's backward pass needs of its forward pass, under names of its own."""
+        """Values that a stage's backward pass needs of its forward pass, under names of its own."""
         return self._kept[stage]
 
     def charge(self, stage: "Stage", loss: Tensor, output: Tensor) -> None:

@@ -81,7 +81,7 @@ class BatchMaker:
         return images, Targets(labels, others, shares, None if self.weights is None else self.weights[labels])
 
     def batch(self, images: Tensor, labels: Tensor, number: int) -> tuple[Tensor, Tensor | Targets]:
-        """The same, with the draws of one step."""
+        """Images and targets of a batch as they are learnt, with the draws of one step."""
         draws = self.draws(number, len(labels)).to(self.device) if self.changes.any else labels
         return self.change(images, labels, draws)
 
@@ -106,7 +106,7 @@ class Epoch:
         return math.ceil(len(self.order) / self.batch_size)
 
     def rows(self, index: int) -> Int64[np.ndarray, " batch"]:
-        """Of one step of the epoch, from 0."""
+        """Rows of one step of the epoch, from 0."""
         return self.order[index * self.batch_size : (index + 1) * self.batch_size]
 
 
@@ -126,18 +126,18 @@ class Mean:
 
     @property
     def loss(self) -> float:
-        """In nats."""
+        """Mean loss, in nats."""
         return self.loss_sum / self.pictures if self.pictures else math.nan
 
     @property
     def accuracy(self) -> float:
-        """A fraction."""
+        """Mean accuracy, a fraction."""
         return self.right / self.pictures if self.pictures else math.nan
 
 
 @runtime_checkable
 class StepRunner(Protocol):
-    """What runs the steps of a program.
+    """Runner of a program's steps.
 
     Attributes:
         rest: seconds that should pass between two looks at `mean`, which waits for the steps under way.
@@ -159,11 +159,11 @@ class StepRunner(Protocol):
         """Over the batches since the epoch began, each measured before its update."""
 
     def logits(self, split: Split) -> Tensor:
-        """Of a split [n, classes], without dropout and without updates."""
+        """Logits of a split [n, classes], without dropout and without updates."""
 
 
 def step_runner_for(program: LoweredProgram, feed: BatchMaker | None = None) -> StepRunner:
-    """Those for the device that a program's variables lie on.
+    """The step runner for the device that a program's variables lie on.
 
     Args:
         feed: makes a batch what is learnt, on that device; None: batches are learnt as they are.
@@ -174,7 +174,7 @@ def step_runner_for(program: LoweredProgram, feed: BatchMaker | None = None) -> 
 
 
 def _by_numba(images: Tensor, labels: Tensor, changes: Changes, draws: Tensor) -> AugmentedBatch:
-    """As `augment`, on the processor."""
+    """`augment_batch` on the processor."""
     from eyespot.engine.kernels.cpu import augment as kernel
 
     drawn, out = draws.numpy(), torch.empty_like(images)
@@ -253,7 +253,7 @@ class DeviceStepRunner:
         return Mean(self._learnt, *self._sums.tolist())
 
     def logits(self, split: Split) -> Tensor:
-        """Of a split [n, classes], in inference form; they may still be under way."""
+        """Logits of a split [n, classes], in inference form; they may still be under way."""
         resident, parts = self._laid(split), []
         for start in range(0, len(split), DEVICE_EVALUATION_BATCH):
             rows = slice(start, start + DEVICE_EVALUATION_BATCH)
@@ -265,7 +265,7 @@ class DeviceStepRunner:
         self._sums += torch.stack([result.loss, result.accuracy]) * len(labels)
 
     def _drawn(self, epoch: Epoch) -> Tensor:
-        """What every step of an epoch draws, a row a picture in the epoch's order; no columns if nothing is drawn."""
+        """Random numbers of an epoch's steps, a row an image in the epoch's order; no columns if nothing is drawn."""
         if not self.feed.changes.any:
             return torch.empty((len(epoch.order), 0), device=self.device)
         steps = [self.feed.draws(epoch.first + index, len(epoch.rows(index))) for index in range(epoch.steps)]
@@ -324,6 +324,6 @@ class HostStepRunner:
         return self._mean
 
     def logits(self, split: Split) -> Tensor:
-        """Of a split [n, classes], in inference form."""
+        """Logits of a split [n, classes], in inference form."""
         starts = range(0, len(split), EVALUATION_BATCH)
         return torch.cat([self.program.logits(split.images[start : start + EVALUATION_BATCH]) for start in starts])

@@ -16,7 +16,7 @@ UpdateStep = Callable[[], None]  # one update of all weights
 
 
 class OptimizerState:
-    """What an update goes over, each a vector of all parameters end to end, in the memory of Keras's variables.
+    """Vectors that an update goes over, each of all parameters end to end, in the memory of Keras's variables.
 
     Attributes:
         weights, gradient: float32.
@@ -63,7 +63,7 @@ def as_one_vector(variables: Sequence[keras.Variable]) -> Tensor:
 
 
 def offsets(variables: Sequence[keras.Variable]) -> list[int]:
-    """Where each variable begins in a vector of all of them, and at last the vector's length."""
+    """Start of each variable in a vector of all of them, and at last the vector's length."""
     starts = [0]
     for variable in variables:
         starts.append(starts[-1] + -(-variable.value.numel() // ALIGNED) * ALIGNED)

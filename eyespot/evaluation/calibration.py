@@ -37,7 +37,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far probabilities are from what they should be.
+    """Calibration of probabilities.
 
     Attributes:
         ece: expected calibration error, over bins of equal counts, in [0, 1].

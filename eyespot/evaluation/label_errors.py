@@ -45,12 +45,12 @@ def find_suspects(probabilities: Shaped[np.ndarray, "n classes"], labels: Int64[
     counts = np.bincount(labels, minlength=classes)
     sums = np.bincount(labels, weights=label_probabilities, minlength=classes)
     thresholds = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)  # a class without pictures suggests nothing
-    above = probabilities - np.where(np.isfinite(thresholds), thresholds, 2.0)
-    others = above.copy()
-    others[np.arange(len(labels)), labels] = -np.inf
-    suggested = others.argmax(axis=1)
-    margins = above[np.arange(len(labels)), labels] - others[np.arange(len(labels)), suggested]
-    confident = np.where(above >= 0, probabilities, -1.0)
+    over_threshold = probabilities - np.where(np.isfinite(thresholds), thresholds, 2.0)
+    other_classes = over_threshold.copy()
+    other_classes[np.arange(len(labels)), labels] = -np.inf
+    suggested = other_classes.argmax(axis=1)
+    margins = over_threshold[np.arange(len(labels)), labels] - other_classes[np.arange(len(labels)), suggested]
+    confident = np.where(over_threshold >= 0, probabilities, -1.0)
     is_confident = confident.max(axis=1) >= 0
     wrong = int((is_confident & (confident.argmax(axis=1) != labels)).sum())
     order = np.argsort(margins, kind="stable")

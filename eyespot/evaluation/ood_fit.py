@@ -54,9 +54,13 @@ def fit_rejection(predictor: Predictor, train: Split, validation: Split | None, 
     )
     del features, grids
     parts = [unscaled.measures(images, predictor.features(images)) for images in _batches(held_split, held_rows)]
-    contrast, far, off = (np.concatenate(part) for part in zip(*parts, strict=True))
-    rejection = replace(unscaled, features=_scaled(unscaled.features, far), pixels=_scaled(unscaled.pixels, off))
-    strangeness = rejection.largest(contrast, far, off)
+    contrast, feature_distances, pixel_distances = (np.concatenate(part) for part in zip(*parts, strict=True))
+    rejection = replace(
+        unscaled,
+        features=_scaled(unscaled.features, feature_distances),
+        pixels=_scaled(unscaled.pixels, pixel_distances),
+    )
+    strangeness = rejection.largest(contrast, feature_distances, pixel_distances)
     quantiles = np.quantile(strangeness, np.linspace(0, 1, LEVELS), method="higher")
     return replace(rejection, quantiles=quantiles.astype(np.float32))
 
@@ -78,7 +82,7 @@ def _see(
 
 
 def _batches(split: Split, rows: Int64[np.ndarray, " m"]) -> Iterator[UInt8[np.ndarray, "b height width channels"]]:
-    """So that pictures from disk need little memory."""
+    """Batches of the images, so that images from disk need little memory."""
     for start in range(0, len(rows), BATCH):
         yield np.asarray(split.images[rows[start : start + BATCH]])
 

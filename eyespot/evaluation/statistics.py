@@ -71,7 +71,7 @@ def _macro_f1(
     rows: Int64[np.ndarray, " cells"],
     columns: Int64[np.ndarray, " cells"],
 ) -> Float64[np.ndarray, " resamples"]:
-    """Of each resample: the mean over the classes that it holds or names; 2 right / (true + taken for it)."""
+    """Macro F1 of each resample, over the classes that it holds or names: 2 correct / (true + predicted)."""
     classes = int(max(rows.max(), columns.max())) + 1
     correct, totals = np.zeros((2, len(counts), classes))
     for cell, (row, column) in enumerate(zip(rows, columns, strict=True)):
@@ -102,7 +102,7 @@ class Mcnemar:
 
     @property
     def difference(self) -> float:
-        """By how much the second's accuracy is higher, in [-1, 1]."""
+        """Accuracy of the second minus that of the first, in [-1, 1]."""
         return (self.only_second - self.only_first) / self.n
 
 

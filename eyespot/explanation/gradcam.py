@@ -67,7 +67,7 @@ def _of_batch(
 
 
 def last_maps(network: Network) -> tuple[int, bool]:
-    """Which value the maps are, and whether its channels come first.
+    """Index of the value that holds the maps, and whether its channels come first.
 
     Behind the last convolution that leaves more than one pixel, its normalisation and its activation, but before a pool
     makes it coarser.
@@ -84,10 +84,10 @@ def last_maps(network: Network) -> tuple[int, bool]:
     if not candidates:
         raise ModelError(f"{network.name} has no convolution that leaves more than one pixel.")
     index = candidates[-1]
-    first = _channels_first(calls[index].layer)
+    channels_first = _channels_first(calls[index].layer)
     while index + 1 < len(calls) and _goes_on(calls[index + 1], calls[index].output):
         index += 1
-    return index, first
+    return index, channels_first
 
 
 def _sides(tensor: keras.KerasTensor, *, first: bool) -> tuple[int, ...]:
@@ -106,7 +106,7 @@ def _goes_on(call: Call, maps: keras.KerasTensor) -> bool:
 def hirescam(
     network: Network, images: UInt8[np.ndarray, "n height width channels"], labels: Int64[np.ndarray, " n"]
 ) -> Float32[np.ndarray, "n height width"]:
-    """The same with the gradient of each place in place of the mean; arguments and result as of `gradcam`.
+    """Grad-CAM with the gradient of each pixel instead of the mean; arguments and result as of `gradcam`.
 
     Draelos and Carin 2020 (arXiv:2011.08891), equation 4. Where global average pooling follows, both give the same.
     """

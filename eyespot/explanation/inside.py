@@ -23,7 +23,7 @@ FeatureFunction = Callable[[UInt8[np.ndarray, "n height width channels"]], Float
 
 @dataclass(frozen=True, eq=False)
 class LayerOutput:
-    """What one call of a layer gives for one picture.
+    """Output of one call of a layer for one picture.
 
     Attributes:
         layer: its name.
@@ -43,15 +43,17 @@ def feature_maps(network: Network, image: UInt8[np.ndarray, "height width channe
     """
     with torch.no_grad():
         values = [value[0].float().cpu().numpy() for value in network.values(network.pixels(image[None]))]
-    before: list[Shaped[np.ndarray, ...]] = [image]
+    distinct: list[Shaped[np.ndarray, ...]] = [image]
     outputs = []
     for call, value in zip(network.calls, values, strict=True):
-        if not any(np.array_equal(value.ravel(), previous.ravel()) for previous in before[-1:]):
-            first = getattr(call.layer, "data_format", None) == "channels_first" and value.ndim == image.ndim
+        if not any(np.array_equal(value.ravel(), previous.ravel()) for previous in distinct[-1:]):
+            channels_first = getattr(call.layer, "data_format", None) == "channels_first" and value.ndim == image.ndim
             outputs.append(
-                LayerOutput(call.layer.name, type(call.layer).__name__, np.moveaxis(value, 0, -1) if first else value)
+                LayerOutput(
+                    call.layer.name, type(call.layer).__name__, np.moveaxis(value, 0, -1) if channels_first else value
+                )
             )
-            before.append(value)
+            distinct.append(value)
     return outputs
 
 

@@ -14,7 +14,7 @@ LEAST_DIFFERENCE = 1.0  # logits: below that, the gap is measured against one lo
 
 @dataclass(frozen=True, eq=False)
 class Attributions:
-    """What each pixel contributes, and how well the contributions add up.
+    """Contribution of each pixel, and how well the contributions add up.
 
     Attributes:
         values: `[n, height, width, channels]`, in logits.

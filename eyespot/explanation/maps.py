@@ -50,7 +50,7 @@ class Completeness:
 
 @dataclass(frozen=True, eq=False)
 class PictureMaps:
-    """Where on one picture a class is found.
+    """Attribution maps of one class on one picture.
 
     Attributes:
         label: the class that is explained.
@@ -174,6 +174,6 @@ def deletion(  # noqa: PLR0913 - the image, its map and the settings
     ranks = np.empty(found.size, np.int64)
     ranks[order] = np.arange(found.size)
     counts = np.round(np.linspace(0, found.size, steps + 1))
-    hidden = (ranks[None] < counts[:, None]).reshape(-1, *found.shape)
-    pictures = np.where(hidden[..., None], background, image).astype(np.float32)
+    masks = (ranks[None] < counts[:, None]).reshape(-1, *found.shape)
+    pictures = np.where(masks[..., None], background, image).astype(np.float32)
     return Deletion((counts / found.size).astype(np.float32), network.probabilities(pictures)[:, label])

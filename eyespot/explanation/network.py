@@ -59,7 +59,7 @@ class Network:
         return values.requires_grad_(gradient)
 
     def values(self, pixels: Tensor) -> list[Tensor]:
-        """What each call gives, in order, as at inference; the last are the logits, in float32."""
+        """Output of each call, in order, as at inference; the last are the logits, in float32."""
         computed: dict[int, Any] = {id(self._input): pixels}
         outputs = []
         for call in self.calls:

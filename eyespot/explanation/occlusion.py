@@ -77,14 +77,14 @@ def _of_one(  # noqa: PLR0913, PLR0917 - one row of each
 ) -> Float32[np.ndarray, "height width"]:
     covers = _covers(image.shape[0], image.shape[1], window)
     falls, counts = np.zeros(image.shape[:2]), np.zeros(image.shape[:2])
-    changing = [cover for cover in covers if (image[cover] != background).any()]  # the others change nothing
+    changing_covers = [cover for cover in covers if (image[cover] != background).any()]  # the others change nothing
     for cover in covers:
         counts[cover] += 1
-    if changing:
-        covered = np.repeat(image[None].astype(np.float32), len(changing), axis=0)
-        for row, cover in zip(covered, changing, strict=True):
+    if changing_covers:
+        covered = np.repeat(image[None].astype(np.float32), len(changing_covers), axis=0)
+        for row, cover in zip(covered, changing_covers, strict=True):
             row[cover] = background
-        for cover, logit in zip(changing, logits(covered)[:, label], strict=True):
+        for cover, logit in zip(changing_covers, logits(covered)[:, label], strict=True):
             falls[cover] += uncovered - logit
     return (falls / counts).astype(np.float32)
 

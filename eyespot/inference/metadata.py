@@ -29,7 +29,7 @@ LOGITS, PROBABILITIES, FEATURES = "logits", "probabilities", "features"
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What a model says of itself.
+    """Metadata of a model.
 
     Attributes:
         class_names: one an output.
@@ -69,7 +69,7 @@ class ModelMetadata:
         )
 
     def dump(self) -> str:
-        """As JSON, for the metadata of `model.onnx`."""
+        """The metadata as JSON, for `model.onnx`."""
         height, width, channels = self.input_shape
         values: dict[str, Any] = {
             "class_names": list(self.class_names),
@@ -81,7 +81,7 @@ class ModelMetadata:
         return json.dumps(values, ensure_ascii=False)
 
     def describe(self, name: str) -> dict[str, Any]:
-        """What the REST API and an exported page say of the model called `name`; plain values, for JSON."""
+        """Description of the model called `name` in the REST API and an exported page; plain values, for JSON."""
         height, width, channels = self.input_shape
         return {
             "name": name,
@@ -130,7 +130,7 @@ def _temperature_of(model: Any) -> Any:
 
 
 def temperature_of(path: Path) -> float:
-    """What the probabilities are calibrated by."""
+    """Temperature that calibrates the probabilities."""
     import onnx
 
     return float(onnx.numpy_helper.to_array(_temperature_of(onnx.load(path))).item())

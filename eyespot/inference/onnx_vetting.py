@@ -123,7 +123,7 @@ class _Vetting:
             raise ValueError(f"it declares a tensor of the shape {tuple(shape)}, and does not hold as much")
 
     def _elsewhere(self, entries: list[Value]) -> int:
-        """How many bytes a tensor has in another file, which must lie in the model's folder."""
+        """Number of bytes of a tensor in another file, which must lie in the model's folder."""
         settings: dict[str, str] = {}
         for entry in entries:
             parsed = self._read(inner(entry), ENTRY)

@@ -93,7 +93,7 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class Rejection:
-    """What tells the pictures that a model knows nothing about.
+    """Detector of pictures that a model knows nothing about.
 
     Attributes:
         features: of the model's features, with a mean for each class.
@@ -114,7 +114,7 @@ class Rejection:
     def strangeness(
         self, images: UInt8[np.ndarray, "n height width channels"], features: Float32[np.ndarray, "n d"]
     ) -> Float64[np.ndarray, " n"]:
-        """How strange each picture is: above `threshold`, it is none of the classes.
+        """Strangeness of each picture: above `threshold`, it is none of the classes.
 
         Args:
             features: what the model makes of them: its output `features`.
@@ -124,17 +124,20 @@ class Rejection:
     def measures(
         self, images: UInt8[np.ndarray, "n height width channels"], features: Float32[np.ndarray, "n d"]
     ) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
-        """Of each picture the contrast, and how far off its features and its pixels are."""
-        far, off = self.features.distances(directed(features)), self.pixels.distances(flat(shrunk(images)))
-        return contrasts(images), far, off
+        """Contrast of each picture, and the distances of its features and its pixels."""
+        feature_distances, pixel_distances = (
+            self.features.distances(directed(features)),
+            self.pixels.distances(flat(shrunk(images))),
+        )
+        return contrasts(images), feature_distances, pixel_distances
 
     def largest(
         self, contrast: Float64[np.ndarray, " n"], far: Float64[np.ndarray, " n"], off: Float64[np.ndarray, " n"]
     ) -> Float64[np.ndarray, " n"]:
         """The largest strangeness by the three `measures`."""
-        faint = self.faintest / 2 / np.maximum(contrast, LEAST_CONTRAST)
-        strange = np.maximum(self.features.strangeness(far), self.pixels.strangeness(off))
-        strangeness: Float64[np.ndarray, " n"] = np.maximum(faint, strange)
+        faintness = self.faintest / 2 / np.maximum(contrast, LEAST_CONTRAST)
+        remoteness = np.maximum(self.features.strangeness(far), self.pixels.strangeness(off))
+        strangeness: Float64[np.ndarray, " n"] = np.maximum(faintness, remoteness)
         return strangeness
 
     def threshold(self, rate: float = DEFAULT_RATE) -> float:
@@ -148,7 +151,7 @@ class Rejection:
         return float(np.interp(1 - rate, np.linspace(0, 1, len(self.quantiles)), self.quantiles))
 
     def dump(self) -> str:
-        """As text, for the metadata of `model.onnx`."""
+        """The rejection as text, for the metadata of `model.onnx`."""
         values = {
             "version": VERSION, "source": self.source, "pictures": self.pictures, "faintest": self.faintest,
             "quantiles": _packed(self.quantiles, "<f4"), "features": self.features.to_dict(),

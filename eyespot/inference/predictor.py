@@ -37,7 +37,7 @@ TRIAL_SECONDS = 30.0  # that one picture may take when a file is opened
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one picture.
+    """Prediction of a model for one picture.
 
     Attributes:
         file: as it was given.
@@ -116,7 +116,7 @@ class Predictor:
         self._check_outputs()
 
     def _check_outputs(self) -> None:
-        """By what the graph declares, and by the answer to one picture, which may take as long as an answer may."""
+        """Check the outputs by what the graph declares, and by the answer to one picture within its time limit."""
         widths = {output.name: output.shape[-1] if output.shape else 0 for output in self._session.get_outputs()}
         if PROBABILITIES not in widths:
             raise ModelError(f"{self._path} is damaged: it has no output `probabilities`.")
@@ -153,7 +153,7 @@ class Predictor:
     def logits_and_probabilities(
         self, images: UInt8[np.ndarray, "n height width channels"] | RowView
     ) -> tuple[Float32[np.ndarray, "n classes"], Float32[np.ndarray, "n classes"]]:
-        """Also what the probabilities are made of: softmax(logits / temperature); raises as `probabilities` does."""
+        """Logits and probabilities, which are softmax(logits / temperature); raises as `probabilities` does."""
         logits, probabilities = self._answers(images, LOGITS, PROBABILITIES)
         return logits, probabilities
 
@@ -202,13 +202,13 @@ class Predictor:
 
     @property
     def card(self) -> str | None:
-        """What the model is for, how good it is and where it fails, as Markdown; None where the file does not say."""
+        """The model card, as Markdown; None where the file has none."""
         text: str | None = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
         return text
 
     @cached_property
     def rejection(self) -> Rejection:
-        """What tells pictures that are none of the classes.
+        """Detector of pictures that are none of the classes.
 
         Raises:
             ModelError: the model carries none, or a damaged one.
@@ -225,7 +225,7 @@ class Predictor:
             raise ModelError(f"{self._path} has damaged metadata ({error}).") from None
 
     def strangeness(self, images: UInt8[np.ndarray, "n height width channels"] | RowView) -> Float64[np.ndarray, " n"]:
-        """How unlike anything the model has seen each picture is; `rejection.threshold()` is the limit.
+        """Strangeness of each picture; `rejection.threshold()` is the limit.
 
         Raises:
             ModelError: as of `probabilities`, or the model carries nothing to go by.
@@ -234,7 +234,7 @@ class Predictor:
         return np.concatenate([self._strangeness(part) for part in parts])
 
     def features(self, images: UInt8[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n d"]:
-        """What the last layer decides by; of a model that does not tell, its logits.
+        """Features that the last layer decides by; of a model without that output, its logits.
 
         Raises:
             ModelError: the model cannot be run on these pictures.
@@ -261,7 +261,7 @@ class Predictor:
     def _answers(
         self, images: UInt8[np.ndarray, "n height width channels"] | RowView, *outputs: str
     ) -> tuple[Float32[np.ndarray, "n classes"], ...]:
-        """What the graph gives under these names, a batch at a time."""
+        """Outputs of the graph under these names, a batch at a time."""
         if images.shape[1:] != self.input_shape:
             raise ModelError(f"The model takes pictures of {self.input_shape}; these are {images.shape[1:]}.")
         starts = range(0, len(images), BATCH)
@@ -294,7 +294,7 @@ class Predictor:
         outputs: tuple[str, ...],
         seconds: float | None = None,
     ) -> OutputArrays:
-        """What the graph gives under these names: logits or probabilities."""
+        """Outputs of the graph under these names: logits or probabilities."""
         answers = self._rows(session, images, outputs, seconds)
         shape = (len(images), len(self.class_names))
         if any(rows.shape != shape or rows.dtype != np.float32 or not np.isfinite(rows).all() for rows in answers) or (
@@ -312,7 +312,7 @@ class Predictor:
         outputs: tuple[str, ...],
         seconds: float | None = None,
     ) -> OutputArrays:
-        """What the graph gives, whatever it is; fewer pictures at a time where a batch takes too much memory."""
+        """Outputs of the graph, unchecked; fewer pictures at a time where a batch takes too much memory."""
         batch = self._batch  # once: another thread may make it smaller meanwhile
         if len(images) > batch:
             starts = range(0, len(images), batch)
@@ -336,7 +336,7 @@ class Predictor:
 
 
 def cores() -> int:
-    """How many this process may use."""
+    """Number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

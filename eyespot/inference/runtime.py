@@ -42,7 +42,7 @@ def are_probabilities(rows: Shaped[np.ndarray, "n classes"]) -> bool:
 
 
 def open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
-    """What has been looked through is what is opened: its bytes, and as nothing else than ONNX.
+    """Open a session from the bytes that were vetted, as nothing else than ONNX.
 
     Raises:
         Exception: of any type, as ONNX Runtime has it; ValueError and OSError of `read_onnx`.
@@ -78,7 +78,7 @@ def _share_arena(size: int) -> None:
 
 
 def room() -> int:
-    """How many bytes models may compute with.
+    """Number of bytes that models may compute with.
 
     Raises:
         ModelError: the environment sets it to what is no number above 0.

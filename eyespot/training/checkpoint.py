@@ -42,7 +42,7 @@ PREFIX = "step-"
 
 
 class TrainingPosition(BaseModel):
-    """What a state holds besides arrays, as plain values.
+    """Plain values of a state, besides its arrays.
 
     Orders, masks and all else that is drawn are functions of the seed and the number of an epoch or a step
     (`eyespot.random`): these counters are the state of every generator.
@@ -75,7 +75,7 @@ class TrainingPosition(BaseModel):
 
     @property
     def mean(self) -> Mean:
-        """Of the steps done in the epoch under way."""
+        """Mean loss and accuracy over the steps done in the epoch under way."""
         return Mean(self.pictures, self.loss_sum, self.right)
 
 
@@ -100,18 +100,18 @@ class TrainingState:
 
     @property
     def steps(self) -> int:
-        """In the whole training."""
+        """Number of steps done in the whole training."""
         return self.position.first_step + self.position.steps_done
 
     @property
     def epochs(self) -> float:
-        """Those done, and the share of the one under way."""
+        """Number of epochs done, and the share of the one under way."""
         steps_an_epoch = self.position.first_step / self.position.epochs_done if self.position.epochs_done else 0
         return self.position.epochs_done + (self.position.steps_done / steps_an_epoch if steps_an_epoch else 0)
 
     @property
     def history(self) -> History:
-        """Of the epochs done."""
+        """History of the epochs done."""
         return History(list(self.position.history))
 
     def parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -280,7 +280,7 @@ def _without_checkpoint(path: Path) -> Iterator[None]:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """By the system's own calls, each of which the tests make fail."""
+    """Write a file by the system's own calls, each of which the tests make fail."""
     binary = getattr(os, "O_BINARY", 0)  # without it, Windows writes two bytes for each line feed
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | binary, 0o666)
     try:

@@ -285,10 +285,10 @@ class _Course:
 
     def _overfitting(self) -> Verdict:
         curve, lowest = self.curve, min(self.losses)
-        close = [
+        close_epochs = [
             e for e, loss in enumerate(self.losses[: curve.last.start], start=1) if loss <= lowest * CLOSE_TO_LOWEST
         ]
-        start = max(close, default=0) + 1
+        start = max(close_epochs, default=0) + 1
         sentence = (
             f"Overfitting from epoch {start}: validation loss rose from {curve.mean(curve.lowest):.4f} "
             f"({_epochs(curve.lowest)}) to {curve.mean(curve.last):.4f} ({_epochs(curve.last)}), which chance does not "
@@ -305,10 +305,8 @@ class _Course:
         verdict = self._verdict("good fit", sentence, "More epochs may gain a little.")
         if verdict.stop_epoch is None or verdict.stop_epoch == len(self.losses):
             return verdict
-        shorter = (
-            f"Epoch {verdict.stop_epoch} is within 2 % of the lowest validation loss: a shorter training would do."
-        )
-        return replace(verdict, advice=shorter)
+        advice = f"Epoch {verdict.stop_epoch} is within 2 % of the lowest validation loss: a shorter training would do."
+        return replace(verdict, advice=advice)
 
     def _in_doubt(self, claim: "_Claim") -> Verdict:
         """What keeps a claim from being made: few epochs, their jumping, few images, or a figure at its limit."""
@@ -376,7 +374,7 @@ class _Course:
 
 @dataclass(frozen=True)
 class _Claim:
-    """That a figure lies below its limit, which is what would matter.
+    """A claim that a figure lies below its limit, which is what would matter.
 
     Attributes:
         fault: what the training has where it does not.
@@ -410,6 +408,6 @@ def _p(value: float) -> str:
 
 
 def _rounded_up(number: float) -> int:
-    """To two digits."""
+    """A number rounded up to two digits."""
     unit = int(10 ** max(0, math.floor(math.log10(max(number, 1))) - 1))
     return math.ceil(number / unit) * unit

@@ -56,7 +56,7 @@ class StateWriter(Protocol):
         """Whether a checkpoint is due after a number of steps in the whole training."""
 
     def save(self, state: TrainingState) -> None:
-        """Does so."""
+        """Writes a state down."""
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ class _Loop:
             self.keeper.save(self._state())
 
     def _state(self) -> TrainingState:
-        """Where the training is, between two steps."""
+        """State of the training between two steps."""
         epochs = len(self.history)
         position = TrainingPosition(
             seed=self.recipe.seed,
@@ -301,7 +301,7 @@ def sample_of(split: Split, images: int, seed: int) -> Split:
 
 
 def order_of(split: Split, recipe: TrainingRecipe, epoch: int) -> Int64[np.ndarray, " rows"]:
-    """In which an epoch, from 1, learns the rows of the training split."""
+    """Order in which an epoch, from 1, learns the rows of the training split."""
     if recipe.resample == "balanced":
         return balanced_order(split.labels, recipe.seed, epoch)
     return shuffled(len(split), recipe.seed, epoch)

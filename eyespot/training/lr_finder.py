@@ -46,7 +46,7 @@ class RateCurve:
 
     @property
     def width(self) -> float:
-        """Of the smoothing, a standard deviation in steps."""
+        """Width of the smoothing, a standard deviation in steps."""
         decades = np.log10(self.rates[-1] / self.rates[0])
         return float(WIDTH * (len(self.rates) - 1) / decades)
 
@@ -63,9 +63,9 @@ class RateCurve:
 
     @property
     def standard_error(self) -> float:
-        """Of a smoothed loss, in nats, from the noise about the curve up to its minimum."""
-        before = slice(0, int(self.smoothed.argmin()) + 1)
-        noise = (self.losses - self.smoothed)[before].std()
+        """Standard error of a smoothed loss, in nats, from the noise about the curve up to its minimum."""
+        until_minimum = slice(0, int(self.smoothed.argmin()) + 1)
+        noise = (self.losses - self.smoothed)[until_minimum].std()
         return float(noise / np.sqrt(2 * np.sqrt(np.pi) * self.width))
 
 
@@ -79,9 +79,9 @@ def suggest(curve: RateCurve) -> float:
         ModelError: the loss does not fall.
     """
     if len(curve.losses) < FEWEST:
-        after = f"after {len(curve.losses)} steps" if len(curve.losses) else "at the first step"
+        moment = f"after {len(curve.losses)} steps" if len(curve.losses) else "at the first step"
         raise DivergedError(
-            f"No learning rate can be suggested: the loss diverged {after}, where the rate is lowest. Check that "
+            f"No learning rate can be suggested: the loss diverged {moment}, where the rate is lowest. Check that "
             "pixels are rescaled and weights are finite."
         )
     smoothed = curve.smoothed

@@ -25,7 +25,7 @@ class RateSweepProgram(Program, Protocol):
     """A program whose learning rate is no schedule."""
 
     def set_learning_rate(self, rate: float) -> None:
-        """From the next step on."""
+        """Set the learning rate from the next step on."""
 
 
 def sweep(

@@ -126,7 +126,7 @@ class Tracker:
             self._log("log_batch", metrics=[Metric(name, float(value), timestamp, step) for name, value in new.items()])
 
     def log_params(self, values: Mapping[str, object]) -> None:
-        """What was asked for; MLflow lets nobody change it later."""
+        """Log the settings of the run; MLflow lets nobody change them later."""
         from mlflow.entities import Param
 
         params = [Param(name, str(value)[:LONGEST_PARAM]) for name, value in values.items()]

@@ -66,7 +66,7 @@ class Program(Protocol):
 
 
 class _OfKerasModel:
-    """What every program on a compiled Keras model shares."""
+    """Shared methods of the programs on a compiled Keras model."""
 
     def __init__(self, model: keras.Model, recipe: TrainingRecipe, steps: int, *, one_hot: bool = False) -> None:
         compile_classifier(model, recipe, steps, one_hot=one_hot)
@@ -79,7 +79,7 @@ class _OfKerasModel:
         return float(self.model.optimizer.learning_rate)
 
     def set_learning_rate(self, rate: float) -> None:
-        """From the next step on; only where the recipe has no schedule."""
+        """Set the learning rate from the next step on; only where the recipe has no schedule."""
         self.model.optimizer.learning_rate = rate
 
     def weights(self) -> list[Any]:
@@ -142,7 +142,7 @@ class EngineProgram(_OfKerasModel):
 
     @property
     def rest(self) -> float:
-        """On a GPU, looking costs time."""
+        """Seconds that should pass between two looks at `mean`: on a GPU, looking costs time."""
         return self._steps.rest
 
     def begin_epoch(self, epoch: Epoch, mean: Mean) -> None:
@@ -162,7 +162,7 @@ class EngineProgram(_OfKerasModel):
         return image_results(self._log_probabilities(split), split.labels)
 
     def probabilities(self, split: Split) -> Float32[np.ndarray, "n classes"]:
-        """Of the classes, for each picture of a split, in inference form."""
+        """Class probabilities of each image of a split, in inference form."""
         rows: Float32[np.ndarray, "n classes"] = self._log_probabilities(split).exp().numpy()
         return rows
 

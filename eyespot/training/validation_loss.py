@@ -183,10 +183,10 @@ class ValidationCurve:
         By the rank correlation of Kendall (1938, Biometrika 30:81-93) between epoch and loss.
         The lowest epoch was chosen and has no part in it: the order of those after it does not depend on the choice.
         """
-        after = self.means[int(self.means.argmin()) + 1 :]
-        if len(after) < 2 or np.ptp(after) == 0:  # noqa: PLR2004 - one epoch has no order, nor have equal ones
+        later_means = self.means[int(self.means.argmin()) + 1 :]
+        if len(later_means) < 2 or np.ptp(later_means) == 0:  # noqa: PLR2004 - one epoch has no order, nor have equal ones
             return 1.0
-        return float(kendalltau(np.arange(len(after)), after, alternative="greater").pvalue)
+        return float(kendalltau(np.arange(len(later_means)), later_means, alternative="greater").pvalue)
 
     def mean(self, window: slice) -> float:
         """Mean loss over a window without its highest and its lowest epoch, in nats."""
@@ -213,8 +213,10 @@ class ValidationCurve:
 
     def _image_error(self, earlier: slice, later: slice) -> float:
         if self.by_image is not None:
-            after, before = (self.by_image[self._trimmed(window)].mean(axis=0) for window in (later, earlier))
-            changes = after - before
+            later_losses, earlier_losses = (
+                self.by_image[self._trimmed(window)].mean(axis=0) for window in (later, earlier)
+            )
+            changes = later_losses - earlier_losses
             return float(changes.std(ddof=1)) / math.sqrt(len(changes)) if len(changes) > 1 else math.inf
         if self.images is None or earlier == later:
             return 0.0
@@ -234,7 +236,7 @@ class ValidationCurve:
 
 
 def _second_differences(values: np.ndarray) -> np.ndarray:
-    """What each epoch is off the mean of its neighbours."""
+    """Difference of each epoch from the mean of its neighbours."""
     differences: np.ndarray = values[1:-1] - (values[:-2] + values[2:]) / 2
     return differences
 

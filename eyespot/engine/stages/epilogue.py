@@ -38,10 +38,10 @@ class EpilogueStage:
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """The gradients of the values and, summed over them, of the bias."""
         saved = passing.of(self)
-        arriving = begin_backward(self.tail, gradient, saved.code, saved.growth)
+        incoming = begin_backward(self.tail, gradient, saved.code, saved.growth)
         input_gradient = torch.empty(saved.picture_shape, dtype=gradient.dtype)
         sums = np.empty((CHUNKS, saved.picture_shape[-1]))
-        backward(arriving, self.tail.window, None, None, None, None, bits(input_gradient), sums)
+        backward(incoming, self.tail.window, None, None, None, None, bits(input_gradient), sums)
         if self.bias:
             passing.add(self.bias, torch.from_numpy(sums.sum(0).astype(np.float32)))
         return [input_gradient.view(saved.shape)]
@@ -64,7 +64,7 @@ def run(tail: EpilogueSpec, values: Tensor, affine: Affine | None, dropout: Drop
 
 
 def begin_backward(tail: EpilogueSpec, gradient: Tensor, code: np.ndarray, growth: np.float32) -> IncomingGradient:
-    """What the backward pass begins with."""
+    """Arguments of the kernel that the backward pass begins with."""
     return IncomingGradient(bits(gradient.contiguous().view(code.shape)), code, f32(tail.slope), growth)
 
 
@@ -107,9 +107,9 @@ class NormalizedEpilogueStage:
         """Equations of the paper's section 3; of frozen statistics, a scale."""
         saved, window = passing.of(self), self.tail.window
         channels = saved.shape[-1]
-        arriving, values = begin_backward(self.tail, gradient, saved.code, saved.growth), bits(saved.values)
+        incoming, values = begin_backward(self.tail, gradient, saved.code, saved.growth), bits(saved.values)
         sums, products = np.empty((2, CHUNKS, channels))
-        affine_sums(arriving, window, values, saved.mean, sums, products)
+        affine_sums(incoming, window, values, saved.mean, sums, products)
         shift_gradient, distance_gradient = sums.sum(0).astype(np.float32), products.sum(0).astype(np.float32)
         if self.gamma:
             passing.add(self.gamma, torch.from_numpy(distance_gradient / saved.deviation))
@@ -122,5 +122,5 @@ class NormalizedEpilogueStage:
         shift = -saved.scale * shift_gradient / count
         input_gradient = torch.empty_like(saved.values)
         affine = Affine(scale=saved.scale, shift=shift)
-        backward(arriving, window, affine, linear, saved.mean, values, bits(input_gradient), sums)
+        backward(incoming, window, affine, linear, saved.mean, values, bits(input_gradient), sums)
         return [input_gradient.view(saved.shape)]

@@ -52,7 +52,7 @@ class CudaEpilogueStage:
         return [input_gradient.view(saved.shape)]
 
     def _window(self, saved: Any) -> dict[str, Any]:
-        """What the kernels are compiled for."""
+        """Constants that the kernels are compiled for."""
         height, width, top, left = self.tail.window
         return {
             "CHANNELS": saved.picture_shape[-1], "WINDOW_HEIGHT": height, "WINDOW_WIDTH": width,

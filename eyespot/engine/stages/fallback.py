@@ -34,7 +34,7 @@ class KerasStage:
         return output
 
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
-        """PyTorch's."""
+        """Gradients of PyTorch's autograd."""
         saved = passing.of(self)
         pairs = [(saved.output, gradient.to(saved.output.dtype)), (saved.loss, None)]
         # Nothing flows back through rounding, comparisons and the like.

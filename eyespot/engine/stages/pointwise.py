@@ -28,7 +28,7 @@ class MultiplyStage:
         return math.prod(inputs[1:], start=inputs[0])
 
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
-        """To each input the product of the others, summed where it was broadcast."""
+        """Each input's gradient: times the product of the others, summed where it was broadcast."""
         inputs: list[Tensor] = passing.of(self).inputs
         if not wanted:
             return [None] * len(inputs)
@@ -141,7 +141,7 @@ class LeakyReluStage:
         return values
 
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
-        """By the sign of the output, which is that of the input."""
+        """The gradient by the sign of the output, which is that of the input."""
         if not wanted:
             return [None]
         values = passing.of(self).values
@@ -168,7 +168,7 @@ class ActivationStage:
         return cast("Tensor", saved.output.detach())
 
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
-        """PyTorch's."""
+        """The gradient of PyTorch's autograd."""
         saved = passing.of(self)
         return [torch.autograd.grad(saved.output, saved.input, gradient)[0] if wanted else None]
 
@@ -198,7 +198,7 @@ class DropoutStage:
         return values * saved.mask
 
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
-        """The same mask."""
+        """The gradient under the mask of the forward pass."""
         if not wanted:
             return [None]
         mask = passing.of(self).mask

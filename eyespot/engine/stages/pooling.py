@@ -35,7 +35,7 @@ class MaxPoolStage:
         return output.permute(0, 2, 3, 1).contiguous()
 
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
-        """To the place the maximum came from."""
+        """The gradient at the pixel that the maximum came from."""
         if not wanted:
             return [None]
         saved = passing.of(self)
@@ -101,7 +101,7 @@ class GlobalMaxStage:
         return highest if self.keepdims else highest[:, 0, 0]
 
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
-        """To the pixels that have the maximum, in equal shares."""
+        """The gradient in equal shares at the pixels that have the maximum."""
         if not wanted:
             return [None]
         saved = passing.of(self)

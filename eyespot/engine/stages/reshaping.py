@@ -63,7 +63,7 @@ class AddStage:
         return total
 
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
-        """To each input, summed where it was broadcast."""
+        """The gradient of each input, summed where it was broadcast."""
         return [gradient.sum_to_size(shape) if wanted else None for shape in passing.of(self).shapes]
 
 
@@ -82,7 +82,7 @@ class ConcatenateStage:
         return torch.cat(inputs, self.axis)
 
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
-        """To each input its part."""
+        """The part of the gradient that belongs to each input."""
         sizes = passing.of(self).sizes
         if not wanted:
             return [None] * len(sizes)
