@@ -28,24 +28,24 @@ def augmentation_samples(dataset: Dataset, recipe: AugmentationRecipe, seed: int
         seed: of the choice of pictures and of what is drawn.
     """
     changes = changes_for(recipe)
-    chosen = _one_a_class(dataset, np.random.default_rng(seed))
-    split = dataset.train.take(chosen)
+    rows = _one_a_class(dataset, np.random.default_rng(seed))
+    split = dataset.train.take(rows)
     originals = np.asarray(split.images)
     images, labels = torch.from_numpy(originals), torch.from_numpy(split.labels)
-    drawn = [
+    augmented = [
         augment_batch(
-            images, labels, changes, torch.from_numpy(draw_step(changes, seed, step, len(chosen)))
+            images, labels, changes, torch.from_numpy(draw_step(changes, seed, step, len(rows)))
         ).images.numpy()
         for step in range(DRAWS)
     ]
     height, width, _ = dataset.input_shape
     gap = max(1, round(width * GAP))
-    told = textwrap.fill(f"{dataset.name}, policy {recipe.policy}: {changes.describe()}", WIDE)
+    title = textwrap.fill(f"{dataset.name}, policy {recipe.policy}: {changes.describe()}", WIDE)
     figure = new_figure(
-        1.6 + INCHES * (1 + DRAWS), 0.6 + 0.25 * len(told.splitlines()) + INCHES * len(chosen) * height / width
+        1.6 + INCHES * (1 + DRAWS), 0.6 + 0.25 * len(title.splitlines()) + INCHES * len(rows) * height / width
     )
     axes = figure.add_subplot()
-    show_image(axes, _rows(originals, drawn, gap))
+    show_image(axes, _rows(originals, augmented, gap))
     names = [shorten(dataset.class_names[label], 16) for label in split.labels]
     axes.set_yticks([(height + gap) * (row + 0.5) for row in range(len(names))], names)
     start = width + 4 * gap
@@ -53,22 +53,22 @@ def augmentation_samples(dataset: Dataset, recipe: AugmentationRecipe, seed: int
     axes.tick_params(length=0, colors=INK)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_title(told, color=INK, fontsize=10)
+    axes.set_title(title, color=INK, fontsize=10)
     return figure
 
 
 def _one_a_class(dataset: Dataset, generator: np.random.Generator) -> Int64[np.ndarray, " rows"]:
-    there = np.unique(dataset.train.labels)[:MOST_ROWS]
-    return np.array([generator.choice(np.flatnonzero(dataset.train.labels == label)) for label in there])
+    present = np.unique(dataset.train.labels)[:MOST_ROWS]
+    return np.array([generator.choice(np.flatnonzero(dataset.train.labels == label)) for label in present])
 
 
 def _rows(
-    originals: UInt8[np.ndarray, "n height width channels"], drawn: list[np.ndarray], gap: int
+    originals: UInt8[np.ndarray, "n height width channels"], augmented: list[np.ndarray], gap: int
 ) -> UInt8[np.ndarray, "rows columns channels"]:
     """Pictures side by side on white."""
     count, height, width, channels = originals.shape
     canvas = np.full(((height + gap) * count, (width + gap) * (1 + DRAWS) + 3 * gap, channels), 255, np.uint8)
-    for column, images in enumerate([originals, *drawn]):
+    for column, images in enumerate([originals, *augmented]):
         left = (width + gap) * column + (3 * gap if column else 0)
         for row, image in enumerate(images):
             top = (height + gap) * row + gap // 2

@@ -27,8 +27,8 @@ def learning_curves(history: History, verdict: Verdict, name: str) -> Figure:
     Circles are training images measured as in prediction, lines the epoch that is kept and the one to stop at.
     """
     figure = new_figure(9.6, 4.0)
-    for place, metric in enumerate(CURVES, start=1):
-        _draw(figure.add_subplot(1, 2, place), history, verdict, metric)
+    for position, metric in enumerate(CURVES, start=1):
+        _draw(figure.add_subplot(1, 2, position), history, verdict, metric)
     figure.suptitle(f"{name}: {verdict.headline.rstrip('.')}", color=INK, fontsize=12)
     return figure
 
@@ -43,8 +43,8 @@ def _draw(axes: Axes, history: History, verdict: Verdict, metric: str) -> None:
     if verdict.kept_epoch and validation:
         axes.axvline(verdict.kept_epoch, color=INK, linewidth=0.8, label=f"epoch kept: {verdict.kept_epoch}")
     if verdict.stop_epoch and verdict.stop_epoch != verdict.kept_epoch:
-        told = f"epoch to stop at: {verdict.stop_epoch}"
-        axes.axvline(verdict.stop_epoch, color=INK, linewidth=0.8, linestyle=":", label=told)
+        label = f"epoch to stop at: {verdict.stop_epoch}"
+        axes.axvline(verdict.stop_epoch, color=INK, linewidth=0.8, linestyle=":", label=label)
     if verdict.from_epoch and len(epochs) > 1:
         axes.axvspan(verdict.from_epoch, epochs[-1], color=VALIDATION, alpha=0.08, label="overfitting")
     epochs_area(axes, CURVES[metric], metric)
@@ -52,18 +52,18 @@ def _draw(axes: Axes, history: History, verdict: Verdict, metric: str) -> None:
 
 def _draw_training_as_in_prediction(axes: Axes, validation: list[float], verdict: Verdict, metric: str) -> None:
     """Training images without dropout and augmentation, at the epoch that is kept and at the last one."""
-    last, kept, above = (
+    last_gap, kept_gap, above = (
         (verdict.loss_gap, verdict.kept_loss_gap, -1)
         if metric == "loss"
         else (verdict.accuracy_gap, verdict.kept_accuracy_gap, 1)
     )
-    if last is None or kept is None or not verdict.kept_epoch:
+    if last_gap is None or kept_gap is None or not verdict.kept_epoch:
         return
-    places = [verdict.kept_epoch, len(validation)]
-    values = [validation[place - 1] + above * gap for place, gap in zip(places, (kept, last), strict=True)]
+    epochs = [verdict.kept_epoch, len(validation)]
+    values = [validation[epoch - 1] + above * gap for epoch, gap in zip(epochs, (kept_gap, last_gap), strict=True)]
     # At the edge of the plot too, a circle is drawn whole.
     axes.plot(
-        places, values, color=TRAIN, linestyle="none", marker="o", markersize=7, markerfacecolor="none",
+        epochs, values, color=TRAIN, linestyle="none", marker="o", markersize=7, markerfacecolor="none",
         label="training, as in prediction", clip_on=False,
     )  # fmt: skip
 
@@ -77,18 +77,18 @@ def learning_curve(history: History, verdict: Verdict, metric: str) -> Figure:
 
 def curves_as_svg(draw: Callable[[str], Figure], words: Callable[..., str]) -> list[Markup]:
     """What `draw` makes of each metric, for a page."""
-    told = {
+    descriptions = {
         "loss": words("Loss by epoch, on training and on validation data."),
         "accuracy": words("Accuracy by epoch, on training and on validation data."),
     }
-    return [svg(draw(metric), metric, text, words) for metric, text in told.items()]
+    return [svg(draw(metric), metric, description, words) for metric, description in descriptions.items()]
 
 
 def curves_side_by_side(trainings: HistoriesByName, title: str) -> Figure:
     """Loss and accuracy by epoch; a colour a training, validation drawn through, training dashed."""
     figure = new_figure(10.4, 4.4)
-    for place, metric in enumerate(("loss", "accuracy"), start=1):
-        _draw_together(figure.add_subplot(1, 2, place), trainings, metric)
+    for position, metric in enumerate(("loss", "accuracy"), start=1):
+        _draw_together(figure.add_subplot(1, 2, position), trainings, metric)
     figure.suptitle(title, color=INK, fontsize=12)
     return figure
 
@@ -96,8 +96,8 @@ def curves_side_by_side(trainings: HistoriesByName, title: str) -> Figure:
 def _draw_together(axes: Axes, trainings: HistoriesByName, metric: str) -> None:
     for colour, (name, (history, fit)) in zip(cycle(COLOURS), trainings.items(), strict=False):
         label, validation = f"{shorten(name, LONGEST_NAME)}: {fit}", history.column(f"val_{metric}")
-        epochs, told = history.column("epoch"), None if validation else label
-        axes.plot(epochs, history.column(metric), color=colour, linestyle="--", linewidth=1, alpha=0.8, label=told)
+        epochs, legend = history.column("epoch"), None if validation else label
+        axes.plot(epochs, history.column(metric), color=colour, linestyle="--", linewidth=1, alpha=0.8, label=legend)
         if validation:
             axes.plot(epochs, validation, color=colour, linewidth=2, label=label)
     epochs_area(axes, f"{metric.capitalize()}: validation, and training (dashed)", metric)
@@ -148,14 +148,14 @@ def dots_with_intervals(rows: Sequence[DotRow], title: str) -> Figure:
     """Validation accuracy on the left, the difference to the first row on the right, both in per cent."""
     figure = new_figure(10.4, 1.6 + 0.36 * len(rows))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
-    for place, row in enumerate(rows):
-        colour = INK if place == 0 else TRAIN
-        left.plot([100 * value for value in row.values], [place] * len(row.values), "o", color=FAINT, markersize=5)
+    for index, row in enumerate(rows):
+        colour = INK if index == 0 else TRAIN
+        left.plot([100 * value for value in row.values], [index] * len(row.values), "o", color=FAINT, markersize=5)
         if row.values:
-            _mean(left, place, sum(row.values) / len(row.values), row.interval, colour)
+            _mean(left, index, sum(row.values) / len(row.values), row.interval, colour)
         if row.difference:
             mean, low, high = row.difference
-            _mean(right, place, mean, None if low is None or high is None else (low, high), VALIDATION)
+            _mean(right, index, mean, None if low is None or high is None else (low, high), VALIDATION)
     right.axvline(0, color=INK, linewidth=1)
     plot_area(left, "Validation accuracy: repeats, mean, 95 % interval", "per cent", "")
     plot_area(right, "Difference to the base, paired", "points", "")
@@ -166,7 +166,7 @@ def dots_with_intervals(rows: Sequence[DotRow], title: str) -> Figure:
     return figure
 
 
-def _mean(axes: Axes, place: int, mean: float, interval: tuple[float, float] | None, colour: str) -> None:
+def _mean(axes: Axes, index: int, mean: float, interval: tuple[float, float] | None, colour: str) -> None:
     if interval:
-        axes.plot([100 * end for end in interval], [place, place], color=colour, linewidth=2)
-    axes.plot([100 * mean], [place], "D", color=colour, markersize=6)
+        axes.plot([100 * end for end in interval], [index, index], color=colour, linewidth=2)
+    axes.plot([100 * mean], [index], "D", color=colour, markersize=6)

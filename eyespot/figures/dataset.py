@@ -47,23 +47,23 @@ def draw_look(dataset: Dataset, folder: Path) -> list[Path]:
 def sample_grid(dataset: Dataset, seed: int = 0) -> Figure:
     """Up to ten random training pictures of each class, a row a class."""
     generator = np.random.default_rng(seed)
-    shown = min(dataset.classes, MOST_CLASSES)
+    count = min(dataset.classes, MOST_CLASSES)
     rows = []
-    for label in range(shown):
+    for label in range(count):
         members = np.flatnonzero(dataset.train.labels == label)
         rows.append(generator.permutation(members)[:SAMPLES])
     canvas = _mosaic(dataset.train, rows)
-    figure = new_figure(1.6 + 0.62 * SAMPLES, 0.7 + 0.62 * shown)
+    figure = new_figure(1.6 + 0.62 * SAMPLES, 0.7 + 0.62 * count)
     axes = figure.add_subplot()
     show_image(axes, canvas)
     height = dataset.input_shape[0] + GAP
-    names = [shorten(name) for name in dataset.class_names[:shown]]
-    axes.set_yticks([height * (row + 0.5) for row in range(shown)], names)
+    names = [shorten(name) for name in dataset.class_names[:count]]
+    axes.set_yticks([height * (row + 0.5) for row in range(count)], names)
     axes.tick_params(length=0, colors=INK)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    more = f" (the first {shown} of {dataset.classes} classes)" if shown < dataset.classes else ""
-    axes.set_title(f"{dataset.name}: training pictures{more}", color=INK, fontsize=11)
+    suffix = f" (the first {count} of {dataset.classes} classes)" if count < dataset.classes else ""
+    axes.set_title(f"{dataset.name}: training pictures{suffix}", color=INK, fontsize=11)
     return figure
 
 
@@ -88,8 +88,8 @@ def pixel_values(dataset: Dataset, row: int = 0) -> Figure:
     top, left = max(0, (height - MOST_CELLS) // 2), max(0, (width - MOST_CELLS) // 2)
     image = image[top : top + MOST_CELLS, left : left + MOST_CELLS]
     cropped = ", its middle" if image.shape[:2] != (height, width) else ""
-    side = max(4.0, 0.42 * image.shape[1])
-    figure = new_figure(side * channels, side * image.shape[0] / image.shape[1] + 0.5)
+    inches = max(4.0, 0.42 * image.shape[1])
+    figure = new_figure(inches * channels, inches * image.shape[0] / image.shape[1] + 0.5)
     for channel in range(channels):
         axes = figure.add_subplot(1, channels, channel + 1)
         values = image[..., channel]
@@ -105,11 +105,11 @@ def pixel_values(dataset: Dataset, row: int = 0) -> Figure:
 
 def mean_pictures(dataset: Dataset) -> Figure:
     """The mean training picture of each class."""
-    shown = min(dataset.classes, MOST_CLASSES)
-    columns = min(5 if shown <= 10 else 10, shown)  # noqa: PLR2004 - two rows of five, or rows of ten
-    lines = -(-shown // columns)
+    count = min(dataset.classes, MOST_CLASSES)
+    columns = min(5 if count <= 10 else 10, count)  # noqa: PLR2004 - two rows of five, or rows of ten
+    lines = -(-count // columns)
     figure = new_figure(1.35 * columns, 1.6 * lines)
-    for label in range(shown):
+    for label in range(count):
         axes = figure.add_subplot(lines, columns, label + 1)
         members = np.flatnonzero(dataset.train.labels == label)
         if len(members):
@@ -121,7 +121,7 @@ def mean_pictures(dataset: Dataset) -> Figure:
 
 
 def _mean(split: Split) -> UInt8[np.ndarray, "height width channels"]:
-    total = sum(part.sum(axis=0, dtype=np.float64) for part in chunks(split.images))
+    total = sum(chunk.sum(axis=0, dtype=np.float64) for chunk in chunks(split.images))
     return np.round(np.asarray(total) / len(split)).astype(np.uint8)
 
 
@@ -132,10 +132,10 @@ def class_counts(dataset: Dataset) -> Figure:
     figure = new_figure(6.4, 1.2 + 0.3 * dataset.classes)
     axes = figure.add_subplot()
     thickness = 0.8 / len(splits)
-    places = np.arange(dataset.classes)
+    positions = np.arange(dataset.classes)
     for index, (name, split) in enumerate(splits.items()):
         bars = axes.barh(
-            places + thickness * (index - (len(splits) - 1) / 2),
+            positions + thickness * (index - (len(splits) - 1) / 2),
             dataset.class_counts(split),
             thickness,
             color=colours[name],
@@ -143,7 +143,7 @@ def class_counts(dataset: Dataset) -> Figure:
         )
         if len(splits) * dataset.classes <= 60:  # noqa: PLR2004 - above that the figures would touch
             axes.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=7, color=INK)
-    axes.set_yticks(places, [shorten(name) for name in dataset.class_names])
+    axes.set_yticks(positions, [shorten(name) for name in dataset.class_names])
     axes.invert_yaxis()
     axes.margins(y=0.01, x=0.1)
     plot_area(axes, f"{dataset.name}: pictures a class", "pictures", "")
@@ -159,9 +159,9 @@ def class_counts(dataset: Dataset) -> Figure:
 
 def pair_gallery(dataset: Dataset, pairs: Sequence[DuplicatePair]) -> Figure:
     """The first pairs, side by side, with their splits, rows and classes."""
-    shown = pairs[:PAIRS]
-    columns = min(4, len(shown))
-    lines = -(-len(shown) // columns)
+    first_pairs = pairs[:PAIRS]
+    columns = min(4, len(first_pairs))
+    lines = -(-len(first_pairs) // columns)
     figure = new_figure(3.1 * columns, 0.5 + 2.0 * lines)
     leaks = sum(pair.leaks for pair in pairs)
     figure.suptitle(
@@ -169,7 +169,7 @@ def pair_gallery(dataset: Dataset, pairs: Sequence[DuplicatePair]) -> Figure:
         color=INK,
         fontsize=11,
     )
-    for number, pair in enumerate(shown):
+    for number, pair in enumerate(first_pairs):
         for side, (name, row) in enumerate((pair.first, pair.second)):
             axes = figure.add_subplot(lines, 2 * columns, 2 * number + side + 1)
             split = dataset.splits[name]
@@ -193,20 +193,20 @@ def suspect_gallery(dataset: Dataset, suspects: SuspectLabels) -> Figure:
         f"{_name(dataset, dataset.train.labels[row])}\n→ {_name(dataset, suspects.suggested[rank])}?"
         for rank, row in enumerate(suspects.rows[:SUSPECTS])
     ]
-    places = [("train", int(row)) for row in suspects.rows[:SUSPECTS]]
-    return _gallery(dataset, places, titles, "the labels that are the most suspect, and what is likelier")
+    positions = [("train", int(row)) for row in suspects.rows[:SUSPECTS]]
+    return _gallery(dataset, positions, titles, "the labels that are the most suspect, and what is likelier")
 
 
 def _name(dataset: Dataset, label: int | np.integer) -> str:
     return shorten(dataset.class_names[int(label)], 14)
 
 
-def _gallery(dataset: Dataset, places: Sequence[tuple[str, int]], titles: Sequence[str], told: str) -> Figure:
-    columns = min(COLUMNS, max(4, len(places)))
-    lines = -(-len(places) // columns)
+def _gallery(dataset: Dataset, positions: Sequence[tuple[str, int]], titles: Sequence[str], subtitle: str) -> Figure:
+    columns = min(COLUMNS, max(4, len(positions)))
+    lines = -(-len(positions) // columns)
     figure = new_figure(1.45 * columns, 0.5 + 1.75 * lines)
-    figure.suptitle(f"{dataset.name}: {told}", color=INK, fontsize=11)
-    for number, ((name, row), title) in enumerate(zip(places, titles, strict=True)):
+    figure.suptitle(f"{dataset.name}: {subtitle}", color=INK, fontsize=11)
+    for number, ((name, row), title) in enumerate(zip(positions, titles, strict=True)):
         axes = figure.add_subplot(lines, columns, number + 1)
         show_image(axes, np.asarray(dataset.splits[name].images[row]))
         axes.set_title(title, color=INK, fontsize=7)
@@ -215,9 +215,9 @@ def _gallery(dataset: Dataset, places: Sequence[tuple[str, int]], titles: Sequen
 
 def outlier_gallery(dataset: Dataset, oddities: Sequence[Outlier]) -> Figure:
     """The pictures that stand out the most, each with its reason."""
-    shown = oddities[:ODD]
-    titles = [f"{_place(dataset, *oddity.place)}\n{shorten(oddity.reason, 20)}" for oddity in shown]
-    return _gallery(dataset, [oddity.place for oddity in shown], titles, f"{len(oddities):,} pictures stand out")
+    outliers = oddities[:ODD]
+    titles = [f"{_place(dataset, *oddity.place)}\n{shorten(oddity.reason, 20)}" for oddity in outliers]
+    return _gallery(dataset, [oddity.place for oddity in outliers], titles, f"{len(oddities):,} pictures stand out")
 
 
 def steps_figure(name: str, steps: Sequence[tuple[str, Shaped[np.ndarray, "..."]]]) -> Figure:
@@ -230,9 +230,9 @@ def steps_figure(name: str, steps: Sequence[tuple[str, Shaped[np.ndarray, "..."]
     columns = min(STEPS_A_ROW, len(steps))
     lines = -(-len(steps) // columns)
     figure = new_figure(max(3.2 * columns, 5.0), 0.5 + 3.0 * lines)
-    for place, (title, image) in enumerate(steps, start=1):
-        axes = figure.add_subplot(lines, columns, place)
+    for number, (title, image) in enumerate(steps, start=1):
+        axes = figure.add_subplot(lines, columns, number)
         show_image(axes, image if image.ndim == 3 else image[..., None])  # noqa: PLR2004 - with channels
-        axes.set_title(f"{place}. {shorten(title, 44)}", color=INK, fontsize=8)
+        axes.set_title(f"{number}. {shorten(title, 44)}", color=INK, fontsize=8)
     figure.suptitle(shorten(name, 60), color=INK, fontsize=11)
     return figure

@@ -70,32 +70,32 @@ def explanation_figure(drawn: ExplanationPanel) -> Figure:
     heights = [2.5, 3.1 if drawn.found.maps else 0.0, 1.9 if drawn.neighbours else 0.0]
     heights = [height for height in heights if height]
     figure = new_figure(WIDTH, 0.5 + sum(heights))
-    parts = iter(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0])
-    _draw_picture(next(parts), drawn)
+    subfigures = iter(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0])
+    _draw_picture(next(subfigures), drawn)
     if drawn.found.maps:
-        _draw_maps(next(parts), drawn)
+        _draw_maps(next(subfigures), drawn)
     if drawn.neighbours:
-        _draw_neighbours(next(parts), drawn.neighbours, drawn.label)
+        _draw_neighbours(next(subfigures), drawn.neighbours, drawn.label)
     best, share = drawn.top[0]
-    said = f"{shorten(best)} at {share:.2%}"
-    figure.suptitle(f"{shorten(drawn.name, 50)}: {said}; why {shorten(drawn.label)}?", color=INK, fontsize=12)
+    prediction = f"{shorten(best)} at {share:.2%}"
+    figure.suptitle(f"{shorten(drawn.name, 50)}: {prediction}; why {shorten(drawn.label)}?", color=INK, fontsize=12)
     return figure
 
 
-def _draw_picture(part: SubFigure, drawn: ExplanationPanel) -> None:
-    given, seen, bars = part.subplots(1, 3, width_ratios=[1, 1, 1.6])
-    show_image(given, drawn.given if drawn.given.ndim == 3 else drawn.given[..., None])  # noqa: PLR2004 - with channels
-    given.set_title("as given", color=INK, fontsize=9)
-    if drawn.box:
-        left, top, right, bottom = drawn.box
-        place = Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, color=VALIDATION)
-        given.add_patch(place)
-    show_image(seen, drawn.image)
-    size = "x".join(str(side) for side in drawn.image.shape)
-    seen.set_title(f"as the model sees it, {size}", color=INK, fontsize=9)
-    names = [shorten(name, 18) for name, _ in drawn.top]
-    colours = [VALIDATION if name == drawn.label else TRAIN for name, _ in drawn.top]
-    shares = [share for _, share in drawn.top]
+def _draw_picture(subfigure: SubFigure, panel: ExplanationPanel) -> None:
+    original, model_input, bars = subfigure.subplots(1, 3, width_ratios=[1, 1, 1.6])
+    show_image(original, panel.given if panel.given.ndim == 3 else panel.given[..., None])  # noqa: PLR2004 - with channels
+    original.set_title("as given", color=INK, fontsize=9)
+    if panel.box:
+        left, top, right, bottom = panel.box
+        frame = Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, color=VALIDATION)
+        original.add_patch(frame)
+    show_image(model_input, panel.image)
+    size = "x".join(str(side) for side in panel.image.shape)
+    model_input.set_title(f"as the model sees it, {size}", color=INK, fontsize=9)
+    names = [shorten(name, 18) for name, _ in panel.top]
+    colours = [VALIDATION if name == panel.label else TRAIN for name, _ in panel.top]
+    shares = [share for _, share in panel.top]
     labelled = bars.barh(range(len(names)), shares, color=colours, height=0.6)
     bars.bar_label(labelled, fmt=lambda share: f"{share:.2%}", padding=3, fontsize=8, color=INK)
     bars.set_yticks(range(len(names)), names, fontsize=9)
@@ -108,26 +108,26 @@ def _draw_picture(part: SubFigure, drawn: ExplanationPanel) -> None:
     bars.set_title("most probable classes (orange: explained)", color=INK, fontsize=9)
 
 
-def _draw_maps(part: SubFigure, drawn: ExplanationPanel) -> None:
-    found = drawn.found
-    columns = max(4, len(found.maps))
-    for place, (method, values) in enumerate(found.maps.items(), start=1):
-        axes = part.add_subplot(1, columns, place)
-        draw_map(axes, values, drawn.image)
-        axes.set_title(f"{TITLES[method]}\n{_meaning(method, found)}", color=INK, fontsize=8)
-    words = f"Of the logit of {shorten(drawn.label)} ({found.logit:.2f}). Red speaks for it, blue against it."
-    part.supxlabel(words, color=INK, fontsize=9)
+def _draw_maps(subfigure: SubFigure, panel: ExplanationPanel) -> None:
+    picture_maps = panel.found
+    columns = max(4, len(picture_maps.maps))
+    for position, (method, values) in enumerate(picture_maps.maps.items(), start=1):
+        axes = subfigure.add_subplot(1, columns, position)
+        draw_map(axes, values, panel.image)
+        axes.set_title(f"{TITLES[method]}\n{_meaning(method, picture_maps)}", color=INK, fontsize=8)
+    caption = f"Of the logit of {shorten(panel.label)} ({picture_maps.logit:.2f}). Red speaks for it, blue against it."
+    subfigure.supxlabel(caption, color=INK, fontsize=9)
 
 
 def draw_map(axes: Axes, found: Float32[np.ndarray, "height width"], image: UInt8[np.ndarray, "h w channels"]) -> None:
     """A map in colours around 0, which is white: red speaks for the class, blue against it; the picture in outline."""
-    most = float(np.abs(found).max()) or 1.0
-    drawn = axes.imshow(found, cmap=DIVERGING, vmin=-most, vmax=most, interpolation="nearest")
+    limit = float(np.abs(found).max()) or 1.0
+    heat_map = axes.imshow(found, cmap=DIVERGING, vmin=-limit, vmax=limit, interpolation="nearest")
     grey = gaussian_filter(image.mean(axis=-1), max(image.shape) / BLURRED)  # noise has no outline
     if grey.min() < grey.max():
         axes.contour(grey, levels=[(grey.min() + grey.max()) / 2], colors=INK, linewidths=0.6, alpha=0.6)
     hide_axes(axes)
-    bar = axes.figure.colorbar(drawn, ax=axes, orientation="horizontal", shrink=0.85, pad=0.03, aspect=25)
+    bar = axes.figure.colorbar(heat_map, ax=axes, orientation="horizontal", shrink=0.85, pad=0.03, aspect=25)
     bar.ax.xaxis.set_major_locator(MaxNLocator(4))
     bar.ax.ticklabel_format(axis="x", scilimits=(-2, 3))
     bar.ax.tick_params(labelsize=7, colors=INK)
@@ -135,22 +135,22 @@ def draw_map(axes: Axes, found: Float32[np.ndarray, "height width"], image: UInt
     bar.outline.set_edgecolor(FAINT)
 
 
-def _meaning(method: str, found: PictureMaps) -> str:
-    if found.completeness is None or method in MEANINGS:
+def _meaning(method: str, maps: PictureMaps) -> str:
+    if maps.completeness is None or method in MEANINGS:
         return MEANINGS[method]
-    told = found.completeness
-    sums = f"adds up to {told.difference + told.gap:.2f} of {told.difference:.2f}"
-    return f"{sums}\ngap {told.share:.1%}, {told.steps} steps"
+    completeness = maps.completeness
+    sums = f"adds up to {completeness.difference + completeness.gap:.2f} of {completeness.difference:.2f}"
+    return f"{sums}\ngap {completeness.share:.1%}, {completeness.steps} steps"
 
 
-def _draw_neighbours(part: SubFigure, neighbours: Sequence[Neighbour], explained: str) -> None:
-    for place, neighbour in enumerate(neighbours, start=1):
-        axes = part.add_subplot(1, len(neighbours), place)
+def _draw_neighbours(subfigure: SubFigure, neighbours: Sequence[Neighbour], explained: str) -> None:
+    for position, neighbour in enumerate(neighbours, start=1):
+        axes = subfigure.add_subplot(1, len(neighbours), position)
         show_image(axes, neighbour.image)
         colour = TEST if neighbour.label == explained else VALIDATION
         axes.set_title(f"{shorten(neighbour.label, 14)}\n{neighbour.similarity:.3f}", color=colour, fontsize=8)
-    words = "the training pictures nearest to it in the model's features, with cosines (orange: of another class)"
-    part.supxlabel(words, color=INK, fontsize=9)
+    caption = "the training pictures nearest to it in the model's features, with cosines (orange: of another class)"
+    subfigure.supxlabel(caption, color=INK, fontsize=9)
 
 
 def features_figure(name: str, values: Sequence[LayerOutput]) -> Figure:
@@ -160,30 +160,30 @@ def features_figure(name: str, values: Sequence[LayerOutput]) -> Figure:
         name: of the picture.
         values: of its layers, in order; of more than 24, as many spread evenly are drawn.
     """
-    chosen = np.unique(np.linspace(0, len(values) - 1, min(len(values), MOST_LAYERS)).round().astype(int))
-    shown = [values[place] for place in chosen]
-    heights = [1.35 if value.value.ndim == MAPS_RANK else 0.75 for value in shown]
+    indices = np.unique(np.linspace(0, len(values) - 1, min(len(values), MOST_LAYERS)).round().astype(int))
+    outputs = [values[index] for index in indices]
+    heights = [1.35 if value.value.ndim == MAPS_RANK else 0.75 for value in outputs]
     figure = new_figure(1.1 * CHANNELS + 0.4, 0.7 + sum(heights))
-    parts = figure.subfigures(len(shown), 1, height_ratios=heights, squeeze=False)[:, 0]
-    for part, value in zip(parts, shown, strict=True):
-        part.suptitle(_caption(value), color=INK, fontsize=8, x=0.01, ha="left")
+    subfigures = figure.subfigures(len(outputs), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for subfigure, value in zip(subfigures, outputs, strict=True):
+        subfigure.suptitle(_caption(value), color=INK, fontsize=8, x=0.01, ha="left")
         if value.value.ndim == MAPS_RANK:
-            _draw_channels(list(part.subplots(1, CHANNELS)), value.value)
+            _draw_channels(list(subfigure.subplots(1, CHANNELS)), value.value)
         else:
-            _draw_units(part.subplots(), value.value.ravel())
-    left = f" ({len(shown)} of {len(values)} layers)" if len(shown) < len(values) else ""
+            _draw_units(subfigure.subplots(), value.value.ravel())
+    count = f" ({len(outputs)} of {len(values)} layers)" if len(outputs) < len(values) else ""
     scale = "black the lowest number of a layer, white its highest; the last before the softmax"
-    figure.suptitle(f"{shorten(name, 50)}: what each layer makes of it{left}\n{scale}", color=INK, fontsize=10)
+    figure.suptitle(f"{shorten(name, 50)}: what each layer makes of it{count}\n{scale}", color=INK, fontsize=10)
     return figure
 
 
 def _caption(value: LayerOutput) -> str:
     size = "x".join(str(side) for side in value.value.shape)
-    told = f"{shorten(value.layer, 30)} ({value.kind}), {size}"
+    description = f"{shorten(value.layer, 30)} ({value.kind}), {size}"
     channels = value.value.shape[-1]
     if value.value.ndim != MAPS_RANK or channels <= CHANNELS:
-        return told
-    return f"{told}: the {CHANNELS} most varied of {channels} channels"
+        return description
+    return f"{description}: the {CHANNELS} most varied of {channels} channels"
 
 
 def _draw_channels(axes: list[Axes], maps: Float32[np.ndarray, "height width channels"]) -> None:
@@ -213,16 +213,16 @@ def filters_figure(filters: Filters) -> Figure:
     with the largest weights.
     """
     kernels = filters.kernels
-    chosen = _strongest(kernels)
-    lines = -(-len(chosen) // COLUMNS)
+    rows = _strongest(kernels)
+    lines = -(-len(rows) // COLUMNS)
     figure = new_figure(0.95 * COLUMNS, 0.7 + 0.95 * lines)
-    most = float(np.abs(kernels[chosen]).max()) or 1.0
-    for place, row in enumerate(chosen, start=1):
-        axes = figure.add_subplot(lines, COLUMNS, place)
-        _draw_kernel(axes, kernels[row], most)
-    count = f"{len(chosen)} of {len(kernels)}, the strongest" if len(chosen) < len(kernels) else f"{len(kernels)}"
+    limit = float(np.abs(kernels[rows]).max()) or 1.0
+    for position, row in enumerate(rows, start=1):
+        axes = figure.add_subplot(lines, COLUMNS, position)
+        _draw_kernel(axes, kernels[row], limit)
+    count = f"{len(rows)} of {len(kernels)}, the strongest" if len(rows) < len(kernels) else f"{len(kernels)}"
     size = "x".join(str(side) for side in kernels.shape[1:])
-    title = f"{shorten(filters.layer, 30)} ({filters.kind}): {count}, {size}; weights from -{most:.2g} to {most:.2g}"
+    title = f"{shorten(filters.layer, 30)} ({filters.kind}): {count}, {size}; weights from -{limit:.2g} to {limit:.2g}"
     figure.suptitle(title, color=INK, fontsize=10)
     return figure
 
@@ -233,9 +233,9 @@ def _strongest(kernels: Float32[np.ndarray, "n height width channels"]) -> Int64
     return np.sort(np.argsort(-strength, kind="stable")[:MOST_FILTERS])
 
 
-def _draw_kernel(axes: Axes, kernel: Float32[np.ndarray, "height width channels"], most: float) -> None:
+def _draw_kernel(axes: Axes, kernel: Float32[np.ndarray, "height width channels"], limit: float) -> None:
     if kernel.shape[-1] == MAPS_RANK:
-        axes.imshow(np.clip(0.5 + kernel / (2 * most), 0, 1), interpolation="nearest")
+        axes.imshow(np.clip(0.5 + kernel / (2 * limit), 0, 1), interpolation="nearest")
     else:
-        axes.imshow(kernel[..., 0], cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest")
+        axes.imshow(kernel[..., 0], cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
     hide_axes(axes)

@@ -26,15 +26,15 @@ def confusion_matrix(evaluation: Evaluation, class_names: tuple[str, ...], title
     counts = np.array(evaluation.confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     classes = len(class_names)
-    side = 2.0 + (0.55 * classes if classes <= MOST_WRITTEN else 0.14 * classes)
-    figure = new_figure(side + 0.8, side)
+    inches = 2.0 + (0.55 * classes if classes <= MOST_WRITTEN else 0.14 * classes)
+    figure = new_figure(inches + 0.8, inches)
     axes = figure.add_subplot()
     # The square root lets rare mistakes be seen beside the full diagonal.
     axes.imshow(np.sqrt(shares), cmap=PAPER_TO_INK, vmin=0, vmax=1)
     names = [shorten(name, 16) for name in class_names]
     size = 9 if classes <= MOST_WRITTEN else 6
-    turned: dict[str, Any] = {"rotation": 45, "ha": "right"} if max(map(len, names)) > SHORT_NAME else {}
-    axes.set_xticks(range(classes), names, fontsize=size, **turned)
+    rotation: dict[str, Any] = {"rotation": 45, "ha": "right"} if max(map(len, names)) > SHORT_NAME else {}
+    axes.set_xticks(range(classes), names, fontsize=size, **rotation)
     axes.set_yticks(range(classes), names, fontsize=size)
     axes.set_xlabel("predict")
     axes.set_ylabel("label")
@@ -55,20 +55,20 @@ def gallery(
     title: str,
 ) -> Figure:
     """Pictures with their label and what was predicted, how surely."""
-    shown = rows[:GALLERY]
-    lines = max(1, -(-len(shown) // COLUMNS))
+    first_rows = rows[:GALLERY]
+    lines = max(1, -(-len(first_rows) // COLUMNS))
     figure = new_figure(1.75 * COLUMNS, 0.5 + 2.05 * lines)
-    for place, row in enumerate(shown, start=1):
-        axes = figure.add_subplot(lines, COLUMNS, place)
+    for position, row in enumerate(first_rows, start=1):
+        axes = figure.add_subplot(lines, COLUMNS, position)
         show_image(axes, split.images[row])
         predicted = int(probabilities[row].argmax())
         label = int(split.labels[row])
         names = [
-            f"{word}={shorten(class_names[index], 16)}" for word, index in (("label", label), ("predict", predicted))
+            f"{key}={shorten(class_names[index], 16)}" for key, index in (("label", label), ("predict", predicted))
         ]
         text = "\n".join([*names, f"{probabilities[row, predicted]:.2%}"])
         axes.set_title(text, color=TEST if predicted == label else VALIDATION, fontsize=8)
-    if not len(shown):
+    if not len(first_rows):
         axes = figure.add_subplot()
         axes.set_axis_off()
         axes.text(0.5, 0.5, "none", ha="center", va="center", color=INK)
@@ -80,15 +80,15 @@ def right_rows(
     split: Split, probabilities: Float32[np.ndarray, "n classes"], seed: int = 0
 ) -> Int64[np.ndarray, " right"]:
     """Rows predicted right, in random order."""
-    right = np.flatnonzero(probabilities.argmax(axis=1) == split.labels)
-    return np.random.default_rng(seed).permutation(right)
+    rows = np.flatnonzero(probabilities.argmax(axis=1) == split.labels)
+    return np.random.default_rng(seed).permutation(rows)
 
 
 def wrong_rows(split: Split, probabilities: Float32[np.ndarray, "n classes"]) -> Int64[np.ndarray, " wrong"]:
     """Rows predicted wrong, the most confident first."""
     predictions = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(predictions != split.labels)
-    return wrong[np.argsort(-probabilities[wrong, predictions[wrong]], kind="stable")]
+    rows = np.flatnonzero(predictions != split.labels)
+    return rows[np.argsort(-probabilities[rows, predictions[rows]], kind="stable")]
 
 
 def reliability_diagram(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Figure:
@@ -100,15 +100,19 @@ def reliability_diagram(before: Sequence[Mapping[str, Any]], after: Sequence[Map
     figure = new_figure(SIDE, SIDE)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":", label="as it should be")
-    sure, right = ([each[name] for each in before] for name in ("confidence", "accuracy"))
-    axes.plot(sure, right, color=VALIDATION, marker="s", markersize=3, linewidth=0.8, label="before calibration")
-    sure, right = ([each[name] for each in after] for name in ("confidence", "accuracy"))
-    beyond = [
-        [each["accuracy"] - each["low"] for each in after],
-        [each["high"] - each["accuracy"] for each in after],
+    confidence, accuracy = ([row[name] for row in before] for name in ("confidence", "accuracy"))
+    axes.plot(
+        confidence, accuracy, color=VALIDATION, marker="s", markersize=3, linewidth=0.8, label="before calibration"
+    )
+    confidence, accuracy = ([row[name] for row in after] for name in ("confidence", "accuracy"))
+    errors = [
+        [row["accuracy"] - row["low"] for row in after],
+        [row["high"] - row["accuracy"] for row in after],
     ]
-    axes.errorbar(sure, right, yerr=beyond, color=TRAIN, marker="o", markersize=4, linewidth=1, label="calibrated")
-    lowest = min([0.9, *(min(each["low"], each["confidence"]) for each in [*before, *after])])
+    axes.errorbar(
+        confidence, accuracy, yerr=errors, color=TRAIN, marker="o", markersize=4, linewidth=1, label="calibrated"
+    )
+    lowest = min([0.9, *(min(row["low"], row["confidence"]) for row in [*before, *after])])
     axes.set_xlim(lowest, 1.005)
     axes.set_ylim(lowest, 1.005)
     plot_area(axes, "Reliability", "confidence", "accuracy")

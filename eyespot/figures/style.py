@@ -96,8 +96,8 @@ def plot_area(axes: Axes, title: str, x: str, y: str) -> None:
 def shorten(text: str, length: int = 22) -> str:
     """A name that fits above a small picture."""
     # A dollar sign would start a formula.
-    plain = text.replace("$", r"\$")
-    return plain if len(plain) <= length else plain[: length - 1] + "…"
+    escaped = text.replace("$", r"\$")
+    return escaped if len(escaped) <= length else escaped[: length - 1] + "…"
 
 
 def svg(figure: Figure, name: str, told: str, translated: Callable[[str], str] = str) -> Markup:
@@ -108,11 +108,11 @@ def svg(figure: Figure, name: str, told: str, translated: Callable[[str], str] =
         told: what the figure shows, for those who cannot see it.
         translated: what each text becomes.
     """
-    drawn = io.StringIO()
+    buffer = io.StringIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "eyespot"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # texts are drawn by whoever shows the page
-        figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = drawn.getvalue()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     for colour, variable in VARIABLES.items():
