@@ -45,8 +45,8 @@ class CardFacts:
     @property
     def evaluation(self) -> dict[str, Any]:
         """The figures on the split that counts; none where there is none."""
-        found: dict[str, Any] = self.metrics[self.judged] if self.judged else {}
-        return found
+        metrics: dict[str, Any] = self.metrics[self.judged] if self.judged else {}
+        return metrics
 
 
 def model_card(facts: CardFacts, words: Words) -> list[Section]:
@@ -62,7 +62,7 @@ def model_card(facts: CardFacts, words: Words) -> list[Section]:
 
 def _model(facts: CardFacts, words: Words) -> list[str]:
     settings, packages = facts.settings["model"], facts.environment.get("packages", {})
-    told = [
+    lines = [
         words(
             "{name}, a Keras model with {parameters} parameters, made by eyespot {version} on {date}.",
             name=_without_folder(settings.get("name") or settings.get("from") or facts.name),
@@ -74,7 +74,7 @@ def _model(facts: CardFacts, words: Words) -> list[str]:
     if facts.dataset:
         height, width, channels = facts.dataset.input_shape
         colour = words("grey") if channels == 1 else words("colour")
-        told.append(
+        lines.append(
             words(
                 "It takes {colour} pictures of {height} x {width} pixels, and names one of {classes} classes: {names}.",
                 height=height,
@@ -84,7 +84,7 @@ def _model(facts: CardFacts, words: Words) -> list[str]:
                 names=_names(facts),
             )
         )
-    return told
+    return lines
 
 
 def _without_folder(name: str) -> str:
@@ -114,7 +114,7 @@ def _data(facts: CardFacts, words: Words) -> list[str]:
     if facts.dataset is None:
         return [words("Its pictures are no longer there.")]
     counts = {name: f"{len(split):,}" for name, split in facts.dataset.splits.items()}
-    told = [
+    lines = [
         words(
             "{train} training, {validation} validation and {test} test pictures of {data}.",
             train=counts["train"], validation=counts.get("validation", "0"), test=counts.get("test", "0"),
@@ -123,8 +123,8 @@ def _data(facts: CardFacts, words: Words) -> list[str]:
     ]  # fmt: skip
     policy = facts.settings.get("augmentation", {}).get("policy", "none")
     if policy != "none":
-        told.append(words("Training pictures were changed at random (policy {policy}).", policy=policy))
-    return told
+        lines.append(words("Training pictures were changed at random (policy {policy}).", policy=policy))
+    return lines
 
 
 def _figures(facts: CardFacts, words: Words) -> list[str]:
@@ -155,21 +155,21 @@ def _figures(facts: CardFacts, words: Words) -> list[str]:
 
 
 def _limits(facts: CardFacts, words: Words) -> list[str]:
-    elsewhere = words(
+    caution = words(
         "All figures are of pictures from the same source as those it has learnt from; on others it may do worse."
     )
-    return [*_mistakes(facts, words), elsewhere] if facts.judged else [words("That has not been measured.")]
+    return [*_mistakes(facts, words), caution] if facts.judged else [words("That has not been measured.")]
 
 
 def _mistakes(facts: CardFacts, words: Words) -> list[str]:
     confusion = np.array(facts.evaluation["confusion"])
     totals = confusion.sum(axis=1)
     recalls = np.divide(confusion.diagonal(), totals, out=np.ones(len(totals)), where=totals > 0)
-    told = []
+    lines = []
     for label in np.argsort(recalls, kind="stable")[:WEAKEST].tolist():
         if recalls[label] < 1:
             low, high = wilson(int(confusion[label, label]), int(totals[label]))
-            told.append(
+            lines.append(
                 words(
                     "Of {name}, it recognises {recall} (95 % interval {low} to {high}, {n} pictures).",
                     name=facts.class_names[label],
@@ -179,24 +179,26 @@ def _mistakes(facts: CardFacts, words: Words) -> list[str]:
                     n=f"{int(totals[label]):,}",
                 )
             )
-    told += [
+    lines += [
         words(
             "{label} is taken for {predict} most often: {n} pictures.",
             label=pair["label"], predict=pair["predict"], n=f"{pair['pictures']:,}",
         )
         for pair in facts.evaluation["most_confused"][:1]
     ]  # fmt: skip
-    if few := int((totals < FEW).sum()):
-        told.append(
-            words("{few} classes have fewer than {n} pictures here: what is said of them is uncertain.", few=few, n=FEW)
+    if rare := int((totals < FEW).sum()):
+        lines.append(
+            words(
+                "{few} classes have fewer than {n} pictures here: what is said of them is uncertain.", few=rare, n=FEW
+            )
         )
-    return told
+    return lines
 
 
 def card_markdown(title: str, sections: list[Section]) -> str:
     """A card as a Markdown file."""
     parts = [
         f"# {title}",
-        *(f"## {heading}\n\n" + "\n".join(f"- {each}" for each in told) for heading, told in sections),
+        *(f"## {heading}\n\n" + "\n".join(f"- {line}" for line in lines) for heading, lines in sections),
     ]
     return "\n\n".join(parts) + "\n"

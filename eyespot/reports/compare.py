@@ -43,8 +43,8 @@ class ComparedRun:
     @property
     def figures(self) -> dict[str, Any]:
         """On the split that counts."""
-        found: dict[str, Any] = self.metrics[self.judged]
-        return found
+        metrics: dict[str, Any] = self.metrics[self.judged]
+        return metrics
 
     @property
     def verdict(self) -> Verdict:
@@ -54,8 +54,8 @@ class ComparedRun:
     @property
     def seconds(self) -> float | None:
         """Of an epoch of its training, the median."""
-        taken = sorted(self.history.column("seconds"))
-        return taken[len(taken) // 2] if taken else None
+        durations = sorted(self.history.column("seconds"))
+        return durations[len(durations) // 2] if durations else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -190,27 +190,27 @@ def _shown(
     if split is None:
         return []
     first, second = pair.first, pair.second
-    sure = np.maximum(first.probabilities[rows].max(axis=1), second.probabilities[rows].max(axis=1))
+    confidence = np.maximum(first.probabilities[rows].max(axis=1), second.probabilities[rows].max(axis=1))
     return [
         {
             "picture": data_uri(split.images[row]),
             "name": picture_name(split, row),
             "label": class_names[labels[row]],
             "answers": [
-                (each.name, class_names[each.predictions[row]], float(each.probabilities[row].max()))
-                for each in (first, second)
+                (run.name, class_names[run.predictions[row]], float(run.probabilities[row].max()))
+                for run in (first, second)
             ],
         }
-        for row in rows[np.argsort(-sure, kind="stable")][:SHOWN].tolist()
+        for row in rows[np.argsort(-confidence, kind="stable")][:SHOWN].tolist()
     ]
 
 
 def _curves(compared: Sequence[ComparedRun], words: Callable[..., str]) -> list[Any]:
-    trainings = {each.name: (each.history, each.verdict.of_kept_model) for each in compared}
+    trainings = {run.name: (run.history, run.verdict.of_kept_model) for run in compared}
     return list(curves_as_svg(lambda metric: curves_together(trainings, metric), words))
 
 
 def _recalls(compared: Sequence[ComparedRun], class_names: tuple[str, ...]) -> list[tuple[str, list[float]]]:
     """How much of each class every run recognises, where they differ most first."""
-    rows = [(name, [each.figures["report"]["classes"][name]["recall"] for each in compared]) for name in class_names]
+    rows = [(name, [run.figures["report"]["classes"][name]["recall"] for run in compared]) for name in class_names]
     return sorted(rows, key=lambda row: min(row[1]) - max(row[1]))

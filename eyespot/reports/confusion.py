@@ -57,12 +57,12 @@ def confusion_cells(
     Args:
         split: where the pictures are, and `probabilities` what was answered; None: cells are counts alone.
     """
-    places = [(int(row), int(column)) for row, column in zip(*np.nonzero(confusion), strict=True)]
+    positions = [(int(row), int(column)) for row, column in zip(*np.nonzero(confusion), strict=True)]
     if len(class_names) > MOST_CLASSES:
-        mistakes = [place for place in places if place[0] != place[1]]
-        places = sorted(mistakes, key=lambda place: -confusion[place])[:LISTED]
+        mistakes = [position for position in positions if position[0] != position[1]]
+        positions = sorted(mistakes, key=lambda position: -confusion[position])[:LISTED]
     totals = np.maximum(confusion.sum(axis=1), 1)
-    shown = _pictures(places, split, probabilities) if split is not None and probabilities is not None else {}
+    pictures = _pictures(positions, split, probabilities) if split is not None and probabilities is not None else {}
     return {
         (row, column): Cell(
             f"{row}-{column}",
@@ -70,27 +70,29 @@ def confusion_cells(
             class_names[column],
             int(confusion[row, column]),
             float(confusion[row, column] / totals[row]),
-            shown.get((row, column), ()),
+            pictures.get((row, column), ()),
         )
-        for row, column in places
+        for row, column in positions
     }
 
 
 def _pictures(
-    places: list[tuple[int, int]], split: Split, probabilities: Float32[np.ndarray, "n classes"]
+    positions: list[tuple[int, int]], split: Split, probabilities: Float32[np.ndarray, "n classes"]
 ) -> dict[tuple[int, int], tuple[tuple[str, str], ...]]:
     """As many a cell as the page has room for."""
-    sure, predictions = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    confidence, predictions = probabilities.max(axis=1), probabilities.argmax(axis=1)
     rows = {}
-    for label, predict in places:
+    for label, predict in positions:
         members = np.flatnonzero((split.labels == label) & (predictions == predict))
-        order = sure[members] if label == predict else -sure[members]
+        order = confidence[members] if label == predict else -confidence[members]
         rows[label, predict] = members[np.argsort(order, kind="stable")][: CAPS[0]]
     uris = {int(row): data_uri(split.images[row]) for members in rows.values() for row in members}
     cap = next((cap for cap in CAPS if _size(rows, uris, cap) <= BUDGET), CAPS[-1])
     return {
-        place: tuple((uris[row], f"{picture_name(split, row)}, {sure[row]:.1%}") for row in members[:cap].tolist())
-        for place, members in rows.items()
+        position: tuple(
+            (uris[row], f"{picture_name(split, row)}, {confidence[row]:.1%}") for row in members[:cap].tolist()
+        )
+        for position, members in rows.items()
     }
 
 

@@ -54,8 +54,8 @@ def render(template: str, language: Language, **values: Any) -> str:
     script, style = _text("page.js"), _text("page.css")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = environment.get_template(template)
-    own = {"script": Markup(script), "style": Markup(style)}  # noqa: S704 - files of this package
-    return page.render(_=translator(language), language=language, script_digest=digest, **own, **values)
+    assets = {"script": Markup(script), "style": Markup(style)}  # noqa: S704 - files of this package
+    return page.render(_=translator(language), language=language, script_digest=digest, **assets, **values)
 
 
 def _text(name: str) -> str:
@@ -67,10 +67,10 @@ def translator(language: Language) -> Callable[..., str]:
 
     Sentences are looked up by their English text; one that has no translation stays as it is.
     """
-    known = _words(language)
+    translations = _words(language)
 
     def translated(text: str, **values: Any) -> str:
-        return known.get(text, text).format(**values) if values else known.get(text, text)
+        return translations.get(text, text).format(**values) if values else translations.get(text, text)
 
     return translated
 
@@ -92,9 +92,9 @@ def data_uri(*images: UInt8[np.ndarray, "height width channels"]) -> str:
         row = Image.new("RGBA", (step * len(small), height))  # see-through between them
         for number, picture in enumerate(small):
             row.paste(picture, (step * number, 0))
-    stored = io.BytesIO()
-    row.save(stored, "WEBP", lossless=row.height <= SHARP, quality=QUALITY)
-    return "data:image/webp;base64," + base64.b64encode(stored.getvalue()).decode()
+    buffer = io.BytesIO()
+    row.save(buffer, "WEBP", lossless=row.height <= SHARP, quality=QUALITY)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _small(image: UInt8[np.ndarray, "height width channels"]) -> Image.Image:

@@ -114,14 +114,14 @@ def verdict_text(verdict: Verdict, language: Language) -> str:
     if language == "en":
         return f"{verdict.sentence} {verdict.advice}"
     words = translator(language)
-    told = [words(f"advice: {verdict.fit}")]
+    sentences = [words(f"advice: {verdict.fit}")]
     if verdict.images_needed:
-        told.append(words("About {n} validation pictures would tell.", n=f"{verdict.images_needed:,}"))
+        sentences.append(words("About {n} validation pictures would tell.", n=f"{verdict.images_needed:,}"))
     if verdict.best_epoch:
-        told.insert(0, words("Validation loss was lowest in epoch {best}.", best=verdict.best_epoch))
+        sentences.insert(0, words("Validation loss was lowest in epoch {best}.", best=verdict.best_epoch))
     if verdict.from_epoch:
-        told.insert(0, words("Overfitting from epoch {epoch}.", epoch=verdict.from_epoch))
-    return " ".join(told)
+        sentences.insert(0, words("Overfitting from epoch {epoch}.", epoch=verdict.from_epoch))
+    return " ".join(sentences)
 
 
 def _made(facts: ReportFacts) -> list[tuple[str, str]]:
@@ -130,7 +130,7 @@ def _made(facts: ReportFacts) -> list[tuple[str, str]]:
     seconds = sum(row["seconds"] for row in rows)
     versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items() if version)
     sizes = ", ".join(f"{name} {size / 1e6:.2f} MB" for name, size in facts.files.items())
-    told = {
+    entries = {
         "command": " ".join(map(str, environment["command"])),
         "started": environment["started"],
         "epochs": f"{len(rows)}",
@@ -142,24 +142,26 @@ def _made(facts: ReportFacts) -> list[tuple[str, str]]:
         "data (SHA-256)": str(environment.get("dataset_sha256", "")),
         "files": sizes,
     }
-    return list(told.items())
+    return list(entries.items())
 
 
 def _classes(facts: ReportFacts) -> list[dict[str, Any]]:
     """Each class with its counts and some training pictures."""
     if facts.dataset is None:
         return []
-    generator, listed = np.random.default_rng(0), []
+    generator, classes = np.random.default_rng(0), []
     counts = {
         name: np.bincount(split.labels, minlength=len(facts.class_names))
         for name, split in facts.dataset.splits.items()
     }
     for label, name in enumerate(facts.class_names):
         members = generator.permutation(np.flatnonzero(facts.dataset.train.labels == label))[:STRIP]
-        shown = [facts.dataset.train.images[row] for row in members] if label < MOST_STRIPS else []
-        strip = data_uri(*shown) if shown else None
-        listed.append({"name": name, "counts": [int(each[label]) for each in counts.values()], "strip": strip})
-    return listed
+        images = [facts.dataset.train.images[row] for row in members] if label < MOST_STRIPS else []
+        strip = data_uri(*images) if images else None
+        classes.append(
+            {"name": name, "counts": [int(class_counts[label]) for class_counts in counts.values()], "strip": strip}
+        )
+    return classes
 
 
 @dataclass(frozen=True)
@@ -191,16 +193,16 @@ def layer_boxes(layers: Sequence[LayerCost]) -> list[LayerBox]:
     parameters, work = (
         max(1, sum(getattr(layer, name) for layer in layers)) for name in ("parameters", "multiply_adds")
     )
-    most = max((_channels(layer) for layer in layers), default=1)
-    side = max((_side(layer) for layer in layers), default=1)
-    drawn, before = [], ""
+    most_channels = max((_channels(layer) for layer in layers), default=1)
+    largest_side = max((_side(layer) for layer in layers), default=1)
+    boxes, previous = [], ""
     for layer in layers:
-        joins = layer.inputs if layer.inputs not in {(before,), ()} else ()
-        width, height = WIDEST * _scaled(_channels(layer), most), TALLEST * _scaled(_side(layer), side)
+        joins = layer.inputs if layer.inputs not in {(previous,), ()} else ()
+        width, height = WIDEST * _scaled(_channels(layer), most_channels), TALLEST * _scaled(_side(layer), largest_side)
         shares = layer.parameters / parameters, layer.multiply_adds / work
-        drawn.append(LayerBox(layer, width, height, joins, *shares))
-        before = layer.name
-    return drawn
+        boxes.append(LayerBox(layer, width, height, joins, *shares))
+        previous = layer.name
+    return boxes
 
 
 def _channels(layer: LayerCost) -> int:
@@ -211,9 +213,9 @@ def _side(layer: LayerCost) -> int:
     return max(layer.shape[:-1], default=1)
 
 
-def _scaled(value: int, most: int) -> float:
+def _scaled(value: int, largest: int) -> float:
     """In [0.1, 1]."""
-    return 0.1 + 0.9 * math.log1p(value) / math.log1p(most)
+    return 0.1 + 0.9 * math.log1p(value) / math.log1p(largest)
 
 
 def _curves(facts: ReportFacts, words: Callable[..., str]) -> list[Any]:
@@ -227,14 +229,14 @@ def _mistakes(facts: ReportFacts) -> list[dict[str, Any]]:
     split, probabilities = facts.split, facts.probabilities
     if split is None or probabilities is None:
         return []
-    predictions, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    predictions, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     rows = wrong_rows(split, probabilities)[:MISTAKES]
     return [
         {
             "picture": data_uri(split.images[row]),
             "label": facts.class_names[split.labels[row]],
             "predict": facts.class_names[predictions[row]],
-            "probability": float(sure[row]),
+            "probability": float(confidence[row]),
             "name": picture_name(split, row),
         }
         for row in rows.tolist()
@@ -250,18 +252,18 @@ def _explanations(facts: ReportFacts) -> list[dict[str, Any]]:
         {
             "picture": data_uri(split.images[row]),
             "label": facts.class_names[split.labels[row]],
-            "predict": facts.class_names[found.label],
+            "predict": facts.class_names[picture.label],
             "name": picture_name(split, row),
-            "maps": {TITLES[method]: map_picture(each, split.images[row]) for method, each in found.maps.items()},
+            "maps": {TITLES[method]: map_picture(values, split.images[row]) for method, values in picture.maps.items()},
         }
-        for row, found in zip(explained.rows.tolist(), explained.pictures, strict=True)
+        for row, picture in zip(explained.rows.tolist(), explained.pictures, strict=True)
     ]
 
 
 def map_picture(found: Float32[np.ndarray, "height width"], image: UInt8[np.ndarray, "height width channels"]) -> str:
     """A map over its picture, as data: red speaks for the class, blue against it, white says nothing."""
-    most = float(np.abs(found).max()) or 1.0
-    colours = colormaps[DIVERGING](0.5 + found / (2 * most))[..., :3]
+    limit = float(np.abs(found).max()) or 1.0
+    colours = colormaps[DIVERGING](0.5 + found / (2 * limit))[..., :3]
     grey = image.mean(axis=-1, keepdims=True) / 255
     mixed = (1 - UNDERNEATH) * colours + UNDERNEATH * grey
     return data_uri((255 * mixed).round().astype(np.uint8))
@@ -269,15 +271,15 @@ def map_picture(found: Float32[np.ndarray, "height width"], image: UInt8[np.ndar
 
 def _per_class(facts: ReportFacts) -> list[dict[str, Any]]:
     """Precision, recall with its interval, F1 and support of each class."""
-    confusion, listed = np.array(facts.evaluation["confusion"]), []
+    confusion, rows = np.array(facts.evaluation["confusion"]), []
     for label, name in enumerate(facts.class_names):
-        figures, right = facts.evaluation["report"]["classes"][name], int(confusion[label, label])
+        figures, correct = facts.evaluation["report"]["classes"][name], int(confusion[label, label])
         total = int(confusion[label].sum())
-        listed.append({"name": name, **figures, "interval": wilson(right, total) if total else None})
-    return listed
+        rows.append({"name": name, **figures, "interval": wilson(correct, total) if total else None})
+    return rows
 
 
 def _reliability(facts: ReportFacts, words: Callable[..., str]) -> Any:
     before, after = (facts.evaluation[name]["bins"] for name in ("before_calibration", "calibration"))
-    told = words("How often answers are right, by how sure the model is of them, before and after calibration.")
-    return svg(reliability_diagram(before, after), "reliability", told, words)
+    description = words("How often answers are right, by how sure the model is of them, before and after calibration.")
+    return svg(reliability_diagram(before, after), "reliability", description, words)
