@@ -106,5 +106,5 @@ def format_named(name: str) -> ExportFormat:
             raise ExportError(
                 f"The format {name} needs {package}, which is not installed: pip install 'eyespot[{name}]'"
             )
-    found: ExportFormat = importlib.import_module(FORMATS[name]).FORMAT
-    return found
+    export_format: ExportFormat = importlib.import_module(FORMATS[name]).FORMAT
+    return export_format

@@ -45,8 +45,8 @@ class LiteRtFormat:
                     "labels.txt",
                     "".join(f"{json.dumps(name, ensure_ascii=False)[1:-1]}\n" for name in source.class_names),
                 )
-                told = {**source.metadata, TEMPERATURE: source.temperature}
-                archive.writestr("metadata.json", json.dumps(told, ensure_ascii=False))
+                metadata = {**source.metadata, TEMPERATURE: source.temperature}
+                archive.writestr("metadata.json", json.dumps(metadata, ensure_ascii=False))
                 archive.writestr("model-card.md", source.card)
 
     def opened(self, folder: Path) -> PredictFunction:
@@ -55,12 +55,12 @@ class LiteRtFormat:
 
         interpreter = Interpreter(str(folder / FILE))
         interpreter.allocate_tensors()
-        (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
+        (input_details,), (output_details,) = interpreter.get_input_details(), interpreter.get_output_details()
 
         def one(image: UInt8[np.ndarray, "height width channels"]) -> Float32[np.ndarray, " classes"]:
-            interpreter.set_tensor(taken["index"], image[None])
+            interpreter.set_tensor(input_details["index"], image[None])
             interpreter.invoke()
-            row: Float32[np.ndarray, " classes"] = interpreter.get_tensor(given["index"])[0]
+            row: Float32[np.ndarray, " classes"] = interpreter.get_tensor(output_details["index"])[0]
             return row
 
         def answer(images: UInt8[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n classes"]:
@@ -75,14 +75,14 @@ FORMAT = LiteRtFormat()
 @contextmanager
 def _silent() -> Iterator[None]:
     """What the converter tells of each of its passes is not for users; where it fails, it raises."""
-    before = logging.root.manager.disable
+    level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(before)
+        logging.disable(level)
 
 
 def _converted(source: ExportSource) -> Any:

@@ -107,12 +107,12 @@ def quantise(path: Path, images: UInt8[np.ndarray, "n height width channels"]) -
 @contextmanager
 def _quiet() -> Iterator[None]:
     """The quantiser advises on the root logger to do what has been done."""
-    before = logging.root.manager.disable
+    level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         yield
     finally:
-        logging.disable(before)
+        logging.disable(level)
 
 
 def _simplify(path: Path, simple: Path) -> None:
@@ -168,12 +168,12 @@ class GraphEditor:
 
     def input_shape(self) -> tuple[int, ...]:
         """Of the graph's only input, without the number of pictures."""
-        return tuple(side.dim_value for side in self._graph.input[0].type.tensor_type.shape.dim[1:])
+        return tuple(dimension.dim_value for dimension in self._graph.input[0].type.tensor_type.shape.dim[1:])
 
     def array(self, name: str) -> Shaped[np.ndarray, "..."] | None:
         """A constant; None where it is none."""
-        held = next((tensor for tensor in self._graph.initializer if tensor.name == name), None)
-        return None if held is None else numpy_helper.to_array(held)
+        initializer = next((tensor for tensor in self._graph.initializer if tensor.name == name), None)
+        return None if initializer is None else numpy_helper.to_array(initializer)
 
     def scalar(self, name: str) -> float | None:
         """A constant that is one number."""
@@ -187,16 +187,16 @@ class GraphEditor:
 
     def replace(self, name: str, value: Any) -> str:
         """Puts another constant in the place of one that a single node uses."""
-        held = next(tensor for tensor in self._graph.initializer if tensor.name == name)
+        initializer = next(tensor for tensor in self._graph.initializer if tensor.name == name)
         if self.only_user(name) is None:
             return self.constant(f"{name}_changed", value)
-        held.CopyFrom(numpy_helper.from_array(np.asarray(value), name))
+        initializer.CopyFrom(numpy_helper.from_array(np.asarray(value), name))
         return name
 
     def insert(self, before: onnx.NodeProto, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
         """Adds a node in the place before another."""
-        place = next(index for index, node in enumerate(self._graph.node) if before.output[0] in node.output)
-        self._graph.node.insert(place, helper.make_node(kind, inputs, [output], **attributes))
+        position = next(index for index, node in enumerate(self._graph.node) if before.output[0] in node.output)
+        self._graph.node.insert(position, helper.make_node(kind, inputs, [output], **attributes))
         return output
 
     def remove(self, *nodes: onnx.NodeProto) -> None:
@@ -221,26 +221,26 @@ def columns_as_channels(model: onnx.ModelProto) -> None:
     convolution = _first_convolution(graph)
     if convolution is None or channels != 1:
         return
-    (kernel, *bias), told = (graph.array(name) for name in convolution.input[1:]), attributes(convolution)
-    if kernel is None or any(step != 1 for step in (*told.get("strides", []), *told.get("dilations", []))):
+    (kernel, *bias), settings = (graph.array(name) for name in convolution.input[1:]), attributes(convolution)
+    if kernel is None or any(step != 1 for step in (*settings.get("strides", []), *settings.get("dilations", []))):
         return
-    top, left, bottom, right = told.get("pads", [0, 0, 0, 0])
+    top, left, bottom, right = settings.get("pads", [0, 0, 0, 0])
     rows = height + top + bottom - kernel.shape[2] + 1
     columns = width + left + right - kernel.shape[3] + 1
-    if width % AT_ONCE or columns % AT_ONCE or told.get("auto_pad", b"NOTSET") != b"NOTSET":
+    if width % AT_ONCE or columns % AT_ONCE or settings.get("auto_pad", b"NOTSET") != b"NOTSET":
         return
-    grouped, before = _grouped(kernel, left)
-    after = columns // AT_ONCE - width // AT_ONCE - before + grouped.shape[3] - 1
-    if after < 0:
+    grouped, pad_left = _grouped(kernel, left)
+    pad_right = columns // AT_ONCE - width // AT_ONCE - pad_left + grouped.shape[3] - 1
+    if pad_right < 0:
         return
     _enter(graph, convolution, (height, width))
     convolution.input[1] = graph.replace(convolution.input[1], grouped)
-    for each in bias:
-        convolution.input[2] = graph.replace(convolution.input[2], np.tile(np.asarray(each), AT_ONCE))
+    for vector in bias:
+        convolution.input[2] = graph.replace(convolution.input[2], np.tile(np.asarray(vector), AT_ONCE))
     del convolution.attribute[:]
     convolution.attribute.extend(
         onnx.helper.make_attribute(name, value)
-        for name, value in {"kernel_shape": list(grouped.shape[2:]), "pads": [top, before, bottom, after]}.items()
+        for name, value in {"kernel_shape": list(grouped.shape[2:]), "pads": [top, pad_left, bottom, pad_right]}.items()
     )
     _leave(graph, convolution, (rows, columns, kernel.shape[0]))
 
@@ -263,23 +263,23 @@ def _grouped(
     filters, _, rows, columns = kernel.shape
     first, last = -left // AT_ONCE, (AT_ONCE - 1 + columns - 1 - left) // AT_ONCE
     grouped = np.zeros((AT_ONCE, filters, AT_ONCE, rows, last - first + 1), np.float32)
-    for place in range(AT_ONCE):
+    for position in range(AT_ONCE):
         for column in range(columns):
-            block, channel = divmod(place + column - left, AT_ONCE)
-            grouped[place, :, channel, :, block - first] = kernel[:, 0, :, column]
+            block, channel = divmod(position + column - left, AT_ONCE)
+            grouped[position, :, channel, :, block - first] = kernel[:, 0, :, column]
     return grouped.reshape(AT_ONCE * filters, AT_ONCE, rows, last - first + 1), -first
 
 
 def _enter(graph: GraphEditor, convolution: onnx.NodeProto, size: tuple[int, int]) -> None:
     height, width = size
     shape = graph.constant("columns_in", np.array([0, height, width // AT_ONCE, AT_ONCE], np.int64))
-    turned = graph.maker(convolution.input[0])
-    whole = turned is not None and turned.op_type == "Transpose"
-    name = turned.input[0] if turned is not None and whole else convolution.input[0]
+    transpose = graph.maker(convolution.input[0])
+    is_transpose = transpose is not None and transpose.op_type == "Transpose"
+    name = transpose.input[0] if transpose is not None and is_transpose else convolution.input[0]
     blocks = graph.insert(convolution, "Reshape", [name, shape], "columns_blocks")
     convolution.input[0] = graph.insert(convolution, "Transpose", [blocks], "columns_first", perm=TO_CHANNELS_FIRST)
-    if whole:
-        graph.remove(turned)
+    if is_transpose:
+        graph.remove(transpose)
 
 
 def _leave(graph: GraphEditor, convolution: onnx.NodeProto, size: tuple[int, int, int]) -> None:
@@ -289,11 +289,11 @@ def _leave(graph: GraphEditor, convolution: onnx.NodeProto, size: tuple[int, int
     name = last.output[0]
     users = graph.users(name)
     last.output[0] = "columns_out"
-    before = users[0]
+    user = users[0]
     shape = graph.constant("columns_shape", np.array([0, *size], np.int64))
-    turned = graph.insert(before, "Transpose", ["columns_out"], "columns_last", perm=TO_CHANNELS_LAST)
-    whole = graph.insert(before, "Reshape", [turned, shape], "columns_whole")
-    graph.insert(before, "Transpose", [whole], name, perm=TO_CHANNELS_FIRST)
+    transposed = graph.insert(user, "Transpose", ["columns_out"], "columns_last", perm=TO_CHANNELS_LAST)
+    reshaped = graph.insert(user, "Reshape", [transposed, shape], "columns_whole")
+    graph.insert(user, "Transpose", [reshaped], name, perm=TO_CHANNELS_FIRST)
 
 
 class _CalibrationReader:
@@ -344,16 +344,16 @@ def pixels_as_they_are(model: onnx.ModelProto) -> None:
 def logits_in_full(model: onnx.ModelProto) -> None:
     """Keeps the logits from being rounded to 256 levels: they are few, and probabilities are made of them."""
     graph = GraphEditor(model)
-    given = graph.maker(LOGITS)
-    while given is not None and given.op_type == "Identity":
-        given = graph.maker(given.input[0])
-    if given is None or given.op_type != "DequantizeLinear":
+    node = graph.maker(LOGITS)
+    while node is not None and node.op_type == "Identity":
+        node = graph.maker(node.input[0])
+    if node is None or node.op_type != "DequantizeLinear":
         return
-    rounded = graph.maker(given.input[0])
+    rounded = graph.maker(node.input[0])
     source = graph.maker(rounded.input[0]) if rounded is not None and graph.only_user(rounded.output[0]) else None
     if rounded is not None and source is not None and graph.only_user(source.output[0]):
-        source.output[0] = given.output[0]
-        graph.remove(given, rounded)
+        source.output[0] = node.output[0]
+        graph.remove(node, rounded)
 
 
 def calibration_pictures(split: Split) -> UInt8[np.ndarray, "n height width channels"]:

@@ -28,8 +28,8 @@ class OpenVinoFormat:
             model = openvino.Core().read_model(source.onnx)
         except Exception as error:  # noqa: BLE001 - OpenVINO raises types of its own for an operator it does not know
             raise ExportError(f"OpenVINO cannot convert the model: {str(error).strip().splitlines()[-1]}.") from None
-        told = {**source.metadata, TEMPERATURE: source.temperature}
-        model.set_rt_info(json.dumps(told), METADATA_KEY)  # ASCII: XML has no control characters
+        metadata = {**source.metadata, TEMPERATURE: source.temperature}
+        model.set_rt_info(json.dumps(metadata), METADATA_KEY)  # ASCII: XML has no control characters
         model.set_rt_info(json.dumps(source.card), CARD_KEY)
         openvino.save_model(model, folder / FILE, compress_to_fp16=False)
 

@@ -79,35 +79,35 @@ def _check(folder: Path, target: Path) -> None:
         )
     foreign = [path.relative_to(folder) for path in _entries(folder) if not _is_as_written(folder, path, digests)]
     if foreign:
-        more = f" (and {len(foreign) - 1:,} more)" if len(foreign) > 1 else ""
+        rest = f" (and {len(foreign) - 1:,} more)" if len(foreign) > 1 else ""
         raise ExportError(
-            f"{target / foreign[0]}{more} is not as the earlier export wrote it, and would be lost: move it away, or "
+            f"{target / foreign[0]}{rest} is not as the earlier export wrote it, and would be lost: move it away, or "
             "choose another --output."
         )
 
 
 def is_export(folder: Path) -> bool:
     """Whether an export wrote this folder, whatever has become of it since."""
-    told = _told(folder)
-    return told is not None and "eyespot" in told and "format" in told
+    metadata = _told(folder)
+    return metadata is not None and "eyespot" in metadata and "format" in metadata
 
 
 def _told(folder: Path) -> dict[str, Any] | None:
     try:
-        told = json.loads((folder / METADATA).read_bytes())
+        metadata = json.loads((folder / METADATA).read_bytes())
     except (OSError, ValueError):
         return None
-    return told if isinstance(told, dict) else None
+    return metadata if isinstance(metadata, dict) else None
 
 
 def _digests(folder: Path) -> dict[str, str] | None:
     """What `metadata.json` lists; None where it is not as it was written."""
-    told = _told(folder)
-    if told is None or not isinstance(told.get("files"), dict):
+    metadata = _told(folder)
+    if metadata is None or not isinstance(metadata.get("files"), dict):
         return None
-    unsealed = {name: value for name, value in told.items() if name != "seal"}
-    whole = (folder / METADATA).read_bytes() == _sealed(unsealed).encode()
-    return told["files"] if whole else None
+    unsealed = {name: value for name, value in metadata.items() if name != "seal"}
+    is_intact = (folder / METADATA).read_bytes() == _sealed(unsealed).encode()
+    return metadata["files"] if is_intact else None
 
 
 def _sealed(values: dict[str, Any]) -> str:

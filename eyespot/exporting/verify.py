@@ -52,18 +52,18 @@ def verify(name: str, exported: PredictFunction, original: PredictFunction, spli
     Raises:
         ExportError: the export cannot be run, or what it gives are no probabilities.
     """
-    same = right = right_before = 0
+    agreeing = correct = correct_before = 0
     difference = 0.0
     for start in range(0, len(split), BATCH):
         images, labels = np.asarray(split.images[start : start + BATCH]), split.labels[start : start + BATCH]
-        before = original(images)
-        after = _probabilities(name, exported, images, before.shape)
-        same += int((after.argmax(axis=1) == before.argmax(axis=1)).sum())
-        right += int((after.argmax(axis=1) == labels).sum())
-        right_before += int((before.argmax(axis=1) == labels).sum())
-        difference = max(difference, float(np.abs(after - before).max()))
+        expected = original(images)
+        actual = _probabilities(name, exported, images, expected.shape)
+        agreeing += int((actual.argmax(axis=1) == expected.argmax(axis=1)).sum())
+        correct += int((actual.argmax(axis=1) == labels).sum())
+        correct_before += int((expected.argmax(axis=1) == labels).sum())
+        difference = max(difference, float(np.abs(actual - expected).max()))
     n = len(split)
-    return Verification(n, same / n, difference, right / n, right_before / n)
+    return Verification(n, agreeing / n, difference, correct / n, correct_before / n)
 
 
 def _probabilities(

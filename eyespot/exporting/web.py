@@ -111,7 +111,9 @@ def _fetched(shelf: PublishedFiles, file: RemoteFile) -> Path:
     try:
         return shelf.fetch(file)
     except DownloadError as error:
-        names, folders = (" and ".join(map(str, each)) for each in ([one.name for one in shelf.files], shelf.folders))
+        names, folders = (
+            " and ".join(map(str, paths)) for paths in ([entry.name for entry in shelf.files], shelf.folders)
+        )
         raise ExportError(
             f"A page needs {names} of ONNX Runtime Web {VERSION}, looked for in {folders}. {error} "
             f"Where there is a network, `npm pack {shelf.name}@{VERSION}` gets them; unpack it in such a folder."
@@ -138,8 +140,8 @@ def _write_json(path: Path, values: dict[str, Any]) -> None:
 
 def _description(source: ExportSource) -> dict[str, Any]:
     """The model as the REST API describes it, with the temperature that is inside it and its card."""
-    described = ModelMetadata.from_dict(source.metadata).describe(source.name)
-    return described | {TEMPERATURE: source.temperature, "card": source.card}
+    description = ModelMetadata.from_dict(source.metadata).describe(source.name)
+    return description | {TEMPERATURE: source.temperature, "card": source.card}
 
 
 def _examples(source: ExportSource) -> Iterator[dict[str, str]]:

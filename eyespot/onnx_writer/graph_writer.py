@@ -50,9 +50,9 @@ class GraphWriter:
     def node(self, kind: str, inputs: list[str], outputs: list[str] | None = None, **attributes: Any) -> list[str]:
         """Adds a node and returns the names of its outputs."""
         self._count += 1
-        named = outputs or [f"{kind.lower()}_{self._count}"]
-        self.nodes.append(helper.make_node(kind, inputs, named, **attributes))
-        return named
+        names = outputs or [f"{kind.lower()}_{self._count}"]
+        self.nodes.append(helper.make_node(kind, inputs, names, **attributes))
+        return names
 
     def pixels(self, tensor: keras.KerasTensor) -> str:
         """Declares the input, `uint8` pixels, and turns them into numbers."""
@@ -74,10 +74,10 @@ class GraphWriter:
 
     def features(self) -> list[onnx.ValueInfoProto]:
         """Names what the last dense layer takes `features`, and declares it; nothing where no such layer ends it."""
-        made = {name: node for node in self.nodes for name in node.output}
-        node = made[LOGITS]
-        while node.op_type in {"Identity", "Add"} and node.input[0] in made:
-            node = made[node.input[0]]
+        producers = {name: node for node in self.nodes for name in node.output}
+        node = producers[LOGITS]
+        while node.op_type in {"Identity", "Add"} and node.input[0] in producers:
+            node = producers[node.input[0]]
         kernels = [tensor for tensor in self.initializers if node.op_type == "MatMul" and tensor.name == node.input[1]]
         if not kernels or len(kernels[0].dims) != 2:  # noqa: PLR2004 - a matrix
             return []
@@ -98,8 +98,8 @@ class GraphWriter:
         """`name`, turned where it is a picture in the other order."""
         if rank != IMAGE_RANK or (name in self._channels_first) == channels_first:
             return name
-        (turned,) = self.node("Transpose", [name], perm=TO_CHANNELS_FIRST if channels_first else TO_CHANNELS_LAST)
-        return self.mark(turned) if channels_first else turned
+        (transposed,) = self.node("Transpose", [name], perm=TO_CHANNELS_FIRST if channels_first else TO_CHANNELS_LAST)
+        return self.mark(transposed) if channels_first else transposed
 
     def mark(self, name: str) -> str:
         """Notes that `name` is a picture in ONNX's order."""

@@ -99,8 +99,8 @@ def _average_pool(writer: GraphWriter, call: Call) -> str:
     if pads[:2] != pads[2:]:
         # Keras on PyTorch repeats the border where the two sides differ (and counts it), instead of leaving it out.
         top, left, bottom, right = pads
-        around = writer.constant("pads", np.array([0, 0, top, left, 0, 0, bottom, right], np.int64))
-        name, pads = writer.node("Pad", [name, around], mode="edge")[0], [0, 0, 0, 0]
+        pad_sizes = writer.constant("pads", np.array([0, 0, top, left, 0, 0, bottom, right], np.int64))
+        name, pads = writer.node("Pad", [name, pad_sizes], mode="edge")[0], [0, 0, 0, 0]
     return writer.mark(writer.node("AveragePool", [name], kernel_shape=shape, strides=strides, pads=pads)[0])
 
 
