@@ -44,25 +44,25 @@ class Candidate:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         losses = {str(seed): _finite(loss) for seed, loss in self.losses.items()}
-        told = {"trial": self.number, "settings": dict(self.settings), "search_val_loss": self.searched}
-        return told | {"val_losses": losses, "median_val_loss": _finite(self.median)}
+        values = {"trial": self.number, "settings": dict(self.settings), "search_val_loss": self.searched}
+        return values | {"val_losses": losses, "median_val_loss": _finite(self.median)}
 
 
 def result_sentence(candidates: Sequence[Candidate], trials: int) -> str:
     """What was found, in numbers."""
-    own, best = candidates[0], best_candidate(candidates)
-    seeds = ", ".join(str(seed) for seed in own.losses)
-    if best is own:
-        tried = ", ".join(f"{one.median:.4f}" for one in candidates[1:])
-        against = f"the best of the search {tried}" if tried else "and no other training was completed"
+    original, best = candidates[0], best_candidate(candidates)
+    seeds = ", ".join(str(seed) for seed in original.losses)
+    if best is original:
+        medians = ", ".join(f"{candidate.median:.4f}" for candidate in candidates[1:])
+        against = f"the best of the search {medians}" if medians else "and no other training was completed"
         return (
             f"Nothing better was found in {trials} trials: the recipe itself has a median validation loss of "
-            f"{own.median:.4f} over the seeds {seeds}, {against}. best.yaml is the recipe as it was."
+            f"{original.median:.4f} over the seeds {seeds}, {against}. best.yaml is the recipe as it was."
         )
-    lower = sum(best.losses[seed] < own.losses[seed] for seed in own.losses)
+    lower = sum(best.losses[seed] < original.losses[seed] for seed in original.losses)
     return (
         f"The best of {trials} trials has a median validation loss of {best.median:.4f} over the seeds {seeds}, the "
-        f"recipe itself {own.median:.4f}; it is lower with {lower} of the {len(own.losses)} seeds."
+        f"recipe itself {original.median:.4f}; it is lower with {lower} of the {len(original.losses)} seeds."
     )
 
 

@@ -136,12 +136,16 @@ def compare_variants(base: VariantMeasurements, variants: Sequence[VariantMeasur
         variants: with repeats of the same seeds as the base's, in the same order.
     """
     differences = [_difference(base, variant) for variant in variants]
-    tested = [place for place, one in enumerate(differences) if one and one.p_value is not None]
-    adjusted = dict(zip(tested, holm([_p(differences[place]) for place in tested]), strict=True))
+    tested = [index for index, difference in enumerate(differences) if difference and difference.p_value is not None]
+    adjusted = dict(zip(tested, holm([_p(differences[index]) for index in tested]), strict=True))
     rows = [VariantComparison(base, _spreads(base), None)]
-    for place, (variant, one) in enumerate(zip(variants, differences, strict=True)):
-        told = Difference(one.mean, one.low, one.high, adjusted[place]) if one and place in adjusted else one
-        rows.append(VariantComparison(variant, _spreads(variant), told))
+    for index, (variant, difference) in enumerate(zip(variants, differences, strict=True)):
+        corrected = (
+            Difference(difference.mean, difference.low, difference.high, adjusted[index])
+            if difference and index in adjusted
+            else difference
+        )
+        rows.append(VariantComparison(variant, _spreads(variant), corrected))
     return rows
 
 
@@ -174,33 +178,33 @@ def _spreads(measured: VariantMeasurements) -> dict[str, RepeatSpread | None]:
 def _spread(values: Sequence[float], is_fraction: bool) -> RepeatSpread | None:
     if not values:
         return None
-    mean, least, most = fmean(values), min(values), max(values)
+    mean, lowest, highest = fmean(values), min(values), max(values)
     if len(values) == 1:
-        return RepeatSpread(mean, None, None, least, most)
+        return RepeatSpread(mean, None, None, lowest, highest)
     low, high = mean_interval(values)
-    return RepeatSpread(mean, max(low, 0.0), min(high, 1.0) if is_fraction else high, least, most)
+    return RepeatSpread(mean, max(low, 0.0), min(high, 1.0) if is_fraction else high, lowest, highest)
 
 
 def sentences(rows: Sequence[VariantComparison]) -> list[str]:
     """What the validation data says of each variant: first what made a difference, then what showed none."""
-    base, *others = rows
-    judged = [row for row in others if row.difference]
-    found = sorted((row for row in judged if _of(row).is_significant), key=lambda row: -abs(_of(row).mean))
+    base, *variants = rows
+    judged = [row for row in variants if row.difference]
+    significant = sorted((row for row in judged if _of(row).is_significant), key=lambda row: -abs(_of(row).mean))
     unclear = [row for row in judged if not _of(row).is_significant and _of(row).p_value is not None]
-    told = [f"{row.name} {_effect(_of(row))}." for row in found]
+    lines = [f"{row.name} {_effect(_of(row))}." for row in significant]
     if unclear:
         verb = f"made no difference that {base.repeats} repeats could show"
-        told += [f"{row.name} {verb} ({_numbers(_of(row))})." for row in unclear]
+        lines += [f"{row.name} {verb} ({_numbers(_of(row))})." for row in unclear]
     if judged and base.repeats == 1:
-        told.append("One repeat cannot tell a difference from chance: repeat each training (--repeats 5).")
+        lines.append("One repeat cannot tell a difference from chance: repeat each training (--repeats 5).")
     untested = [row for row in judged if _of(row).why and base.repeats > 1]
-    told += [f"{row.name}: {_signed(_of(row).mean)} points, not tested: {_of(row).why}." for row in untested]
-    told += [
+    lines += [f"{row.name}: {_signed(_of(row).mean)} points, not tested: {_of(row).why}." for row in untested]
+    lines += [
         f"{row.name} diverged in {row.measured.diverged} of {row.repeats} repeats."
         for row in rows
         if row.measured.diverged
     ]
-    return told
+    return lines
 
 
 def _of(row: VariantComparison) -> Difference:

@@ -70,8 +70,8 @@ def number_text(value: float | str | None) -> str:
         return "-"
     if isinstance(value, str):
         return value
-    whole = isinstance(value, int) or (float(value).is_integer() and value > 1)
-    return f"{value:,.0f}" if whole else f"{value:.4f}"
+    is_whole = isinstance(value, int) or (float(value).is_integer() and value > 1)
+    return f"{value:,.0f}" if is_whole else f"{value:.4f}"
 
 
 def reproduction_page(
@@ -88,8 +88,8 @@ def reproduction_page(
         rows += [(recipe.name, *figure_row(judged)) for judged in figures if judged.is_shown]
         whys += [f"- {reason}" for reason in judgement_reasons(str(recipe.name), figures)]
         if recipe.teaches:
-            found = {judged.figure: judged for judged in figures}
-            both = [found[name] for name in ("val_accuracy", "test_accuracy")]
+            by_name = {judged.figure: judged for judged in figures}
+            both = [by_name[name] for name in ("val_accuracy", "test_accuracy")]
             lessons.append(
                 (recipe.change, *(f"{number_text(j.ours)} ({number_text(j.published)})" for j in both), recipe.teaches)
             )
@@ -117,4 +117,4 @@ def judgement_reasons(name: str, figures: Sequence[JudgedFigure]) -> list[str]:
     for judged in figures:
         if judged.why and judged.is_shown:
             of_reason.setdefault(judged.why, []).append(judged.figure)
-    return [f"{name}, {', '.join(found)}: {why}" for why, found in of_reason.items()]
+    return [f"{name}, {', '.join(names)}: {why}" for why, names in of_reason.items()]

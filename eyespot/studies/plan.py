@@ -70,8 +70,8 @@ def read_plan(path: str | Path) -> StudyPlan:
         RecipeError: it is not YAML, or holds a key or value that does not fit.
     """
     plan = parse_part(StudyPlan, read_yaml(Path(path)), str(path))
-    beside = Path(path).parent / str(plan.base)
-    return plan.model_copy(update={"base": str(beside)}) if plan.base and beside.is_file() else plan
+    sibling = Path(path).parent / str(plan.base)
+    return plan.model_copy(update={"base": str(sibling)}) if plan.base and sibling.is_file() else plan
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,9 @@ def variants_of(changes: Sequence[Change], grid: Mapping[str, Sequence[Any]]) ->
     if not changed:
         raise RecipeError("There is nothing to compare: state what varies with --vary key=value,value or --change.")
     variants = [Variant(BASE), *changed]
-    if twice := [name for name, count in Counter(folder_name(one.name) for one in variants).items() if count > 1]:
+    if twice := [
+        name for name, count in Counter(folder_name(variant.name) for variant in variants).items() if count > 1
+    ]:
         raise RecipeError(f"Two variants would both be called {twice[0]!r}: give each a name of its own.")
     return variants
 
@@ -110,11 +112,11 @@ def _combined(grid: Mapping[str, Sequence[Any]]) -> Iterator[Variant]:
     last = [key.rpartition(".")[2] for key in grid]
     names = last if len(set(last)) == len(last) else list(grid)
     for values in itertools.product(*grid.values()):
-        told = ", ".join(f"{name}={value_text(value)}" for name, value in zip(names, values, strict=True))
-        yield Variant(told, dict(zip(grid, values, strict=True)))
+        label = ", ".join(f"{name}={value_text(value)}" for name, value in zip(names, values, strict=True))
+        yield Variant(label, dict(zip(grid, values, strict=True)))
 
 
 def folder_name(name: str) -> str:
     """A variant's name as a directory's: letters, digits and a few signs."""
-    kept = "".join(sign if sign.isalnum() or sign in "=.,_+-" else "-" for sign in name.replace(", ", ","))
-    return kept.strip("-.")[:100] or "-"
+    safe_name = "".join(sign if sign.isalnum() or sign in "=.,_+-" else "-" for sign in name.replace(", ", ","))
+    return safe_name.strip("-.")[:100] or "-"

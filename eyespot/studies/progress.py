@@ -51,8 +51,8 @@ class StudyProgress:
         """
         worked = self.worked + within
         left = (self.cost - self.done - within) * (time.perf_counter() - self.started) / worked if worked else None
-        told = f"{duration(left)} left" if left is not None else ""
-        self._bar.update(self._task, completed=self.done + within, description=label, left=told)
+        remaining = f"{duration(left)} left" if left is not None else ""
+        self._bar.update(self._task, completed=self.done + within, description=label, left=remaining)
 
 
 class ObservedTraining:

@@ -57,10 +57,10 @@ def judge_figures(published: Published, repeats: Sequence[Mapping[str, Any]], te
     verdicts = [str(repeat["verdict"]) for repeat in repeats]
     if published.verdict:
         usual = max(sorted(set(verdicts)), key=verdicts.count)
-        same = verdicts.count(published.verdict)
-        told = "" if same == len(verdicts) else f"{same} of {len(verdicts)} repeats have it"
-        found: Judgement = "reproduced" if usual == published.verdict else "differs"
-        judged.append(JudgedFigure("verdict", published.verdict, usual, None, found, told))
+        agreeing = verdicts.count(published.verdict)
+        note = "" if agreeing == len(verdicts) else f"{agreeing} of {len(verdicts)} repeats have it"
+        judgement: Judgement = "reproduced" if usual == published.verdict else "differs"
+        judged.append(JudgedFigure("verdict", published.verdict, usual, None, judgement, note))
     return judged
 
 

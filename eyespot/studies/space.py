@@ -81,10 +81,10 @@ def space_of(values: Mapping[str, Any], recipe: Recipe, base: Mapping[str, Any],
     for key, value in values.items():
         if key in NOT_VARIED or key.startswith("split."):
             raise RecipeError(f"In {where}: {key} cannot be searched: all trials are judged on the same pictures.")
-        found = value if isinstance(value, Range) else _parsed(key, value, where)
-        for one in (found.low, found.high) if isinstance(found, Range) else found:
-            recipe.with_settings({key: one}, where)
-        space[key] = _with_own(key, found, own_value(recipe, key, base), where)
+        allowed = value if isinstance(value, Range) else _parsed(key, value, where)
+        for candidate in (allowed.low, allowed.high) if isinstance(allowed, Range) else allowed:
+            recipe.with_settings({key: candidate}, where)
+        space[key] = _with_own(key, allowed, own_value(recipe, key, base), where)
     return space
 
 
@@ -102,22 +102,22 @@ class _Key(RecipePart):
     values: list[Value] | Range = Field(description="a list of values, or low and high")
 
 
-def _with_own(key: str, found: list[Any] | Range, own: Any, where: str) -> list[Any] | Range:
-    if isinstance(found, list):
-        return found if own in found else [own, *found]
+def _with_own(key: str, allowed: list[Any] | Range, own: Any, where: str) -> list[Any] | Range:
+    if isinstance(allowed, list):
+        return allowed if own in allowed else [own, *allowed]
     if not isinstance(own, int | float) or isinstance(own, bool):
         raise RecipeError(
             f"In {where}: {key} is no number in the recipe itself ({own!r}): state a list of values instead."
         )
-    return found.around(own)
+    return allowed.around(own)
 
 
 def own_value(recipe: Recipe, key: str, base: Mapping[str, Any]) -> Any:
     """What a recipe says of a key, or does where it says nothing."""
-    part: Any = recipe.model_dump(by_alias=True)
+    setting: Any = recipe.model_dump(by_alias=True)
     for name in key.split("."):
-        part = part[int(name)] if isinstance(part, list) else (part or {}).get(name)
-    return base.get(key) if part is None else part
+        setting = setting[int(name)] if isinstance(setting, list) else (setting or {}).get(name)
+    return base.get(key) if setting is None else setting
 
 
 def base_values(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def default_space(recipe: Recipe, dataset: Dataset, base: Mapping[str, Any]) -> 
     """What is searched where nobody says: learning rate, batch size, schedule, and what else the recipe lets change."""
     training, pictures = recipe.training, len(dataset.train)
     rate = own_value(recipe, "training.learning_rate", base)
-    sizes = next((sizes for most, sizes in BATCHES.items() if pictures < most), BATCHES_BEYOND)
+    sizes = next((sizes for limit, sizes in BATCHES.items() if pictures < limit), BATCHES_BEYOND)
     values: dict[str, Any] = {
         "training.learning_rate": Range(low=rate / RATES, high=rate * 10, log=True),
         "training.batch_size": [size for size in sizes if size <= pictures],
@@ -165,8 +165,8 @@ def default_space(recipe: Recipe, dataset: Dataset, base: Mapping[str, Any]) -> 
 def _fits(recipe: Recipe, key: str, value: list[Any] | Range) -> bool:
     """Whether the recipe can take all of it."""
     try:
-        for one in (value.low, value.high) if isinstance(value, Range) else value:
-            recipe.with_settings({key: one})
+        for candidate in (value.low, value.high) if isinstance(value, Range) else value:
+            recipe.with_settings({key: candidate})
     except EyespotError:
         return False
     return True
@@ -196,5 +196,7 @@ def starting_points(space: Space, own: Mapping[str, Any]) -> list[dict[str, Any]
     return points
 
 
-def _holds(found: Sequence[Any] | Range | None, value: Any) -> bool:
-    return found.low <= value <= found.high if isinstance(found, Range) else found is not None and value in found
+def _holds(allowed: Sequence[Any] | Range | None, value: Any) -> bool:
+    return (
+        allowed.low <= value <= allowed.high if isinstance(allowed, Range) else allowed is not None and value in allowed
+    )
