@@ -64,32 +64,33 @@ class Audit:
 
     def sentences(self) -> list[str]:
         """What a user should know, the gravest first; none where nothing is wrong."""
-        told = []
+        lines = []
         if self.skipped:
             first = self.skipped[0]
-            told.append(f"{len(self.skipped):,} files are left out, such as {first.file}: {first.reason}.")
+            lines.append(f"{len(self.skipped):,} files are left out, such as {first.file}: {first.reason}.")
         if leaks := self.leaks:
             exact = sum(pair.kind == "exact" for pair in leaks)
-            told.append(
+            lines.append(
                 f"{len(leaks):,} pairs of the same picture lie in two splits, {exact:,} of them exactly equal: results "
                 "on these are too good. --drop-leaks leaves them out of training."
             )
         if within := len(self.duplicates) - len(leaks):
-            told.append(f"{within:,} pairs of pictures within a split are the same.")
+            lines.append(f"{within:,} pairs of pictures within a split are the same.")
         for split, names in self.balance["missing"].items():
-            told.append(f"No {split} picture shows {', '.join(map(repr, names[:5]))}{', …' if len(names) > 5 else ''}.")  # noqa: PLR2004
+            listed = ", ".join(map(repr, names[:5])) + (", …" if len(names) > 5 else "")  # noqa: PLR2004
+            lines.append(f"No {split} picture shows {listed}.")
         if self.balance["imbalance"] > WORTH_SAYING:
-            told.append(
+            lines.append(
                 f"The largest class has {self.balance['imbalance']:.1f} times as many training pictures as the "
                 "smallest: --class-weights balanced makes up for it."
             )
         if self.oddities:
-            told.append(f"{len(self.oddities):,} pictures stand out, the first for being {self.oddities[0].reason}.")
+            lines.append(f"{len(self.oddities):,} pictures stand out, the first for being {self.oddities[0].reason}.")
         if self.suspects and self.suspects.estimated:
-            told.append(f"Some {self.suspects.estimated:,} training labels look wrong.")
+            lines.append(f"Some {self.suspects.estimated:,} training labels look wrong.")
         if self.unchecked:
-            told.append(self.unchecked)
-        return told
+            lines.append(self.unchecked)
+        return lines
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -160,19 +161,19 @@ def out_of_fold(dataset: Dataset, console: Console, seed: int) -> Float32[np.nda
     counts = dataset.class_counts(train)
     present = np.flatnonzero(counts)
     if len(present) < 2 or counts[present].min() < FOLDS:  # noqa: PLR2004 - a choice needs two
-        few = dataset.class_names[present[counts[present].argmin()]]
+        smallest = dataset.class_names[present[counts[present].argmin()]]
         raise DataError(
-            f"{dataset.name}: labels are not checked, since {few!r} has {counts[present].min()} pictures: that takes "
-            f"at least two classes with {FOLDS} each."
+            f"{dataset.name}: labels are not checked, since {smallest!r} has {counts[present].min()} pictures: that "
+            f"takes at least two classes with {FOLDS} each."
         )
     probabilities = np.zeros((len(train), dataset.classes), np.float32)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed_for(seed, "folds"))
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("Checking labels", total=FOLDS)
         for number, (learnt, judged) in enumerate(folds.split(train.labels, train.labels)):
-            told = _Progress(progress, task, number)
+            observer = _Progress(progress, task, number)
             probabilities[judged] = _judged(
-                dataset, train.take(learnt), train.take(judged), seed_for(seed, number), told
+                dataset, train.take(learnt), train.take(judged), seed_for(seed, number), observer
             )
     return probabilities
 
@@ -192,7 +193,7 @@ class _Progress:
 
 
 def _judged(
-    dataset: Dataset, learnt: Split, judged: Split, seed: int, told: _Progress
+    dataset: Dataset, learnt: Split, judged: Split, seed: int, observer: _Progress
 ) -> Float32[np.ndarray, "n classes"]:
     """Trains a network on some pictures, and gives its probabilities for others."""
     epochs = int(np.clip(round(PICTURES_TO_LEARN / len(learnt)), FEWEST_EPOCHS, MOST_EPOCHS))
@@ -206,5 +207,5 @@ def _judged(
     )
     model = build(NETWORK, dataset.input_shape, dataset.classes, seed)
     program = EngineProgram(model, recipe, recipe.steps_for(len(learnt)), dtype_for(recipe.precision))
-    fit(program, Dataset(dataset.name, dataset.class_names, learnt), recipe, (told,))
+    fit(program, Dataset(dataset.name, dataset.class_names, learnt), recipe, (observer,))
     return program.probabilities(judged)

@@ -62,8 +62,8 @@ def check_card(path: Path, run: Run) -> None:
         RunError: what is there is not by eyespot, or was changed.
     """
     if path.is_file() and not path.is_symlink() and (run.path / "model.onnx").exists():
-        inside = run.predictor().card
-        if inside is not None and path.read_bytes() == inside.encode():
+        stored_card = run.predictor().card
+        if stored_card is not None and path.read_bytes() == stored_card.encode():
             record(path)  # as a training wrote it, which keeps no record
     check_own(path)
 

@@ -131,11 +131,11 @@ def _speeds(predictors: Sequence[Predictor], split: Split) -> list[float]:
     """Pictures a second, taken in turns so that what else the machine does falls on all alike."""
     images, seconds = np.asarray(split.images[:TIMED]), [list[float]() for _ in predictors]
     for _ in range(1 + ROUNDS):
-        for predictor, taken in zip(predictors, seconds, strict=True):
+        for predictor, durations in zip(predictors, seconds, strict=True):
             started = time.perf_counter()
             predictor.probabilities(images)
-            taken.append(time.perf_counter() - started)
-    return [len(images) / median(taken[1:]) for taken in seconds]  # the first one warms up
+            durations.append(time.perf_counter() - started)
+    return [len(images) / median(durations[1:]) for durations in seconds]  # the first one warms up
 
 
 def _titles(runs: Sequence[Run]) -> list[str]:
@@ -147,8 +147,8 @@ def _titles(runs: Sequence[Run]) -> list[str]:
 def _pairs(
     runs: Sequence[Run], compared: Sequence[ComparedRun], answers: Sequence[StoredPredictions]
 ) -> tuple[RunPair, ...]:
-    places = list(combinations(range(len(runs)), 2))
-    tests = [mcnemar(answers[a].right, answers[b].right) for a, b in places]
+    indices = list(combinations(range(len(runs)), 2))
+    tests = [mcnemar(answers[a].right, answers[b].right) for a, b in indices]
     adjusted = holm([test.p_value for test in tests])
     return tuple(
         RunPair(
@@ -160,5 +160,5 @@ def _pairs(
             np.flatnonzero(answers[a].right & ~answers[b].right),
             np.flatnonzero(answers[b].right & ~answers[a].right),
         )
-        for (a, b), test, p_value in zip(places, tests, adjusted, strict=True)
+        for (a, b), test, p_value in zip(indices, tests, adjusted, strict=True)
     )

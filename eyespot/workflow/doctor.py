@@ -92,7 +92,7 @@ def doctor(run: RunLike) -> DoctorReport:
         program = EngineProgram(model, recipe, 1, dtype).lowered
     except ModelError as error:
         return _by_keras(opened, model, str(error).rstrip("."))
-    how, named, reason = program.optimizer_how, str(dtype).removeprefix("torch."), dtype_reason(recipe.precision)
+    how, dtype_name, reason = program.optimizer_how, str(dtype).removeprefix("torch."), dtype_reason(recipe.precision)
     return DoctorReport(
         opened,
         "eyespot",
@@ -100,7 +100,7 @@ def doctor(run: RunLike) -> DoctorReport:
         _parts(program),
         recipe.optimizer,
         how,
-        named,
+        dtype_name,
         reason,
         why_unavailable(program.device.type),
     )

@@ -158,8 +158,8 @@ def explain(  # noqa: PLR0913 - each is one option of the command
         ModelError: the model cannot be opened, or is not built of layers.
     """
     opened = open_run(run)
-    wanted = METHODS if methods is None else tuple(dict.fromkeys(methods))
-    for method in wanted:
+    requested = METHODS if methods is None else tuple(dict.fromkeys(methods))
+    for method in requested:
         if method not in METHODS:
             raise RecipeError(unknown("method", method, METHODS))
     predictor = opened.predictor()
@@ -168,20 +168,20 @@ def explain(  # noqa: PLR0913 - each is one option of the command
     folder = Path(output or opened.path / FOLDER)
     if os.path.lexists(folder) and not folder.is_dir():
         raise RunError(f"{folder} is a file, and is left alone: --output names a folder.")
-    given = _read(predictor, pictures, on_error, as_is=as_is)
-    if not given:
+    inputs = _read(predictor, pictures, on_error, as_is=as_is)
+    if not inputs:
         return Explanations(opened, [], None, [])
     network = Network(opened.model(trust=trust))
-    job = Explainer(opened, predictor, network, wanted, folder)
+    job = Explainer(opened, predictor, network, requested, folder)
     with Progress(console=console or Console(quiet=True), transient=True) as progress:
-        near = job.neighbours(np.stack([one.read.image for one in given]), on, progress)
+        near = job.neighbours(np.stack([item.read.image for item in inputs]), on, progress)
         filters = job.filters()
-        task = progress.add_task("Explaining", total=len(given))
-        found = []
-        for one, beside in zip(given, near, strict=True):
-            found.append(job.explain(one, label, beside, save=save))
+        task = progress.add_task("Explaining", total=len(inputs))
+        explained = []
+        for item, nearest in zip(inputs, near, strict=True):
+            explained.append(job.explain(item, label, nearest, save=save))
             progress.advance(task)
-    return Explanations(opened, found, filters, list(job.notes))
+    return Explanations(opened, explained, filters, list(job.notes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +206,7 @@ def _read(
     as_is: bool,
 ) -> list[PictureToExplain]:
     reader = PictureReader(predictor.input_shape, predictor.resize, None if as_is else predictor.appearance, each=False)
-    found = []
+    inputs = []
     for picture in [pictures] if isinstance(pictures, str | Path | bytes) else pictures:
         try:
             sources = [("-", picture)] if isinstance(picture, bytes) else find_pictures(Path(picture))
@@ -217,16 +217,16 @@ def _read(
             continue
         for source in sources:
             name, content = source if isinstance(source, tuple) else (str(source), source)
-            found += [_given(name, content, read) for read in reader.read([source], on_error)]
-    return found
+            inputs += [_given(name, content, read) for read in reader.read([source], on_error)]
+    return inputs
 
 
 def _given(name: str, content: Path | bytes, read: ReadPicture) -> PictureToExplain:
-    shown = open_picture(content, name, grey=False)
-    width = shown.width
-    shown.thumbnail((MOST_SHOWN, MOST_SHOWN))
-    left, top, right, bottom = (round(side * shown.width / width) for side in read.box or (0, 0, 0, 0))
-    return PictureToExplain(read, np.asarray(shown), (left, top, right, bottom) if read.box else None)
+    image = open_picture(content, name, grey=False)
+    width = image.width
+    image.thumbnail((MOST_SHOWN, MOST_SHOWN))
+    left, top, right, bottom = (round(side * image.width / width) for side in read.box or (0, 0, 0, 0))
+    return PictureToExplain(read, np.asarray(image), (left, top, right, bottom) if read.box else None)
 
 
 class Explainer:
@@ -249,14 +249,14 @@ class Explainer:
             self.notes[f"The nearest training pictures are left out: {error}"] = None
             return [[] for _ in images]
         task = progress.add_task("Looking for near pictures", total=len(train))
-        found = find_nearest(
+        nearest = find_nearest(
             self._predictor.features,
             images,
             train.images,
             NEIGHBOURS,
             lambda done: progress.update(task, completed=done),
         )
-        rows = zip(found.rows, found.similarities, strict=True)
+        rows = zip(nearest.rows, nearest.similarities, strict=True)
         return [[self._near(train, *pair) for pair in zip(*of_one, strict=True)] for of_one in rows]
 
     def filters(self) -> Path | None:
@@ -280,18 +280,18 @@ class Explainer:
         (probabilities,) = self._predictor.probabilities(image[None])
         top = top_classes(probabilities, names, TOP)
         explained = top[0][0] if label is None else label
-        looks = self._predictor.appearance
+        appearance = self._predictor.appearance
         methods = [method for method in self._methods if method in MAP_METHODS]
-        level = 255 * looks.background if looks and looks.plain else None
+        level = 255 * appearance.background if appearance and appearance.plain else None
         labels = np.array([names.index(explained)], np.int64)
-        found = explain_images(self._network, image[None], labels, methods, level)
-        self.notes |= dict.fromkeys(found.notes)
-        maps = found.pictures[0]
+        result = explain_images(self._network, image[None], labels, methods, level)
+        self.notes |= dict.fromkeys(result.notes)
+        maps = result.pictures[0]
         folder = self._free_folder(given.read.name)
-        drawn = ExplanationPanel(
-            given.read.name, given.shown, given.box, image, explained, top, maps, [shown for _, shown in near]
+        panel = ExplanationPanel(
+            given.read.name, given.shown, given.box, image, explained, top, maps, [neighbour for _, neighbour in near]
         )
-        figures = [save_figure(explanation_figure(drawn), folder / "explanation.png")]
+        figures = [save_figure(explanation_figure(panel), folder / "explanation.png")]
         values = feature_maps(self._network, image) if "features" in self._methods else []
         if values:
             figures.append(save_figure(features_figure(given.read.name, values), folder / "features.png"))
@@ -307,8 +307,8 @@ class Explainer:
     def _near(self, train: Split, row: np.int64, similarity: np.float32) -> tuple[SimilarImage, Neighbour]:
         label = self._predictor.class_names[int(train.labels[row])]
         file = train.files[row] if train.files else None
-        told = SimilarImage(int(row), file, label, float(similarity))
-        return told, Neighbour(np.asarray(train.images[int(row)]), label, told.similarity)
+        similar = SimilarImage(int(row), file, label, float(similarity))
+        return similar, Neighbour(np.asarray(train.images[int(row)]), label, similar.similarity)
 
     def _free_folder(self, name: str) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -329,13 +329,13 @@ def _write_arrays(  # noqa: PLR0913, PLR0917 - all that was found
 ) -> Path:
     """Writes an `.npz` of numbers alone, which opens without pickle."""
     arrays: dict[str, Any] = {"image": image, "label": np.int64(maps.label), "background": maps.background}
-    arrays |= {method.replace("-", "_"): found for method, found in maps.maps.items()}
+    arrays |= {method.replace("-", "_"): heat_map for method, heat_map in maps.maps.items()}
     arrays["probabilities"] = probabilities
     if near:
-        arrays["nearest_rows"] = np.array([one.row for one in near], np.int64)
-        arrays["nearest_similarities"] = np.array([one.similarity for one in near], np.float32)
-    for place, value in enumerate(values):
-        arrays[f"features_{place:02d}_{re.sub(r'[^A-Za-z0-9]+', '_', value.layer)}"] = value.value
+        arrays["nearest_rows"] = np.array([neighbour.row for neighbour in near], np.int64)
+        arrays["nearest_similarities"] = np.array([neighbour.similarity for neighbour in near], np.float32)
+    for index, value in enumerate(values):
+        arrays[f"features_{index:02d}_{re.sub(r'[^A-Za-z0-9]+', '_', value.layer)}"] = value.value
     with replacing(path) as temporary:
         np.savez_compressed(temporary, **arrays)
     return path

@@ -100,10 +100,10 @@ def export(  # noqa: PLR0913 - each is one option of the command
     folder = Path(output) if output else opened.path / FOLDER / form.name
     check_target(folder)
     dataset, notes = _pictures(opened, on)
-    name, split, more = _to_compare_on(dataset, own=on is None)
-    shown = dataset.public and not notes if examples is None else examples
-    if form.name == WITH_EXAMPLES and examples is None and dataset.test is not None and not shown:
-        more.append("Test pictures are left out, since they are no public dataset's: --examples publishes some.")
+    name, split, more_notes = _to_compare_on(dataset, own=on is None)
+    with_examples = dataset.public and not notes if examples is None else examples
+    if form.name == WITH_EXAMPLES and examples is None and dataset.test is not None and not with_examples:
+        more_notes.append("Test pictures are left out, since they are no public dataset's: --examples publishes some.")
     predictor = opened.predictor()
     model = opened.file("model.onnx")
     source = ExportSource(
@@ -116,11 +116,11 @@ def export(  # noqa: PLR0913 - each is one option of the command
         metadata=json.loads(read_metadata(model)[METADATA_KEY]),
         card=card_of(opened),
         validation=split,
-        examples=dataset.test if shown else None,
+        examples=dataset.test if with_examples else None,
     )
     verified = write_package(form, source, predictor.probabilities, folder, tolerance)
     files = {str(path.relative_to(folder)): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
-    return ExportResult(opened, form.name, folder, files, verified, name, tolerance, [*notes, *more])
+    return ExportResult(opened, form.name, folder, files, verified, name, tolerance, [*notes, *more_notes])
 
 
 def _pictures(run: Run, on: str | Path | Dataset | None) -> tuple[Dataset, list[str]]:

@@ -47,24 +47,24 @@ def with_input_range(
     Returns:
         The model, with rescaling inside where it needs any; the range, and what the user should be told of it.
     """
-    asked = recipe.model.input_range
+    requested = recipe.model.input_range
     # Whole numbers are pixels as they are.
-    if asked == AUTO and not model.inputs[0].dtype.startswith(("float", "bfloat")):
+    if requested == AUTO and not model.inputs[0].dtype.startswith(("float", "bfloat")):
         return with_scaling(model, Scaling(), dataset.input_shape), AUTO, []
     rows = np.random.default_rng(seed_for(recipe.training.seed, "input range")).permutation(len(dataset.train))[:MOST]
-    sample, known = dataset.train.take(rows), scalings(dataset.train.images)
-    told = told_by_first_layers(model, np.asarray(sample.images[:FEW]), known)
-    readings = _readings(model, sample, known) if trained else {}
+    sample, ranges = dataset.train.take(rows), scalings(dataset.train.images)
+    expected = told_by_first_layers(model, np.asarray(sample.images[:FEW]), ranges)
+    readings = _readings(model, sample, ranges) if trained else {}
     chosen: str
-    if asked != AUTO:
-        chosen, sentences = asked, _of_asked(asked, readings, told)
+    if requested != AUTO:
+        chosen, sentences = requested, _of_asked(requested, readings, expected)
     elif readings:
-        chosen, sentences = _chosen(readings, told)
-    elif told:
-        chosen, sentences = told, [f"The model's first layers expect pixels in {told}."]
+        chosen, sentences = _chosen(readings, expected)
+    elif expected:
+        chosen, sentences = expected, [f"The model's first layers expect pixels in {expected}."]
     else:
         chosen, sentences = USUAL, [ASSUMED]
-    ready = with_scaling(model, known[chosen], dataset.input_shape)
+    ready = with_scaling(model, ranges[chosen], dataset.input_shape)
     if chosen != RAW:
         sentences[0] += f" {INSIDE}"
     return ready, chosen, sentences
@@ -88,11 +88,11 @@ class RangeScore:
         return float(self.right.mean())
 
 
-def _readings(model: keras.Model, sample: Split, known: Mapping[str, Scaling]) -> dict[str, RangeScore]:
+def _readings(model: keras.Model, sample: Split, ranges: Mapping[str, Scaling]) -> dict[str, RangeScore]:
     """How the model reads images in each range; nothing where it is no better than chance in any."""
     graph, starts = trace(model), range(0, len(sample), AT_ONCE)
     readings, knows = {}, False
-    for name, scaling in known.items():
+    for name, scaling in ranges.items():
         batches = (as_input(model, scaling(np.asarray(sample.images[start : start + AT_ONCE]))) for start in starts)
         rows = np.concatenate([value_at(graph, graph.output, images) for images in batches])
         readings[name] = RangeScore(rows.argmax(axis=1) == sample.labels, _cross_entropy(rows, sample.labels))
@@ -105,48 +105,50 @@ def _cross_entropy(rows: np.ndarray, labels: Int64[np.ndarray, " n"]) -> float:
     return float(-np.log(np.clip(rows[np.arange(len(labels)), labels], 1e-7, 1)).mean())
 
 
-def _of_asked(asked: str, readings: Mapping[str, RangeScore], told: str | None) -> list[str]:
+def _of_asked(requested: str, readings: Mapping[str, RangeScore], expected: str | None) -> list[str]:
     """What was asked for, and what speaks against it."""
-    sentences = [f"The model gets pixels in {asked}, as model.input_range says."]
+    sentences = [f"The model gets pixels in {requested}, as model.input_range says."]
     if readings:
-        best, _ = _chosen(readings, told)
-        if _is_better(readings[best], readings[asked]):
+        best, _ = _chosen(readings, expected)
+        if _is_better(readings[best], readings[requested]):
             sentences.append(
-                f"Warning: it reads {_figures(readings, [asked, best])}. --input-range {best} fits better."
+                f"Warning: it reads {_figures(readings, [requested, best])}. --input-range {best} fits better."
             )
-    elif told not in {None, asked}:
-        sentences.append(f"Warning: its first layers expect pixels in {told}. --input-range {told} fits better.")
+    elif expected not in {None, requested}:
+        sentences.append(
+            f"Warning: its first layers expect pixels in {expected}. --input-range {expected} fits better."
+        )
     return sentences
 
 
-def _chosen(readings: Mapping[str, RangeScore], told: str | None) -> tuple[str, list[str]]:
+def _chosen(readings: Mapping[str, RangeScore], expected: str | None) -> tuple[str, list[str]]:
     """The range that first layers or tutorials speak for, unless the model reads images clearly better in another."""
-    likely = told or USUAL
+    likely = expected or USUAL
     better = [name for name in readings if _is_better(readings[name], readings[likely])]
     chosen = max(better, key=lambda name: (readings[name].accuracy, -readings[name].loss), default=likely)
     others = sorted(readings.keys() - {chosen}, key=lambda name: -readings[name].accuracy)
     figures = _figures(readings, [chosen, *others])
     if all(_is_better(readings[chosen], readings[name]) for name in others):
         return chosen, [f"The model expects pixels in {chosen}: it reads {figures}."]
-    reason = "which fits best" if better else "as its first layers do" if told else "as most tutorials do"
+    reason = "which fits best" if better else "as its first layers do" if expected else "as most tutorials do"
     return chosen, [f"The model is taken to expect pixels in {chosen}, {reason}: it reads {figures}."]
 
 
-def _is_better(one: RangeScore, other: RangeScore) -> bool:
+def _is_better(score: RangeScore, reference: RangeScore) -> bool:
     """Whether accuracy is significantly higher, and loss lower; or accuracy alike, and loss lower by far.
 
     Either alone misleads: pixels that are 255 times too large sharpen a network's answers, which lowers the loss where
     all are right, and may turn out more accurate where a network has been trained for a short time.
     """
-    tested = mcnemar(other.right, one.right)
+    tested = mcnemar(reference.right, score.right)
     if tested.p_value < SIGNIFICANT:
-        return tested.difference > 0 and one.loss <= other.loss
-    return one.loss + FAR < other.loss
+        return tested.difference > 0 and score.loss <= reference.loss
+    return score.loss + FAR < reference.loss
 
 
 def _figures(readings: Mapping[str, RangeScore], order: list[str]) -> str:
     first, *others = (readings[name] for name in order)
-    rest = ", ".join(
-        f"{one.accuracy:.1%} as {name} (loss {one.loss:.2f})" for one, name in zip(others, order[1:], strict=True)
+    comparisons = ", ".join(
+        f"{score.accuracy:.1%} as {name} (loss {score.loss:.2f})" for score, name in zip(others, order[1:], strict=True)
     )
-    return f"{first.accuracy:.1%} of {len(first.right):,} training images so (loss {first.loss:.2f}), {rest}"
+    return f"{first.accuracy:.1%} of {len(first.right):,} training images so (loss {first.loss:.2f}), {comparisons}"

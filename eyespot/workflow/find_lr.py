@@ -91,21 +91,21 @@ def find_lr(  # noqa: PLR0913 - as of `train`
         )
     if output and os.path.lexists(output):
         raise RunError(f"{output} exists already, and is not overwritten: choose another --output.")
-    shown = console or Console()
-    prepared = prepare(source, recipe, settings or {}, options, shown, trust=trust)
-    asked = prepared.recipe.training
-    plain = {"schedule": "constant", "warmup_epochs": 0.0, "average": None, "learning_rate": lowest}
-    training = asked.model_copy(update=plain)
+    terminal = console or Console()
+    prepared = prepare(source, recipe, settings or {}, options, terminal, trust=trust)
+    requested = prepared.recipe.training
+    overrides = {"schedule": "constant", "warmup_epochs": 0.0, "average": None, "learning_rate": lowest}
+    training = requested.model_copy(update=overrides)
     prepared = replace(prepared, recipe=prepared.recipe.model_copy(update={"training": training}))
     name = f"{prepared.dataset.name}-{model_stem(prepared.recipe)}"
     pictures = len(prepared.dataset.train)
-    with Output(shown) as out:
+    with Output(terminal) as out:
         for note in prepared.notes:
             out.say(note)
-        if asked.schedule != "constant":
+        if requested.schedule != "constant":
             out.say(
-                f"Note: the schedule ({asked.schedule}) is left aside here; the suggestion is for its highest learning "
-                "rate."
+                f"Note: the schedule ({requested.schedule}) is left aside here; the suggestion is for its highest "
+                "learning rate."
             )
         if training.steps_for(pictures) == 1:
             out.say(
@@ -113,41 +113,41 @@ def find_lr(  # noqa: PLR0913 - as of `train`
                 "suggestion holds for such steps only."
             )
         program = program_for(prepared, training.steps_for(pictures), out.say)
-        told = (
+        description = (
             f"{name}: learning rates from {lowest:g} to {highest:g} in {steps} steps of {training.batch_size} pictures"
         )
-        out.say(f"{told}, {training.optimizer}.")
+        out.say(f"{description}, {training.optimizer}.")
         rates = np.geomspace(lowest, highest, steps)
-        with deterministic_kernels(wanted=training.deterministic), shown.status("") as line:
+        with deterministic_kernels(wanted=training.deterministic), terminal.status("") as line:
 
             def tell(step: int, rate: float, loss: float) -> None:
                 line.update(f"step {step}/{steps}  learning rate {rate:.1e}  loss {loss:.4f}")
 
             curve = sweep(program, prepared.dataset.train, training, rates, tell)
         suggested = suggest(curve)
-        found = _written(suggested, curve, output, name)
-        _tell(found, out)
-    return found
+        suggestion = _written(suggested, curve, output, name)
+        _tell(suggestion, out)
+    return suggestion
 
 
 def _written(suggested: float, curve: RateCurve, output: str | Path | None, name: str) -> LearningRateSuggestion:
     folder = create_run(Path(output) if output else None, f"lr-{name}").path
     figure = save(learning_rate_curve(curve, suggested, name), folder / "curve.png")
-    found = LearningRateSuggestion(suggested, curve, figure)
-    rows = found.rows()
+    suggestion = LearningRateSuggestion(suggested, curve, figure)
+    rows = suggestion.rows()
     with replacing(folder / "curve.csv") as sibling, sibling.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    return found
+    return suggestion
 
 
-def _tell(found: LearningRateSuggestion, out: Output) -> None:
-    curve = found.curve
-    place = int(curve.smoothed.argmin())
+def _tell(suggestion: LearningRateSuggestion, out: Output) -> None:
+    curve = suggestion.curve
+    lowest = int(curve.smoothed.argmin())
     out.say(
-        f"The loss fell from {curve.smoothed[: place + 1].max():.3f} to {curve.smoothed[place]:.3f}, at "
-        f"{curve.rates[place]:.1e}, and "
+        f"The loss fell from {curve.smoothed[: lowest + 1].max():.3f} to {curve.smoothed[lowest]:.3f}, at "
+        f"{curve.rates[lowest]:.1e}, and "
         + (f"diverged at {curve.rates[-1]:.1e}." if curve.diverged else "did not diverge.")
     )
-    out.say(f"Suggested learning rate: {found.suggested:g}. Its curve: {found.figure}")
+    out.say(f"Suggested learning rate: {suggestion.suggested:g}. Its curve: {suggestion.figure}")

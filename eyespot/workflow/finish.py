@@ -31,14 +31,18 @@ def measure_split(run: Run, split: Split, name: str, folder: str = "") -> Evalua
     logits, probabilities = predictor.logits_and_probabilities(split.images)
     evaluation = evaluate_probabilities(softmax(logits, axis=1), split.labels, names, probabilities)
     write_predictions(run, name, StoredPredictions(split.labels, probabilities), names, folder)
-    right, wrong = results.right_rows(split, probabilities), results.wrong_rows(split, probabilities)
-    told = f"{run.name}, {name}: {evaluation.accuracy:.2%} of {evaluation.n:,} right"
-    drawn = (
-        results.confusion_matrix(evaluation, names, told),
-        results.gallery(split, probabilities, right, names, f"{run.name}, {name}: {len(right):,} right, at random"),
-        results.gallery(split, probabilities, wrong, names, f"{run.name}, {name}: {len(wrong):,} wrong, surest first"),
+    right_rows, wrong_rows = results.right_rows(split, probabilities), results.wrong_rows(split, probabilities)
+    title = f"{run.name}, {name}: {evaluation.accuracy:.2%} of {evaluation.n:,} right"
+    figures = (
+        results.confusion_matrix(evaluation, names, title),
+        results.gallery(
+            split, probabilities, right_rows, names, f"{run.name}, {name}: {len(right_rows):,} right, at random"
+        ),
+        results.gallery(
+            split, probabilities, wrong_rows, names, f"{run.name}, {name}: {len(wrong_rows):,} wrong, surest first"
+        ),
     )
-    for kind, figure in zip(FIGURES, drawn, strict=True):
+    for kind, figure in zip(FIGURES, figures, strict=True):
         save(figure, run.path / folder / "figures" / f"{kind}-{name}.png")
     return evaluation
 

@@ -60,28 +60,28 @@ def look(  # noqa: PLR0913 - all that it can be told
         RunError: `output` exists.
     """
     check_new(output)
-    shown = console or Console(quiet=True)
+    out = console or Console(quiet=True)
     policy = Recipe().with_options({"augment": augment}).augmentation
-    dataset = load(source, pictures, shown)
-    found = audit(dataset, shown, labels=dataset.origin is not None if labels is None else labels)
+    dataset = load(source, pictures, out)
+    findings = audit(dataset, out, labels=dataset.origin is not None if labels is None else labels)
     folder = create_run(Path(output) if output else None, f"look-{dataset.name}").path
-    figures = [*draw_look(dataset, folder), *_draw_audit(found, folder)]
+    figures = [*draw_look(dataset, folder), *_draw_audit(findings, folder)]
     if augment is not None:
         figures.append(_draw_augmentation(dataset, resolve_policy(policy, dataset), folder))
-    return Look(_summary(dataset), found, figures)
+    return Look(_summary(dataset), findings, figures)
 
 
-def _draw_audit(found: Audit, folder: Path) -> list[Path]:
+def _draw_audit(findings: Audit, folder: Path) -> list[Path]:
     """What was found, where anything was."""
     figures = {}
-    if found.leaks:
-        figures["leaks.png"] = pair_gallery(found.dataset, found.leaks)
-    if within := [pair for pair in found.duplicates if not pair.leaks]:
-        figures["duplicates.png"] = pair_gallery(found.dataset, within)
-    if found.oddities:
-        figures["oddities.png"] = outlier_gallery(found.dataset, found.oddities)
-    if found.suspects:
-        figures["suspects.png"] = suspect_gallery(found.dataset, found.suspects)
+    if findings.leaks:
+        figures["leaks.png"] = pair_gallery(findings.dataset, findings.leaks)
+    if within := [pair for pair in findings.duplicates if not pair.leaks]:
+        figures["duplicates.png"] = pair_gallery(findings.dataset, within)
+    if findings.oddities:
+        figures["oddities.png"] = outlier_gallery(findings.dataset, findings.oddities)
+    if findings.suspects:
+        figures["suspects.png"] = suspect_gallery(findings.dataset, findings.suspects)
     return [save(figure, folder / name) for name, figure in figures.items()]
 
 
@@ -98,8 +98,8 @@ def _summary(dataset: Dataset) -> dict[str, Any]:
             "shape": list(split.images.shape),
             "dtype": str(split.images.dtype),
             "range": [
-                min(int(part.min()) for part in chunks(split.images)),
-                max(int(part.max()) for part in chunks(split.images)),
+                min(int(chunk.min()) for chunk in chunks(split.images)),
+                max(int(chunk.max()) for chunk in chunks(split.images)),
             ],
             "labels_dtype": str(split.labels.dtype),
             "classes": dict(zip(dataset.class_names, dataset.class_counts(split).tolist(), strict=True)),

@@ -65,8 +65,8 @@ def predict(  # noqa: PLR0913 - each is one option of the command
             if on_error is None:
                 raise
             on_error(error)
-    drawn = _drawing(opened, show) if show else None
-    return predictor.predict(items, top, on_error, reject, as_is=as_is, each=each, on_steps=drawn)
+    on_steps = _drawing(opened, show) if show else None
+    return predictor.predict(items, top, on_error, reject, as_is=as_is, each=each, on_steps=on_steps)
 
 
 def _drawing(run: Run, show: Callable[[Path], None]) -> "Callable[[str, PreprocessingSteps], None]":

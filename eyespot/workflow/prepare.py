@@ -81,29 +81,29 @@ def prepare(  # noqa: PLR0913 - as of `train`
     source, recipe = recipe_for(source, recipe, settings)
     recipe = recipe.with_options(dict(options))
     built = model_before_data(source, recipe, trust=trust)
-    whole = load(source, recipe.pictures, console, own_first=path_first)
-    origin = whole.origin
+    full = load(source, recipe.pictures, console, own_first=path_first)
+    origin = full.origin
     recipe = recipe.settled(
-        origin.path if origin else whole.name,
-        validation_given=whole.validation is not None,
+        origin.path if origin else full.name,
+        validation_given=full.validation is not None,
         pictures=origin.pictures if origin else None,
-        augmentation=settled_augmentation(recipe.augmentation, whole),
+        augmentation=settled_augmentation(recipe.augmentation, full),
     )
-    dataset = split(whole, recipe.split, recipe.training.seed)
-    found = audit(dataset, console, labels=False, within=False) if origin else None
-    if found and recipe.pictures.drop_leaks:
-        dataset = _without_leaks(dataset, found.leaks)
+    dataset = split(full, recipe.split, recipe.training.seed)
+    findings = audit(dataset, console, labels=False, within=False) if origin else None
+    if findings and recipe.pictures.drop_leaks:
+        dataset = _without_leaks(dataset, findings.leaks)
     batch_size = recipe.training.batch_size_for(len(dataset.train))
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch_size": batch_size})})
     model, recipe, of_model = starting_model(recipe, dataset, built, trust=trust)
     return PreparedTraining(
         dataset,
-        whole.fingerprint,
+        full.fingerprint,
         recipe,
         model,
         changes_for(recipe.augmentation),
         _class_weights(recipe, dataset),
-        (*_notes(recipe, whole, dataset), *(found.sentences() if found else ()), *of_model),
+        (*_notes(recipe, full, dataset), *(findings.sentences() if findings else ()), *of_model),
     )
 
 
@@ -116,8 +116,8 @@ def names_recipe(source: object) -> bool:
     """Whether it is a recipe's file or name: names mean an existing path first, then a dataset, then a recipe."""
     if not isinstance(source, str):
         return False
-    known = source not in CATALOG and not is_path(source) and source in recipe_names()
-    return known or Path(source).suffix in SUFFIXES
+    is_recipe_name = source not in CATALOG and not is_path(source) and source in recipe_names()
+    return is_recipe_name or Path(source).suffix in SUFFIXES
 
 
 def recipe_for(
@@ -158,10 +158,10 @@ def model_before_data(source: str | Dataset, recipe: Recipe, *, trust: bool) -> 
 
 def _without_leaks(dataset: Dataset, leaks: list[DuplicatePair]) -> Dataset:
     """The training pictures that are in another split too left out."""
-    kept = np.setdiff1d(np.arange(len(dataset.train)), leaking_rows(leaks))
-    if not len(kept):
+    rows = np.setdiff1d(np.arange(len(dataset.train)), leaking_rows(leaks))
+    if not len(rows):
         raise DataError(f"{dataset.name}: every training picture is in another split too: nothing is left to learn.")
-    return replace(dataset, train=dataset.train.take(kept))
+    return replace(dataset, train=dataset.train.take(rows))
 
 
 def starting_model(
@@ -175,28 +175,32 @@ def starting_model(
         built: the recipe's model, if it was built before the pictures were read.
         trust: of a `.keras` file, as of `load_model`.
     """
-    wanted, shape, classes = recipe.model, dataset.input_shape, dataset.classes
-    seed, same = recipe.training.seed, False
-    if wanted.start is None:
-        if wanted.freeze:
+    requested, shape, classes = recipe.model, dataset.input_shape, dataset.classes
+    seed, same_classes = recipe.training.seed, False
+    if requested.start is None:
+        if requested.freeze:
             raise ModelError(
                 "Freezing leaves fresh random weights as they are: it goes with starting from a trained model."
             )
         model = build_recipe(recipe, shape, classes, trust=trust) if built is None else built
     else:
-        start = Path(wanted.start)
-        known = open_run(start).predictor().class_names if start.is_dir() else None
+        start = Path(requested.start)
+        trained_classes = open_run(start).predictor().class_names if start.is_dir() else None
         trained = open_run(start).model(trust=trust) if start.is_dir() else load_model(start, trust=trust)
-        check_built(trained, wanted.start)
-        same = known == dataset.class_names if known else trained.outputs[0].shape[-1] == classes
-        model = continue_from(trained, wanted.start, shape, classes, new_head=not same, freeze=wanted.freeze, seed=seed)
+        check_built(trained, requested.start)
+        same_classes = (
+            trained_classes == dataset.class_names if trained_classes else trained.outputs[0].shape[-1] == classes
+        )
+        model = continue_from(
+            trained, requested.start, shape, classes, new_head=not same_classes, freeze=requested.freeze, seed=seed
+        )
     notes: list[str] = []
-    if wanted.start or is_own_model(wanted.name or ""):
-        model, found, notes = with_input_range(model, recipe, dataset, trained=same)
-        recipe = recipe.model_copy(update={"model": wanted.model_copy(update={"input_range": found})})
-    elif wanted.input_range != AUTO:
+    if requested.start or is_own_model(requested.name or ""):
+        model, input_range, notes = with_input_range(model, recipe, dataset, trained=same_classes)
+        recipe = recipe.model_copy(update={"model": requested.model_copy(update={"input_range": input_range})})
+    elif requested.input_range != AUTO:
         raise ModelError(
-            f"model.input_range goes with a model of your own; {wanted.name or 'a model of layers'} begins with raw "
+            f"model.input_range goes with a model of your own; {requested.name or 'a model of layers'} begins with raw "
             "pixels: leave it out."
         )
     with tempfile.TemporaryDirectory() as folder:
@@ -205,15 +209,15 @@ def starting_model(
 
 
 def _class_weights(recipe: Recipe, dataset: Dataset) -> Float32[np.ndarray, " classes"] | None:
-    wanted = recipe.training.class_weights == "balanced"
-    return balanced_weights(dataset.train.labels, dataset.classes) if wanted else None
+    is_balanced = recipe.training.class_weights == "balanced"
+    return balanced_weights(dataset.train.labels, dataset.classes) if is_balanced else None
 
 
-def _notes(recipe: Recipe, whole: Dataset, dataset: Dataset) -> tuple[str, ...]:
-    notes = list(whole.origin.notes) if whole.origin else []
-    if whole.validation is not None and recipe.split.method != "given":
+def _notes(recipe: Recipe, full: Dataset, dataset: Dataset) -> tuple[str, ...]:
+    notes = list(full.origin.notes) if full.origin else []
+    if full.validation is not None and recipe.split.method != "given":
         notes.append(
-            f"Note: the validation data that {whole.name} comes with is left out (--split {recipe.split.method})."
+            f"Note: the validation data that {full.name} comes with is left out (--split {recipe.split.method})."
         )
     changes, weights = changes_for(recipe.augmentation), _class_weights(recipe, dataset)
     if changes.any:
@@ -242,8 +246,8 @@ def program_for(prepared: PreparedTraining, steps: int, say: Callable[[str], Non
             say(f"Note: Keras runs this model, not the engine: {error}")
         else:
             left = {name for name, how in program.lowered.lowering if how == "Keras"}
-            told = f", but Keras runs {', '.join(sorted(left))}" if left else ""
-            say(f"The engine runs this model in {str(dtype).removeprefix('torch.')}{told}.")
+            exceptions = f", but Keras runs {', '.join(sorted(left))}" if left else ""
+            say(f"The engine runs this model in {str(dtype).removeprefix('torch.')}{exceptions}.")
             if program.lowered.kernels == "cpu" and not are_compiled():
                 say("Its kernels are compiled for this processor now, once: some ten seconds.")
             return program

@@ -60,13 +60,13 @@ def check_made_so(run: Run, recipe: Recipe, dataset: Dataset) -> None:
 
 def _check_free(run: Run) -> None:
     """Raises a RunError where something lies at a place; what a training that was killed at once has left does not."""
-    place = run.path
-    if not os.path.lexists(place):
+    folder = run.path
+    if not os.path.lexists(folder):
         return
-    if place.is_symlink() or not place.is_dir() or {path.name for path in place.rglob("*")} - LEFT_AT_ONCE:
-        raise RunError(f"{place} is no run, and is left alone: move it away, or choose another --output.")
-    if any(place.iterdir()) and is_under_way(run):
-        raise RunError(f"{place} is being trained by another process: wait for it, or stop it.")
+    if folder.is_symlink() or not folder.is_dir() or {path.name for path in folder.rglob("*")} - LEFT_AT_ONCE:
+        raise RunError(f"{folder} is no run, and is left alone: move it away, or choose another --output.")
+    if any(folder.iterdir()) and is_under_way(run):
+        raise RunError(f"{folder} is being trained by another process: wait for it, or stop it.")
 
 
 def cost_of(model: keras.Model, recipe: Recipe, pictures: int) -> float:
@@ -90,8 +90,8 @@ def train_or_resume(run: Run, recipe: Recipe, dataset: Dataset, observer: Observ
     with suppress(DivergedError):  # in its first epoch; the run's metrics say so
         training = _train(run, recipe, dataset, observer)
     if training and training.outcome.ending == "interrupted":
-        told = f"Stopped as asked. The same command goes on from there; {study} holds what is done."
-        raise InterruptedRun(told, training.stopped_by or signal.SIGINT)
+        message = f"Stopped as asked. The same command goes on from there; {study} holds what is done."
+        raise InterruptedRun(message, training.stopped_by or signal.SIGINT)
     return Run(run.path)
 
 
@@ -106,10 +106,10 @@ def _train(run: Run, recipe: Recipe, dataset: Dataset, observer: ObservedTrainin
     return train(dataset, recipe, run.path, console=quiet, observers=(observer,))
 
 
-def _make_way(place: Path) -> None:
+def _make_way(path: Path) -> None:
     """Removes the empty directory of a training that was killed before it wrote anything."""
-    (place / "checkpoints" / ".lock").unlink(missing_ok=True)
-    for folder in (place / "checkpoints", place):
+    (path / "checkpoints" / ".lock").unlink(missing_ok=True)
+    for folder in (path / "checkpoints", path):
         if folder.exists():
             folder.rmdir()  # which removes no file
 

@@ -43,8 +43,8 @@ class ReportResult:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         size = self.page.stat().st_size
-        told = {"report": str(self.page), "bytes": size, "model_card": str(self.card), "notes": self.notes}
-        return {"run": str(self.run.path), **told}
+        values = {"report": str(self.page), "bytes": size, "model_card": str(self.card), "notes": self.notes}
+        return {"run": str(self.run.path), **values}
 
 
 def report(run: RunLike, output: str | Path | None = None, language: str = "en") -> ReportResult:
@@ -88,14 +88,14 @@ def report_facts(run: Run) -> ReportFacts:
 def gather_results(run: Run, dataset: Dataset | None, notes: list[str]) -> ReportFacts:
     """What a run and its pictures tell, which are None where they are gone or have changed."""
     judged = measured_split(run)
-    told = card_facts(run, dataset, run.predictor().class_names)
+    facts = card_facts(run, dataset, run.predictor().class_names)
     split = dataset.splits.get(judged) if dataset else None
-    probabilities = read_predictions(run, judged, told.class_names).probabilities if split is not None else None
+    probabilities = read_predictions(run, judged, facts.class_names).probabilities if split is not None else None
     model = _model(run)
     if judged != "test":
         notes = [*notes, "There is no test data: what is reported is of validation data, by which choices were made."]
     return ReportFacts(
-        **vars(told),
+        **vars(facts),
         recipe=run.file("recipe.yaml").read_text(encoding="utf-8"),
         history=run.history,
         layers=layer_costs(model) if model else None,
@@ -135,7 +135,7 @@ def _explained(
     if not len(rows):
         return None
     try:
-        found = explain_images(model, np.asarray(split.images[rows]), probabilities[rows].argmax(axis=1))
+        explanations = explain_images(model, np.asarray(split.images[rows]), probabilities[rows].argmax(axis=1))
     except ModelError:  # it is not built of layers
         return None
-    return ExplainedMistakes(rows, found.pictures, found.notes)
+    return ExplainedMistakes(rows, explanations.pictures, explanations.notes)

@@ -103,24 +103,26 @@ def reproduce(
     folder = Path(output) if output else ROOT
     recipes = [read_recipe(name).with_settings(settings or {}) for name in names or recipe_names()]
     datasets = {name: load(name, own_first=False) for name in dict.fromkeys(recipe.dataset for recipe in recipes)}
-    asked = {str(recipe.name): [train_repeats(recipe, number) for number in range(repeats)] for recipe in recipes}
-    for one in (one for repeated in asked.values() for one in repeated):
-        check_made_so(_place(folder, one), one.settled(one.dataset, validation_given=False), datasets[one.dataset])
-    written = [folder / PAGE, folder / PICTURE, *(folder / name / PAGE for name in asked)]
+    planned = {str(recipe.name): [train_repeats(recipe, number) for number in range(repeats)] for recipe in recipes}
+    for repeat in (repeat for repeated in planned.values() for repeat in repeated):
+        check_made_so(
+            _place(folder, repeat), repeat.settled(repeat.dataset, validation_given=False), datasets[repeat.dataset]
+        )
+    written = [folder / PAGE, folder / PICTURE, *(folder / name / PAGE for name in planned)]
     check_own(*written)
     costs = {recipe.name: _cost(recipe, datasets[recipe.dataset]) for recipe in recipes}
     experiments = []
     with StudyProgress(console or Console(), sum(costs.values()) * repeats) as progress:
         for recipe in recipes:
             runs = []
-            for number, one in enumerate(asked[str(recipe.name)]):
+            for number, repeat in enumerate(planned[str(recipe.name)]):
                 label = f"{recipe.name}, repeat {number + 1} of {repeats}" if repeats > 1 else str(recipe.name)
-                run = _run(folder, one, datasets[recipe.dataset], progress.experiment(label, costs[recipe.name]))
+                run = _run(folder, repeat, datasets[recipe.dataset], progress.experiment(label, costs[recipe.name]))
                 runs.append(run)
             experiments.append(_judged(recipe, runs, datasets[recipe.dataset]))
-    done = Reproduction(folder, tuple(experiments))
-    _write(done, datasets)
-    return done
+    result = Reproduction(folder, tuple(experiments))
+    _write(result, datasets)
+    return result
 
 
 def _place(folder: Path, recipe: Recipe) -> Run:
@@ -191,20 +193,20 @@ def _measured(run: Run, epoch: str) -> dict[str, Any]:
     }
 
 
-def _write(done: Reproduction, datasets: Mapping[str, Dataset]) -> None:
+def _write(result: Reproduction, datasets: Mapping[str, Dataset]) -> None:
     """The study's pages and pictures."""
-    for experiment in done.experiments:
+    for experiment in result.experiments:
         recipe, run = experiment.recipe, experiment.runs[0]
         dataset = datasets[recipe.dataset]
         lines: list[str] = []
         model = build_recipe(recipe, dataset.input_shape, dataset.classes)
         model.summary(print_fn=lines.append, line_length=80)
-        told = "\n".join(lines), run.metrics["test"], dataset.class_names, run.path.name
-        rewrite_text(done.path / experiment.name / PAGE, experiment_page(recipe, experiment.figures, *told))
-    runs = {one.name: one.runs[0] for one in done.experiments if one.name in WITH_AND_WITHOUT}
+        page_parts = "\n".join(lines), run.metrics["test"], dataset.class_names, run.path.name
+        rewrite_text(result.path / experiment.name / PAGE, experiment_page(recipe, experiment.figures, *page_parts))
+    runs = {item.name: item.runs[0] for item in result.experiments if item.name in WITH_AND_WITHOUT}
     if len(runs) == len(WITH_AND_WITHOUT):
         pair = {name: (run.history, run.metrics["verdict"]["fit"]) for name, run in runs.items()}
-        save(curves_side_by_side(pair, "Fashion-MNIST, with and without dropout"), done.path / PICTURE, rewriting)
-    both = [(experiment.recipe, experiment.figures) for experiment in done.experiments]
+        save(curves_side_by_side(pair, "Fashion-MNIST, with and without dropout"), result.path / PICTURE, rewriting)
+    both = [(experiment.recipe, experiment.figures) for experiment in result.experiments]
     page = reproduction_page(both, circumstances(), compares=len(runs) == len(WITH_AND_WITHOUT))
-    rewrite_text(done.path / PAGE, page)
+    rewrite_text(result.path / PAGE, page)

@@ -31,15 +31,15 @@ def record(run: Run, prepared: PreparedTraining, *, resumed: bool) -> None:
 
     A recipe that says the same already is left as it is, with the comments that a person may have added.
     """
-    now = describe_environment() | {"dataset_sha256": prepared.fingerprint}
+    environment = describe_environment() | {"dataset_sha256": prepared.fingerprint}
     if resumed:
         remove_unfinished(run.path)
-        before = run.environment
-        now = before | {"resumed": [*before.get("resumed", []), now]}
+        recorded = run.environment
+        environment = recorded | {"resumed": [*recorded.get("resumed", []), environment]}
     recipe = prepared.recipe.dump()
     if not resumed or run.recipe.dump() != recipe:
         write_text(run.path / "recipe.yaml", recipe)
-    run.write_json("environment.json", now)
+    run.write_json("environment.json", environment)
 
 
 def unfinished_run(recipe: Recipe) -> Run | None:
@@ -74,11 +74,11 @@ def check_is_the_same(run: Run, prepared: PreparedTraining, *, accept_changes: b
     Raises:
         RunError: something differs and is not accepted, or the run is finished and nothing differs.
     """
-    before = run.environment
+    recorded = run.environment
     differences = run.recipe.differences_to(prepared.recipe)
-    if before.get("dataset_sha256") != prepared.fingerprint:
+    if recorded.get("dataset_sha256") != prepared.fingerprint:
         differences.append(f"the pictures or labels of {prepared.dataset.name} have changed")
-    differences += differences_in_environment(before)
+    differences += differences_in_environment(recorded)
     ending = ending_of(run)
     if differences and not accept_changes:
         raise RunError(
@@ -95,6 +95,6 @@ def check_is_the_same(run: Run, prepared: PreparedTraining, *, accept_changes: b
 
 def differences_in_environment(before: Mapping[str, Any]) -> list[str]:
     """Versions and what of the machine a training depends on, where they are not as a run's environment has them."""
-    now = describe_environment()
-    versions = describe_differences(before.get("packages") or {}, now["packages"], PACKAGES)
-    return versions + describe_differences(before, now, MACHINE)
+    current = describe_environment()
+    versions = describe_differences(before.get("packages") or {}, current["packages"], PACKAGES)
+    return versions + describe_differences(before, current, MACHINE)

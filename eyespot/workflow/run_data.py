@@ -86,8 +86,8 @@ class StoredPredictions:
     @property
     def right(self) -> Bool[np.ndarray, " n"]:
         """Whether each answer is right."""
-        right: Bool[np.ndarray, " n"] = self.predictions == self.labels
-        return right
+        correct: Bool[np.ndarray, " n"] = self.predictions == self.labels
+        return correct
 
 
 def write_predictions(
@@ -112,8 +112,8 @@ def write_predictions(
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.table(columns)
     with suppress(FileNotFoundError, pa.ArrowInvalid):  # where it is damaged, it is written afresh
-        before = pq.read_table(path)
-        table = pa.concat_tables([before.filter(pc.field("split") != name), table])
+        stored = pq.read_table(path)
+        table = pa.concat_tables([stored.filter(pc.field("split") != name), table])
     with replacing(path) as temporary:
         pq.write_table(table, temporary)
 

@@ -85,10 +85,10 @@ def run_trial(
     program = program_for(prepared, training.steps_for(len(prepared.dataset.train)), lambda _: None)
     with deterministic_kernels(wanted=training.deterministic):
         outcome = fit(program, prepared.dataset, training, observers, stop)
-    kept = outcome.history.rows[outcome.kept_epoch - 1] if outcome.kept_epoch else {}
+    row = outcome.history.rows[outcome.kept_epoch - 1] if outcome.kept_epoch else {}
     seconds, epochs = time.perf_counter() - started, outcome.history.column("seconds")
     steady = min(seconds, len(epochs) * median(epochs) + AROUND) if epochs else seconds
-    return TrialResult(outcome.ending, kept.get("val_loss"), kept.get("val_accuracy"), len(epochs), seconds, steady)
+    return TrialResult(outcome.ending, row.get("val_loss"), row.get("val_accuracy"), len(epochs), seconds, steady)
 
 
 def check_optuna() -> None:
@@ -143,8 +143,8 @@ def _is_search(path: Path) -> bool:
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
             tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            named = {name for (name,) in database.execute("SELECT study_name FROM studies")} if tables else {NAME}
-            return NAME in named or not named
+            names = {name for (name,) in database.execute("SELECT study_name FROM studies")} if tables else {NAME}
+            return NAME in names or not names
     except sqlite3.OperationalError as error:
         return "no such" not in str(error)  # no such table or column: it is a database of something else
     except sqlite3.DatabaseError:
@@ -170,7 +170,7 @@ class Search:
         import optuna
 
         self.optuna, self.seed = optuna, seed
-        self.distributions = {key: _distribution(one) for key, one in space.items()}
+        self.distributions = {key: _distribution(values) for key, values in space.items()}
         pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=warmup)
         self.study = optuna.create_study(
             storage=storage, study_name=NAME, pruner=pruner, direction="minimize", load_if_exists=True
@@ -181,8 +181,8 @@ class Search:
     def begin_with(self, points: Sequence[Mapping[str, Any]]) -> None:
         """Proposes these before any others, the first as the recipe's own; what was proposed before is not again."""
         if not self.study.get_trials(deepcopy=False):
-            for place, point in enumerate(points):
-                self.study.enqueue_trial(dict(point), user_attrs={OWN: place == 0})
+            for index, point in enumerate(points):
+                self.study.enqueue_trial(dict(point), user_attrs={OWN: index == 0})
 
     def ask(self) -> "optuna.Trial":
         """The next trial, with a value for each key of the space."""
@@ -218,9 +218,9 @@ class Search:
     @property
     def best(self) -> list["optuna.trial.FrozenTrial"]:
         """Other trials that were completed, the lowest validation loss first."""
-        others = [trial for trial in self.finished if not trial.user_attrs.get(OWN)]
+        trials = [trial for trial in self.finished if not trial.user_attrs.get(OWN)]
         completed = self.optuna.trial.TrialState.COMPLETE  # a pruned one has a value too: that of its last epoch
-        return sorted((trial for trial in others if trial.state == completed), key=lambda trial: trial.value or 0.0)
+        return sorted((trial for trial in trials if trial.state == completed), key=lambda trial: trial.value or 0.0)
 
     def remembered(self, name: str, default: Any) -> Any:
         """What was written down under a name."""
@@ -231,11 +231,11 @@ class Search:
         self.study.set_user_attr(name, value)
 
     def _check_is_of(self, about: dict[str, Any], folder: Path) -> None:
-        before = self.remembered("about", None)
-        if before is None:
+        stored = self.remembered("about", None)
+        if stored is None:
             self.remember("about", about)
             return
-        changed = [name for name in about if before.get(name) != about[name]]
+        changed = [name for name in about if stored.get(name) != about[name]]
         if changed:
             raise RunError(
                 f"{folder} holds a search with another {' and '.join(changed)}: choose another --output, or remove it."
@@ -249,14 +249,14 @@ class Search:
             self.study.enqueue_trial(dict(trial.params), user_attrs={OWN: bool(trial.user_attrs.get(OWN))})
 
 
-def _distribution(one: list[Any] | Range) -> Any:
+def _distribution(values: list[Any] | Range) -> Any:
     from optuna import distributions
 
-    if isinstance(one, list):
-        return distributions.CategoricalDistribution(one)
-    if isinstance(one.low, int) and isinstance(one.high, int):
-        return distributions.IntDistribution(one.low, one.high, log=one.log)
-    return distributions.FloatDistribution(one.low, one.high, log=one.log)
+    if isinstance(values, list):
+        return distributions.CategoricalDistribution(values)
+    if isinstance(values.low, int) and isinstance(values.high, int):
+        return distributions.IntDistribution(values.low, values.high, log=values.log)
+    return distributions.FloatDistribution(values.low, values.high, log=values.log)
 
 
 class Pruning:

@@ -62,7 +62,7 @@ def serve(  # noqa: PLR0913 - each is one option of the command
 
     single = [runs] if isinstance(runs, RunLike) else list(runs)
     folders = [run.path if isinstance(run, Run) else Path(run) for run in single]
-    kept = [_corrections_of(folder, corrections, alone=len(folders) == 1) for folder in folders]
+    correction_folders = [_corrections_of(folder, corrections, alone=len(folders) == 1) for folder in folders]
     with bind(host, port) as listener:
         from eyespot.serving.guard import Access, hosts_for
         from eyespot.serving.limits import ServerLimits
@@ -71,7 +71,7 @@ def serve(  # noqa: PLR0913 - each is one option of the command
 
         deployments = [
             _deployment(folder, saved if take_corrections else None, examples)
-            for folder, saved in zip(folders, kept, strict=True)
+            for folder, saved in zip(folders, correction_folders, strict=True)
         ]
         access = Access(token, hosts_for(host, tuple(allow_hosts)), tuple(allow_origins))
         service = open_service(deployments, limits or ServerLimits(), access, Log(quiet=quiet))
@@ -94,8 +94,8 @@ def _check_installed() -> None:
 def _corrections_of(folder: Path, corrections: str | Path | None, *, alone: bool) -> Path:
     """Return the folder of corrections: in a run, but beside an export, whose folder a later export replaces."""
     if corrections is None:
-        named = folder if folder.name not in {"", ".."} else folder.resolve()
-        return named.with_name(f"{named.name}-{CORRECTIONS}") if is_export(folder) else folder / CORRECTIONS
+        path = folder if folder.name not in {"", ".."} else folder.resolve()
+        return path.with_name(f"{path.name}-{CORRECTIONS}") if is_export(folder) else folder / CORRECTIONS
     return Path(corrections) if alone else Path(corrections) / _name(folder)
 
 

@@ -87,7 +87,7 @@ def study(  # noqa: PLR0913 - all that a study can be told
     """
     plan = read_plan(source) if isinstance(source, str) and names_study(source) else StudyPlan()
     base = plan.base if isinstance(source, str) and names_study(source) else source
-    added = [Change.of(*one) for one in changes.items()] if isinstance(changes, Mapping) else changes
+    added = [Change.of(*change) for change in changes.items()] if isinstance(changes, Mapping) else changes
     variants = variants_of([*plan.changes, *added], {**plan.grid, **(grid or {})})
     data, recipe = recipe_for(base, None, {**plan.settings, **(settings or {})})
     out = console or Console()
@@ -96,15 +96,17 @@ def study(  # noqa: PLR0913 - all that a study can be told
     folder, count = Path(output) if output else ROOT / title, repeats or plan.repeats
     check_own(*(folder / name for name in (PICTURE, TABLE, PAGE)))
     for number in range(count):
-        for one in checked:
-            check_made_so(_place(folder, one, number), train_repeats(one.recipe, number), one.dataset)
+        for candidate in checked:
+            check_made_so(_place(folder, candidate, number), train_repeats(candidate.recipe, number), candidate.dataset)
     runs = _train_all(folder, checked, count, out)
-    rows = compare_variants(*_split([_measured(one, made) for one, made in zip(checked, runs, strict=True)]))
+    rows = compare_variants(
+        *_split([_measured(candidate, trained) for candidate, trained in zip(checked, runs, strict=True)])
+    )
     if checked[0].recipe.split.method == "test":
         notes.append(ON_TEST_DATA)
-    done = Study(folder, tuple(rows), tuple(sentences(rows)), tuple(notes), tuple(runs))
-    _write(done, title)
-    return done
+    result = Study(folder, tuple(rows), tuple(sentences(rows)), tuple(notes), tuple(runs))
+    _write(result, title)
+    return result
 
 
 @dataclass(frozen=True)
@@ -129,18 +131,20 @@ def _distinct(checked: Sequence[_CheckedVariant]) -> tuple[list[_CheckedVariant]
     Raises:
         RecipeError: two variants are the same training.
     """
-    kept, notes = [checked[0]], []
-    for one in checked[1:]:
-        same = [other for other in kept if not other.recipe.differences_to(one.recipe)]
-        if same and same[0] is not checked[0]:
-            raise RecipeError(f"{one.variant.name!r} is the same training as {same[0].variant.name!r}: leave one out.")
-        if same:
-            notes.append(f"{one.variant.name} is the base itself.")
+    distinct, notes = [checked[0]], []
+    for candidate in checked[1:]:
+        equal = [earlier for earlier in distinct if not earlier.recipe.differences_to(candidate.recipe)]
+        if equal and equal[0] is not checked[0]:
+            raise RecipeError(
+                f"{candidate.variant.name!r} is the same training as {equal[0].variant.name!r}: leave one out."
+            )
+        if equal:
+            notes.append(f"{candidate.variant.name} is the base itself.")
         else:
-            kept.append(one)
-    if len(kept) == 1:
+            distinct.append(candidate)
+    if len(distinct) == 1:
         raise RecipeError("There is nothing to compare: every variant is the base itself.")
-    return kept, notes
+    return distinct, notes
 
 
 def _check(
@@ -166,51 +170,55 @@ def _check(
         yield _CheckedVariant(variant, prepared.recipe, loaded[how], prepared.model.count_params(), cost)
 
 
-def _place(folder: Path, one: _CheckedVariant, number: int) -> Run:
-    name = folder_name(one.variant.name)
-    return Run(folder / name / f"{name}-seed-{one.recipe.training.seed + number}")
+def _place(folder: Path, candidate: _CheckedVariant, number: int) -> Run:
+    name = folder_name(candidate.variant.name)
+    return Run(folder / name / f"{name}-seed-{candidate.recipe.training.seed + number}")
 
 
 def _train_all(folder: Path, checked: Sequence[_CheckedVariant], repeats: int, out: Console) -> list[tuple[Run, ...]]:
     """Each variant's runs; all variants with one seed before any with the next."""
     runs: list[list[Run]] = [[] for _ in checked]
-    with StudyProgress(out, sum(one.cost for one in checked) * repeats) as progress:
+    with StudyProgress(out, sum(candidate.cost for candidate in checked) * repeats) as progress:
         for number in range(repeats):
-            for one, made in zip(checked, runs, strict=True):
-                label = f"{one.variant.name}, repeat {number + 1} of {repeats}"
-                observer = progress.experiment(label, one.cost)
-                place = _place(folder, one, number)
-                made.append(train_or_resume(place, train_repeats(one.recipe, number), one.dataset, observer, folder))
+            for candidate, trained in zip(checked, runs, strict=True):
+                label = f"{candidate.variant.name}, repeat {number + 1} of {repeats}"
+                observer = progress.experiment(label, candidate.cost)
+                run = _place(folder, candidate, number)
+                trained.append(
+                    train_or_resume(run, train_repeats(candidate.recipe, number), candidate.dataset, observer, folder)
+                )
                 observer.finish()
-    return [tuple(made) for made in runs]
+    return [tuple(trained) for trained in runs]
 
 
 def _split(measured: Sequence[VariantMeasurements]) -> tuple[VariantMeasurements, Sequence[VariantMeasurements]]:
     return measured[0], measured[1:]
 
 
-def _measured(one: _CheckedVariant, runs: Sequence[Run]) -> VariantMeasurements:
+def _measured(candidate: _CheckedVariant, runs: Sequence[Run]) -> VariantMeasurements:
     metrics = [run.metrics for run in runs]
     figures = {
-        f"{short}_{name}": [told.get(split, {}).get(name) for told in metrics]
-        for short, split in (("val", "validation"), ("test", "test"))
+        f"{prefix}_{name}": [run_metrics.get(split, {}).get(name) for run_metrics in metrics]
+        for prefix, split in (("val", "validation"), ("test", "test"))
         for name in ("accuracy", "loss")
     }
     columns = [run.history.column("seconds") for run in runs]
     seconds = [median(column) for column in columns if column]
-    diverged = sum(told["ending"] == "diverged" for told in metrics)
-    return VariantMeasurements(one.variant.name, dict(one.variant.settings), one.parameters, figures, seconds, diverged)
+    diverged = sum(run_metrics["ending"] == "diverged" for run_metrics in metrics)
+    return VariantMeasurements(
+        candidate.variant.name, dict(candidate.variant.settings), candidate.parameters, figures, seconds, diverged
+    )
 
 
-def _write(done: Study, title: str) -> None:
+def _write(result: Study, title: str) -> None:
     """The study's table, page and picture."""
-    drawn = []
-    for row in done.rows:
+    dots = []
+    for row in result.rows:
         spread, difference = row.spreads["val_accuracy"], row.difference
         interval = (spread.low, spread.high) if spread and spread.low is not None and spread.high is not None else None
         ends = (difference.mean, difference.low, difference.high) if difference else None
-        drawn.append(DotRow(row.name, row.measured.values("val_accuracy"), interval, ends))
-    save(dots_with_intervals(drawn, title), done.path / PICTURE, rewriting)
-    text = json.dumps(done.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-    rewrite_text(done.path / TABLE, text + "\n")
-    rewrite_text(done.path / PAGE, study_page(title, circumstances(), done.rows, done.told, done.notes))
+        dots.append(DotRow(row.name, row.measured.values("val_accuracy"), interval, ends))
+    save(dots_with_intervals(dots, title), result.path / PICTURE, rewriting)
+    text = json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    rewrite_text(result.path / TABLE, text + "\n")
+    rewrite_text(result.path / PAGE, study_page(title, circumstances(), result.rows, result.told, result.notes))

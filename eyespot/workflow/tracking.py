@@ -56,15 +56,15 @@ class Tracking:
         """Goes on with the MLflow run that this run has there, or makes one."""
         try:
             with patience():
-                theirs = self._earlier(run) or self._new(run, prepared.dataset.name)
-                known = self._known_metrics(theirs)
+                server_run = self._earlier(run) or self._new(run, prepared.dataset.name)
+                known_metrics = self._known_metrics(server_run)
         except Exception as error:  # noqa: BLE001 - as in `connect`
             raise TrackingError(f"MLflow at {self.where} cannot begin a run: {public_reason(error)}.") from None
-        out.say(f"MLflow at {self.where}: run {theirs.info.run_name}, {theirs.info.run_id}.")
-        tracker = Tracker(self.client, theirs.info.run_id, self.where, out.say, known)
-        asked, params = _params(prepared.recipe), theirs.data.params
-        tracker.log_params({name: value for name, value in asked.items() if name not in params})
-        changed = {name: value for name, value in asked.items() if params.get(name, value) != value}
+        out.say(f"MLflow at {self.where}: run {server_run.info.run_name}, {server_run.info.run_id}.")
+        tracker = Tracker(self.client, server_run.info.run_id, self.where, out.say, known_metrics)
+        values, params = _params(prepared.recipe), server_run.data.params
+        tracker.log_params({name: value for name, value in values.items() if name not in params})
+        changed = {name: value for name, value in values.items() if params.get(name, value) != value}
         tracker.log_tags({f"changed.{name}": value for name, value in changed.items()} | _tags(run, prepared))
         if (run.path / "history.csv").exists():
             for row in Run(run.path).history.rows:  # what was not sent when it was stopped
@@ -91,10 +91,10 @@ class Tracking:
     def _new(self, run: Run, dataset: str) -> Any:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or f"eyespot-{dataset}"
         experiment = self.client.get_experiment_by_name(name)
-        made = experiment.experiment_id if experiment else self.client.create_experiment(name)
-        theirs = self.client.create_run(made, run_name=run.name)
-        run.write_json(RECORD, {"uri": self.where, "experiment": name, "run_id": theirs.info.run_id})
-        return theirs
+        experiment_id = experiment.experiment_id if experiment else self.client.create_experiment(name)
+        server_run = self.client.create_run(experiment_id, run_name=run.name)
+        run.write_json(RECORD, {"uri": self.where, "experiment": name, "run_id": server_run.info.run_id})
+        return server_run
 
     def _known_metrics(self, theirs: Any) -> dict[tuple[str, int], float]:
         return {
@@ -131,8 +131,8 @@ def _log_end(tracker: Tracker, run: Run, *, public: bool) -> None:
         if (run.path / name).exists():
             tracker.log_file(run.path / name)
     # Of a person's own pictures, only figures that show none of them leave this machine.
-    shown = ("*.png",) if public else ("curves.png", "confusion-*.png")
-    for path in sorted(path for pattern in shown for path in (run.path / "figures").glob(pattern)):
+    patterns = ("*.png",) if public else ("curves.png", "confusion-*.png")
+    for path in sorted(path for pattern in patterns for path in (run.path / "figures").glob(pattern)):
         tracker.log_file(path, "figures")
     tracker.finish(STATUS[ending])
 

@@ -124,9 +124,9 @@ def train(  # noqa: PLR0913 - all that a training can be told
         recipe = earlier.recipe
     if resume is None:
         check_new(output)
-    shown = console or Console()
+    terminal = console or Console()
     tracking = Tracking(mlflow) if mlflow else None
-    prepared = prepare(source, recipe, settings or {}, options, shown, trust=trust)
+    prepared = prepare(source, recipe, settings or {}, options, terminal, trust=trust)
     if resume == AUTO:
         earlier = unfinished_run(prepared.recipe)
     changes = check_is_the_same(earlier, prepared, accept_changes=accept_changes) if earlier else []
@@ -134,7 +134,7 @@ def train(  # noqa: PLR0913 - all that a training can be told
         check_card(earlier.path / CARD, earlier)
     name = f"{prepared.dataset.name}-{model_stem(prepared.recipe)}"
     run = earlier or create_run(Path(output) if output else None, name)
-    with run.locked(), Output(shown) as out:
+    with run.locked(), Output(terminal) as out:
         record(run, prepared, resumed=earlier is not None)
         out.open_log(run.path / "log")
         for note in prepared.notes:
@@ -142,8 +142,8 @@ def train(  # noqa: PLR0913 - all that a training can be told
         for change in changes:
             out.say(f"Note: {change}. It goes on all the same; the result is not that of an uninterrupted training.")
         with tracked_run(tracking, run, prepared, out) as trackers:
-            told = (*observers, *trackers)
-            outcome, stopped_by = _fit(run, prepared, out, told, resumed=earlier is not None)
+            all_observers = (*observers, *trackers)
+            outcome, stopped_by = _fit(run, prepared, out, all_observers, resumed=earlier is not None)
             temperature = write_models(run, prepared, out)
             training = _conclude(
                 run, outcome, prepared, temperature=temperature, stopped_by=stopped_by, started=started
@@ -166,10 +166,10 @@ def _fit(
         out.say(
             "Note: the model does not rescale pixels; it is given 0-255 as they are. Begin it with Rescaling(1/255)."
         )
-    if own := layers_of_their_own(model):
+    if custom_layers := layers_of_their_own(model):
         out.say(
-            f"Note: model.keras will not open without the code of {', '.join(own)}; model.onnx, by which eyespot "
-            "predicts, needs nothing."
+            f"Note: model.keras will not open without the code of {', '.join(custom_layers)}; model.onnx, by which "
+            "eyespot predicts, needs nothing."
         )
     steps = training.steps_for(len(dataset.train))
     program = program_for(prepared, steps, out.say)
@@ -179,12 +179,12 @@ def _fit(
         out.say(_where(state))
     written = HistoryFile(run.path / "history.csv")
     written.start_with(state.history if state else History())
-    before = state.epochs if state else 0.0
-    events = EventFiles(run.path / "tensorboard", purge_from=int(before) + 1 if state else None)
-    display = ProgressDisplay(out.console, out.say, training.epochs, before)
+    epochs_done = state.epochs if state else 0.0
+    events = EventFiles(run.path / "tensorboard", purge_from=int(epochs_done) + 1 if state else None)
+    display = ProgressDisplay(out.console, out.say, training.epochs, epochs_done)
     with Interrupt() as interrupted, display, deterministic_kernels(wanted=training.deterministic):
-        told: Sequence[Observer] = (written, events, display, *observers)
-        outcome = fit(program, dataset, training, told, interrupted, keeper, state)
+        all_observers: Sequence[Observer] = (written, events, display, *observers)
+        outcome = fit(program, dataset, training, all_observers, interrupted, keeper, state)
     events.close()
     if outcome.ending == "diverged":
         _tell_divergence(run, outcome, dataset, program.learning_rate, out)
@@ -204,17 +204,17 @@ def _where(state: TrainingState | None) -> str:
 def _tell_divergence(run: Run, outcome: Outcome, dataset: Dataset, learning_rate: float, out: Output) -> None:
     """Says where the loss was lost; raises where there is nothing to keep."""
     epoch, lower = len(outcome.history) + 1, min(learning_rate / 10, USUAL_LEARNING_RATE)
-    told = (
+    message = (
         f"The loss or a weight became NaN or infinite at step {outcome.steps_done} of epoch {epoch}. Try a lower "
         f"learning rate, such as {lower:.2g} (it was {learning_rate:.2g}), and check that pixels are rescaled."
     )
     if outcome.kept_epoch:
-        out.say(f"{told} The model after epoch {outcome.kept_epoch} is kept.")
+        out.say(f"{message} The model after epoch {outcome.kept_epoch} is kept.")
         return
-    out.say(told)
+    out.say(message)
     verdict = diagnose(outcome.history, dataset.classes, diverged=True)
     run.write_json("metrics.json", {"ending": outcome.ending, "verdict": verdict.to_dict()})
-    raise DivergedError(f"{told} {run.path} holds the recipe and the log, but no model.")
+    raise DivergedError(f"{message} {run.path} holds the recipe and the log, but no model.")
 
 
 def _conclude(  # noqa: PLR0913 - all that is known in the end
@@ -243,14 +243,14 @@ def _conclude(  # noqa: PLR0913 - all that is known in the end
         del judged["test"]  # the choice of when to stop was the user's, and may not be the last
     evaluations = {name: measure_split(run, split, name) for name, split in judged.items() if split is not None}
     figures = {name: evaluation.to_dict() for name, evaluation in evaluations.items()}
-    told = {
+    values = {
         "ending": outcome.ending,
         "kept_epoch": outcome.kept_epoch,
         "parameters": prepared.model.count_params(),
         "verdict": verdict.to_dict(),
         "temperature": temperature,
     }
-    run.write_json("metrics.json", told | figures)
+    run.write_json("metrics.json", values | figures)
     write_card(run, dataset)
     seconds = time.perf_counter() - started
     return Training(run, outcome, verdict, evaluations.get("validation"), evaluations.get("test"), seconds, stopped_by)
@@ -265,8 +265,8 @@ def _tell(training: Training, out: Output) -> None:
     out.say(training.verdict.sentence)
     out.say(training.verdict.advice)
     if validation:
-        kept = _when(training.outcome)
-        out.say(f"Validation: accuracy {validation.accuracy:.2%}, loss {validation.loss:.4f} ({kept}).")
+        epoch = _when(training.outcome)
+        out.say(f"Validation: accuracy {validation.accuracy:.2%}, loss {validation.loss:.4f} ({epoch}).")
     if test:
         low, high = test.accuracy_interval
         interval = f"95 % interval {low:.2%} to {high:.2%}"

@@ -90,7 +90,7 @@ class Tuning:
             "study": str(self.path),
             "recipe": str(self.path / BEST),
             "found_better": self.found_better,
-            "candidates": [one.to_dict() for one in self.candidates],
+            "candidates": [candidate.to_dict() for candidate in self.candidates],
             "trials": self.trials,
             "pruned": self.pruned,
             "seconds": self.seconds,
@@ -134,15 +134,17 @@ def tune(  # noqa: PLR0913 - all that a search can be told
     started = time.perf_counter()
     check_optuna()
     limit = USUAL_SECONDS if seconds is None and trials is None else seconds
-    named, recipe = recipe_for(source, None, {**(settings or {}), **({} if seed is None else {"training.seed": seed})})
+    dataset_name, recipe = recipe_for(
+        source, None, {**(settings or {}), **({} if seed is None else {"training.seed": seed})}
+    )
     out = console or Console()
-    whole = load(named, recipe.pictures, out, own_first=own_first(source))
-    recipe = recipe.with_settings({"dataset": whole.origin.path if whole.origin else whole.name})
-    dataset = without_test(whole, recipe)
+    full = load(dataset_name, recipe.pictures, out, own_first=own_first(source))
+    recipe = recipe.with_settings({"dataset": full.origin.path if full.origin else full.name})
+    dataset = without_test(full, recipe)
     prepared = prepare(dataset, recipe, {}, {}, Console(quiet=True), trust=False)
     base = base_values(recipe, prepared.dataset)
     searched = _space(space, recipe, base, prepared.dataset)
-    folder = Path(output) if output else ROOT / f"tune-{recipe.name or whole.name}"
+    folder = Path(output) if output else ROOT / f"tune-{recipe.name or full.name}"
     check_own(*(folder / name for name in (PAGE, TABLE, BEST)))
     about = {
         "recipe": prepared.recipe.model_dump(mode="json", by_alias=True, exclude={"checkpoints", "published"}),
@@ -152,18 +154,18 @@ def tune(  # noqa: PLR0913 - all that a search can be told
     warmup = max(1, recipe.training.epochs // 3)
     with (
         open_search(folder, searched, seed_for(recipe.training.seed, "tune"), warmup, about) as search,
-        Interrupt() as asked,
+        Interrupt() as interrupt,
     ):
-        own = {key: own_value(recipe, key, base) for key in searched}
-        search.begin_with(starting_points(searched, own))
-        campaign = Campaign(search, dataset, recipe, own, limit, trials, asked, out, folder, started)
+        own_values = {key: own_value(recipe, key, base) for key in searched}
+        search.begin_with(starting_points(searched, own_values))
+        campaign = Campaign(search, dataset, recipe, own_values, limit, trials, interrupt, out, folder, started)
         campaign.search_on()
         candidates = campaign.train_anew()
         finished = search.finished
         cut = sum(bool(trial.user_attrs["why"]) for trial in finished)
-        done = Tuning(folder, _best(recipe, candidates), candidates, len(finished), cut, campaign.elapsed)
-    _write(done, recipe, searched)
-    return done
+        result = Tuning(folder, _best(recipe, candidates), candidates, len(finished), cut, campaign.elapsed)
+    _write(result, recipe, searched)
+    return result
 
 
 def _space(
@@ -178,7 +180,7 @@ def _space(
 
 def _told(space: Space) -> dict[str, Any]:
     """A space as plain values."""
-    return {key: one.model_dump() if isinstance(one, Range) else one for key, one in space.items()}
+    return {key: values.model_dump() if isinstance(values, Range) else values for key, values in space.items()}
 
 
 class Campaign:
@@ -222,31 +224,31 @@ class Campaign:
             trial = self.search.ask()
             is_own = bool(trial.user_attrs.get(OWN))
             changed = {} if is_own else self._settings(trial.params)
-            tried, why = self._try(changed, Pruning(trial, never=is_own))
+            result, why = self._try(changed, Pruning(trial, never=is_own))
             if is_own and why:
-                raise EyespotError(self._too_short(tried))
-            self.search.tell(trial, tried, why)
+                raise EyespotError(self._too_short(result))
+            self.search.tell(trial, result, why)
             self.search.remember("seconds", self.elapsed)
-            self._say_trial(trial.number, tried, why, "the recipe itself" if is_own else describe_settings(changed))
+            self._say_trial(trial.number, result, why, "the recipe itself" if is_own else describe_settings(changed))
 
     def train_anew(self) -> tuple[Candidate, ...]:
         """The recipe itself and the best few, each with fresh seeds; after the best, only while there is time."""
         own, best = self.search.own, self.search.best[:CANDIDATES]
         candidates = [self._anew(None, {}, own.value if own else None)]
-        for place, trial in enumerate(best):
+        for index, trial in enumerate(best):
             needed = SEEDS * SLOWER * trial.user_attrs["steady"]
-            if place and self.limit is not None and self.elapsed + needed > self.limit:
+            if index and self.limit is not None and self.elapsed + needed > self.limit:
                 break
             candidates.append(self._anew(trial.number, self._settings(trial.params), trial.value))
         return tuple(candidates)
 
     def _may_try(self) -> bool:
-        done = self.search.finished
-        if self.trials is not None and len(done) >= self.trials:
+        finished = self.search.finished
+        if self.trials is not None and len(finished) >= self.trials:
             return False
-        if self.limit is None or len(done) < 2:  # noqa: PLR2004 - the recipe itself, and something else
+        if self.limit is None or len(finished) < 2:  # noqa: PLR2004 - the recipe itself, and something else
             return True
-        usual = median(trial.user_attrs["steady"] for trial in done)
+        usual = median(trial.user_attrs["steady"] for trial in finished)
         return bool(self.elapsed + usual + self._kept_back(usual) < self.limit)
 
     def _kept_back(self, usual: float) -> float:
@@ -275,56 +277,57 @@ class Campaign:
 
         try:
             recipe = self.recipe.with_settings(settings)
-            tried = run_trial(
+            result = run_trial(
                 self.dataset, recipe, (pruning,), lambda: self.asked() or pruning.pruned or self.elapsed > ends
             )
         except (RecipeError, ModelError) as error:  # each value fits the recipe, but not all of them together
             return TrialResult("diverged", None, None, 0, 0.0, 0.0), str(error)
         self._check_goes_on()
-        if tried.ending == "diverged":
-            return tried, "it diverged"
-        return tried, ("pruned" if pruning.pruned else TOO_LONG) if tried.ending == "interrupted" else ""
+        if result.ending == "diverged":
+            return result, "it diverged"
+        return result, ("pruned" if pruning.pruned else TOO_LONG) if result.ending == "interrupted" else ""
 
     def _anew(self, number: int | None, settings: Mapping[str, Any], searched: float | None) -> Candidate:
         """Trains settings with fresh seeds; what an earlier call did is kept."""
         name = "own" if number is None else str(number)
-        known = dict(self.search.remembered("anew", {}).get(name, {}))
+        losses_by_seed = dict(self.search.remembered("anew", {}).get(name, {}))
         first = self.recipe.training.seed + 1
         for seed in range(first, first + SEEDS):
-            if str(seed) not in known:
+            if str(seed) not in losses_by_seed:
                 recipe = self.recipe.with_settings({**settings, "training.seed": seed})
-                tried = run_trial(self.dataset, recipe, stop=self.asked)
+                result = run_trial(self.dataset, recipe, stop=self.asked)
                 self._check_goes_on()
-                known[str(seed)] = None if tried.ending == "diverged" else tried.val_loss
-                self.search.remember("anew", {**self.search.remembered("anew", {}), name: known})
+                losses_by_seed[str(seed)] = None if result.ending == "diverged" else result.val_loss
+                self.search.remember("anew", {**self.search.remembered("anew", {}), name: losses_by_seed})
                 self.search.remember("seconds", self.elapsed)
-        losses = {int(seed): float("inf") if loss is None else loss for seed, loss in known.items()}
-        told = ", ".join(f"{loss:.4f}" for loss in losses.values())
-        done = Candidate(number, dict(settings), searched, losses)
-        self._say(f"{done.name}, trained anew with the seeds {', '.join(known)}: validation loss {told}")
-        return done
+        losses = {int(seed): float("inf") if loss is None else loss for seed, loss in losses_by_seed.items()}
+        text = ", ".join(f"{loss:.4f}" for loss in losses.values())
+        candidate = Candidate(number, dict(settings), searched, losses)
+        self._say(f"{candidate.name}, trained anew with the seeds {', '.join(losses_by_seed)}: validation loss {text}")
+        return candidate
 
     def _check_goes_on(self) -> None:
         if self.asked():
             self.search.remember("seconds", self.elapsed)
-            told = f"Stopped as asked. The same command goes on from there; {self.folder} holds what is done."
-            raise InterruptedRun(told, self.asked.signal or signal.SIGINT)
+            message = f"Stopped as asked. The same command goes on from there; {self.folder} holds what is done."
+            raise InterruptedRun(message, self.asked.signal or signal.SIGINT)
 
-    def _too_short(self, tried: TrialResult) -> str:
-        if tried.ending == "diverged":
+    def _too_short(self, result: TrialResult) -> str:
+        if result.ending == "diverged":
             return "The recipe itself diverges: lower its learning rate first."
-        epochs = max(1, tried.epochs)
-        needed = tried.seconds / epochs * self.recipe.training.epochs * 4 * SEEDS
+        epochs = max(1, result.epochs)
+        needed = result.seconds / epochs * self.recipe.training.epochs * 4 * SEEDS
         return (
-            f"The time was over after {tried.epochs} epochs of the recipe itself: a search of it needs about "
+            f"The time was over after {result.epochs} epochs of the recipe itself: a search of it needs about "
             f"{needed:,.0f} seconds (--time)."
         )
 
-    def _say_trial(self, number: int, tried: TrialResult, why: str, what: str) -> None:
-        loss = "-" if tried.val_loss is None else f"{tried.val_loss:.4f}"
+    def _say_trial(self, number: int, result: TrialResult, why: str, description: str) -> None:
+        loss = "-" if result.val_loss is None else f"{result.val_loss:.4f}"
         ended = f", {why}" if why else ""
         self._say(
-            f"trial {number}: validation loss {loss}, {tried.epochs} epochs, {tried.seconds:.1f} s{ended}: {what}"
+            f"trial {number}: validation loss {loss}, {result.epochs} epochs, {result.seconds:.1f} s{ended}: "
+            f"{description}"
         )
 
     def _say(self, text: str) -> None:
@@ -338,24 +341,24 @@ def _best(recipe: Recipe, candidates: Sequence[Candidate]) -> Recipe:
     if best.number is None:
         return changed
     change = f"found by eyespot tune: {describe_settings(best.settings)}"
-    own = {"name": None, "description": None, "teaches": None, "published": None}
-    return changed.model_copy(update=own | {"variation_of": recipe.name, "change": change})
+    cleared = {"name": None, "description": None, "teaches": None, "published": None}
+    return changed.model_copy(update=cleared | {"variation_of": recipe.name, "change": change})
 
 
-def _write(done: Tuning, recipe: Recipe, space: Space) -> None:
+def _write(result: Tuning, recipe: Recipe, space: Space) -> None:
     """The best recipe, and the pages."""
-    keys = "\n".join(f"- {key}: {_range_text(one)}" for key, one in space.items())
-    searched = f"{done.trials} trials, {done.pruned} of them cut short, in {done.seconds:.0f} s, of:\n\n{keys}"
+    keys = "\n".join(f"- {key}: {_range_text(values)}" for key, values in space.items())
+    searched = f"{result.trials} trials, {result.pruned} of them cut short, in {result.seconds:.0f} s, of:\n\n{keys}"
     title = f"A search for {recipe.name or recipe.dataset}"
-    rewrite_text(done.path / PAGE, search_page(title, circumstances(), done.told, done.candidates, searched))
-    text = json.dumps(done.to_dict() | {"space": _told(space)}, indent=2, ensure_ascii=False, allow_nan=False)
-    rewrite_text(done.path / TABLE, text + "\n")
-    lines = [f"Written by eyespot tune, {circumstances()}.", done.told, *searched.splitlines()]
+    rewrite_text(result.path / PAGE, search_page(title, circumstances(), result.told, result.candidates, searched))
+    text = json.dumps(result.to_dict() | {"space": _told(space)}, indent=2, ensure_ascii=False, allow_nan=False)
+    rewrite_text(result.path / TABLE, text + "\n")
+    lines = [f"Written by eyespot tune, {circumstances()}.", result.told, *searched.splitlines()]
     comment = "\n".join(f"# {line}".rstrip() for text in lines for line in textwrap.wrap(text, 108) or [""])
-    rewrite_text(done.path / BEST, f"{comment}\n{done.recipe.dump()}")
+    rewrite_text(result.path / BEST, f"{comment}\n{result.recipe.dump()}")
 
 
-def _range_text(one: list[Any] | Range) -> str:
-    if isinstance(one, Range):
-        return f"{one.low:.4g} to {one.high:.4g}" + (", logarithmic" if one.log else "")
-    return ", ".join("none" if value is None else str(value) for value in one)
+def _range_text(values: list[Any] | Range) -> str:
+    if isinstance(values, Range):
+        return f"{values.low:.4g} to {values.high:.4g}" + (", logarithmic" if values.log else "")
+    return ", ".join("none" if value is None else str(value) for value in values)
