@@ -21,32 +21,34 @@ def compare(
 
     Example: eyespot compare runs/mnist-cnn-1 runs/mnist-mlp-1
     """
-    found = eyespot.compare(runs, output, lang)
+    comparison = eyespot.compare(runs, output, lang)
     if as_json:
-        print_json(found.to_dict())
+        print_json(comparison.to_dict())
         return
     out = console(as_json)
     rows = []
-    for each in found.runs:
-        figures = each.figures
+    for run in comparison.runs:
+        figures = run.figures
         low, high = figures["accuracy_interval"]
         rows.append(
             (
-                each.name,
+                run.name,
                 f"{figures['accuracy']:.2%}",
                 f"{low:.2%} to {high:.2%}",
                 f"{figures['report']['macro avg']['f1-score']:.4f}",
                 f"{figures['loss']:.4f}",
                 f"{figures['calibration']['ece']:.4f}",
-                f"{each.metrics['parameters']:,}",
-                f"{each.size / 1e6:.2f} MB",
-                f"{each.speed:,.0f}" if each.speed else "",
+                f"{run.metrics['parameters']:,}",
+                f"{run.size / 1e6:.2f} MB",
+                f"{run.speed:,.0f}" if run.speed else "",
             )
         )
     headings = ("run", "accuracy", "95 % interval", "macro F1", "loss", "ECE", "parameters", "model.onnx", "pictures/s")
-    print_table(out, table(headings, rows, title=f"on {found.runs[0].figures['n']:,} {found.judged} pictures"))
+    print_table(
+        out, table(headings, rows, title=f"on {comparison.runs[0].figures['n']:,} {comparison.judged} pictures")
+    )
     out.print()
-    for pair in found.pairs:
+    for pair in comparison.pairs:
         for line in (pair.sentence(), *(f"  {change}" for change in pair.differences)):
             out.print(line, markup=False, highlight=False, soft_wrap=True)
-    out.print(str(found.page), markup=False, highlight=False, soft_wrap=True)
+    out.print(str(comparison.page), markup=False, highlight=False, soft_wrap=True)

@@ -17,21 +17,21 @@ def doctor(
 
     Example: eyespot doctor runs/mnist-cnn-1
     """
-    found = eyespot.doctor(run)
+    report = eyespot.doctor(run)
     if as_json:
-        print_json(found.to_dict())
+        print_json(report.to_dict())
         return
     out = console(as_json)
-    rows = [(part.layer, part.how, f"{part.parameters:,}" if part.parameters else "") for part in found.parts]
-    print_table(out, table(("layer", "runs as", "parameters"), rows, title=str(found.run.path), text_columns=2))
+    rows = [(part.layer, part.how, f"{part.parameters:,}" if part.parameters else "") for part in report.parts]
+    print_table(out, table(("layer", "runs as", "parameters"), rows, title=str(report.run.path), text_columns=2))
     out.print()
-    left = ", ".join(found.left_to_keras)
+    left = ", ".join(report.left_to_keras)
     engine = f"the engine, but Keras runs {left}" if left else "the engine"
-    unfused = f"Without fused kernels, which costs speed: {found.unfused}." if found.unfused else ""
+    unfused = f"Without fused kernels, which costs speed: {report.unfused}." if report.unfused else ""
     for line in (
-        f"Runs on: {f'Keras, because {found.reason}' if found.reason else engine}.",
-        f"Optimizer: {found.optimizer}, {'fused' if found.optimizer_how == 'fused' else 'by Keras'}.",
-        f"Precision: {found.precision}: {found.precision_reason}.",
+        f"Runs on: {f'Keras, because {report.reason}' if report.reason else engine}.",
+        f"Optimizer: {report.optimizer}, {'fused' if report.optimizer_how == 'fused' else 'by Keras'}.",
+        f"Precision: {report.precision}: {report.precision_reason}.",
         *filter(None, [unfused]),
     ):
         out.print(line, markup=False, highlight=False, soft_wrap=True)

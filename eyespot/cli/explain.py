@@ -53,7 +53,7 @@ def explain(
     """
     failed: list[PictureError] = []
     out = console(as_json)
-    found = eyespot.explain(
+    result = eyespot.explain(
         run,
         [sys.stdin.buffer.read() if picture == "-" else picture for picture in pictures],
         label=class_name,
@@ -67,13 +67,13 @@ def explain(
         console=console(as_json=True),
     )
     if as_json:
-        print_json(found.to_dict())
-    elif found.pictures:
-        print_table(out, table(COLUMNS, [_row(picture) for picture in found.pictures], text_columns=2))
-    paths = [path for picture in found.pictures for path in (*picture.figures, picture.arrays) if path]
-    for path in [*paths, *filter(None, [found.filters])] if not as_json else ():
+        print_json(result.to_dict())
+    elif result.pictures:
+        print_table(out, table(COLUMNS, [_row(picture) for picture in result.pictures], text_columns=2))
+    paths = [path for picture in result.pictures for path in (*picture.figures, picture.arrays) if path]
+    for path in [*paths, *filter(None, [result.filters])] if not as_json else ():
         out.print(str(path), markup=False, highlight=False, soft_wrap=True)
-    notes = [*found.notes, *(f"{picture.file}: {picture.note}" for picture in found.pictures if picture.note)]
+    notes = [*result.notes, *(f"{picture.file}: {picture.note}" for picture in result.pictures if picture.note)]
     for note in notes:
         console(as_json=True).print(note, markup=False, highlight=False, soft_wrap=True)
     if failed:
@@ -86,5 +86,5 @@ def _row(picture: "ExplainedPicture") -> tuple[str, ...]:
     """A line of the table."""
     near = picture.nearest[0] if picture.nearest else None
     (best, share), *_ = picture.top
-    beside = f"{near.label} ({near.similarity:.3f})" if near else ""
-    return (picture.file, best, f"{share:.2%}", picture.label, f"{picture.found.logit:.2f}", beside)
+    neighbour = f"{near.label} ({near.similarity:.3f})" if near else ""
+    return (picture.file, best, f"{share:.2%}", picture.label, f"{picture.found.logit:.2f}", neighbour)

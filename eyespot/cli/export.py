@@ -32,21 +32,21 @@ def export(
     The folder holds the model, metadata.json (class names, what pictures it takes, calibration) and model-card.md.
     Before it is there, the export and the run's own model have answered the validation pictures.
     """
-    done = eyespot.export(run, form, output, on=on, tolerance=tolerance, examples=examples)
+    result = eyespot.export(run, form, output, on=on, tolerance=tolerance, examples=examples)
     if as_json:
-        print_json(done.to_dict())
+        print_json(result.to_dict())
         return
     out = console(as_json)
-    print_table(out, table(("file", "bytes"), [(name, f"{size:,}") for name, size in done.files.items()]))
+    print_table(out, table(("file", "bytes"), [(name, f"{size:,}") for name, size in result.files.items()]))
     out.print()
-    found = done.verified
+    verification = result.verified
     rows = (
-        ("pictures compared on", f"{found.pictures:,} {done.on}"),
-        ("same answer", f"{found.agreement:.2%}"),
-        ("largest difference of a probability", f"{found.largest_difference:.1e}"),
-        ("accuracy of the run", f"{found.accuracy_before:.2%}"),
-        ("accuracy of the export", f"{found.accuracy:.2%}"),
+        ("pictures compared on", f"{verification.pictures:,} {result.on}"),
+        ("same answer", f"{verification.agreement:.2%}"),
+        ("largest difference of a probability", f"{verification.largest_difference:.1e}"),
+        ("accuracy of the run", f"{verification.accuracy_before:.2%}"),
+        ("accuracy of the export", f"{verification.accuracy:.2%}"),
     )
     print_table(out, table(("compared with the run", ""), rows))
-    for line in (*done.notes, f"Export: {done.folder}"):
+    for line in (*result.notes, f"Export: {result.folder}"):
         out.print(line, markup=False, highlight=False, soft_wrap=True)

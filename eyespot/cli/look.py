@@ -57,26 +57,26 @@ def look(
         "max_bytes": max_bytes,
         "max_pixels": max_pixels,
     }
-    wanted = eyespot.Recipe().with_options(options).pictures
+    picture_settings = eyespot.Recipe().with_options(options).pictures
     out = console(as_json)
-    found = eyespot.look(source, output, pictures=wanted, labels=labels, augment=augment, console=out)
+    result = eyespot.look(source, output, pictures=picture_settings, labels=labels, augment=augment, console=out)
     if as_json:
-        print_json(found.to_dict())
+        print_json(result.to_dict())
         return
-    splits = found.summary["splits"]
+    splits = result.summary["splits"]
     columns = ("split", "pictures", "shape", "dtype", "range", "labels")
     rows = [
         (name, f"{s['pictures']:,}", tuple(s["shape"]), s["dtype"], "{}-{}".format(*s["range"]), s["labels_dtype"])
         for name, s in splits.items()
     ]
-    print_table(out, table(columns, rows, title=found.summary["dataset"]))
+    print_table(out, table(columns, rows, title=result.summary["dataset"]))
     out.print()
     names = next(iter(splits.values()))["classes"]
     rows = [(label, name, *(f"{s['classes'][name]:,}" for s in splits.values())) for label, name in enumerate(names)]
     print_table(out, table(("label", "class", *splits), rows, text_columns=2))
     out.print()
-    for sentence in [*found.summary["notes"], *found.audit.sentences()]:
+    for sentence in [*result.summary["notes"], *result.audit.sentences()]:
         out.print(sentence, markup=False, highlight=False, soft_wrap=True)
     out.print()
-    for path in found.figures:
+    for path in result.figures:
         out.print(str(path), highlight=False, soft_wrap=True)

@@ -75,8 +75,8 @@ def main() -> None:
     except OSError as error:
         if error.strerror is None:
             raise
-        place = f"{error.filename}: " if error.filename else ""
-        _fail(f"{place}{error.strerror}. What was written before is kept.", 1)
+        prefix = f"{error.filename}: " if error.filename else ""
+        _fail(f"{prefix}{error.strerror}. What was written before is kept.", 1)
 
 
 def _fail(sentence: str, code: int) -> None:

@@ -26,7 +26,7 @@ def models(
 
     if not (match := re.fullmatch(r"(\d+)x(\d+)x([13])", size)):
         raise RecipeError(f"--input must be height x width x channels (1 or 3), such as 28x28x1; received {size!r}.")
-    shape = tuple(int(side) for side in match.groups())
+    shape = tuple(int(length) for length in match.groups())
     built = {}
     for key in [name] if name else ARCHITECTURES:
         try:

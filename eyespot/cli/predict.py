@@ -70,8 +70,8 @@ def predict(
             (p.file, p.label, f"{p.probability:.6f}", *(_place(p) if each else ()), *_judgement(p)) for p in predictions
         )
     elif predictions:
-        place, judgement = ("left, top",) if each else (), JUDGED[1:] if judged else ()
-        columns = ("file", *place, "label", "probability", "then", *judgement)
+        position, judgement = ("left, top",) if each else (), JUDGED[1:] if judged else ()
+        columns = ("file", *position, "label", "probability", "then", *judgement)
         rows = [_row(p, each=each) for p in predictions]
         print_table(console(as_json), table(columns, rows, text_columns=3 if each else 2))
     for note in dict.fromkeys(f"{p.file}: {p.note}" for p in predictions if p.note):
@@ -102,6 +102,6 @@ def _judgement(p: "Prediction") -> tuple[str, ...]:
 def _row(p: "Prediction", *, each: bool) -> tuple[str, ...]:
     """A line of the table; of a picture that is rejected, the probabilities are of what it would have been."""
     shares = [f"{label} {share:.2%}" for label, share in p.top]
-    named = ("", "  ".join(shares)) if p.rejected else (f"{p.probability:.2%}", "  ".join(shares[1:]))
-    at = (f"{p.box[0]}, {p.box[1]}" if p.box else "",) if each else ()
-    return (p.file, *at, p.label, *named, *_judgement(p)[1:])
+    shown_shares = ("", "  ".join(shares)) if p.rejected else (f"{p.probability:.2%}", "  ".join(shares[1:]))
+    position = (f"{p.box[0]}, {p.box[1]}" if p.box else "",) if each else ()
+    return (p.file, *position, p.label, *shown_shares, *_judgement(p)[1:])

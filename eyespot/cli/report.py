@@ -21,10 +21,10 @@ def report(
 
     Example: eyespot report runs/mnist-cnn-1
     """
-    done = eyespot.report(run, output, lang)
+    result = eyespot.report(run, output, lang)
     if as_json:
-        print_json(done.to_dict())
+        print_json(result.to_dict())
         return
     out = console(as_json)
-    for line in (*done.notes, str(done.page), str(done.card)):
+    for line in (*result.notes, str(result.page), str(result.card)):
         out.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -30,14 +30,22 @@ def reproduce(
 
     out = console(as_json)
     changed = dict(parse_setting(text) for text in settings or ())
-    done = eyespot.reproduce(names, repeats, output, settings=changed, console=out)
+    result = eyespot.reproduce(names, repeats, output, settings=changed, console=out)
     if as_json:
-        print_json(done.to_dict())
+        print_json(result.to_dict())
         return
-    rows = [(one.name, *figure_row(judged)) for one in done.experiments for judged in one.figures if judged.is_shown]
+    rows = [
+        (experiment.name, *figure_row(judged))
+        for experiment in result.experiments
+        for judged in experiment.figures
+        if judged.is_shown
+    ]
     columns = ("experiment", "figure", "published", "ours", "range", "judgement")
     print_table(out, table(columns, rows, text_columns=2))
-    for one in done.experiments:
-        for told in (*judgement_reasons(one.name, one.figures), *(f"{one.name}: {note}" for note in one.notes)):
-            out.print(told, markup=False, highlight=False, soft_wrap=True)
-    out.print(f"Pages and pictures: {done.path}/README.md", markup=False, highlight=False, soft_wrap=True)
+    for experiment in result.experiments:
+        for line in (
+            *judgement_reasons(experiment.name, experiment.figures),
+            *(f"{experiment.name}: {note}" for note in experiment.notes),
+        ):
+            out.print(line, markup=False, highlight=False, soft_wrap=True)
+    out.print(f"Pages and pictures: {result.path}/README.md", markup=False, highlight=False, soft_wrap=True)

@@ -42,7 +42,7 @@ def study(
     from eyespot.studies.plan import Change
 
     out = console(as_json)
-    done = eyespot.study(
+    result = eyespot.study(
         source,
         changes=[Change.of(*parse_change(text)) for text in change or ()],
         grid=dict(parse_values(text) for text in vary or ()),
@@ -52,8 +52,8 @@ def study(
         console=out,
     )
     if as_json:
-        print_json(done.to_dict())
+        print_json(result.to_dict())
         return
-    print_table(out, table(COLUMNS, map(table_row, done.rows)))
-    for told in (*done.told, *done.notes, f"Page and picture: {done.path}/README.md"):
-        out.print(told, markup=False, highlight=False, soft_wrap=True)
+    print_table(out, table(COLUMNS, map(table_row, result.rows)))
+    for line in (*result.told, *result.notes, f"Page and picture: {result.path}/README.md"):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -39,10 +39,10 @@ def table(
 ) -> Table:
     """A plain table: the first `text_columns` columns to the left, figures to the right."""
     # Text, not str: class names may hold square brackets, which Rich would take for markup.
-    drawn = Table(title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False)
+    grid = Table(title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False)
     for index, column in enumerate(columns):
-        side: Literal["left", "right"] = "left" if index < text_columns else "right"
-        drawn.add_column(Text(column, style="bold"), justify=side, no_wrap=True)
+        alignment: Literal["left", "right"] = "left" if index < text_columns else "right"
+        grid.add_column(Text(column, style="bold"), justify=alignment, no_wrap=True)
     for row in rows:
-        drawn.add_row(*(Text(str(cell)) for cell in row))
-    return drawn
+        grid.add_row(*(Text(str(cell)) for cell in row))
+    return grid

@@ -185,7 +185,7 @@ def train(
             as_json=as_json,
         )
         return
-    done = eyespot.train(
+    result = eyespot.train(
         source,
         output=output,
         mlflow=mlflow,
@@ -197,13 +197,13 @@ def train(
         **options,
     )
     if as_json:
-        print_json(done.to_dict())
-    if done.outcome.ending == "diverged":
-        raise DivergedError(f"The loss diverged; {done.run.path} holds the last good model.")
-    if done.outcome.ending == "interrupted":
+        print_json(result.to_dict())
+    if result.outcome.ending == "diverged":
+        raise DivergedError(f"The loss diverged; {result.run.path} holds the last good model.")
+    if result.outcome.ending == "interrupted":
         raise InterruptedRun(
-            f"Stopped as asked, and no test data was touched. Continue with: eyespot train --resume {done.run.path}",
-            done.stopped_by or signal.SIGINT,
+            f"Stopped as asked, and no test data was touched. Continue with: eyespot train --resume {result.run.path}",
+            result.stopped_by or signal.SIGINT,
         )
 
 
@@ -218,9 +218,9 @@ def print_suggestion(found: "LearningRateSuggestion", *, as_json: bool) -> None:
 
 def training_command(arguments: Sequence[str], rate: float) -> str:
     """The same command line with a learning rate instead of `--find-lr`, for a shell."""
-    kept, skip = [], False
+    kept_arguments, skip = [], False
     for argument in arguments:
         if not skip and argument.partition("=")[0] not in REPLACED:
-            kept.append(argument)
+            kept_arguments.append(argument)
         skip = not skip and argument in WITH_VALUE
-    return shlex.join(["eyespot", *kept, "--learning-rate", f"{rate:g}"])
+    return shlex.join(["eyespot", *kept_arguments, "--learning-rate", f"{rate:g}"])

@@ -42,13 +42,13 @@ def tune(
 
     out = console(as_json)
     changed = dict(parse_setting(text) for text in settings or ())
-    done = eyespot.tune(
+    result = eyespot.tune(
         source, seconds=seconds, trials=trials, space=space, seed=seed, output=output, settings=changed, console=out
     )
     if as_json:
-        print_json(done.to_dict())
+        print_json(result.to_dict())
         return
-    print_table(out, table(COLUMNS, map(table_row, done.candidates)))
-    for told in (done.told, f"{done.trials} trials, {done.pruned} cut short, {done.seconds:.0f} s."):
-        out.print(told, markup=False, highlight=False, soft_wrap=True)
-    out.print(f"Next: eyespot train {done.path}/best.yaml", markup=False, highlight=False, soft_wrap=True)
+    print_table(out, table(COLUMNS, map(table_row, result.candidates)))
+    for line in (result.told, f"{result.trials} trials, {result.pruned} cut short, {result.seconds:.0f} s."):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+    out.print(f"Next: eyespot train {result.path}/best.yaml", markup=False, highlight=False, soft_wrap=True)
