@@ -43,8 +43,8 @@ def main(memory: int) -> None:
         except MemoryError:
             send(answers, {"error": f"{values['name']} needs more memory than it may take. Make it smaller first."}, [])
         else:
-            described = [{"shape": each.image.shape, "box": each.box, "note": each.note} for each in pictures]
-            send(answers, {"pictures": described}, [each.image.tobytes() for each in pictures])
+            entries = [{"shape": picture.image.shape, "box": picture.box, "note": picture.note} for picture in pictures]
+            send(answers, {"pictures": entries}, [picture.image.tobytes() for picture in pictures])
 
 
 def _bound(memory: int) -> None:
@@ -105,8 +105,8 @@ def read(job: Job, content: bytes) -> list[ReadPicture]:
         PictureError: it cannot be read.
     """
     if job.longest is None:
-        looks = None if job.appearance is None else Appearance.from_dict(job.appearance)
-        return list(PictureReader(job.shape, job.resize, looks, each=job.each).read([(job.name, content)]))
+        appearance = None if job.appearance is None else Appearance.from_dict(job.appearance)
+        return list(PictureReader(job.shape, job.resize, appearance, each=job.each).read([(job.name, content)]))
     channels = job.shape[2]
     picture = open_picture(content, job.name, grey=channels == 1)
     picture.thumbnail((job.longest, job.longest))

@@ -127,10 +127,10 @@ async def examples(service: Service, request: Request) -> Response:
 
     def work(deadline: Deadline) -> bytes:  # noqa: ARG001 - a few small pictures
         rows = choose_examples(tested.labels, count)
-        shown = [
+        entries = [
             {"label": names[tested.labels[row]], "picture": predictions.png_text(tested.images[row])} for row in rows
         ]
-        return to_json({"examples": shown} | ({"note": tested.note} if tested.note else {}))
+        return to_json({"examples": entries} | ({"note": tested.note} if tested.note else {}))
 
     return Response(await service.workers.run(work), media_type=JSON)
 

@@ -44,13 +44,13 @@ def read_correction(
     Raises:
         Refusal: the picture cannot be read or has too many pixels, or the time is over.
     """
-    looks = predictor.appearance
-    if looks is not None and looks.plain and not as_is:
+    appearance = predictor.appearance
+    if appearance is not None and appearance.plain and not as_is:
         (picture,) = read_pictures(predictor, [upload], limits, deadline)
         return picture.image
     name, content = upload
-    shown = f"Picture {name}" if name == "0" else Path(name).name
-    job = Job(shown, predictor.input_shape, predictor.resize, longest=LONGEST_SIDE)
+    title = f"Picture {name}" if name == "0" else Path(name).name
+    job = Job(title, predictor.input_shape, predictor.resize, longest=LONGEST_SIDE)
     return _read(job, content, limits, deadline)[0].image
 
 
@@ -67,8 +67,8 @@ def read_pictures(  # noqa: PLR0913, PLR0917 - which pictures, for which model, 
     Raises:
         Refusal: a picture cannot be read or has too many pixels, or the time is over.
     """
-    looks = None if as_is or predictor.appearance is None else predictor.appearance.to_dict()
-    job = Job("", predictor.input_shape, predictor.resize, looks, each)
+    appearance = None if as_is or predictor.appearance is None else predictor.appearance.to_dict()
+    job = Job("", predictor.input_shape, predictor.resize, appearance, each)
     return [
         replace(picture, name=name)
         for index, (name, content) in enumerate(uploads)
@@ -79,9 +79,9 @@ def read_pictures(  # noqa: PLR0913, PLR0917 - which pictures, for which model, 
 def _read(job: Job, content: bytes, limits: ServerLimits, deadline: Deadline, index: int = 0) -> list[ReadPicture]:
     """Read a picture, here where that takes little, and else in a process that is killed at the deadline."""
     deadline.check()
-    stored = _contents(content, job.name, index, limits)
+    contents = _contents(content, job.name, index, limits)
     try:
-        if deadline.decoders is None or stored is None or _takes_little(stored):
+        if deadline.decoders is None or contents is None or _takes_little(contents):
             return decoder.read(job, content)
         return deadline.decoders.read(job, content, deadline.at)
     except PictureError as error:
@@ -90,31 +90,31 @@ def _read(job: Job, content: bytes, limits: ServerLimits, deadline: Deadline, in
         raise deadline.refusal() from None
 
 
-def _contents(content: bytes, shown: str, index: int, limits: ServerLimits) -> PictureContents | None:
+def _contents(content: bytes, name: str, index: int, limits: ServerLimits) -> PictureContents | None:
     """Return what a picture's file says of itself; None where it is no picture, which its reader says.
 
     Raises:
         Refusal: it says it has too many pixels.
     """
     try:
-        stored = look_through(content)
+        contents = look_through(content)
     except (DamagedFile, UnsupportedFile):
         return None
-    if stored is not None and stored.width * stored.height > limits.pixels:
+    if contents is not None and contents.width * contents.height > limits.pixels:
         status = HTTPStatus.UNPROCESSABLE_ENTITY
-        refusal = over_limit(status, "pixels", limits.pixels, f"{shown} has too many pixels")
+        refusal = over_limit(status, "pixels", limits.pixels, f"{name} has too many pixels")
         refusal.members["picture"] = index
         raise refusal
-    return stored
+    return contents
 
 
-def _takes_little(stored: PictureContents) -> bool:
-    pixels = stored.width * stored.height
+def _takes_little(contents: PictureContents) -> bool:
+    pixels = contents.width * contents.height
     return (
-        len(stored.content) <= LITTLE_BYTES
-        and pixels * max(stored.working, 2 * 4) <= LITTLE_MEMORY
-        and pixels * stored.passes <= LITTLE_WORK
-        and not stored.slow
+        len(contents.content) <= LITTLE_BYTES
+        and pixels * max(contents.working, 2 * 4) <= LITTLE_MEMORY
+        and pixels * contents.passes <= LITTLE_WORK
+        and not contents.slow
     )
 
 
@@ -195,8 +195,8 @@ def occlusion_map(predictor: Predictor, picture: ReadPicture, label: str | None)
     images = picture.image[None]
     (row,), _ = predictor.logits_and_probabilities(images)
     index = int(np.argmax(row)) if label is None else class_index(predictor, label)
-    looks = predictor.appearance
-    background = plain_background(images, 255 * looks.background if looks and looks.plain else None)
+    appearance = predictor.appearance
+    background = plain_background(images, 255 * appearance.background if appearance and appearance.plain else None)
 
     def logits(pictures: Shaped[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n classes"]:
         return predictor.logits_and_probabilities(np.rint(pictures).astype(np.uint8))[0]
@@ -218,7 +218,7 @@ def class_index(predictor: Predictor, label: str) -> int:
     """
     names = predictor.class_names
     if label not in names:
-        known = ", ".join(names[:CLASSES_SHOWN]) + (", …" if len(names) > CLASSES_SHOWN else "")
-        detail = f"The model has no class {label[:100]!r}: label must be one of {known}."
+        class_list = ", ".join(names[:CLASSES_SHOWN]) + (", …" if len(names) > CLASSES_SHOWN else "")
+        detail = f"The model has no class {label[:100]!r}: label must be one of {class_list}."
         raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "label", detail)
     return names.index(label)

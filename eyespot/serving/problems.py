@@ -82,8 +82,8 @@ def over_limit(
         sentence: what exceeds the limit; the rest of the sentence is added.
     """
     option = OPTIONS[name]
-    shown = f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
-    detail = f"{sentence}; the limit is {shown} ({option})."
+    limit_text = f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
+    detail = f"{sentence}; the limit is {limit_text} ({option})."
     return Refusal(status, name, detail, headers, {"limit": limit, "option": option})
 
 

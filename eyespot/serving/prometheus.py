@@ -51,11 +51,11 @@ class Metrics:
 
     def predictions(self, model: str, labels: Iterable[str], pictures: int) -> None:
         """Count a model's predictions."""
-        known = self._labels[model]
+        known_labels = self._labels[model]
         for label in labels:
-            if len(known) < MOST_LABELS:
-                known.add(label)
-            self._predictions.labels(model, label if label in known else OTHER).inc()
+            if len(known_labels) < MOST_LABELS:
+                known_labels.add(label)
+            self._predictions.labels(model, label if label in known_labels else OTHER).inc()
         self._pictures.labels(model).inc(pictures)
 
     def load(self, model: str, outcome: str) -> None:

@@ -73,10 +73,10 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._unset_keepalive_if_required()
         self._overhead += len(data)
-        rest = memoryview(data)
+        remaining = memoryview(data)
         try:
-            while rest:
-                rest = self._read(rest)
+            while remaining:
+                remaining = self._read(remaining)
         except httptools.HttpParserError as error:
             cause = error.__context__
             self._refuse(cause if isinstance(cause, Refusal) else Refusal(HTTPStatus.BAD_REQUEST, "http", NOT_HTTP))

@@ -214,8 +214,8 @@ def _body(*, many: bool) -> dict[str, Any]:
     single = {**CLOSED, "properties": {"picture": BASE64}, "required": ["picture"]}
     array = {"type": "array", "items": BASE64, "minItems": 1}
     several = {**CLOSED, "properties": {"pictures": array}, "required": ["pictures"]}
-    shown = {"pictures": [PNG, PNG]} if many else {"picture": PNG}
-    json = {"schema": {"oneOf": [single, several]} if many else single, "example": shown}
+    example = {"pictures": [PNG, PNG]} if many else {"picture": PNG}
+    json = {"schema": {"oneOf": [single, several]} if many else single, "example": example}
     return {"required": True, "content": {**raw, "multipart/form-data": form, "application/json": json}}
 
 
@@ -302,9 +302,9 @@ def _name_classes(paths: dict[str, dict[str, Any]], service: Service) -> None:
 @cache
 def _schemas() -> dict[str, Any]:
     answers = [operation.schema for operation in OPERATIONS.values() if operation.schema is not None]
-    _, described = models_json_schema(
+    _, definitions = models_json_schema(
         [(schema, "serialization") for schema in dict.fromkeys(answers)], ref_template=REFERENCE
     )
     # A problem's members are absent where they have no value: it is described as what may be read.
-    schemas = {**described["$defs"], "Problem": Problem.model_json_schema(ref_template=REFERENCE)}
+    schemas = {**definitions["$defs"], "Problem": Problem.model_json_schema(ref_template=REFERENCE)}
     return dict(sorted(schemas.items()))

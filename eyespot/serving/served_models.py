@@ -109,9 +109,9 @@ class ServedModel:
 
     def card(self) -> str | None:
         """Return the model card, Markdown, from the model or from beside it; None where there is none."""
-        inside = self.current.predictor.card
-        if inside is not None:
-            return inside
+        embedded = self.current.predictor.card
+        if embedded is not None:
+            return embedded
         file = self.deployment.folder / CARD
         return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
 

@@ -107,11 +107,11 @@ class Server(uvicorn.Server):
     async def live(self, listener: socket.socket, on_ready: Callable[[], None]) -> bool:
         """Serve until `stop`, and return whether all that was accepted has been answered."""
         loop = asyncio.get_running_loop()
-        beside = [loop.create_task(watch(self._service)), loop.create_task(self._begin(listener, on_ready))]
+        tasks = [loop.create_task(watch(self._service)), loop.create_task(self._begin(listener, on_ready))]
         try:
             await self.serve([listener])
         finally:
-            for task in beside:
+            for task in tasks:
                 task.cancel()
             self._service.workers.close()
         return not self.unfinished

@@ -81,8 +81,8 @@ class Workers:
     def held(self) -> bool:
         """Whether no thread has been free for a while: requests wait for work that takes long."""
         with self._lock:
-            begun = list(self._begun.values())
-        return len(begun) >= self._threads and time.monotonic() - max(begun) > HELD
+            starts = list(self._begun.values())
+        return len(starts) >= self._threads and time.monotonic() - max(starts) > HELD
 
     async def run(self, work: Callable[[Deadline], Result]) -> Result:
         """Do a piece of work, which looks at its deadline now and then.
@@ -174,9 +174,9 @@ class Decoders:
         try:
             pictures = decoder.read(job, content, until)
         except _DecoderDied:
-            late = decoder.killed
+            timed_out = decoder.killed
             self._forget(decoder)
-            if late:
+            if timed_out:
                 raise TimeoutError from None
             raise PictureError(f"{job.name} ended the process that decoded it: save it anew, as PNG.") from None
         except PictureError:
