@@ -84,7 +84,7 @@ def explain(
 
 def _row(picture: "ExplainedPicture") -> tuple[str, ...]:
     """A line of the table."""
-    near = picture.nearest[0] if picture.nearest else None
+    nearest = picture.nearest[0] if picture.nearest else None
     (best, share), *_ = picture.top
-    neighbour = f"{near.label} ({near.similarity:.3f})" if near else ""
+    neighbour = f"{nearest.label} ({nearest.similarity:.3f})" if nearest else ""
     return (picture.file, best, f"{share:.2%}", picture.label, f"{picture.found.logit:.2f}", neighbour)

@@ -29,8 +29,8 @@ def reproduce(
     from eyespot.studies.pages import figure_row, judgement_reasons
 
     out = console(as_json)
-    changed = dict(parse_setting(text) for text in settings or ())
-    result = eyespot.reproduce(names, repeats, output, settings=changed, console=out)
+    changed_settings = dict(parse_setting(text) for text in settings or ())
+    result = eyespot.reproduce(names, repeats, output, settings=changed_settings, console=out)
     if as_json:
         print_json(result.to_dict())
         return

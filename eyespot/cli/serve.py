@@ -120,15 +120,15 @@ def serve(
 def _token(file: Path | None) -> str | None:
     """The token from a file or the environment; None where none is set."""
     if file is None:
-        token, where = os.environ.get("EYESPOT_TOKEN"), "EYESPOT_TOKEN"
+        token, source = os.environ.get("EYESPOT_TOKEN"), "EYESPOT_TOKEN"
         if token is None:
             return None
     else:
         try:
-            token, where = file.read_text(encoding="utf-8"), str(file)
+            token, source = file.read_text(encoding="utf-8"), str(file)
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(f"The token cannot be read from {file} ({error}).") from None
     token = token.strip()
     if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise RecipeError(f"{where} holds no token: expected one line of letters, digits and signs without spaces.")
+        raise RecipeError(f"{source} holds no token: expected one line of letters, digits and signs without spaces.")
     return token

@@ -24,8 +24,8 @@ def console(as_json: bool) -> Console:
 def print_table(out: Console, drawn: Table) -> None:
     """Prints a table as wide as it is: rather wrapped by the terminal than cut."""
     unlimited = Console(file=out.file, force_terminal=out.is_terminal, width=10_000)
-    needed = Measurement.get(unlimited, unlimited.options, drawn).maximum
-    Console(file=out.file, force_terminal=out.is_terminal, width=needed).print(drawn)
+    width = Measurement.get(unlimited, unlimited.options, drawn).maximum
+    Console(file=out.file, force_terminal=out.is_terminal, width=width).print(drawn)
 
 
 def print_json(values: Any) -> None:

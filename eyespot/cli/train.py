@@ -176,12 +176,14 @@ def train(
         "max_pixels": max_pixels,
         "drop_leaks": drop_leaks,
     }
-    changed = dict(parse_setting(text) for text in settings or ())
+    changed_settings = dict(parse_setting(text) for text in settings or ())
     if find_lr:
         if resume or mlflow:
             raise RecipeError("--find-lr trains nothing to resume or to log: leave out --resume and --mlflow.")
         print_suggestion(
-            eyespot.find_lr(source, output=output, trust=trust, settings=changed, console=console(as_json), **options),
+            eyespot.find_lr(
+                source, output=output, trust=trust, settings=changed_settings, console=console(as_json), **options
+            ),
             as_json=as_json,
         )
         return
@@ -192,7 +194,7 @@ def train(
         resume=resume,
         accept_changes=accept_changes,
         trust=trust,
-        settings=changed,
+        settings=changed_settings,
         console=console(as_json),
         **options,
     )

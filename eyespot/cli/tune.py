@@ -41,9 +41,16 @@ def tune(
     from eyespot.studies.candidates import COLUMNS, table_row
 
     out = console(as_json)
-    changed = dict(parse_setting(text) for text in settings or ())
+    changed_settings = dict(parse_setting(text) for text in settings or ())
     result = eyespot.tune(
-        source, seconds=seconds, trials=trials, space=space, seed=seed, output=output, settings=changed, console=out
+        source,
+        seconds=seconds,
+        trials=trials,
+        space=space,
+        seed=seed,
+        output=output,
+        settings=changed_settings,
+        console=out,
     )
     if as_json:
         print_json(result.to_dict())

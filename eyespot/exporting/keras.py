@@ -54,17 +54,19 @@ def with_calibration(model: keras.Model, temperature: float) -> keras.Model:
     """
     if temperature == 1:
         return model
-    last = model.layers[-1]
-    if type(last) is keras.layers.Dense and _is_used_once(model, last):
-        for weight in last.weights:
+    last_layer = model.layers[-1]
+    if type(last_layer) is keras.layers.Dense and _is_used_once(model, last_layer):
+        for weight in last_layer.weights:
             weight.assign(weight / temperature)
         return model
-    if type(last) in (keras.layers.Softmax, keras.layers.Activation):
-        scaled = keras.layers.Rescaling(1 / temperature, name="temperature")(last.input)
-        return keras.Model(model.inputs, last.__class__.from_config(last.get_config())(scaled), name=model.name)
+    if type(last_layer) in (keras.layers.Softmax, keras.layers.Activation):
+        scaled = keras.layers.Rescaling(1 / temperature, name="temperature")(last_layer.input)
+        return keras.Model(
+            model.inputs, last_layer.__class__.from_config(last_layer.get_config())(scaled), name=model.name
+        )
     raise ExportError(
-        f"The model ends in {last.name} ({type(last).__name__}), whose probabilities cannot be calibrated in a .keras "
-        "file: export it as onnx."
+        f"The model ends in {last_layer.name} ({type(last_layer).__name__}), whose probabilities cannot be calibrated "
+        "in a .keras file: export it as onnx."
     )
 
 

@@ -81,9 +81,9 @@ def quantise(path: Path, images: UInt8[np.ndarray, "n height width channels"]) -
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     with tempfile.TemporaryDirectory() as folder, _quiet():
-        simple, result = Path(folder) / "simple.onnx", Path(folder) / "int8.onnx"
-        _simplify(path, simple)
-        model = onnx.load(simple)
+        simplified, result = Path(folder) / "simple.onnx", Path(folder) / "int8.onnx"
+        _simplify(path, simplified)
+        model = onnx.load(simplified)
         pool_before_activation(model)
         columns_as_channels(model)
         quantize_static(
@@ -115,11 +115,11 @@ def _quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-def _simplify(path: Path, simple: Path) -> None:
+def _simplify(path: Path, simplified: Path) -> None:
     """Layers in one node each, as ONNX Runtime's own first pass makes them: Gemm, convolutions with what follows."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(simple)
+    options.optimized_model_filepath = str(simplified)
     onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
@@ -133,13 +133,13 @@ def pool_before_activation(model: onnx.ModelProto) -> None:
         activation = graph.maker(pool.input[0])
         if activation is None or not _may_wait(activation) or not graph.only_user(pool.input[0]):
             continue
-        first, second = onnx.NodeProto(), onnx.NodeProto()
-        first.CopyFrom(pool)
-        second.CopyFrom(activation)
-        first.input[:], first.output[:] = activation.input, activation.output
-        second.input[:], second.output[:] = activation.output, pool.output
-        activation.CopyFrom(first)  # in the place of the one that came first
-        pool.CopyFrom(second)
+        first_node, second_node = onnx.NodeProto(), onnx.NodeProto()
+        first_node.CopyFrom(pool)
+        second_node.CopyFrom(activation)
+        first_node.input[:], first_node.output[:] = activation.input, activation.output
+        second_node.input[:], second_node.output[:] = activation.output, pool.output
+        activation.CopyFrom(first_node)  # in the place of the one that came first
+        pool.CopyFrom(second_node)
 
 
 class GraphEditor:
@@ -261,13 +261,13 @@ def _grouped(
 ) -> tuple[Float32[np.ndarray, "more 4 rows blocks"], int]:
     """The kernel over blocks of four columns, and how many blocks of padding go before the first."""
     filters, _, rows, columns = kernel.shape
-    first, last = -left // AT_ONCE, (AT_ONCE - 1 + columns - 1 - left) // AT_ONCE
-    grouped = np.zeros((AT_ONCE, filters, AT_ONCE, rows, last - first + 1), np.float32)
+    first_block, last_block = -left // AT_ONCE, (AT_ONCE - 1 + columns - 1 - left) // AT_ONCE
+    grouped = np.zeros((AT_ONCE, filters, AT_ONCE, rows, last_block - first_block + 1), np.float32)
     for position in range(AT_ONCE):
         for column in range(columns):
             block, channel = divmod(position + column - left, AT_ONCE)
-            grouped[position, :, channel, :, block - first] = kernel[:, 0, :, column]
-    return grouped.reshape(AT_ONCE * filters, AT_ONCE, rows, last - first + 1), -first
+            grouped[position, :, channel, :, block - first_block] = kernel[:, 0, :, column]
+    return grouped.reshape(AT_ONCE * filters, AT_ONCE, rows, last_block - first_block + 1), -first_block
 
 
 def _enter(graph: GraphEditor, convolution: onnx.NodeProto, size: tuple[int, int]) -> None:
@@ -285,10 +285,10 @@ def _enter(graph: GraphEditor, convolution: onnx.NodeProto, size: tuple[int, int
 def _leave(graph: GraphEditor, convolution: onnx.NodeProto, size: tuple[int, int, int]) -> None:
     """Behind a Relu, which belongs to its convolution."""
     follower = graph.only_user(convolution.output[0])
-    last = follower if follower is not None and follower.op_type == "Relu" else convolution
-    name = last.output[0]
+    last_node = follower if follower is not None and follower.op_type == "Relu" else convolution
+    name = last_node.output[0]
     users = graph.users(name)
-    last.output[0] = "columns_out"
+    last_node.output[0] = "columns_out"
     user = users[0]
     shape = graph.constant("columns_shape", np.array([0, *size], np.int64))
     transposed = graph.insert(user, "Transpose", ["columns_out"], "columns_last", perm=TO_CHANNELS_LAST)
@@ -316,16 +316,16 @@ def pixels_as_they_are(model: onnx.ModelProto) -> None:
     """
     graph = GraphEditor(model)
     node = graph.only_user("pixels")
-    scale, offset, doomed, moved = 1.0, 0.0, [], []
+    scale, offset, unneeded, layouts = 1.0, 0.0, [], []
     while node is not None and node.op_type != "QuantizeLinear":
         factor = graph.scalar(node.input[1]) if node.op_type in {"Mul", "Add"} else None
         if node.op_type in LAYOUT:
-            moved.append(node)
+            layouts.append(node)
         elif factor is not None:
             scale, offset = (scale * factor, offset * factor) if node.op_type == "Mul" else (scale, offset + factor)
-            doomed.append(node)
+            unneeded.append(node)
         elif node.op_type == "Cast":
-            doomed.append(node)
+            unneeded.append(node)
         else:
             return
         node = graph.only_user(node.output[0])
@@ -333,12 +333,12 @@ def pixels_as_they_are(model: onnx.ModelProto) -> None:
     if node is None or not 0 <= zero <= LARGEST_PIXEL or zero != round(zero):
         return
     name = "pixels"
-    for layout in moved:
+    for layout in layouts:
         layout.input[0], name = name, layout.output[0]
     constants = [graph.constant("pixel_scale", np.float32(scale)), graph.constant("pixel_zero", np.uint8(zero))]
     for user in graph.users(node.output[0]):
         user.input[:] = [name, *constants]
-    graph.remove(*doomed, node)
+    graph.remove(*unneeded, node)
 
 
 def logits_in_full(model: onnx.ModelProto) -> None:

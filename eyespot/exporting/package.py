@@ -139,18 +139,18 @@ def _earlier_aside(target: Path) -> Iterator[None]:
     Raises:
         ExportError: as of `check_target`.
     """
-    aside = target.with_name(f".old-{uuid.uuid4().hex}-{target.name}")
+    backup = target.with_name(f".old-{uuid.uuid4().hex}-{target.name}")
     try:
         if target.exists():
-            target.rename(aside)
-        _check(aside, target)  # it was there, for anybody to write to, while the export was made
+            target.rename(backup)
+        _check(backup, target)  # it was there, for anybody to write to, while the export was made
         yield
     except BaseException:
-        if aside.exists():
-            aside.rename(target)
+        if backup.exists():
+            backup.rename(target)
         raise
-    if aside.exists():
-        _remove(aside)
+    if backup.exists():
+        _remove(backup)
 
 
 def _remove(folder: Path) -> None:

@@ -92,8 +92,8 @@ def runtime_files(shelf: PublishedFiles = SHELF) -> dict[str, bytes]:
     return {file.name: _content(shelf, file) for file in shelf.files}
 
 
-def _content(shelf: PublishedFiles, file: RemoteFile) -> bytes:
-    path = _found(shelf, file.name) or _fetched(shelf, file)
+def _content(published: PublishedFiles, file: RemoteFile) -> bytes:
+    path = _found(published, file.name) or _fetched(published, file)
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise ExportError(
@@ -102,21 +102,21 @@ def _content(shelf: PublishedFiles, file: RemoteFile) -> bytes:
     return content
 
 
-def _found(shelf: PublishedFiles, name: str) -> Path | None:
-    paths = [folder / inner / name for folder in shelf.folders for inner in ("", UNPACKED)]
+def _found(published: PublishedFiles, name: str) -> Path | None:
+    paths = [folder / subfolder / name for folder in published.folders for subfolder in ("", UNPACKED)]
     return next((path for path in paths if path.is_file()), None)
 
 
-def _fetched(shelf: PublishedFiles, file: RemoteFile) -> Path:
+def _fetched(published: PublishedFiles, file: RemoteFile) -> Path:
     try:
-        return shelf.fetch(file)
+        return published.fetch(file)
     except DownloadError as error:
         names, folders = (
-            " and ".join(map(str, paths)) for paths in ([entry.name for entry in shelf.files], shelf.folders)
+            " and ".join(map(str, paths)) for paths in ([entry.name for entry in published.files], published.folders)
         )
         raise ExportError(
             f"A page needs {names} of ONNX Runtime Web {VERSION}, looked for in {folders}. {error} "
-            f"Where there is a network, `npm pack {shelf.name}@{VERSION}` gets them; unpack it in such a folder."
+            f"Where there is a network, `npm pack {published.name}@{VERSION}` gets them; unpack it in such a folder."
         ) from None
 
 

@@ -94,8 +94,8 @@ def curves_side_by_side(trainings: HistoriesByName, title: str) -> Figure:
 
 
 def _draw_together(axes: Axes, trainings: HistoriesByName, metric: str) -> None:
-    for colour, (name, (history, fit)) in zip(cycle(COLOURS), trainings.items(), strict=False):
-        label, validation = f"{shorten(name, LONGEST_NAME)}: {fit}", history.column(f"val_{metric}")
+    for colour, (name, (history, verdict)) in zip(cycle(COLOURS), trainings.items(), strict=False):
+        label, validation = f"{shorten(name, LONGEST_NAME)}: {verdict}", history.column(f"val_{metric}")
         epochs, legend = history.column("epoch"), None if validation else label
         axes.plot(epochs, history.column(metric), color=colour, linestyle="--", linewidth=1, alpha=0.8, label=legend)
         if validation:

@@ -87,7 +87,7 @@ def pixel_values(dataset: Dataset, row: int = 0) -> Figure:
     height, width, channels = image.shape
     top, left = max(0, (height - MOST_CELLS) // 2), max(0, (width - MOST_CELLS) // 2)
     image = image[top : top + MOST_CELLS, left : left + MOST_CELLS]
-    cropped = ", its middle" if image.shape[:2] != (height, width) else ""
+    crop_note = ", its middle" if image.shape[:2] != (height, width) else ""
     inches = max(4.0, 0.42 * image.shape[1])
     figure = new_figure(inches * channels, inches * image.shape[0] / image.shape[1] + 0.5)
     for channel in range(channels):
@@ -99,7 +99,7 @@ def pixel_values(dataset: Dataset, row: int = 0) -> Figure:
             colour = "white" if value < MIDDLE_GREY else "black"
             axes.text(x, y, str(value), ha="center", va="center", color=colour, fontsize=8)
         name = f", {('red', 'green', 'blue')[channel]}" if channels > 1 else ""
-        axes.set_title(f"training picture {row}, label={shorten(label)}{name}{cropped}", color=INK, fontsize=11)
+        axes.set_title(f"training picture {row}, label={shorten(label)}{name}{crop_note}", color=INK, fontsize=11)
     return figure
 
 

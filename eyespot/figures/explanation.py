@@ -143,11 +143,11 @@ def _meaning(method: str, maps: PictureMaps) -> str:
     return f"{sums}\ngap {completeness.share:.1%}, {completeness.steps} steps"
 
 
-def _draw_neighbours(subfigure: SubFigure, neighbours: Sequence[Neighbour], explained: str) -> None:
+def _draw_neighbours(subfigure: SubFigure, neighbours: Sequence[Neighbour], label: str) -> None:
     for position, neighbour in enumerate(neighbours, start=1):
         axes = subfigure.add_subplot(1, len(neighbours), position)
         show_image(axes, neighbour.image)
-        colour = TEST if neighbour.label == explained else VALIDATION
+        colour = TEST if neighbour.label == label else VALIDATION
         axes.set_title(f"{shorten(neighbour.label, 14)}\n{neighbour.similarity:.3f}", color=colour, fontsize=8)
     caption = "the training pictures nearest to it in the model's features, with cosines (orange: of another class)"
     subfigure.supxlabel(caption, color=INK, fontsize=9)

@@ -66,11 +66,11 @@ class GraphWriter:
     def logits(self, output: keras.KerasTensor) -> str:
         """Takes the softmax at the end off, and names what goes into it `logits`."""
         name = self._names[id(output)]
-        last = self.nodes[-1]
-        if last.op_type != "Softmax" or last.output[0] != name:
+        last_node = self.nodes[-1]
+        if last_node.op_type != "Softmax" or last_node.output[0] != name:
             raise UnsupportedLayer("the model does not end in softmax")
         del self.nodes[-1]
-        return self.node("Identity", [last.input[0]], outputs=[LOGITS])[0]
+        return self.node("Identity", [last_node.input[0]], outputs=[LOGITS])[0]
 
     def features(self) -> list[onnx.ValueInfoProto]:
         """Names what the last dense layer takes `features`, and declares it; nothing where no such layer ends it."""

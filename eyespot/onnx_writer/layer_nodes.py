@@ -43,12 +43,12 @@ def _same(writer: GraphWriter, call: Call) -> str:
 def _rescaling(writer: GraphWriter, call: Call) -> str:
     """Of a picture in ONNX's order: with one channel last, ONNX Runtime multiplied fifty times more slowly."""
     scale, offset = (np.asarray(value, np.float32) for value in (call.layer.scale, call.layer.offset))
-    first = len(call.inputs[0].shape) == IMAGE_RANK and max(scale.ndim, offset.ndim) <= 1
-    if first:  # one number a channel
+    channels_first = len(call.inputs[0].shape) == IMAGE_RANK and max(scale.ndim, offset.ndim) <= 1
+    if channels_first:  # one number a channel
         scale, offset = (value.reshape(-1, 1, 1) if value.ndim else value for value in (scale, offset))
-    name = writer.node("Mul", [writer.input(call, channels_first=first), writer.constant("scale", scale)])[0]
+    name = writer.node("Mul", [writer.input(call, channels_first=channels_first), writer.constant("scale", scale)])[0]
     result = writer.node("Add", [name, writer.constant("offset", offset)])[0] if offset.any() else name
-    return writer.mark(result) if first else result
+    return writer.mark(result) if channels_first else result
 
 
 def _normalization(writer: GraphWriter, call: Call) -> str:
@@ -123,12 +123,12 @@ def _batch_normalization(writer: GraphWriter, call: Call) -> str:
     numbers = keras.ops.convert_to_numpy
     scale = (numbers(layer.gamma) if layer.scale else 1) / np.sqrt(numbers(layer.moving_variance) + layer.epsilon)
     shift = (numbers(layer.beta) if layer.center else 0) - numbers(layer.moving_mean) * scale
-    first = writer.is_channels_first(call)
-    shape = (1, -1, 1, 1) if first else (1,) * (rank - 1) + (-1,)
-    name = writer.input(call, channels_first=first)
+    channels_first = writer.is_channels_first(call)
+    shape = (1, -1, 1, 1) if channels_first else (1,) * (rank - 1) + (-1,)
+    name = writer.input(call, channels_first=channels_first)
     scaled = writer.node("Mul", [name, writer.constant("scale", scale.reshape(shape))])[0]
     result = writer.node("Add", [scaled, writer.constant("shift", shift.reshape(shape))])[0]
-    return writer.mark(result) if first else result
+    return writer.mark(result) if channels_first else result
 
 
 def _layer_normalization(writer: GraphWriter, call: Call) -> str:
@@ -183,21 +183,21 @@ def _softmax(writer: GraphWriter, call: Call) -> str:
 
 
 def _add(writer: GraphWriter, call: Call) -> str:
-    first = writer.is_channels_first(call)
-    total = writer.input(call, channels_first=first)
-    for which in range(1, len(call.inputs)):
-        total = writer.node("Add", [total, writer.input(call, channels_first=first, which=which)])[0]
-    return writer.mark(total) if first else total
+    channels_first = writer.is_channels_first(call)
+    total = writer.input(call, channels_first=channels_first)
+    for index in range(1, len(call.inputs)):
+        total = writer.node("Add", [total, writer.input(call, channels_first=channels_first, which=index)])[0]
+    return writer.mark(total) if channels_first else total
 
 
 def _concatenate(writer: GraphWriter, call: Call) -> str:
     rank = len(call.inputs[0].shape)
     if call.layer.axis not in (-1, rank - 1):
         raise UnsupportedLayer(f"Concatenate over axis {call.layer.axis}")
-    first = writer.is_channels_first(call)
-    names = [writer.input(call, channels_first=first, which=which) for which in range(len(call.inputs))]
-    result = writer.node("Concat", names, axis=1 if first else rank - 1)[0]
-    return writer.mark(result) if first else result
+    channels_first = writer.is_channels_first(call)
+    names = [writer.input(call, channels_first=channels_first, which=index) for index in range(len(call.inputs))]
+    result = writer.node("Concat", names, axis=1 if channels_first else rank - 1)[0]
+    return writer.mark(result) if channels_first else result
 
 
 def _zero_padding(writer: GraphWriter, call: Call) -> str:

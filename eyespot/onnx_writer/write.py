@@ -59,7 +59,7 @@ def write_onnx(  # noqa: PLR0913 - the last two go into the file as they are
         graph = _own_graph(model)
     except UnsupportedLayer as unsupported:
         graph = traced_graph(model, unsupported)
-    written = helper.make_model(
+    onnx_model = helper.make_model(
         graph,
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
@@ -68,10 +68,10 @@ def write_onnx(  # noqa: PLR0913 - the last two go into the file as they are
     )
     height, width, channels = sample.shape[1:]
     metadata = ModelMetadata(class_names, (height, width, channels), resize, appearance)
-    helper.set_model_props(written, {METADATA_KEY: metadata.dump()})
-    onnx.checker.check_model(written)
+    helper.set_model_props(onnx_model, {METADATA_KEY: metadata.dump()})
+    onnx.checker.check_model(onnx_model)
     with replacing(path) as temporary:
-        onnx.save(written, temporary)
+        onnx.save(onnx_model, temporary)
         _prove(model, temporary, sample)
 
 
@@ -100,10 +100,10 @@ def traced_graph(model: keras.Model, unsupported: UnsupportedLayer) -> onnx.Grap
     """
     graph = _export(model, unsupported)
     pixels = graph.input[0]
-    traced = pixels.name if pixels.name != "pixels" else "traced_pixels"
+    traced_name = pixels.name if pixels.name != "pixels" else "traced_pixels"
     for node in graph.node:
-        node.input[:] = [traced if name == pixels.name else name for name in node.input]
-    graph.node.insert(0, helper.make_node("Cast", ["pixels"], [traced], to=pixels.type.tensor_type.elem_type))
+        node.input[:] = [traced_name if name == pixels.name else name for name in node.input]
+    graph.node.insert(0, helper.make_node("Cast", ["pixels"], [traced_name], to=pixels.type.tensor_type.elem_type))
     del graph.input[:]
     graph.input.append(helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", *model.inputs[0].shape[1:]]))
     writer = GraphWriter()

@@ -131,7 +131,7 @@ def _figures(facts: CardFacts, words: Words) -> list[str]:
     if facts.judged is None:
         return [words("It has been measured on no pictures: there were neither test nor validation data.")]
     figures, (low, high) = facts.evaluation, facts.evaluation["accuracy_interval"]
-    first, last = facts.evaluation["macro_f1_interval"]
+    f1_low, f1_high = facts.evaluation["macro_f1_interval"]
     return [
         words(
             "Accuracy on {n} {split} pictures: {accuracy} (95 % interval {low} to {high}).",
@@ -140,7 +140,7 @@ def _figures(facts: CardFacts, words: Words) -> list[str]:
         ),
         words(
             "Macro F1: {value} (95 % interval {low} to {high}).",
-            value=f"{figures['report']['macro avg']['f1-score']:.4f}", low=f"{first:.4f}", high=f"{last:.4f}",
+            value=f"{figures['report']['macro avg']['f1-score']:.4f}", low=f"{f1_low:.4f}", high=f"{f1_high:.4f}",
         ),
         words(
             "Its probabilities are off by {after} on average ({before} before calibration, temperature {temperature}).",

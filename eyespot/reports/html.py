@@ -83,14 +83,14 @@ def _words(language: Language) -> dict[str, str]:
 
 def data_uri(*images: UInt8[np.ndarray, "height width channels"]) -> str:
     """Pictures side by side as one WebP in a `data:` address; small ones without loss, large ones reduced."""
-    small = [_small(image) for image in images]
-    if len(small) == 1:
-        row = small[0]
+    thumbnails = [_small(image) for image in images]
+    if len(thumbnails) == 1:
+        row = thumbnails[0]
     else:
-        width, height = small[0].size
+        width, height = thumbnails[0].size
         step = width + max(1, width // GAP)
-        row = Image.new("RGBA", (step * len(small), height))  # see-through between them
-        for number, picture in enumerate(small):
+        row = Image.new("RGBA", (step * len(thumbnails), height))  # see-through between them
+        for number, picture in enumerate(thumbnails):
             row.paste(picture, (step * number, 0))
     buffer = io.BytesIO()
     row.save(buffer, "WEBP", lossless=row.height <= SHARP, quality=QUALITY)

@@ -190,7 +190,7 @@ class LayerBox:
 
 def layer_boxes(layers: Sequence[LayerCost]) -> list[LayerBox]:
     """What a page draws of a model's layers, in the order in which they run."""
-    parameters, work = (
+    parameters, multiply_adds = (
         max(1, sum(getattr(layer, name) for layer in layers)) for name in ("parameters", "multiply_adds")
     )
     most_channels = max((_channels(layer) for layer in layers), default=1)
@@ -199,7 +199,7 @@ def layer_boxes(layers: Sequence[LayerCost]) -> list[LayerBox]:
     for layer in layers:
         joins = layer.inputs if layer.inputs not in {(previous,), ()} else ()
         width, height = WIDEST * _scaled(_channels(layer), most_channels), TALLEST * _scaled(_side(layer), largest_side)
-        shares = layer.parameters / parameters, layer.multiply_adds / work
+        shares = layer.parameters / parameters, layer.multiply_adds / multiply_adds
         boxes.append(LayerBox(layer, width, height, joins, *shares))
         previous = layer.name
     return boxes

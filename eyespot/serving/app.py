@@ -105,8 +105,8 @@ class Application:
         """Return the pattern of a request's address, of which there are few, whatever clients ask for."""
         route: Route | None = scope.get("route")
         if route is None:  # refused before the router
-            matching = (route for route in self._routes if route.matches(scope)[0] is not Match.NONE)
-            route = next(matching, None)
+            matches = (route for route in self._routes if route.matches(scope)[0] is not Match.NONE)
+            route = next(matches, None)
         return NO_ROUTE if route is None else route.path_format
 
 
@@ -145,12 +145,12 @@ class Guard:
             detail = "The server is stopping: ask again later, or another one."
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "stopping", detail, CLOSE | RETRY)
         self._service.access.check(scope)
-        counted = path.startswith("/v1/")
-        self._service.in_flight += counted
+        is_counted = path.startswith("/v1/")
+        self._service.in_flight += is_counted
         try:
             await self._app(scope, receive, send)
         finally:
-            self._service.in_flight -= counted
+            self._service.in_flight -= is_counted
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -100,9 +100,9 @@ def folder_name(label: str) -> str:
     Raises:
         Refusal: the name is empty, or too long.
     """
-    last = len(label) - 1
+    last_index = len(label) - 1
     parts = [
-        _encoded(sign) if _is_unsafe(sign) or (sign in ". " and index in {0, last}) else sign
+        _encoded(sign) if _is_unsafe(sign) or (sign in ". " and index in {0, last_index}) else sign
         for index, sign in enumerate(label)
     ]
     if _means_something_else(label):

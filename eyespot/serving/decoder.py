@@ -52,8 +52,8 @@ def _bound(memory: int) -> None:
     try:
         import resource
 
-        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_DATA, (used + memory, used + memory))
+        used_bytes = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_DATA, (used_bytes + memory, used_bytes + memory))
         Path("/proc/self/oom_score_adj").write_text(FIRST_VICTIM, encoding="ascii")
     except (ImportError, OSError, ValueError):
         return  # what `eyespot.data.picture` bounds holds everywhere

@@ -119,18 +119,19 @@ async def examples(service: Service, request: Request) -> Response:
     count, seconds = requests.read_options(request, EXAMPLES_OPTIONS)["count"], service.limits.work_seconds
     try:
         async with asyncio.timeout(seconds):
-            tested = await model.examples()
+            test_examples = await model.examples()
     except TimeoutError:
         sentence = f"The test pictures had not been read after {seconds:g} seconds"
         raise over_limit(HTTPStatus.GATEWAY_TIMEOUT, "work_seconds", seconds, sentence) from None
     names = model.current.predictor.class_names
 
     def work(deadline: Deadline) -> bytes:  # noqa: ARG001 - a few small pictures
-        rows = choose_examples(tested.labels, count)
+        rows = choose_examples(test_examples.labels, count)
         entries = [
-            {"label": names[tested.labels[row]], "picture": predictions.png_text(tested.images[row])} for row in rows
+            {"label": names[test_examples.labels[row]], "picture": predictions.png_text(test_examples.images[row])}
+            for row in rows
         ]
-        return to_json({"examples": entries} | ({"note": tested.note} if tested.note else {}))
+        return to_json({"examples": entries} | ({"note": test_examples.note} if test_examples.note else {}))
 
     return Response(await service.workers.run(work), media_type=JSON)
 

@@ -193,9 +193,9 @@ class BoundedProtocol(HttpToolsProtocol):
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
         hosts = sum(name == b"host" for name, _ in self.headers)
         if self.parser.get_method() == b"CONNECT":
-            allow = {"allow": ", ".join(sorted(METHODS - {"CONNECT"}))}
+            headers = {"allow": ", ".join(sorted(METHODS - {"CONNECT"}))}
             raise Refusal(
-                HTTPStatus.METHOD_NOT_ALLOWED, "method", "This server is no proxy: CONNECT is refused.", allow
+                HTTPStatus.METHOD_NOT_ALLOWED, "method", "This server is no proxy: CONNECT is refused.", headers
             )
         if codings not in ([], [b"chunked"]) or (codings and self.parser.get_http_version() == "1.0"):
             detail = "Of transfer codings, this server takes chunked alone, once, and in HTTP/1.1."
@@ -235,17 +235,17 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._refusal = refusal
         self._stop_waiting()
-        last = self.cycle
-        if last is not None and not last.response_complete and last.more_body and not self._in_head:
+        last_cycle = self.cycle
+        if last_cycle is not None and not last_cycle.response_complete and last_cycle.more_body and not self._in_head:
             # The body of the last request is what cannot be read.
-            if self.pipeline and self.pipeline[0][0] is last:
+            if self.pipeline and self.pipeline[0][0] is last_cycle:
                 self.pipeline.popleft()
-            elif not last.response_started:
-                record = record_of(cast("Scope", last.scope))
+            elif not last_cycle.response_started:
+                record = record_of(cast("Scope", last_cycle.scope))
                 record.status, record.reason = int(refusal.status), refusal.reason
                 self._write(refusal)
                 return
-        if last is None or last.response_complete:
+        if last_cycle is None or last_cycle.response_complete:
             self._send_refusal(refusal)
 
     def _send_refusal(self, refusal: Refusal) -> None:

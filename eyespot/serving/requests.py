@@ -155,8 +155,8 @@ async def read_body(request: Request, limits: ServerLimits, connections: Connect
         Refusal: the body is longer than the limit, does not come in time, or too many bytes are held.
         ClientDisconnect: the client has gone.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared[:20]) > limits.body_bytes:
+    declared_size = request.headers.get("content-length", "")
+    if declared_size.isdecimal() and int(declared_size[:20]) > limits.body_bytes:
         await swallow(request)
         raise _too_long(limits)
     connection = request.scope.get(CONNECTION)

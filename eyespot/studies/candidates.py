@@ -54,10 +54,10 @@ def result_sentence(candidates: Sequence[Candidate], trials: int) -> str:
     seeds = ", ".join(str(seed) for seed in original.losses)
     if best is original:
         medians = ", ".join(f"{candidate.median:.4f}" for candidate in candidates[1:])
-        against = f"the best of the search {medians}" if medians else "and no other training was completed"
+        comparison = f"the best of the search {medians}" if medians else "and no other training was completed"
         return (
             f"Nothing better was found in {trials} trials: the recipe itself has a median validation loss of "
-            f"{original.median:.4f} over the seeds {seeds}, {against}. best.yaml is the recipe as it was."
+            f"{original.median:.4f} over the seeds {seeds}, {comparison}. best.yaml is the recipe as it was."
         )
     lower = sum(best.losses[seed] < original.losses[seed] for seed in original.losses)
     return (
@@ -87,6 +87,6 @@ def search_page(title: str, circumstances: str, told: str, candidates: Sequence[
 
 def table_row(candidate: Candidate) -> tuple[str, ...]:
     """A candidate's row."""
-    searched = "-" if candidate.searched is None else f"{candidate.searched:.4f}"
+    search_loss = "-" if candidate.searched is None else f"{candidate.searched:.4f}"
     losses = ", ".join(f"{loss:.4f}" for loss in candidate.losses.values())
-    return candidate.name, searched, losses, f"{candidate.median:.4f}", describe_settings(candidate.settings)
+    return candidate.name, search_loss, losses, f"{candidate.median:.4f}", describe_settings(candidate.settings)

@@ -136,8 +136,10 @@ def compare_variants(base: VariantMeasurements, variants: Sequence[VariantMeasur
         variants: with repeats of the same seeds as the base's, in the same order.
     """
     differences = [_difference(base, variant) for variant in variants]
-    tested = [index for index, difference in enumerate(differences) if difference and difference.p_value is not None]
-    adjusted = dict(zip(tested, holm([_p(differences[index]) for index in tested]), strict=True))
+    tested_indices = [
+        index for index, difference in enumerate(differences) if difference and difference.p_value is not None
+    ]
+    adjusted = dict(zip(tested_indices, holm([_p(differences[index]) for index in tested_indices]), strict=True))
     rows = [VariantComparison(base, _spreads(base), None)]
     for index, (variant, difference) in enumerate(zip(variants, differences, strict=True)):
         corrected = (
@@ -151,20 +153,22 @@ def compare_variants(base: VariantMeasurements, variants: Sequence[VariantMeasur
 
 def _difference(base: VariantMeasurements, variant: VariantMeasurements) -> Difference | None:
     pairs = zip(base.figures["val_accuracy"], variant.figures["val_accuracy"], strict=True)
-    both = [(first, second) for first, second in pairs if first is not None and second is not None]
-    if not both:
+    complete = [(first, second) for first, second in pairs if first is not None and second is not None]
+    if not complete:
         return None
-    first, second = [pair[0] for pair in both], [pair[1] for pair in both]
+    first, second = [pair[0] for pair in complete], [pair[1] for pair in complete]
     mean = fmean(second) - fmean(first)
     if base.diverged or variant.diverged:
         return Difference(mean, why="some of its repeats, or of the base's, diverged")
-    if len(both) == 1:
+    if len(complete) == 1:
         return Difference(mean, why="one repeat")
     if mean and np.allclose(np.subtract(second, first), mean, rtol=0, atol=1e-12):
         # With few pictures equal differences happen by chance; a t-test would take them for certainty.
-        return Difference(mean, why=f"it is the same in all {len(both)} repeats, which leaves no spread to judge by")
-    tested = paired_over_seeds(first, second)
-    return Difference(tested.mean, tested.low, tested.high, tested.p_value)
+        return Difference(
+            mean, why=f"it is the same in all {len(complete)} repeats, which leaves no spread to judge by"
+        )
+    test = paired_over_seeds(first, second)
+    return Difference(test.mean, test.low, test.high, test.p_value)
 
 
 def _p(difference: Difference | None) -> float:
@@ -250,14 +254,14 @@ def study_page(
         READ,
         "![accuracy by variant](accuracy.png)",
     ]
-    changed = [(row.name, describe_settings(row.measured.settings)) for row in rows]
-    parts += ["## What differs", markdown_table(("variant", "differs in"), changed)]
-    tested = [row for row in rows if row.spreads["test_accuracy"]]
-    if tested:
+    setting_rows = [(row.name, describe_settings(row.measured.settings)) for row in rows]
+    parts += ["## What differs", markdown_table(("variant", "differs in"), setting_rows)]
+    tested_rows = [row for row in rows if row.spreads["test_accuracy"]]
+    if tested_rows:
         parts += [
             "## On test data",
             ON_TEST,
-            markdown_table(("variant", "test_accuracy", "range", "test_loss"), map(_test, tested)),
+            markdown_table(("variant", "test_accuracy", "range", "test_loss"), map(_test, tested_rows)),
         ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

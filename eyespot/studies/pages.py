@@ -83,15 +83,19 @@ def reproduction_page(
         circumstances: date, machine, versions.
         compares: there is a picture with and without dropout.
     """
-    rows, whys, lessons, notes = [], [], [], []
+    rows, reasons, variation_rows, notes = [], [], [], []
     for recipe, figures in experiments:
         rows += [(recipe.name, *figure_row(judged)) for judged in figures if judged.is_shown]
-        whys += [f"- {reason}" for reason in judgement_reasons(str(recipe.name), figures)]
+        reasons += [f"- {reason}" for reason in judgement_reasons(str(recipe.name), figures)]
         if recipe.teaches:
             by_name = {judged.figure: judged for judged in figures}
-            both = [by_name[name] for name in ("val_accuracy", "test_accuracy")]
-            lessons.append(
-                (recipe.change, *(f"{number_text(j.ours)} ({number_text(j.published)})" for j in both), recipe.teaches)
+            accuracies = [by_name[name] for name in ("val_accuracy", "test_accuracy")]
+            variation_rows.append(
+                (
+                    recipe.change,
+                    *(f"{number_text(j.ours)} ({number_text(j.published)})" for j in accuracies),
+                    recipe.teaches,
+                )
             )
         notes += [f"- **{recipe.name}**: {note}" for note in (recipe.published.notes if recipe.published else [])]
     parts = [
@@ -100,12 +104,12 @@ def reproduction_page(
         BY,
         markdown_table(("experiment", *COLUMNS), rows),
     ]
-    parts += [JUDGEMENTS, "\n".join(whys)]
+    parts += [JUDGEMENTS, "\n".join(reasons)]
     if compares:
         parts += ["## With and without dropout", "![with and without dropout](dropout.png)"]
-    if lessons:
+    if variation_rows:
         heads = ("change", "validation accuracy (published)", "test accuracy (published)", "what it teaches")
-        parts += ["## Variations of mnist-mlp", markdown_table(heads, lessons)]
+        parts += ["## Variations of mnist-mlp", markdown_table(heads, variation_rows)]
     if notes:
         parts += ["## What was chosen", "\n".join(notes)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -113,8 +117,8 @@ def reproduction_page(
 
 def judgement_reasons(name: str, figures: Sequence[JudgedFigure]) -> list[str]:
     """Why figures are judged as they are, a sentence a reason."""
-    of_reason: dict[str, list[str]] = {}
+    by_reason: dict[str, list[str]] = {}
     for judged in figures:
         if judged.why and judged.is_shown:
-            of_reason.setdefault(judged.why, []).append(judged.figure)
-    return [f"{name}, {', '.join(names)}: {why}" for why, names in of_reason.items()]
+            by_reason.setdefault(judged.why, []).append(judged.figure)
+    return [f"{name}, {', '.join(names)}: {why}" for why, names in by_reason.items()]

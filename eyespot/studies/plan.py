@@ -91,17 +91,17 @@ def variants_of(changes: Sequence[Change], grid: Mapping[str, Sequence[Any]]) ->
     for key in (*grid, *itertools.chain.from_iterable(change.settings for change in changes)):
         if key in NOT_VARIED:
             raise RecipeError(f"A study cannot vary {key}: {NOT_VARIED[key]}.")
-    empty = [key for key, values in grid.items() if not values]
-    if empty:
-        raise RecipeError(f"The grid has no values for {empty[0]}: state one at least.")
-    changed = [*(Variant(change.name, change.settings) for change in changes), *_combined(grid)]
-    if not changed:
+    empty_keys = [key for key, values in grid.items() if not values]
+    if empty_keys:
+        raise RecipeError(f"The grid has no values for {empty_keys[0]}: state one at least.")
+    changed_variants = [*(Variant(change.name, change.settings) for change in changes), *_combined(grid)]
+    if not changed_variants:
         raise RecipeError("There is nothing to compare: state what varies with --vary key=value,value or --change.")
-    variants = [Variant(BASE), *changed]
-    if twice := [
+    variants = [Variant(BASE), *changed_variants]
+    if duplicates := [
         name for name, count in Counter(folder_name(variant.name) for variant in variants).items() if count > 1
     ]:
-        raise RecipeError(f"Two variants would both be called {twice[0]!r}: give each a name of its own.")
+        raise RecipeError(f"Two variants would both be called {duplicates[0]!r}: give each a name of its own.")
     return variants
 
 
@@ -109,8 +109,8 @@ def _combined(grid: Mapping[str, Sequence[Any]]) -> Iterator[Variant]:
     """The Cartesian product, the last key varying first; none where there is no grid."""
     if not grid:
         return
-    last = [key.rpartition(".")[2] for key in grid]
-    names = last if len(set(last)) == len(last) else list(grid)
+    short_names = [key.rpartition(".")[2] for key in grid]
+    names = short_names if len(set(short_names)) == len(short_names) else list(grid)
     for values in itertools.product(*grid.values()):
         label = ", ".join(f"{name}={value_text(value)}" for name, value in zip(names, values, strict=True))
         yield Variant(label, dict(zip(grid, values, strict=True)))

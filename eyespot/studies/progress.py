@@ -76,6 +76,6 @@ class ObservedTraining:
         self.study.done += self.cost
         self.study.worked += self.cost if self.trains else 0
         seconds = time.perf_counter() - self.started
-        how = f"trained in {duration(seconds)}" if self.trains else "done before"
+        status = f"trained in {duration(seconds)}" if self.trains else "done before"
         self.study.show("", 0)
-        self.study.console.print(f"{self.label}: {how}", highlight=False, markup=False)
+        self.study.console.print(f"{self.label}: {status}", highlight=False, markup=False)

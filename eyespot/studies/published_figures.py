@@ -51,38 +51,38 @@ def judge_figures(published: Published, repeats: Sequence[Mapping[str, Any]], te
     """
     judged = []
     for figure in get_args(Figure):
-        ours = [repeat[figure] for repeat in repeats if repeat.get(figure) is not None]
-        if ours or figure in published.figures:
-            judged.append(_judge(figure, published, ours, test_pictures))
+        measured = [repeat[figure] for repeat in repeats if repeat.get(figure) is not None]
+        if measured or figure in published.figures:
+            judged.append(_judge(figure, published, measured, test_pictures))
     verdicts = [str(repeat["verdict"]) for repeat in repeats]
     if published.verdict:
-        usual = max(sorted(set(verdicts)), key=verdicts.count)
+        most_common = max(sorted(set(verdicts)), key=verdicts.count)
         agreeing = verdicts.count(published.verdict)
         note = "" if agreeing == len(verdicts) else f"{agreeing} of {len(verdicts)} repeats have it"
-        judgement: Judgement = "reproduced" if usual == published.verdict else "differs"
-        judged.append(JudgedFigure("verdict", published.verdict, usual, None, judgement, note))
+        judgement: Judgement = "reproduced" if most_common == published.verdict else "differs"
+        judged.append(JudgedFigure("verdict", published.verdict, most_common, None, judgement, note))
     return judged
 
 
-def _judge(figure: Figure, published: Published, ours: Sequence[float], test_pictures: int) -> JudgedFigure:
-    printed = published.figures.get(figure)
-    if not ours:
-        return JudgedFigure(figure, printed, None, None, "not judged", "not measured")
-    middle, spread = median(ours), (min(ours), max(ours))
+def _judge(figure: Figure, published: Published, measured: Sequence[float], test_pictures: int) -> JudgedFigure:
+    published_value = published.figures.get(figure)
+    if not measured:
+        return JudgedFigure(figure, published_value, None, None, "not judged", "not measured")
+    middle_value, spread = median(measured), (min(measured), max(measured))
     if figure in COUNTED:
-        middle, spread = round(middle), (round(spread[0]), round(spread[1]))
-    reason = _not_judged(figure, printed, len(ours))
-    if reason or printed is None:
-        return JudgedFigure(figure, printed, middle, spread, "not judged", reason)
-    judgement, why = _compared(figure, printed, middle, spread, test_pictures), ""
+        middle_value, spread = round(middle_value), (round(spread[0]), round(spread[1]))
+    reason = _not_judged(figure, published_value, len(measured))
+    if reason or published_value is None:
+        return JudgedFigure(figure, published_value, middle_value, spread, "not judged", reason)
+    judgement, why = _compared(figure, published_value, middle_value, spread, test_pictures), ""
     if judgement in {"better", "worse"} and figure in published.remarks:
         judgement, why = "differs", published.remarks[figure]
-    return JudgedFigure(figure, printed, middle, spread, judgement, why)
+    return JudgedFigure(figure, published_value, middle_value, spread, judgement, why)
 
 
-def _not_judged(figure: str, printed: float | None, repeats: int) -> str:
+def _not_judged(figure: str, published_value: float | None, repeats: int) -> str:
     """Why a figure is not judged; empty where it is."""
-    if printed is None:
+    if published_value is None:
         return "not printed"
     if figure == "seconds_per_epoch":
         return "measured on another machine"
@@ -91,15 +91,17 @@ def _not_judged(figure: str, printed: float | None, repeats: int) -> str:
     return ""
 
 
-def _compared(figure: str, printed: float, middle: float, spread: tuple[float, float], test_pictures: int) -> Judgement:
-    if spread[0] <= printed <= spread[1]:
+def _compared(
+    figure: str, published_value: float, middle_value: float, spread: tuple[float, float], test_pictures: int
+) -> Judgement:
+    if spread[0] <= published_value <= spread[1]:
         return "reproduced"
     if figure == "parameters":
         return "differs"
     if figure.endswith("loss"):
-        return "better" if middle < printed else "worse"
+        return "better" if middle_value < published_value else "worse"
     scale = test_pictures if figure == "correct_after_rounding" else 1
-    low, high = wilson(round(middle / scale * test_pictures), test_pictures)
-    if low <= printed / scale <= high:
+    low, high = wilson(round(middle_value / scale * test_pictures), test_pictures)
+    if low <= published_value / scale <= high:
         return "reproduced"
-    return "better" if middle > printed else "worse"
+    return "better" if middle_value > published_value else "worse"

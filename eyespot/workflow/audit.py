@@ -170,10 +170,10 @@ def out_of_fold(dataset: Dataset, console: Console, seed: int) -> Float32[np.nda
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed_for(seed, "folds"))
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("Checking labels", total=FOLDS)
-        for number, (learnt, judged) in enumerate(folds.split(train.labels, train.labels)):
+        for number, (train_rows, held_out_rows) in enumerate(folds.split(train.labels, train.labels)):
             observer = _Progress(progress, task, number)
-            probabilities[judged] = _judged(
-                dataset, train.take(learnt), train.take(judged), seed_for(seed, number), observer
+            probabilities[held_out_rows] = _judged(
+                dataset, train.take(train_rows), train.take(held_out_rows), seed_for(seed, number), observer
             )
     return probabilities
 
@@ -193,19 +193,19 @@ class _Progress:
 
 
 def _judged(
-    dataset: Dataset, learnt: Split, judged: Split, seed: int, observer: _Progress
+    dataset: Dataset, train: Split, held_out: Split, seed: int, observer: _Progress
 ) -> Float32[np.ndarray, "n classes"]:
     """Trains a network on some pictures, and gives its probabilities for others."""
-    epochs = int(np.clip(round(PICTURES_TO_LEARN / len(learnt)), FEWEST_EPOCHS, MOST_EPOCHS))
+    epochs = int(np.clip(round(PICTURES_TO_LEARN / len(train)), FEWEST_EPOCHS, MOST_EPOCHS))
     recipe = TrainingRecipe(
         epochs=epochs,
-        batch_size=min(BATCH, len(learnt)),
+        batch_size=min(BATCH, len(train)),
         schedule="cosine",
         early_stopping=False,
         keep="last",
         seed=seed,
     )
     model = build(NETWORK, dataset.input_shape, dataset.classes, seed)
-    program = EngineProgram(model, recipe, recipe.steps_for(len(learnt)), dtype_for(recipe.precision))
-    fit(program, Dataset(dataset.name, dataset.class_names, learnt), recipe, (observer,))
-    return program.probabilities(judged)
+    program = EngineProgram(model, recipe, recipe.steps_for(len(train)), dtype_for(recipe.precision))
+    fit(program, Dataset(dataset.name, dataset.class_names, train), recipe, (observer,))
+    return program.probabilities(held_out)

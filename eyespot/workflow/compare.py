@@ -67,26 +67,26 @@ def compare(runs: Sequence[RunLike], output: str | Path | None = None, language:
         RunError: there are fewer than two; or one is missing, half there, or was measured on other pictures; or what is
             at `output` is not by eyespot, or was changed.
     """
-    spoken = check_language(language)
+    page_language = check_language(language)
     opened = [open_run(run) for run in runs]
     if len({run.path.resolve() for run in opened}) < max(TWO, len(opened)):
         raise RunError("Two runs or more are compared, each of them once.")
     page = Path(output) if output else opened[0].path / "compare.html"
     check_own(page)
     predictors = [run.predictor() for run in opened]
-    judged, names = _common_ground(opened, predictors)
-    answers = [read_predictions(run, judged, names) for run in opened]
+    split_name, names = _common_ground(opened, predictors)
+    answers = [read_predictions(run, split_name, names) for run in opened]
     for run, answer in zip(opened, answers, strict=True):
         if not np.array_equal(answer.labels, answers[0].labels):
-            raise RunError(f"{run.path} was measured on other {judged} pictures than {opened[0].path}.")
-    split = _pictures(opened[0], judged)
+            raise RunError(f"{run.path} was measured on other {split_name} pictures than {opened[0].path}.")
+    split = _pictures(opened[0], split_name)
     speeds = _speeds(predictors, split) if split else [None] * len(opened)
     compared = tuple(
         ComparedRun(
             name=name,
             path=str(run.path),
             metrics=run.metrics,
-            judged=judged,
+            judged=split_name,
             history=run.history,
             size=run.file("model.onnx").stat().st_size,
             speed=speed,
@@ -97,34 +97,34 @@ def compare(runs: Sequence[RunLike], output: str | Path | None = None, language:
     )
     pairs = _pairs(opened, compared, answers)
     page.parent.mkdir(parents=True, exist_ok=True)
-    rewrite_text(page, comparison_page(compared, pairs, answers[0].labels, names, split, spoken))
-    return Comparison(judged, compared, pairs, page)
+    rewrite_text(page, comparison_page(compared, pairs, answers[0].labels, names, split, page_language))
+    return Comparison(split_name, compared, pairs, page)
 
 
 def _common_ground(runs: Sequence[Run], predictors: Sequence[Predictor]) -> tuple[str, tuple[str, ...]]:
     """The split by which all can be judged, and the class names that all have."""
-    first = runs[0]
-    judged, names = measured_split(first), predictors[0].class_names
+    first_run = runs[0]
+    split_name, names = measured_split(first_run), predictors[0].class_names
     for run, predictor in zip(runs[1:], predictors[1:], strict=True):
         if predictor.class_names != names:
-            raise RunError(f"{run.path} knows other classes than {first.path}: they cannot be compared.")
-        if measured_split(run) != judged or run.environment.get("dataset_sha256") != first.environment.get(
+            raise RunError(f"{run.path} knows other classes than {first_run.path}: they cannot be compared.")
+        if measured_split(run) != split_name or run.environment.get("dataset_sha256") != first_run.environment.get(
             "dataset_sha256"
         ):
             raise RunError(
-                f"{run.path} was measured on other pictures than {first.path}: evaluate both on the same ones, and "
+                f"{run.path} was measured on other pictures than {first_run.path}: evaluate both on the same ones, and "
                 "compare what that prints."
             )
-    return judged, names
+    return split_name, names
 
 
-def _pictures(run: Run, judged: str) -> Split | None:
+def _pictures(run: Run, split_name: str) -> Split | None:
     """To show; without them, the figures are there all the same."""
     try:
         dataset, changed = pictures_of(run)
     except DataError:
         return None
-    return None if changed else dataset.splits.get(judged)
+    return None if changed else dataset.splits.get(split_name)
 
 
 def _speeds(predictors: Sequence[Predictor], split: Split) -> list[float]:

@@ -92,14 +92,18 @@ def doctor(run: RunLike) -> DoctorReport:
         program = EngineProgram(model, recipe, 1, dtype).lowered
     except ModelError as error:
         return _by_keras(opened, model, str(error).rstrip("."))
-    how, dtype_name, reason = program.optimizer_how, str(dtype).removeprefix("torch."), dtype_reason(recipe.precision)
+    optimizer_how, dtype_name, reason = (
+        program.optimizer_how,
+        str(dtype).removeprefix("torch."),
+        dtype_reason(recipe.precision),
+    )
     return DoctorReport(
         opened,
         "eyespot",
         None,
         _parts(program),
         recipe.optimizer,
-        how,
+        optimizer_how,
         dtype_name,
         reason,
         why_unavailable(program.device.type),
@@ -119,8 +123,10 @@ def _parts(program: LoweredProgram) -> list[ProgramPart]:
     counted: set[int] = set()
     parts = []
     for lowered in program.stages:
-        new = {id(parameter): parameter for parameter in lowered.stage.parameters if id(parameter) not in counted}
-        counted |= new.keys()
-        weights = sum(parameter.master.numel() for parameter in new.values())
+        new_parameters = {
+            id(parameter): parameter for parameter in lowered.stage.parameters if id(parameter) not in counted
+        }
+        counted |= new_parameters.keys()
+        weights = sum(parameter.master.numel() for parameter in new_parameters.values())
         parts.append(ProgramPart(lowered.name, lowered.stage.how, weights))
     return parts

@@ -78,5 +78,5 @@ def evaluate(run: RunLike, on: str | Path | Dataset | None = None) -> Evaluation
             "(there: 9,188 instead of 9,230)."
         )
     figures = [opened.path / folder / "figures" / f"{kind}-{name}.png" for kind in FIGURES]
-    where = name if on is None else f"{dataset.name} ({name})"
-    return EvaluationResult(opened, where, evaluation, dataset.class_names, figures, notes)
+    measured_on = name if on is None else f"{dataset.name} ({name})"
+    return EvaluationResult(opened, measured_on, evaluation, dataset.class_names, figures, notes)

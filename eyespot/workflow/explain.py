@@ -77,14 +77,14 @@ class ExplainedPicture:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; maps are in the arrays' file."""
-        complete = self.found.completeness
+        completeness = self.found.completeness
         return {
             "file": self.file,
             "label": self.label,
             "logit": self.found.logit,
             "background": self.found.background.tolist(),
             "top": [{"label": label, "probability": probability} for label, probability in self.top],
-            "completeness": asdict(complete) if complete else None,
+            "completeness": asdict(completeness) if completeness else None,
             "nearest": [asdict(near) for near in self.nearest],
             "figures": [str(path) for path in self.figures],
             "arrays": str(self.arrays) if self.arrays else None,
@@ -257,7 +257,7 @@ class Explainer:
             lambda done: progress.update(task, completed=done),
         )
         rows = zip(nearest.rows, nearest.similarities, strict=True)
-        return [[self._near(train, *pair) for pair in zip(*of_one, strict=True)] for of_one in rows]
+        return [[self._near(train, *pair) for pair in zip(*matches, strict=True)] for matches in rows]
 
     def filters(self) -> Path | None:
         """The figure of the first layer's weights."""
@@ -269,8 +269,10 @@ class Explainer:
             self.notes[f"Filters are left out: {error}"] = None
             return None
         # The same for every picture: an earlier one is written again, anybody else's file is not.
-        free = (path for path in numbered(self._folder / "filters.png") if not os.path.lexists(path) or is_own(path))
-        return save_figure(figure, next(free), rewriting)
+        free_paths = (
+            path for path in numbered(self._folder / "filters.png") if not os.path.lexists(path) or is_own(path)
+        )
+        return save_figure(figure, next(free_paths), rewriting)
 
     def explain(
         self, given: PictureToExplain, label: str | None, near: list[tuple[SimilarImage, Neighbour]], *, save: bool
@@ -295,9 +297,13 @@ class Explainer:
         values = feature_maps(self._network, image) if "features" in self._methods else []
         if values:
             figures.append(save_figure(features_figure(given.read.name, values), folder / "features.png"))
-        nearby = tuple(near_one for near_one, _ in near)
-        arrays = _write_arrays(folder / "arrays.npz", image, maps, probabilities, nearby, values) if save else None
-        return ExplainedPicture(given.read.name, explained, top, maps, nearby, tuple(figures), arrays, given.read.note)
+        similar_images = tuple(similar for similar, _ in near)
+        arrays = (
+            _write_arrays(folder / "arrays.npz", image, maps, probabilities, similar_images, values) if save else None
+        )
+        return ExplainedPicture(
+            given.read.name, explained, top, maps, similar_images, tuple(figures), arrays, given.read.note
+        )
 
     def _training_pictures(self, on: str | Path | Dataset | None) -> Split:
         dataset, notes = pictures_of(self._run, on)

@@ -64,10 +64,10 @@ def with_input_range(
         chosen, sentences = expected, [f"The model's first layers expect pixels in {expected}."]
     else:
         chosen, sentences = USUAL, [ASSUMED]
-    ready = with_scaling(model, ranges[chosen], dataset.input_shape)
+    scaled_model = with_scaling(model, ranges[chosen], dataset.input_shape)
     if chosen != RAW:
         sentences[0] += f" {INSIDE}"
-    return ready, chosen, sentences
+    return scaled_model, chosen, sentences
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,13 +91,13 @@ class RangeScore:
 def _readings(model: keras.Model, sample: Split, ranges: Mapping[str, Scaling]) -> dict[str, RangeScore]:
     """How the model reads images in each range; nothing where it is no better than chance in any."""
     graph, starts = trace(model), range(0, len(sample), AT_ONCE)
-    readings, knows = {}, False
+    readings, is_informative = {}, False
     for name, scaling in ranges.items():
         batches = (as_input(model, scaling(np.asarray(sample.images[start : start + AT_ONCE]))) for start in starts)
         rows = np.concatenate([value_at(graph, graph.output, images) for images in batches])
         readings[name] = RangeScore(rows.argmax(axis=1) == sample.labels, _cross_entropy(rows, sample.labels))
-        knows |= cohen_kappa_score(sample.labels, rows.argmax(axis=1)) > CHANCE
-    return readings if knows else {}
+        is_informative |= cohen_kappa_score(sample.labels, rows.argmax(axis=1)) > CHANCE
+    return readings if is_informative else {}
 
 
 def _cross_entropy(rows: np.ndarray, labels: Int64[np.ndarray, " n"]) -> float:
@@ -123,9 +123,9 @@ def _of_asked(requested: str, readings: Mapping[str, RangeScore], expected: str 
 
 def _chosen(readings: Mapping[str, RangeScore], expected: str | None) -> tuple[str, list[str]]:
     """The range that first layers or tutorials speak for, unless the model reads images clearly better in another."""
-    likely = expected or USUAL
-    better = [name for name in readings if _is_better(readings[name], readings[likely])]
-    chosen = max(better, key=lambda name: (readings[name].accuracy, -readings[name].loss), default=likely)
+    default_range = expected or USUAL
+    better = [name for name in readings if _is_better(readings[name], readings[default_range])]
+    chosen = max(better, key=lambda name: (readings[name].accuracy, -readings[name].loss), default=default_range)
     others = sorted(readings.keys() - {chosen}, key=lambda name: -readings[name].accuracy)
     figures = _figures(readings, [chosen, *others])
     if all(_is_better(readings[chosen], readings[name]) for name in others):
@@ -140,9 +140,9 @@ def _is_better(score: RangeScore, reference: RangeScore) -> bool:
     Either alone misleads: pixels that are 255 times too large sharpen a network's answers, which lowers the loss where
     all are right, and may turn out more accurate where a network has been trained for a short time.
     """
-    tested = mcnemar(reference.right, score.right)
-    if tested.p_value < SIGNIFICANT:
-        return tested.difference > 0 and score.loss <= reference.loss
+    test = mcnemar(reference.right, score.right)
+    if test.p_value < SIGNIFICANT:
+        return test.difference > 0 and score.loss <= reference.loss
     return score.loss + FAR < reference.loss
 
 

@@ -76,8 +76,8 @@ def _draw_audit(findings: Audit, folder: Path) -> list[Path]:
     figures = {}
     if findings.leaks:
         figures["leaks.png"] = pair_gallery(findings.dataset, findings.leaks)
-    if within := [pair for pair in findings.duplicates if not pair.leaks]:
-        figures["duplicates.png"] = pair_gallery(findings.dataset, within)
+    if within_split := [pair for pair in findings.duplicates if not pair.leaks]:
+        figures["duplicates.png"] = pair_gallery(findings.dataset, within_split)
     if findings.oddities:
         figures["oddities.png"] = outlier_gallery(findings.dataset, findings.oddities)
     if findings.suspects:

@@ -95,7 +95,7 @@ def prepare(  # noqa: PLR0913 - as of `train`
         dataset = _without_leaks(dataset, findings.leaks)
     batch_size = recipe.training.batch_size_for(len(dataset.train))
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch_size": batch_size})})
-    model, recipe, of_model = starting_model(recipe, dataset, built, trust=trust)
+    model, recipe, model_notes = starting_model(recipe, dataset, built, trust=trust)
     return PreparedTraining(
         dataset,
         full.fingerprint,
@@ -103,7 +103,7 @@ def prepare(  # noqa: PLR0913 - as of `train`
         model,
         changes_for(recipe.augmentation),
         _class_weights(recipe, dataset),
-        (*_notes(recipe, full, dataset), *(findings.sentences() if findings else ()), *of_model),
+        (*_notes(recipe, full, dataset), *(findings.sentences() if findings else ()), *model_notes),
     )
 
 
@@ -237,18 +237,18 @@ def program_for(prepared: PreparedTraining, steps: int, say: Callable[[str], Non
         say: is told which, and why.
     """
     model, recipe = prepared.model, prepared.recipe.training
-    fed: dict[str, Any] = {"changes": prepared.changes, "class_weights": prepared.class_weights}
+    arguments: dict[str, Any] = {"changes": prepared.changes, "class_weights": prepared.class_weights}
     if recipe.engine == "eyespot":
         dtype = dtype_for(recipe.precision)
         try:
-            program = EngineProgram(model, recipe, steps, dtype, **fed)
+            program = EngineProgram(model, recipe, steps, dtype, **arguments)
         except ModelError as error:
             say(f"Note: Keras runs this model, not the engine: {error}")
         else:
-            left = {name for name, how in program.lowered.lowering if how == "Keras"}
-            exceptions = f", but Keras runs {', '.join(sorted(left))}" if left else ""
+            left_to_keras = {name for name, how in program.lowered.lowering if how == "Keras"}
+            exceptions = f", but Keras runs {', '.join(sorted(left_to_keras))}" if left_to_keras else ""
             say(f"The engine runs this model in {str(dtype).removeprefix('torch.')}{exceptions}.")
             if program.lowered.kernels == "cpu" and not are_compiled():
                 say("Its kernels are compiled for this processor now, once: some ten seconds.")
             return program
-    return KerasProgram(model, recipe, steps, **fed)
+    return KerasProgram(model, recipe, steps, **arguments)

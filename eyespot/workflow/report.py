@@ -63,7 +63,7 @@ def report(run: RunLike, output: str | Path | None = None, language: str = "en")
         RunError: what is at the page's or the card's place is not by eyespot, or was changed.
         EyespotError: there is no such language.
     """
-    spoken = check_language(language)
+    page_language = check_language(language)
     opened = open_run(run)
     page = Path(output) if output else opened.path / "report.html"
     card = page.with_name(CARD)
@@ -71,8 +71,8 @@ def report(run: RunLike, output: str | Path | None = None, language: str = "en")
     check_card(card, opened)
     facts = report_facts(opened)
     page.parent.mkdir(parents=True, exist_ok=True)
-    rewrite_text(page, report_page(facts, spoken))
-    rewrite_text(card, card_text(facts, spoken))
+    rewrite_text(page, report_page(facts, page_language))
+    rewrite_text(card, card_text(facts, page_language))
     return ReportResult(opened, page, card, list(facts.notes))
 
 
@@ -87,12 +87,12 @@ def report_facts(run: Run) -> ReportFacts:
 
 def gather_results(run: Run, dataset: Dataset | None, notes: list[str]) -> ReportFacts:
     """What a run and its pictures tell, which are None where they are gone or have changed."""
-    judged = measured_split(run)
+    split_name = measured_split(run)
     facts = card_facts(run, dataset, run.predictor().class_names)
-    split = dataset.splits.get(judged) if dataset else None
-    probabilities = read_predictions(run, judged, facts.class_names).probabilities if split is not None else None
+    split = dataset.splits.get(split_name) if dataset else None
+    probabilities = read_predictions(run, split_name, facts.class_names).probabilities if split is not None else None
     model = _model(run)
-    if judged != "test":
+    if split_name != "test":
         notes = [*notes, "There is no test data: what is reported is of validation data, by which choices were made."]
     return ReportFacts(
         **vars(facts),
@@ -110,14 +110,14 @@ def gather_results(run: Run, dataset: Dataset | None, notes: list[str]) -> Repor
 
 def measured_split(run: Run) -> str:
     """The split to judge by; figures of an earlier eyespot are measured anew."""
-    judged = judged_split(run.metrics)
-    if judged is None:
+    split_name = judged_split(run.metrics)
+    if split_name is None:
         raise RunError(f"{run.path} has no figures on test or validation data: there is nothing to report.")
-    if "calibration" not in run.metrics[judged]:
+    if "calibration" not in run.metrics[split_name]:
         evaluate(run)
-        if "calibration" not in run.metrics[judged]:
+        if "calibration" not in run.metrics[split_name]:
             raise RunError(f"{run.path} was measured by an earlier eyespot, and has no pictures to measure it on anew.")
-    return judged
+    return split_name
 
 
 def _model(run: Run) -> keras.Model | None:

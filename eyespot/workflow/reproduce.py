@@ -108,8 +108,8 @@ def reproduce(
         check_made_so(
             _place(folder, repeat), repeat.settled(repeat.dataset, validation_given=False), datasets[repeat.dataset]
         )
-    written = [folder / PAGE, folder / PICTURE, *(folder / name / PAGE for name in planned)]
-    check_own(*written)
+    paths = [folder / PAGE, folder / PICTURE, *(folder / name / PAGE for name in planned)]
+    check_own(*paths)
     costs = {recipe.name: _cost(recipe, datasets[recipe.dataset]) for recipe in recipes}
     experiments = []
     with StudyProgress(console or Console(), sum(costs.values()) * repeats) as progress:
@@ -148,13 +148,15 @@ def _draw(run: Run, dataset: Dataset) -> None:
     """What tutorials show besides the figures of every run: samples, pixel values, the first test pictures."""
     figures = {"pixels": pixel_values(dataset)}
     if dataset.test:
-        first = dataset.test.take(np.arange(min(FIRST, len(dataset.test))))
+        first_images = dataset.test.take(np.arange(min(FIRST, len(dataset.test))))
         predictor = run.predictor()
         probabilities, title = (
-            predictor.probabilities(first.images),
+            predictor.probabilities(first_images.images),
             f"{run.path.parent.name}: the first test pictures",
         )
-        figures["predictions"] = gallery(first, probabilities, np.arange(len(first)), predictor.class_names, title)
+        figures["predictions"] = gallery(
+            first_images, probabilities, np.arange(len(first_images)), predictor.class_names, title
+        )
     figures["samples"] = sample_grid(dataset)  # the last one to be there
     for name, figure in figures.items():
         save(figure, run.path / "figures" / f"{name}.png")
@@ -207,6 +209,6 @@ def _write(result: Reproduction, datasets: Mapping[str, Dataset]) -> None:
     if len(runs) == len(WITH_AND_WITHOUT):
         pair = {name: (run.history, run.metrics["verdict"]["fit"]) for name, run in runs.items()}
         save(curves_side_by_side(pair, "Fashion-MNIST, with and without dropout"), result.path / PICTURE, rewriting)
-    both = [(experiment.recipe, experiment.figures) for experiment in result.experiments]
-    page = reproduction_page(both, circumstances(), compares=len(runs) == len(WITH_AND_WITHOUT))
+    recipe_figures = [(experiment.recipe, experiment.figures) for experiment in result.experiments]
+    page = reproduction_page(recipe_figures, circumstances(), compares=len(runs) == len(WITH_AND_WITHOUT))
     rewrite_text(result.path / PAGE, page)

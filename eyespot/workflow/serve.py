@@ -70,8 +70,8 @@ def serve(  # noqa: PLR0913 - each is one option of the command
         from eyespot.serving.served_models import open_service
 
         deployments = [
-            _deployment(folder, saved if take_corrections else None, examples)
-            for folder, saved in zip(folders, correction_folders, strict=True)
+            _deployment(folder, correction_folder if take_corrections else None, examples)
+            for folder, correction_folder in zip(folders, correction_folders, strict=True)
         ]
         access = Access(token, hosts_for(host, tuple(allow_hosts)), tuple(allow_origins))
         service = open_service(deployments, limits or ServerLimits(), access, Log(quiet=quiet))

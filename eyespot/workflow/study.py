@@ -48,11 +48,11 @@ class Study:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        both = zip(self.rows, self.runs, strict=True)
+        rows_and_runs = zip(self.rows, self.runs, strict=True)
         return {
             "study": str(self.path),
             "repeats": self.rows[0].repeats,
-            "variants": [row.to_dict() | {"runs": [str(run.path) for run in runs]} for row, runs in both],
+            "variants": [row.to_dict() | {"runs": [str(run.path) for run in runs]} for row, runs in rows_and_runs],
             "sentences": list(self.told),
             "notes": list(self.notes),
         }
@@ -87,8 +87,8 @@ def study(  # noqa: PLR0913 - all that a study can be told
     """
     plan = read_plan(source) if isinstance(source, str) and names_study(source) else StudyPlan()
     base = plan.base if isinstance(source, str) and names_study(source) else source
-    added = [Change.of(*change) for change in changes.items()] if isinstance(changes, Mapping) else changes
-    variants = variants_of([*plan.changes, *added], {**plan.grid, **(grid or {})})
+    more_changes = [Change.of(*change) for change in changes.items()] if isinstance(changes, Mapping) else changes
+    variants = variants_of([*plan.changes, *more_changes], {**plan.grid, **(grid or {})})
     data, recipe = recipe_for(base, None, {**plan.settings, **(settings or {})})
     out = console or Console()
     checked, notes = _distinct(list(_check(data, recipe, variants, out, path_first=own_first(base))))
@@ -154,12 +154,12 @@ def _check(
     loaded: dict[str, Dataset] = {}
     for variant in variants:
         where = f"the variant {variant.name!r}"
-        changed = recipe.with_settings(variant.settings, where)
-        how = changed.pictures.model_dump_json()
-        if how not in loaded:
-            loaded[how] = load(data, changed.pictures, out, own_first=path_first)
+        varied = recipe.with_settings(variant.settings, where)
+        picture_settings = varied.pictures.model_dump_json()
+        if picture_settings not in loaded:
+            loaded[picture_settings] = load(data, varied.pictures, out, own_first=path_first)
         try:
-            prepared = prepare(loaded[how], changed, {}, {}, Console(quiet=True), trust=False)
+            prepared = prepare(loaded[picture_settings], varied, {}, {}, Console(quiet=True), trust=False)
         except EyespotError as error:
             raise type(error)(f"In {where}: {error}") from None
         if prepared.dataset.validation is None:
@@ -167,7 +167,7 @@ def _check(
                 f"In {where}: a study compares on validation data: choose another split.method than none."
             )
         cost = cost_of(prepared.model, prepared.recipe, len(prepared.dataset.train))
-        yield _CheckedVariant(variant, prepared.recipe, loaded[how], prepared.model.count_params(), cost)
+        yield _CheckedVariant(variant, prepared.recipe, loaded[picture_settings], prepared.model.count_params(), cost)
 
 
 def _place(folder: Path, candidate: _CheckedVariant, number: int) -> Run:

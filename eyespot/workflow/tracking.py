@@ -78,15 +78,15 @@ class Tracking:
         if record.get("uri") != self.where:
             return None
         try:
-            theirs = self.client.get_run(record["run_id"])
+            server_run = self.client.get_run(record["run_id"])
         except Exception as error:
             if is_refusal(error):  # it knows of no such run
                 return None
             raise
-        if theirs.info.lifecycle_stage != "active":
+        if server_run.info.lifecycle_stage != "active":
             return None
-        self.client.update_run(theirs.info.run_id, status="RUNNING")
-        return theirs
+        self.client.update_run(server_run.info.run_id, status="RUNNING")
+        return server_run
 
     def _new(self, run: Run, dataset: str) -> Any:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or f"eyespot-{dataset}"
@@ -96,11 +96,11 @@ class Tracking:
         run.write_json(RECORD, {"uri": self.where, "experiment": name, "run_id": server_run.info.run_id})
         return server_run
 
-    def _known_metrics(self, theirs: Any) -> dict[tuple[str, int], float]:
+    def _known_metrics(self, server_run: Any) -> dict[tuple[str, int], float]:
         return {
             (metric.key, metric.step): metric.value
-            for name in theirs.data.metrics
-            for metric in self.client.get_metric_history(theirs.info.run_id, name)
+            for name in server_run.data.metrics
+            for metric in self.client.get_metric_history(server_run.info.run_id, name)
         }
 
 
@@ -152,8 +152,8 @@ def _figures(split: str, values: Mapping[str, Any]) -> dict[str, float]:
 
 def _params(recipe: Recipe) -> dict[str, str]:
     """What was asked for, by dotted names."""
-    stated = {name: value for name, value in recipe.settings().items() if value is not None}
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in stated.items()}
+    settings = {name: value for name, value in recipe.settings().items() if value is not None}
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in settings.items()}
 
 
 def _tags(run: Run, prepared: PreparedTraining) -> dict[str, str]:

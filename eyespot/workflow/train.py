@@ -177,13 +177,13 @@ def _fit(
     state = latest_state(keeper.folder, out.say) if resumed else None
     if resumed:
         out.say(_where(state))
-    written = HistoryFile(run.path / "history.csv")
-    written.start_with(state.history if state else History())
+    history_file = HistoryFile(run.path / "history.csv")
+    history_file.start_with(state.history if state else History())
     epochs_done = state.epochs if state else 0.0
     events = EventFiles(run.path / "tensorboard", purge_from=int(epochs_done) + 1 if state else None)
     display = ProgressDisplay(out.console, out.say, training.epochs, epochs_done)
     with Interrupt() as interrupted, display, deterministic_kernels(wanted=training.deterministic):
-        all_observers: Sequence[Observer] = (written, events, display, *observers)
+        all_observers: Sequence[Observer] = (history_file, events, display, *observers)
         outcome = fit(program, dataset, training, all_observers, interrupted, keeper, state)
     events.close()
     if outcome.ending == "diverged":
@@ -197,8 +197,8 @@ def _where(state: TrainingState | None) -> str:
     if state is None:
         return "It was stopped before its first checkpoint, and begins again."
     position = state.position
-    within = f" and {position.steps_done:,} steps" if position.steps_done else ""
-    return f"It goes on after {position.epochs_done} epochs{within}."
+    steps_text = f" and {position.steps_done:,} steps" if position.steps_done else ""
+    return f"It goes on after {position.epochs_done} epochs{steps_text}."
 
 
 def _tell_divergence(run: Run, outcome: Outcome, dataset: Dataset, learning_rate: float, out: Output) -> None:
@@ -238,10 +238,10 @@ def _conclude(  # noqa: PLR0913 - all that is known in the end
     )
     if outcome.history.rows:
         save(learning_curves(outcome.history, verdict, run.name), run.path / "figures" / "curves.png")
-    judged = {"validation": dataset.validation, "test": dataset.test}
+    splits = {"validation": dataset.validation, "test": dataset.test}
     if outcome.ending == "interrupted":
-        del judged["test"]  # the choice of when to stop was the user's, and may not be the last
-    evaluations = {name: measure_split(run, split, name) for name, split in judged.items() if split is not None}
+        del splits["test"]  # the choice of when to stop was the user's, and may not be the last
+    evaluations = {name: measure_split(run, split, name) for name, split in splits.items() if split is not None}
     figures = {name: evaluation.to_dict() for name, evaluation in evaluations.items()}
     values = {
         "ending": outcome.ending,

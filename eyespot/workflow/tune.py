@@ -143,28 +143,28 @@ def tune(  # noqa: PLR0913 - all that a search can be told
     dataset = without_test(full, recipe)
     prepared = prepare(dataset, recipe, {}, {}, Console(quiet=True), trust=False)
     base = base_values(recipe, prepared.dataset)
-    searched = _space(space, recipe, base, prepared.dataset)
+    search_space = _space(space, recipe, base, prepared.dataset)
     folder = Path(output) if output else ROOT / f"tune-{recipe.name or full.name}"
     check_own(*(folder / name for name in (PAGE, TABLE, BEST)))
-    about = {
+    description = {
         "recipe": prepared.recipe.model_dump(mode="json", by_alias=True, exclude={"checkpoints", "published"}),
         "dataset": dataset.fingerprint,
-        "space": _told(searched),
+        "space": _told(search_space),
     }
     warmup = max(1, recipe.training.epochs // 3)
     with (
-        open_search(folder, searched, seed_for(recipe.training.seed, "tune"), warmup, about) as search,
+        open_search(folder, search_space, seed_for(recipe.training.seed, "tune"), warmup, description) as search,
         Interrupt() as interrupt,
     ):
-        own_values = {key: own_value(recipe, key, base) for key in searched}
-        search.begin_with(starting_points(searched, own_values))
+        own_values = {key: own_value(recipe, key, base) for key in search_space}
+        search.begin_with(starting_points(search_space, own_values))
         campaign = Campaign(search, dataset, recipe, own_values, limit, trials, interrupt, out, folder, started)
         campaign.search_on()
         candidates = campaign.train_anew()
         finished = search.finished
-        cut = sum(bool(trial.user_attrs["why"]) for trial in finished)
-        result = Tuning(folder, _best(recipe, candidates), candidates, len(finished), cut, campaign.elapsed)
-    _write(result, recipe, searched)
+        pruned = sum(bool(trial.user_attrs["why"]) for trial in finished)
+        result = Tuning(folder, _best(recipe, candidates), candidates, len(finished), pruned, campaign.elapsed)
+    _write(result, recipe, search_space)
     return result
 
 
@@ -233,8 +233,8 @@ class Campaign:
 
     def train_anew(self) -> tuple[Candidate, ...]:
         """The recipe itself and the best few, each with fresh seeds; after the best, only while there is time."""
-        own, best = self.search.own, self.search.best[:CANDIDATES]
-        candidates = [self._anew(None, {}, own.value if own else None)]
+        own_trial, best = self.search.own, self.search.best[:CANDIDATES]
+        candidates = [self._anew(None, {}, own_trial.value if own_trial else None)]
         for index, trial in enumerate(best):
             needed = SEEDS * SLOWER * trial.user_attrs["steady"]
             if index and self.limit is not None and self.elapsed + needed > self.limit:
@@ -257,10 +257,10 @@ class Campaign:
         Args:
             usual: what a candidate takes, where there is none yet.
         """
-        own = self.search.own
-        first = own.user_attrs["steady"] if own else 0.0
+        own_trial = self.search.own
+        own_seconds = own_trial.user_attrs["steady"] if own_trial else 0.0
         best = [trial.user_attrs["steady"] for trial in self.search.best[:CANDIDATES]] or [usual]
-        needed = [SEEDS * SLOWER * (first + sum(best[: count + 1])) for count in range(len(best))]
+        needed = [SEEDS * SLOWER * (own_seconds + sum(best[: count + 1])) for count in range(len(best))]
         affordable = [seconds for seconds in needed if self.limit is not None and seconds < SHARE * self.limit]
         return float(max(affordable, default=needed[0]))
 
@@ -291,8 +291,8 @@ class Campaign:
         """Trains settings with fresh seeds; what an earlier call did is kept."""
         name = "own" if number is None else str(number)
         losses_by_seed = dict(self.search.remembered("anew", {}).get(name, {}))
-        first = self.recipe.training.seed + 1
-        for seed in range(first, first + SEEDS):
+        first_seed = self.recipe.training.seed + 1
+        for seed in range(first_seed, first_seed + SEEDS):
             if str(seed) not in losses_by_seed:
                 recipe = self.recipe.with_settings({**settings, "training.seed": seed})
                 result = run_trial(self.dataset, recipe, stop=self.asked)
@@ -324,9 +324,9 @@ class Campaign:
 
     def _say_trial(self, number: int, result: TrialResult, why: str, description: str) -> None:
         loss = "-" if result.val_loss is None else f"{result.val_loss:.4f}"
-        ended = f", {why}" if why else ""
+        reason = f", {why}" if why else ""
         self._say(
-            f"trial {number}: validation loss {loss}, {result.epochs} epochs, {result.seconds:.1f} s{ended}: "
+            f"trial {number}: validation loss {loss}, {result.epochs} epochs, {result.seconds:.1f} s{reason}: "
             f"{description}"
         )
 
@@ -337,23 +337,23 @@ class Campaign:
 def _best(recipe: Recipe, candidates: Sequence[Candidate]) -> Recipe:
     """The winner as a recipe of its own, without what was published of another."""
     best = best_candidate(candidates)
-    changed = recipe.with_settings(best.settings)
+    best_recipe = recipe.with_settings(best.settings)
     if best.number is None:
-        return changed
+        return best_recipe
     change = f"found by eyespot tune: {describe_settings(best.settings)}"
     cleared = {"name": None, "description": None, "teaches": None, "published": None}
-    return changed.model_copy(update=cleared | {"variation_of": recipe.name, "change": change})
+    return best_recipe.model_copy(update=cleared | {"variation_of": recipe.name, "change": change})
 
 
 def _write(result: Tuning, recipe: Recipe, space: Space) -> None:
     """The best recipe, and the pages."""
     keys = "\n".join(f"- {key}: {_range_text(values)}" for key, values in space.items())
-    searched = f"{result.trials} trials, {result.pruned} of them cut short, in {result.seconds:.0f} s, of:\n\n{keys}"
+    summary = f"{result.trials} trials, {result.pruned} of them cut short, in {result.seconds:.0f} s, of:\n\n{keys}"
     title = f"A search for {recipe.name or recipe.dataset}"
-    rewrite_text(result.path / PAGE, search_page(title, circumstances(), result.told, result.candidates, searched))
+    rewrite_text(result.path / PAGE, search_page(title, circumstances(), result.told, result.candidates, summary))
     text = json.dumps(result.to_dict() | {"space": _told(space)}, indent=2, ensure_ascii=False, allow_nan=False)
     rewrite_text(result.path / TABLE, text + "\n")
-    lines = [f"Written by eyespot tune, {circumstances()}.", result.told, *searched.splitlines()]
+    lines = [f"Written by eyespot tune, {circumstances()}.", result.told, *summary.splitlines()]
     comment = "\n".join(f"# {line}".rstrip() for text in lines for line in textwrap.wrap(text, 108) or [""])
     rewrite_text(result.path / BEST, f"{comment}\n{result.recipe.dump()}")
 
