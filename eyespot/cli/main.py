@@ -1,4 +1,4 @@
-"""`eyespot`: the commands, and how a mistake is told."""
+"""`eyespot`: the commands, and how an error is reported."""
 
 import os
 import signal

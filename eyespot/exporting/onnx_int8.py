@@ -167,7 +167,7 @@ class GraphEditor:
         return users[0] if len(users) == 1 and all(output.name != name for output in self._graph.output) else None
 
     def input_shape(self) -> tuple[int, ...]:
-        """Of the graph's only input, without the number of pictures."""
+        """Shape of the graph's only input, without the number of pictures."""
         return tuple(dimension.dim_value for dimension in self._graph.input[0].type.tensor_type.shape.dim[1:])
 
     def array(self, name: str) -> Shaped[np.ndarray, "..."] | None:

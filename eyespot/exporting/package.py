@@ -62,7 +62,7 @@ def check_target(target: Path) -> None:
 
 
 def _check(folder: Path, target: Path) -> None:
-    """As `check_target`, of a folder that is called `target` in sentences."""
+    """Checks a folder as `check_target` does; messages call it `target`."""
     if not os.path.lexists(folder):
         return
     if folder.is_symlink() or not folder.is_dir():

@@ -38,7 +38,7 @@ VARIABLES = {"#000000": "ink", INK: "ink", FAINT: "faint", TRAIN: "train", VALID
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches."""
+    """An empty figure; width and height are in inches."""
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 

@@ -41,7 +41,7 @@ def _same(writer: GraphWriter, call: Call) -> str:
 
 
 def _rescaling(writer: GraphWriter, call: Call) -> str:
-    """Of a picture in ONNX's order: with one channel last, ONNX Runtime multiplied fifty times more slowly."""
+    """A picture is rescaled in ONNX's order: with one channel last, ONNX Runtime multiplied fifty times more slowly."""
     scale, offset = (np.asarray(value, np.float32) for value in (call.layer.scale, call.layer.offset))
     channels_first = len(call.inputs[0].shape) == IMAGE_RANK and max(scale.ndim, offset.ndim) <= 1
     if channels_first:  # one number a channel

@@ -53,7 +53,7 @@ class ComparedRun:
 
     @property
     def seconds(self) -> float | None:
-        """Of an epoch of its training, the median."""
+        """Median seconds of an epoch of its training."""
         durations = sorted(self.history.column("seconds"))
         return durations[len(durations) // 2] if durations else None
 
@@ -174,7 +174,7 @@ def comparison_page(  # noqa: PLR0913, PLR0917 - what a page holds
 
 
 def p_value_text(p_value: float) -> str:
-    """As in `p = 0.012`; very small ones as a limit."""
+    """A p-value as text, as in `p = 0.012`; a very small one as a limit."""
     smallest = 1e-4
     return f"p < {smallest:.4f}" if p_value < smallest else f"p = {p_value:.4f}"
 

@@ -79,7 +79,7 @@ def confusion_cells(
 def _pictures(
     positions: list[tuple[int, int]], split: Split, probabilities: Float32[np.ndarray, "n classes"]
 ) -> dict[tuple[int, int], tuple[tuple[str, str], ...]]:
-    """As many a cell as the page has room for."""
+    """The pictures of each cell, as many as the page has room for."""
     confidence, predictions = probabilities.max(axis=1), probabilities.argmax(axis=1)
     rows = {}
     for label, predict in positions:

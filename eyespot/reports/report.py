@@ -184,7 +184,7 @@ class LayerBox:
 
     @property
     def shape(self) -> str:
-        """As in `28 x 28 x 32`."""
+        """The layer's output shape, as in `28 x 28 x 32`."""
         return " × ".join(map(str, self.layer.shape))  # noqa: RUF001 - the sign for it
 
 

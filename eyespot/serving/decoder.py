@@ -87,7 +87,7 @@ class Job:
         resize: how training brought pictures to that size.
         appearance: what the training pictures look like, as plain values; None: pictures are only resized.
         each: read every object on the picture.
-        longest: keep the picture's own size, at most so many pixels a side; None: bring it to the model's.
+        longest: keep the picture's own size, with at most this many pixels a side; None: bring it to the model's.
     """
 
     name: str

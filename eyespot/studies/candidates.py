@@ -33,12 +33,12 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The candidate's name in tables and messages."""
         return "the recipe itself" if self.number is None else f"trial {self.number}"
 
     @property
     def median(self) -> float:
-        """Of the validation losses with fresh seeds."""
+        """Median of the validation losses with fresh seeds."""
         return median(self.losses.values())
 
     def to_dict(self) -> dict[str, Any]:

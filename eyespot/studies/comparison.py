@@ -11,7 +11,7 @@ from eyespot.evaluation.statistics import SIGNIFICANT, holm, mean_interval, pair
 from eyespot.recipe.changes import describe_settings
 from eyespot.studies.pages import markdown_table
 
-SMALLEST_P = 0.001  # smaller ones are not told apart
+SMALLEST_P = 0.001  # smaller p-values are shown as a limit
 FIGURES = ("val_accuracy", "val_loss", "test_accuracy", "test_loss")
 COLUMNS = (
     "variant", "val_accuracy", "95 % interval", "val_loss", "difference", "95 % interval", "p (Holm)", "parameters",
@@ -49,7 +49,7 @@ class VariantMeasurements:
     diverged: int = 0
 
     def values(self, figure: str) -> list[float]:
-        """Of the repeats that have it."""
+        """A figure's values, of the repeats that have it."""
         return [value for value in self.figures[figure] if value is not None]
 
 
@@ -71,7 +71,7 @@ class RepeatSpread:
 
 @dataclass(frozen=True)
 class Difference:
-    """Of validation accuracy to the base, with the same seeds.
+    """Difference of validation accuracy to the base, with the same seeds.
 
     Attributes:
         mean: variant minus base, a fraction.
@@ -106,12 +106,12 @@ class VariantComparison:
 
     @property
     def name(self) -> str:
-        """Of the variant."""
+        """The variant's name."""
         return self.measured.name
 
     @property
     def repeats(self) -> int:
-        """How many trainings it rests on."""
+        """Number of trainings that the row rests on."""
         return len(self.measured.figures["val_accuracy"])
 
     @property

@@ -65,7 +65,7 @@ def figure_row(judged: JudgedFigure) -> tuple[str, ...]:
 
 
 def number_text(value: float | str | None) -> str:
-    """As people read it: counts whole, fractions and losses with four places."""
+    """A number as people read it: counts whole, fractions and losses with four places."""
     if value is None:
         return "-"
     if isinstance(value, str):

@@ -189,7 +189,7 @@ class _Progress:
         self.progress.update(self.task, completed=self.done + share)
 
     def on_epoch(self, row: EpochFigures) -> None:
-        """Its last step has been told."""
+        """Nothing: the epoch's last step was reported as a step."""
 
 
 def _judged(

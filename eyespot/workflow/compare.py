@@ -54,7 +54,7 @@ class Comparison:
 def compare(runs: Sequence[RunLike], output: str | Path | None = None, language: str = "en") -> Comparison:
     """Compares runs on the test pictures that they have in common, and writes a page.
 
-    Each two are told apart by McNemar's exact test, adjusted for how many pairs there are (Holm). It speaks of these
+    Each two are compared by McNemar's exact test, adjusted for how many pairs there are (Holm). It speaks of these
     models; whether one recipe is better than another takes several seeds of each (`eyespot study`).
 
     Args:

@@ -147,7 +147,7 @@ def explain(  # noqa: PLR0913 - each is one option of the command
         save: write the maps as arrays too, into `arrays.npz`.
         output: the folder in which each picture gets a new one; None: `explanations` in the run. No file of anybody
             else's is written over.
-        on_error: told of each picture that cannot be read, which is then left out; None: the first one raises.
+        on_error: called with the error of each picture that cannot be read, which is then left out; None: it raises.
         trust: allow classes of layers that are not Keras's own, as `load_model` does.
         console: where progress is shown; None: nowhere.
 

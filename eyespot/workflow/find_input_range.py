@@ -45,7 +45,7 @@ def with_input_range(
         trained: for these classes, so that its accuracy on training images tells the range.
 
     Returns:
-        The model, with rescaling inside where it needs any; the range, and what the user should be told of it.
+        The model, with rescaling inside where it needs any; the range, and notes on it for the user.
     """
     requested = recipe.model.input_range
     # Whole numbers are pixels as they are.

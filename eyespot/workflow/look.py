@@ -35,7 +35,7 @@ class Look:
         return {**self.summary, **self.audit.to_dict(), "figures": [str(path) for path in self.figures]}
 
 
-def look(  # noqa: PLR0913 - all that it can be told
+def look(  # noqa: PLR0913 - each is one option of the command
     source: str | Path | Dataset = "digits",
     output: str | Path | None = None,
     *,

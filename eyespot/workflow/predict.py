@@ -39,12 +39,12 @@ def predict(  # noqa: PLR0913 - each is one option of the command
         run: a run, or its directory.
         pictures: one or several: a file, a folder (every picture below it, in order), or a picture's bytes.
         top: how many classes to name.
-        on_error: told of each picture that cannot be read, which is then left out; None: the first one raises.
+        on_error: called with the error of each picture that cannot be read, which is then left out; None: it raises.
         reject: answer "none of these" for a picture that is unlike anything the model has seen: True, or the share of
             the validation pictures that would be rejected (True is 0.01). False: always name a class.
         as_is: only resize pictures, as training did.
         each: every object on a picture gets a prediction, in reading order, not only the most prominent one.
-        show: have the steps of each picture drawn into the run's `predictions/`, and be told of each file.
+        show: have the steps of each picture drawn into the run's `predictions/`; called with each file.
 
     Raises:
         RunError: the run is missing or half there.

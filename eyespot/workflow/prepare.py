@@ -51,7 +51,7 @@ class PreparedTraining:
         recipe: with everything in it that was left open.
         changes: of the training pictures.
         class_weights: of the training loss; None: all the same.
-        notes: what the user should be told.
+        notes: sentences for the user.
     """
 
     dataset: Dataset
@@ -169,7 +169,7 @@ def starting_model(
 ) -> tuple[keras.Model, Recipe, list[str]]:
     """The model to train, known to fit the pictures and to be exportable, before anything is trained.
 
-    Also the recipe, with the range of pixels that a user's own model expects; and what the user should be told of that.
+    Also the recipe, with the range of pixels that a user's own model expects; and notes on it for the user.
 
     Args:
         built: the recipe's model, if it was built before the pictures were read.
@@ -234,7 +234,7 @@ def program_for(prepared: PreparedTraining, steps: int, say: Callable[[str], Non
 
     Args:
         steps: of an epoch.
-        say: is told which, and why.
+        say: called with a sentence on which, and why.
     """
     model, recipe = prepared.model, prepared.recipe.training
     arguments: dict[str, Any] = {"changes": prepared.changes, "class_weights": prepared.class_weights}

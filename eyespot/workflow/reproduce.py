@@ -45,7 +45,7 @@ class Experiment:
 
     @property
     def name(self) -> str:
-        """Of its recipe."""
+        """The recipe's name."""
         return str(self.recipe.name)
 
     @property

@@ -139,7 +139,7 @@ def open_search(folder: Path, space: Space, seed: int, warmup: int, about: Mappi
 
 
 def _is_search(path: Path) -> bool:
-    """Whether a database holds a search, or nothing yet; that one is damaged is told when it is opened."""
+    """Whether a database holds a search, or nothing yet; damage is reported when it is opened."""
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
             tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

@@ -58,7 +58,7 @@ class Study:
         }
 
 
-def study(  # noqa: PLR0913 - all that a study can be told
+def study(  # noqa: PLR0913 - each is one setting of the study
     source: str | Dataset | None = None,
     *,
     changes: Sequence[Change] | Mapping[str, Mapping[str, Any]] = (),

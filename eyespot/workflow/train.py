@@ -74,7 +74,7 @@ class Training:
         }
 
 
-def train(  # noqa: PLR0913 - all that a training can be told
+def train(  # noqa: PLR0913 - each is one setting of the training
     source: str | Dataset | None = None,
     recipe: Recipe | None = None,
     output: str | Path | None = None,
@@ -102,7 +102,7 @@ def train(  # noqa: PLR0913 - all that a training can be told
             ask for this.
         settings: keys of the recipe to change, by their dotted names: `{"training.epochs": 3}`.
         console: where progress is printed; None: standard output. `Console(quiet=True)` prints nothing.
-        observers: told of steps and epochs.
+        observers: notified of steps and epochs.
         mlflow: a tracking server or store to log to as well, such as `http://host:5000` or `sqlite:///mlflow.db`.
         options: settings of the recipe to change, by the names of the command line: `model="mlp"`, `epochs=3`, …
 

@@ -45,8 +45,8 @@ from eyespot.workflow.search import (
 )
 
 SEEDS = 3  # that candidates are trained anew with
-CANDIDATES = 3  # at most so many, besides the recipe itself
-SLOWER = 1.15  # a training may take so many times as long as it did before
+CANDIDATES = 3  # the most that are trained anew, besides the recipe itself
+SLOWER = 1.15  # how many times as long as before a training may take
 SHARE = 0.7  # of the time, at most, for training anew
 TOO_LONG = "its time was over"
 ROOT = Path("studies")
@@ -81,7 +81,7 @@ class Tuning:
 
     @property
     def told(self) -> str:
-        """What was found, in a sentence."""
+        """The result in a sentence."""
         return result_sentence(self.candidates, self.trials)
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class Tuning:
         }
 
 
-def tune(  # noqa: PLR0913 - all that a search can be told
+def tune(  # noqa: PLR0913 - each is one setting of the search
     source: str | Dataset | None = None,
     *,
     seconds: float | None = None,
@@ -117,7 +117,7 @@ def tune(  # noqa: PLR0913 - all that a search can be told
     Args:
         source: a dataset, or a recipe's name or file.
         seconds: for all of it; None: 120, or without limit where `trials` is given.
-        trials: at most so many, besides training anew.
+        trials: the most trials, besides training anew; None: as many as the time allows.
         space: for each key a list of values, or `low`, `high` and `log`; a file or a mapping; None: a usual one.
         seed: of the trainings, and of what is proposed; None: as the recipe has it.
         output: the search's directory; None: `studies/tune-<name>`.
@@ -190,7 +190,7 @@ class Campaign:
         dataset: without test pictures.
         own: the recipe's own value of each key of the space.
         limit: seconds for all of it, earlier calls included; None: none.
-        trials: at most so many; None: as many as the time allows.
+        trials: the most trials; None: as many as the time allows.
         asked: whether the user wants to stop.
         folder: where the search's file is, for sentences.
         started: when this call began, by `time.perf_counter`.
