@@ -38,7 +38,7 @@ PredictFunction = Callable[[UInt8[np.ndarray, "n height width channels"]], Float
 
 @dataclass(frozen=True, eq=False)
 class ExportSource:
-    """What is exported: a finished run, opened.
+    """A finished run, opened for export.
 
     Attributes:
         name: of the run.
@@ -86,7 +86,7 @@ class ExportFormat(Protocol):
         """
 
     def opened(self, folder: Path) -> PredictFunction:
-        """What was written, opened by the program it is for: calibrated probabilities of pictures.
+        """Opens an export with the program it is for, and returns a function from pictures to calibrated probabilities.
 
         Raises:
             ExportError: it does not open it.

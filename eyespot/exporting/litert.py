@@ -74,7 +74,7 @@ FORMAT = LiteRtFormat()
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """What the converter tells of each of its passes is not for users; where it fails, it raises."""
+    """Silences what the converter prints of each of its passes; where it fails, it raises."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -101,7 +101,7 @@ def _told(folder: Path) -> dict[str, Any] | None:
 
 
 def _digests(folder: Path) -> dict[str, str] | None:
-    """What `metadata.json` lists; None where it is not as it was written."""
+    """Digests of the files that `metadata.json` lists; None where it is not as it was written."""
     metadata = _told(folder)
     if metadata is None or not isinstance(metadata.get("files"), dict):
         return None

@@ -76,7 +76,7 @@ def learning_curve(history: History, verdict: Verdict, metric: str) -> Figure:
 
 
 def curves_as_svg(draw: Callable[[str], Figure], words: Callable[..., str]) -> list[Markup]:
-    """What `draw` makes of each metric, for a page."""
+    """The figure of each metric by `draw`, as SVG for a page."""
     descriptions = {
         "loss": words("Loss by epoch, on training and on validation data."),
         "accuracy": words("Accuracy by epoch, on training and on validation data."),

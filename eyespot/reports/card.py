@@ -23,7 +23,7 @@ WEAKEST = 3
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What a model card rests on.
+    """The facts that a model card rests on.
 
     Attributes:
         name: of the run.

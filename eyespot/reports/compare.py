@@ -102,7 +102,7 @@ class RunPair:
         return self.p_adjusted < SIGNIFICANT
 
     def sentence(self, words: Callable[..., str] = lambda text, **values: text.format(**values)) -> str:
-        """What the test says."""
+        """The result of the test in a sentence."""
         better, worse, only_better, only_worse = self.second, self.first, self.test.only_second, self.test.only_first
         if only_better < only_worse:
             better, worse, only_better, only_worse = worse, better, only_worse, only_better

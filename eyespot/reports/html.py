@@ -63,7 +63,7 @@ def _text(name: str) -> str:
 
 
 def translator(language: Language) -> Callable[..., str]:
-    """What gives a sentence in the page's language, with values put where it names them.
+    """A function that gives a sentence in the page's language, with values put where it names them.
 
     Sentences are looked up by their English text; one that has no translation stays as it is.
     """

@@ -71,7 +71,7 @@ class ReportFacts(CardFacts):
 
     @property
     def verdict(self) -> Verdict:
-        """What the curves say."""
+        """The verdict on the learning curves."""
         return Verdict.from_dict(self.metrics["verdict"])
 
     @property
@@ -125,7 +125,7 @@ def verdict_text(verdict: Verdict, language: Language) -> str:
 
 
 def _made(facts: ReportFacts) -> list[tuple[str, str]]:
-    """What was run, when, on what."""
+    """Rows on the run: when and on what it was trained, with which versions."""
     environment, rows = facts.environment, facts.history.rows
     seconds = sum(row["seconds"] for row in rows)
     versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items() if version)
@@ -189,7 +189,7 @@ class LayerBox:
 
 
 def layer_boxes(layers: Sequence[LayerCost]) -> list[LayerBox]:
-    """What a page draws of a model's layers, in the order in which they run."""
+    """Boxes of a model's layers for a page, in the order in which they run."""
     parameters, multiply_adds = (
         max(1, sum(getattr(layer, name) for layer in layers)) for name in ("parameters", "multiply_adds")
     )

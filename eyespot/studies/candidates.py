@@ -49,7 +49,7 @@ class Candidate:
 
 
 def result_sentence(candidates: Sequence[Candidate], trials: int) -> str:
-    """What was found, in numbers."""
+    """The result of a search in a sentence, with its numbers."""
     original, best = candidates[0], best_candidate(candidates)
     seeds = ", ".join(str(seed) for seed in original.losses)
     if best is original:

@@ -32,7 +32,7 @@ on test data has no test data left."""
 
 @dataclass(frozen=True)
 class VariantMeasurements:
-    """What the repeats of one variant gave, seed by seed.
+    """Measurements of one variant's repeats, seed by seed.
 
     Attributes:
         figures: `val_accuracy`, `val_loss`, `test_accuracy`, `test_loss`, a value a repeat; None where it has none,
@@ -190,7 +190,7 @@ def _spread(values: Sequence[float], is_fraction: bool) -> RepeatSpread | None:
 
 
 def sentences(rows: Sequence[VariantComparison]) -> list[str]:
-    """What the validation data says of each variant: first what made a difference, then what showed none."""
+    """Sentences on each variant by the validation data: first what made a difference, then what showed none."""
     base, *variants = rows
     judged = [row for row in variants if row.difference]
     significant = sorted((row for row in judged if _of(row).is_significant), key=lambda row: -abs(_of(row).mean))

@@ -40,7 +40,7 @@ class StudyProgress:
         self._bar.stop()
 
     def experiment(self, label: str, cost: float) -> "ObservedTraining":
-        """What observes the next training, which takes that share of the cost."""
+        """An observer of the next training, which takes that share of the cost."""
         return ObservedTraining(self, label, cost)
 
     def show(self, label: str, within: float) -> None:

@@ -113,7 +113,7 @@ def _with_own(key: str, allowed: list[Any] | Range, own: Any, where: str) -> lis
 
 
 def own_value(recipe: Recipe, key: str, base: Mapping[str, Any]) -> Any:
-    """What a recipe says of a key, or does where it says nothing."""
+    """A recipe's value of a key, or the default where it has none."""
     setting: Any = recipe.model_dump(by_alias=True)
     for name in key.split("."):
         setting = setting[int(name)] if isinstance(setting, list) else (setting or {}).get(name)
@@ -121,7 +121,7 @@ def own_value(recipe: Recipe, key: str, base: Mapping[str, Any]) -> Any:
 
 
 def base_values(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:
-    """What a recipe does where it leaves something open: keys that may be searched, and their values."""
+    """Defaults of keys that may be searched, where the recipe leaves them open."""
     training = recipe.training
     rate = float(keras.optimizers.get(training.optimizer).learning_rate)
     values: dict[str, Any] = {
@@ -138,7 +138,7 @@ def base_values(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:
 
 
 def default_space(recipe: Recipe, dataset: Dataset, base: Mapping[str, Any]) -> dict[str, Any]:
-    """What is searched where nobody says: learning rate, batch size, schedule, and what else the recipe lets change."""
+    """The search space by default: learning rate, batch size, schedule, and what else the recipe lets change."""
     training, pictures = recipe.training, len(dataset.train)
     rate = own_value(recipe, "training.learning_rate", base)
     sizes = next((sizes for limit, sizes in BATCHES.items() if pictures < limit), BATCHES_BEYOND)

@@ -34,7 +34,7 @@ SHARE_LISTED = 0.1
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found.
+    """Result of an audit.
 
     Attributes:
         dataset: which was looked at.
@@ -63,7 +63,7 @@ class Audit:
         return [pair for pair in self.duplicates if pair.leaks]
 
     def sentences(self) -> list[str]:
-        """What a user should know, the gravest first; none where nothing is wrong."""
+        """Sentences for the user, the gravest first; none where nothing is wrong."""
         lines = []
         if self.skipped:
             first = self.skipped[0]

@@ -33,7 +33,7 @@ def card_text(facts: CardFacts, language: Language = "en") -> str:
 
 
 def card_facts(run: Run, dataset: Dataset | None, class_names: tuple[str, ...]) -> CardFacts:
-    """What the run's files say of it.
+    """The facts that a run's files hold.
 
     Args:
         dataset: its pictures; None where they are gone or have changed.

@@ -27,7 +27,7 @@ TWO = 2
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` found.
+    """Result of `compare`.
 
     Attributes:
         judged: the split on which all were measured.

@@ -30,7 +30,7 @@ class ProgramPart:
 
 @dataclass(frozen=True)
 class DoctorReport:
-    """What `doctor` found.
+    """Result of `doctor`.
 
     Attributes:
         run: the model's run.

@@ -15,7 +15,7 @@ ROUNDED_IN_PRINT = ("fashion-cnn", "fashion-cnn-dropout")  # the tutorial of the
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """What `evaluate` found.
+    """Result of `evaluate`.
 
     Attributes:
         run: the model's run.

@@ -53,7 +53,7 @@ class SimilarImage:
 
 @dataclass(frozen=True)
 class ExplainedPicture:
-    """What was found of one picture.
+    """Explanation of one picture.
 
     Attributes:
         file: as it was given.
@@ -94,7 +94,7 @@ class ExplainedPicture:
 
 @dataclass(frozen=True)
 class Explanations:
-    """What `explain` found.
+    """Result of `explain`.
 
     Attributes:
         run: the model's run.

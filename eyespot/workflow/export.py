@@ -22,7 +22,7 @@ WITH_EXAMPLES = "web"  # the format that shows pictures
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What `export` wrote.
+    """Result of `export`.
 
     Attributes:
         run: what was exported.

@@ -72,7 +72,7 @@ def with_input_range(
 
 @dataclass(frozen=True, eq=False)
 class RangeScore:
-    """How a model reads training images in one range.
+    """A model's predictions on training images in one range.
 
     Attributes:
         right: which of them.
@@ -89,7 +89,7 @@ class RangeScore:
 
 
 def _readings(model: keras.Model, sample: Split, ranges: Mapping[str, Scaling]) -> dict[str, RangeScore]:
-    """How the model reads images in each range; nothing where it is no better than chance in any."""
+    """The model's score in each range; nothing where it is no better than chance in any."""
     graph, starts = trace(model), range(0, len(sample), AT_ONCE)
     readings, is_informative = {}, False
     for name, scaling in ranges.items():
@@ -106,7 +106,7 @@ def _cross_entropy(rows: np.ndarray, labels: Int64[np.ndarray, " n"]) -> float:
 
 
 def _of_asked(requested: str, readings: Mapping[str, RangeScore], expected: str | None) -> list[str]:
-    """What was asked for, and what speaks against it."""
+    """Sentences on the range that was asked for, and on what speaks against it."""
     sentences = [f"The model gets pixels in {requested}, as model.input_range says."]
     if readings:
         best, _ = _chosen(readings, expected)

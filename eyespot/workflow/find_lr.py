@@ -28,7 +28,7 @@ FEWEST_STEPS = 50  # fewer are too rough to read
 
 @dataclass(frozen=True)
 class LearningRateSuggestion:
-    """What `find_lr` found.
+    """Result of `find_lr`.
 
     Attributes:
         suggested: learning rate.

@@ -18,7 +18,7 @@ from eyespot.workflow.audit import Audit, audit
 
 @dataclass(frozen=True)
 class Look:
-    """What `look` found.
+    """Result of `look`.
 
     Attributes:
         summary: shapes, types, ranges and class counts, as plain values.
@@ -72,7 +72,7 @@ def look(  # noqa: PLR0913 - each is one option of the command
 
 
 def _draw_audit(findings: Audit, folder: Path) -> list[Path]:
-    """What was found, where anything was."""
+    """Draws the figures of an audit, where it found anything."""
     figures = {}
     if findings.leaks:
         figures["leaks.png"] = pair_gallery(findings.dataset, findings.leaks)

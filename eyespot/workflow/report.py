@@ -27,7 +27,7 @@ DELIVERED = ("model.keras", "model.onnx", "weights.weights.h5")
 
 @dataclass(frozen=True)
 class ReportResult:
-    """What `report` wrote.
+    """Result of `report`.
 
     Attributes:
         page: the report.
@@ -86,7 +86,7 @@ def report_facts(run: Run) -> ReportFacts:
 
 
 def gather_results(run: Run, dataset: Dataset | None, notes: list[str]) -> ReportFacts:
-    """What a run and its pictures tell, which are None where they are gone or have changed."""
+    """The facts of a run and its pictures, which are None where they are gone or have changed."""
     split_name = measured_split(run)
     facts = card_facts(run, dataset, run.predictor().class_names)
     split = dataset.splits.get(split_name) if dataset else None

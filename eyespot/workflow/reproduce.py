@@ -50,7 +50,7 @@ class Experiment:
 
     @property
     def notes(self) -> list[str]:
-        """What was chosen where the tutorial leaves it open."""
+        """Notes on choices that the tutorial leaves open."""
         return self.recipe.published.notes if self.recipe.published else []
 
     def to_dict(self) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _run(folder: Path, recipe: Recipe, dataset: Dataset, observer: ObservedTrain
 
 
 def _draw(run: Run, dataset: Dataset) -> None:
-    """What tutorials show besides the figures of every run: samples, pixel values, the first test pictures."""
+    """Draws what tutorials show besides the figures of every run: samples, pixel values, the first test pictures."""
     figures = {"pixels": pixel_values(dataset)}
     if dataset.test:
         first_images = dataset.test.take(np.arange(min(FIRST, len(dataset.test))))

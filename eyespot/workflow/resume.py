@@ -60,7 +60,7 @@ def ending_of(run: Run) -> str | None:
 
 
 def is_under_way(run: Run) -> bool:
-    """Whether another process trains it."""
+    """Whether another process trains the run."""
     try:
         with run.locked():
             return False
@@ -69,7 +69,7 @@ def is_under_way(run: Run) -> bool:
 
 
 def check_is_the_same(run: Run, prepared: PreparedTraining, *, accept_changes: bool) -> list[str]:
-    """What is not as it was when the run was begun, where that is accepted.
+    """The differences to when the run was begun, where they are accepted.
 
     Raises:
         RunError: something differs and is not accepted, or the run is finished and nothing differs.

@@ -23,7 +23,7 @@ FILE = "predictions.parquet"
 
 
 def pictures_of(run: Run, on: str | Path | Dataset | None = None) -> tuple[Dataset, list[str]]:
-    """What a run was trained on, split as it was then, or other pictures of the same classes.
+    """The pictures that a run was trained on, split as they were then, or other pictures of the same classes.
 
     Args:
         on: another source; it is brought to the size that the model takes. None: the run's own.
@@ -119,7 +119,7 @@ def write_predictions(
 
 
 def read_predictions(run: Run, name: str, names: tuple[str, ...]) -> StoredPredictions:
-    """What the run's model has answered on one of its own splits.
+    """The predictions of a run's model on one of its own splits.
 
     Raises:
         RunError: the file is missing or damaged, or holds no such split.

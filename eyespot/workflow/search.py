@@ -34,7 +34,7 @@ OWN = "own"  # marks the trial of the recipe's own settings
 
 
 def without_test(dataset: Dataset, recipe: Recipe) -> Dataset:
-    """What a search may see: everything but the test pictures.
+    """The dataset that a search may see: everything but the test pictures.
 
     Raises:
         RecipeError: the recipe has no validation data but those.
@@ -50,7 +50,7 @@ def without_test(dataset: Dataset, recipe: Recipe) -> Dataset:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What one training gave.
+    """Result of one training.
 
     Attributes:
         val_loss: of the epoch that the recipe keeps; None where there is none.
@@ -191,7 +191,7 @@ class Search:
         return self.study.ask(fixed_distributions=self.distributions)
 
     def tell(self, trial: "optuna.Trial", tried: TrialResult, why: str) -> None:
-        """How a trial ended.
+        """Records how a trial ended.
 
         Args:
             why: it was cut short; empty where it was not.
@@ -223,7 +223,7 @@ class Search:
         return sorted((trial for trial in trials if trial.state == completed), key=lambda trial: trial.value or 0.0)
 
     def remembered(self, name: str, default: Any) -> Any:
-        """What was written down under a name."""
+        """The value that was written down under a name."""
         return self.study.user_attrs.get(name, default)
 
     def remember(self, name: str, value: Any) -> None:

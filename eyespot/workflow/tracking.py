@@ -107,7 +107,7 @@ class Tracking:
 def tracked_run(
     tracking: Tracking | None, run: Run, prepared: PreparedTraining, out: Output
 ) -> AbstractContextManager[tuple[Tracker, ...]]:
-    """What `Tracking.of` gives, or no observers; a run that was logged before is not without being asked again."""
+    """The observers that `Tracking.of` gives, or none; a run logged before is not logged without being asked again."""
     if tracking:
         return tracking.of(run, prepared, out)
     if (run.path / RECORD).exists():
@@ -151,7 +151,7 @@ def _figures(split: str, values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _params(recipe: Recipe) -> dict[str, str]:
-    """What was asked for, by dotted names."""
+    """The recipe's settings as text, by dotted names."""
     settings = {name: value for name, value in recipe.settings().items() if value is not None}
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in settings.items()}
 

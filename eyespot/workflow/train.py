@@ -36,7 +36,7 @@ USUAL_LEARNING_RATE = 1e-3  # Adam's default
 
 @dataclass(frozen=True)
 class Training:
-    """What `train` did.
+    """Result of `train`.
 
     Attributes:
         run: where it is written.

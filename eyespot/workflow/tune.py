@@ -56,7 +56,7 @@ USUAL_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Tuning:
-    """What a search found.
+    """Result of a search.
 
     Attributes:
         path: its directory, with `best.yaml`, `tuning.json`, `README.md` and `search.sqlite3`.
@@ -265,7 +265,7 @@ class Campaign:
         return float(max(affordable, default=needed[0]))
 
     def _settings(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """What a trial changes of the recipe, to three digits."""
+        """The settings that a trial changes in the recipe, to three digits."""
         changed = {key: value for key, value in params.items() if value != self.own[key]}
         return {key: float(f"{value:.3g}") if isinstance(value, float) else value for key, value in changed.items()}
 
