@@ -226,7 +226,7 @@ def test_threads_that_meet_a_changed_model_have_its_new_answers(change: str):
 LOOPS = """
 import numba, numpy as np
 from concurrent.futures import ThreadPoolExecutor
-from eyespot.engine.kernels.cpu.moments import moments
+from eyespot.engine.kernels.cpu.channel_moments import moments
 rows = np.random.default_rng(0).random((5000, 8), np.float32)
 mean = moments(rows, 16)[0]
 with ThreadPoolExecutor(8) as pool:
