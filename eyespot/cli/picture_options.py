@@ -22,10 +22,16 @@ ClassNamesOption = Annotated[
     ),
 ]
 ImageColumnOption = Annotated[
-    str | None, typer.Option(help="Of a table or .npz file, if its name does not tell.", rich_help_panel=PANEL)
+    str | None,
+    typer.Option(help="Column of a table, or array of a .npz file, that holds the images.", rich_help_panel=PANEL),
 ]
-LabelColumnOption = Annotated[str | None, typer.Option(help="Likewise.", rich_help_panel=PANEL)]
-SplitColumnOption = Annotated[str | None, typer.Option(help="Likewise.", rich_help_panel=PANEL)]
+LabelColumnOption = Annotated[
+    str | None,
+    typer.Option(help="Column of a table, or array of a .npz file, that holds the labels.", rich_help_panel=PANEL),
+]
+SplitColumnOption = Annotated[
+    str | None, typer.Option(help="Column of a table that holds the names of the splits.", rich_help_panel=PANEL)
+]
 MaxBytesOption = Annotated[
     int | None, typer.Option(help="Larger files are left out. Default: 100,000,000.", rich_help_panel=PANEL)
 ]

@@ -30,7 +30,7 @@ AHEAD = 32  # steps
 EVALUATION_BATCH = 500
 DEVICE_EVALUATION_BATCH = 4096
 WARM_UP = 3  # steps before one is captured: libraries choose their algorithms, kernels are compiled
-RESIDENT_SHARE = 0.5  # of the free memory: a larger data set stays outside, and its batches are sent over
+RESIDENT_SHARE = 0.5  # of the free memory: a larger dataset stays outside, and its batches are sent over
 
 
 class BatchMaker:

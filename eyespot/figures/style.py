@@ -100,12 +100,12 @@ def shorten(text: str, length: int = 22) -> str:
     return escaped if len(escaped) <= length else escaped[: length - 1] + "…"
 
 
-def svg(figure: Figure, name: str, told: str, translated: Callable[[str], str] = str) -> Markup:
+def svg(figure: Figure, name: str, description: str, translated: Callable[[str], str] = str) -> Markup:
     """One `<svg>` element, whose texts stay texts.
 
     Args:
         name: unlike that of any other on the page.
-        told: what the figure shows, for those who cannot see it.
+        description: what the figure shows, for those who cannot see it.
         translated: what each text becomes.
     """
     buffer = io.StringIO()
@@ -120,7 +120,7 @@ def svg(figure: Figure, name: str, told: str, translated: Callable[[str], str] =
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
     text = re.sub(r">([^<>]+)</text>", lambda found: f">{_translated(found[1], translated)}</text>", text)
     view = re.search(r'viewBox="[^"]+"', text)
-    label = html.escape(told)
+    label = html.escape(description)
     opening = f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{label}" {view[0] if view else ""}>'
     return Markup(re.sub(r"<svg[^>]*>", lambda _: opening, text, count=1))  # noqa: S704 - Matplotlib has escaped its texts
 
