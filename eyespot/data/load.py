@@ -175,7 +175,7 @@ def _from_listing(path: Path, listing: Listing, wanted: PicturesRecipe, console:
     if cached.animated:
         notes.append(f"{cached.animated:,} of the pictures are animations: the first frame of each is taken.")
     if skipped:
-        notes.append(_told(skipped))
+        notes.append(_note_on_skipped(skipped))
     origin = Origin(str(path.resolve()), resolved, tuple(skipped), (*listing.notes, *notes))
     splits = _splits(listing, cached, numbers)
     if "train" not in splits:
@@ -237,7 +237,7 @@ def _has_colors(listing: Listing, headers: Sequence[tuple[int, PictureHeader]], 
     return False
 
 
-def _told(skipped: Sequence[SkippedFile]) -> str:
+def _note_on_skipped(skipped: Sequence[SkippedFile]) -> str:
     """Return the note on the files that are left out: their number, and the first reason."""
     first = skipped[0]
     more = f", and {len(skipped) - 1:,} more" if len(skipped) > 1 else ""

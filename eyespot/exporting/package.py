@@ -88,11 +88,11 @@ def _check(folder: Path, target: Path) -> None:
 
 def is_export(folder: Path) -> bool:
     """Whether an export wrote this folder, whatever has become of it since."""
-    metadata = _told(folder)
+    metadata = _read_metadata(folder)
     return metadata is not None and "eyespot" in metadata and "format" in metadata
 
 
-def _told(folder: Path) -> dict[str, Any] | None:
+def _read_metadata(folder: Path) -> dict[str, Any] | None:
     try:
         metadata = json.loads((folder / METADATA).read_bytes())
     except (OSError, ValueError):
@@ -102,7 +102,7 @@ def _told(folder: Path) -> dict[str, Any] | None:
 
 def _digests(folder: Path) -> dict[str, str] | None:
     """Digests of the files that `metadata.json` lists; None where it is not as it was written."""
-    metadata = _told(folder)
+    metadata = _read_metadata(folder)
     if metadata is None or not isinstance(metadata.get("files"), dict):
         return None
     unsealed = {name: value for name, value in metadata.items() if name != "seal"}

@@ -80,10 +80,10 @@ class Gaussian:
         }
 
     @classmethod
-    def from_dict(cls, told: Any) -> "Gaussian":
+    def from_dict(cls, values: Any) -> "Gaussian":
         """The opposite of `to_dict`; raises ValueError, KeyError or TypeError where it is none."""
-        means, directions, variances = (_unpacked(told[name]) for name in ("means", "directions", "variances"))
-        rest, usual, high = (_finite(told[name]) for name in ("rest", "usual", "high"))
+        means, directions, variances = (_unpacked(values[name]) for name in ("means", "directions", "variances"))
+        rest, usual, high = (_finite(values[name]) for name in ("rest", "usual", "high"))
         if means.ndim != 2 or not len(means) or directions.shape != (len(variances), means.shape[1]):  # noqa: PLR2004
             raise ValueError(f"means {means.shape}, directions {directions.shape}, variances {variances.shape}")
         if rest <= 0 or usual >= high or (variances <= 0).any():

@@ -141,12 +141,12 @@ def load_model(path: Path, *, trust: bool = False) -> keras.Model:
         )
     if not path.is_file():
         raise ModelError(f"There is no model file {path}.")
-    with _told(f"{path} is not a Keras model that can be opened"):
+    with _as_model_error(f"{path} is not a Keras model that can be opened"):
         return open_model(path, trust=trust)
 
 
 @contextmanager
-def _told(subject: str) -> Iterator[None]:
+def _as_model_error(subject: str) -> Iterator[None]:
     """Within it, any error becomes a ModelError of one sentence."""
     try:
         yield
@@ -225,7 +225,7 @@ def load_weights(model: keras.Model, path: Path) -> None:
         raise ModelError(f"{path} is not opened: weights are files that model.save_weights('name.weights.h5') wrote.")
     if not path.is_file():
         raise ModelError(f"There is no weights file {path}.")
-    with _told(f"{path} does not hold weights of this model that can be read"):
+    with _as_model_error(f"{path} does not hold weights of this model that can be read"):
         open_weights(model, path)
 
 

@@ -162,7 +162,7 @@ def comparison_page(  # noqa: PLR0913, PLR0917 - what a page holds
         pairs=[
             {
                 "pair": pair,
-                "told": pair.sentence(words),
+                "sentence": pair.sentence(words),
                 "only_first": _shown(pair.only_first, pair, labels, class_names, split),
                 "only_second": _shown(pair.only_second, pair, labels, class_names, split),
             }

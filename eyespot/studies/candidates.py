@@ -75,14 +75,14 @@ def best_candidate(candidates: Sequence[Candidate]) -> Candidate:
     return min(candidates, key=lambda one: one.median)
 
 
-def search_page(title: str, circumstances: str, told: str, candidates: Sequence[Candidate], searched: str) -> str:
+def search_page(title: str, circumstances: str, result: str, candidates: Sequence[Candidate], searched: str) -> str:
     """A search: what it found, the candidates, and what was searched.
 
     Args:
         searched: how many trials of which keys, in words.
     """
     rows = markdown_table(COLUMNS, map(table_row, candidates))
-    return "\n\n".join([f"# {title}", circumstances, told, rows, READ, "## What was searched", searched]) + "\n"
+    return "\n\n".join([f"# {title}", circumstances, result, rows, READ, "## What was searched", searched]) + "\n"
 
 
 def table_row(candidate: Candidate) -> tuple[str, ...]:

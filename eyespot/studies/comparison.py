@@ -238,16 +238,16 @@ def _signed(fraction: float) -> str:
 
 
 def study_page(
-    title: str, circumstances: str, rows: Sequence[VariantComparison], told: Sequence[str], notes: Sequence[str]
+    title: str, circumstances: str, rows: Sequence[VariantComparison], sentences: Sequence[str], notes: Sequence[str]
 ) -> str:
     """A study: what it found, its table and figure, what each variant changes, the figures on test data.
 
     Args:
         circumstances: date, machine, versions.
-        told: what the validation data says, a sentence each.
+        sentences: what the validation data says, a sentence each.
         notes: what the reader should know besides.
     """
-    parts = [f"# {title}", circumstances, BY, "## What matters", "\n".join(f"- {sentence}" for sentence in told)]
+    parts = [f"# {title}", circumstances, BY, "## What matters", "\n".join(f"- {sentence}" for sentence in sentences)]
     parts += [
         "\n".join(notes),
         markdown_table(COLUMNS, map(table_row, rows)),

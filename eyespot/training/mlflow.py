@@ -106,7 +106,7 @@ class Tracker:
         self._known = dict(known or {})
         self._waiting: deque[tuple[str, dict[str, Any]]] = deque()
         self._failed_at: float | None = None
-        self._told, self._refused = False, 0
+        self._has_warned, self._refused = False, 0
 
     def on_step(self, step: object) -> None:
         """Steps are not logged."""
@@ -156,7 +156,7 @@ class Tracker:
             self.say(f"MLflow at {self.where} is still away: {len(self._waiting)} entries are not logged there.")
         elif self._refused:
             self.say(f"MLflow at {self.where} did not take {self._refused} entries; they are in the run.")
-        elif self._told:
+        elif self._has_warned:
             self.say(f"MLflow at {self.where} is back, and everything is logged.")
 
     def _log(self, method: str, **values: Any) -> None:
@@ -187,8 +187,8 @@ class Tracker:
 
     def _went(self, error: Exception) -> None:
         self._failed_at = self.clock()
-        if not self._told:
-            self._told = True
+        if not self._has_warned:
+            self._has_warned = True
             self.say(
                 f"MLflow at {self.where} cannot be reached now: {public_reason(error)}. The training goes on, and what "
                 "is to be logged waits."

@@ -125,27 +125,27 @@ export const say = (name, values = {}) =>
 export const percent = (share) =>
   share.toLocaleString(current.language, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
-const told = new Map(); // element → property → [sentence, values]
+const sentencesOf = new Map(); // element → property → [sentence, values]
 
 /** Puts a sentence on an element, where it follows the language; `property` may also be ariaLabel. */
 export function tell(element, name, values = {}, property = "textContent") {
-  if (!told.has(element)) told.set(element, new Map());
-  told.get(element).set(property, [name, values]);
+  if (!sentencesOf.has(element)) sentencesOf.set(element, new Map());
+  sentencesOf.get(element).set(property, [name, values]);
   element[property] = say(name, values);
 }
 
 /** Takes the sentence off again. */
 export function hush(element) {
-  told.delete(element);
+  sentencesOf.delete(element);
   element.textContent = "";
 }
 
-/** Says everything in the current language: what was told, and what elements name in data-say and data-label. */
+/** Says everything in the current language: what was said, and what elements name in data-say and data-label. */
 export function translate() {
   document.documentElement.lang = current.language === "zh" ? "zh-CN" : "en";
   for (const element of document.querySelectorAll("[data-say]")) element.textContent = say(element.dataset.say);
   for (const element of document.querySelectorAll("[data-label]")) element.ariaLabel = say(element.dataset.label);
-  for (const [element, sentences] of told) {
+  for (const [element, sentences] of sentencesOf) {
     for (const [property, [name, values]] of sentences) element[property] = say(name, values);
   }
 }

@@ -35,14 +35,14 @@ class Study:
     Attributes:
         path: its directory, with `study.json`, `README.md`, `accuracy.png` and the runs.
         rows: the base first.
-        told: what the validation data says, a sentence each.
+        sentences: what the validation data says, a sentence each.
         notes: what the reader should know besides.
         runs: of each variant, one a repeat.
     """
 
     path: Path
     rows: tuple[VariantComparison, ...]
-    told: tuple[str, ...]
+    sentences: tuple[str, ...]
     notes: tuple[str, ...]
     runs: tuple[tuple[Run, ...], ...]
 
@@ -53,7 +53,7 @@ class Study:
             "study": str(self.path),
             "repeats": self.rows[0].repeats,
             "variants": [row.to_dict() | {"runs": [str(run.path) for run in runs]} for row, runs in rows_and_runs],
-            "sentences": list(self.told),
+            "sentences": list(self.sentences),
             "notes": list(self.notes),
         }
 
@@ -221,4 +221,4 @@ def _write(result: Study, title: str) -> None:
     save(dots_with_intervals(dots, title), result.path / PICTURE, rewriting)
     text = json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     rewrite_text(result.path / TABLE, text + "\n")
-    rewrite_text(result.path / PAGE, study_page(title, circumstances(), result.rows, result.told, result.notes))
+    rewrite_text(result.path / PAGE, study_page(title, circumstances(), result.rows, result.sentences, result.notes))

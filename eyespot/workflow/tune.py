@@ -80,7 +80,7 @@ class Tuning:
         return best_candidate(self.candidates).number is not None
 
     @property
-    def told(self) -> str:
+    def sentence(self) -> str:
         """The result in a sentence."""
         return result_sentence(self.candidates, self.trials)
 
@@ -94,7 +94,7 @@ class Tuning:
             "trials": self.trials,
             "pruned": self.pruned,
             "seconds": self.seconds,
-            "sentence": self.told,
+            "sentence": self.sentence,
         }
 
 
@@ -149,7 +149,7 @@ def tune(  # noqa: PLR0913 - each is one setting of the search
     description = {
         "recipe": prepared.recipe.model_dump(mode="json", by_alias=True, exclude={"checkpoints", "published"}),
         "dataset": dataset.fingerprint,
-        "space": _told(search_space),
+        "space": _space_values(search_space),
     }
     warmup = max(1, recipe.training.epochs // 3)
     with (
@@ -178,7 +178,7 @@ def _space(
     return space_of(read_space(Path(space)), recipe, base, str(space))
 
 
-def _told(space: Space) -> dict[str, Any]:
+def _space_values(space: Space) -> dict[str, Any]:
     """A space as plain values."""
     return {key: values.model_dump() if isinstance(values, Range) else values for key, values in space.items()}
 
@@ -350,10 +350,10 @@ def _write(result: Tuning, recipe: Recipe, space: Space) -> None:
     keys = "\n".join(f"- {key}: {_range_text(values)}" for key, values in space.items())
     summary = f"{result.trials} trials, {result.pruned} of them cut short, in {result.seconds:.0f} s, of:\n\n{keys}"
     title = f"A search for {recipe.name or recipe.dataset}"
-    rewrite_text(result.path / PAGE, search_page(title, circumstances(), result.told, result.candidates, summary))
-    text = json.dumps(result.to_dict() | {"space": _told(space)}, indent=2, ensure_ascii=False, allow_nan=False)
+    rewrite_text(result.path / PAGE, search_page(title, circumstances(), result.sentence, result.candidates, summary))
+    text = json.dumps(result.to_dict() | {"space": _space_values(space)}, indent=2, ensure_ascii=False, allow_nan=False)
     rewrite_text(result.path / TABLE, text + "\n")
-    lines = [f"Written by eyespot tune, {circumstances()}.", result.told, *summary.splitlines()]
+    lines = [f"Written by eyespot tune, {circumstances()}.", result.sentence, *summary.splitlines()]
     comment = "\n".join(f"# {line}".rstrip() for text in lines for line in textwrap.wrap(text, 108) or [""])
     rewrite_text(result.path / BEST, f"{comment}\n{result.recipe.dump()}")
 

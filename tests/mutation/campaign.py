@@ -91,8 +91,8 @@ def read_all(names: list[str], folder: Path, seeds: range, seconds: float) -> No
         for seed in seeds:
             report.write(f"{BEGUN} {seed}\n")
             turn = seed % len(names)
-            told = _told(subjects[turn], wholes[turn], folder / subjects[turn].name, seed, seconds)
-            report.write(f"{told}\n")
+            summary = _campaign_summary(subjects[turn], wholes[turn], folder / subjects[turn].name, seed, seconds)
+            report.write(f"{summary}\n")
 
 
 def _subject(name: str) -> Subject:
@@ -103,7 +103,7 @@ def _subject(name: str) -> Subject:
     return SUBJECTS[name]
 
 
-def _told(subject: Subject, parts: dict[str, bytes], path: Path, seed: int, seconds: float) -> str:
+def _campaign_summary(subject: Subject, parts: dict[str, bytes], path: Path, seed: int, seconds: float) -> str:
     """Mutates one part, has the whole read, and tells what became of it in one line."""
     part = list(parts)[seed * 7919 % len(parts)]
     data = mutated(parts[part], seed)
@@ -113,14 +113,14 @@ def _told(subject: Subject, parts: dict[str, bytes], path: Path, seed: int, seco
     PEAK.write_text("5")
     faulthandler.dump_traceback_later(seconds, exit=True)
     try:
-        told = LOADED if subject.right(subject.read(path), part, changed) else f"{WRONG} {part} is read as another"
+        summary = LOADED if subject.right(subject.read(path), part, changed) else f"{WRONG} {part} is read as another"
     except EyespotError:
-        told = REFUSED
+        summary = REFUSED
     except BaseException as error:  # noqa: BLE001 - any of them is what is looked for
-        told = f"{WRONG} {type(error).__name__}: {str(error).splitlines()[:1]}"
+        summary = f"{WRONG} {type(error).__name__}: {str(error).splitlines()[:1]}"
     faulthandler.cancel_dump_traceback_later()
     grown, took = _resident("VmHWM") - before, time.perf_counter() - started
-    return f"{WRONG} {grown} MiB, {took:.1f} s" if grown > MEBIBYTES or took > seconds else told
+    return f"{WRONG} {grown} MiB, {took:.1f} s" if grown > MEBIBYTES or took > seconds else summary
 
 
 def _resident(what: str) -> int:

@@ -62,7 +62,7 @@ def test_every_variant_has_its_repeats_with_the_same_seeds(bars: Dataset, tmp_pa
     assert told["variants"][2]["figures"]["val_accuracy"][1] == metrics["validation"]["accuracy"]
     assert told["variants"][2]["figures"]["test_loss"][1] == metrics["test"]["loss"]
     page = (tmp_path / "s" / "README.md").read_text(encoding="utf-8")
-    assert all(sentence in page for sentence in done.told)
+    assert all(sentence in page for sentence in done.sentences)
     assert "test_accuracy" in page
     assert (tmp_path / "s" / "accuracy.png").stat().st_size > 10_000
 
@@ -87,7 +87,7 @@ def test_an_interrupted_study_goes_on(bars: Dataset, tmp_path: Path, monkeypatch
     whole = run(bars, tmp_path / "whole", **asked)
     figures = [[row.measured.figures for row in one.rows] for one in (done, whole)]
     assert figures[0] == figures[1]
-    told = [one.told for one in (done, whole)]
+    told = [one.sentences for one in (done, whole)]
     assert (
         told[0] == told[1] == ("One repeat cannot tell a difference from chance: repeat each training (--repeats 5).",)
     )
@@ -135,11 +135,11 @@ def test_a_variant_that_diverges_does_not_end_the_study(bars: Dataset, tmp_path:
     """Its row says so, the others are compared, and a second call does not train it again."""
     hot = {"hot": {"training.optimizer": "sgd", "training.learning_rate": 1e30}}
     done = run(bars, tmp_path, changes=hot | DROPOUT, repeats=1)
-    assert "hot diverged in 1 of 1 repeats." in done.told
+    assert "hot diverged in 1 of 1 repeats." in done.sentences
     assert done.rows[1].spreads["val_accuracy"] is None
     assert done.rows[2].difference is not None
     del trained[:]
-    assert run(bars, tmp_path, changes=hot | DROPOUT, repeats=1).told == done.told
+    assert run(bars, tmp_path, changes=hot | DROPOUT, repeats=1).sentences == done.sentences
     assert not trained
 
 

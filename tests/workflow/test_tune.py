@@ -67,7 +67,7 @@ def test_a_search_ends_as_a_recipe_that_trains(bars: Dataset, tmp_path: Path, fi
     assert min(history) == pytest.approx(best.losses[1], rel=1e-6)
     told = json.loads((tmp_path / "t" / "tuning.json").read_text(encoding="utf-8"))
     assert told["candidates"][0]["median_val_loss"] == done.candidates[0].median
-    assert done.told in (tmp_path / "t" / "README.md").read_text(encoding="utf-8")
+    assert done.sentence in (tmp_path / "t" / "README.md").read_text(encoding="utf-8")
     assert "# - training.optimizer: adam, sgd" in (tmp_path / "t" / "best.yaml").read_text(encoding="utf-8")
 
 
@@ -162,7 +162,7 @@ def test_nothing_better_is_said_plainly(bars: Dataset, tmp_path: Path):
     """Where no candidate is better, best.yaml is the recipe itself, and the sentence says so."""
     done = search(bars, tmp_path, trials=2, space={"training.learning_rate": [1e-3, 1e-9]})
     assert not done.found_better
-    assert done.told.startswith("Nothing better was found in 2 trials")
+    assert done.sentence.startswith("Nothing better was found in 2 trials")
     assert read_recipe(tmp_path / "t" / "best.yaml").training.learning_rate is None
 
 

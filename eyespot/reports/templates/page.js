@@ -9,12 +9,12 @@ function open(cell) {
   document.getElementById("pictures-title").textContent = fill(cell.label === cell.predict ? words.right : words.title, cell);
   const more = document.getElementById("pictures-more");
   more.textContent = cell.pictures.length < cell.n ? fill(words.more, { shown: cell.pictures.length }) : "";
-  document.getElementById("pictures-grid").replaceChildren(...cell.pictures.map(([source, told]) => {
+  document.getElementById("pictures-grid").replaceChildren(...cell.pictures.map(([source, description]) => {
     const figure = document.createElement("figure"), image = new Image(), caption = document.createElement("figcaption");
     image.src = source;
-    image.alt = told;
+    image.alt = description;
     image.className = "pixels";
-    caption.textContent = told;
+    caption.textContent = description;
     figure.append(image, caption);
     return figure;
   }));
