@@ -26,7 +26,8 @@ PREDICT_OPTIONS = {
     "top": requests.count(3, MOST_TOP, "How many classes to name, at most all of them."),
     "reject": requests.flag("Answer 'none of these' where a picture is unlike anything the model has seen."),
     "reject_rate": requests.share(
-        "Likewise, as strictly as would reject this share of the validation pictures; 0.01 with reject alone.", 0.05
+        "Answer 'none of these' as strictly as would reject this share of the validation pictures; reject alone: 0.01.",
+        0.05,
     ),
     "as_is": AS_IS,
     "each": requests.flag("Read several objects on one picture, one by one."),
