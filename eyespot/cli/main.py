@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from io import TextIOWrapper
 
 import typer
 from rich.console import Console
@@ -62,6 +63,9 @@ def eyespot(version: bool = typer.Option(False, "--version", help="Print the ver
 
 def main() -> None:
     """Runs the command line; a foreseeable mistake is one sentence on standard error and an exit code."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        # A pipe on Windows may know some 250 characters; a class's name that it lacks is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except EyespotError as error:

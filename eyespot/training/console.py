@@ -37,7 +37,9 @@ class Interrupt:
 
     def __enter__(self) -> "Interrupt":
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._request) for number in self.SIGNALS}
+            # A handler that is None was set from C; Python could not put it back.
+            numbers = [number for number in self.SIGNALS if signal.getsignal(number) is not None]
+            self._previous = {number: signal.signal(number, self._request) for number in numbers}
         return self
 
     def __exit__(

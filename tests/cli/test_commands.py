@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,11 +11,12 @@ from PIL import Image
 
 from eyespot import Run
 from eyespot.cli import tables
+from eyespot.cli.main import main
 from eyespot.data import download
 from eyespot.data.dataset import Dataset
 from eyespot.data.download import RemoteFile
 from eyespot.errors import DownloadError
-from tests.conftest import Answer, needs_real_data
+from tests.conftest import Answer, needs_real_data, write_pictures
 
 Command = Callable[..., Answer]
 VERBS = ("look", "train", "evaluate", "predict", "study", "tune", "models", "doctor")
@@ -36,6 +38,19 @@ def test_every_verb_has_help_with_an_example(eyespot: Command, verb: str):
     answer = eyespot(verb, "--help")
     assert answer.code == 0
     assert f"Example: eyespot {verb}" in answer.out
+
+
+def test_a_pipe_that_lacks_a_character_gets_its_number(here: Path, monkeypatch: pytest.MonkeyPatch):
+    """A pipe on Windows knows Western letters alone; a class it cannot name does not end the command."""
+    write_pictures(here / "pictures")
+    for split in ("train", "test"):
+        (here / "pictures" / split / "lying").rename(here / "pictures" / split / "śliwka")
+    pipe = io.TextIOWrapper(io.BytesIO(), encoding="cp1252", write_through=True)
+    monkeypatch.setattr(sys, "stdout", pipe)
+    monkeypatch.setattr(sys, "argv", ["eyespot", "look", "pictures"])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert "\\u015b" in pipe.buffer.getvalue().decode("cp1252")  # type: ignore[attr-defined]
 
 
 def test_version_and_no_arguments(eyespot: Command):

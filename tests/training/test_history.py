@@ -3,6 +3,7 @@ import os
 import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -78,6 +79,23 @@ def test_the_first_signal_asks_and_the_second_stops():
         assert interrupted()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     signal.signal(signal.SIGINT, before)
+
+
+def test_a_handler_set_from_c_stays(monkeypatch: pytest.MonkeyPatch):
+    """A program around Python may handle signals itself; Python gives None for its handler, and cannot set that."""
+    handlers: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: None}
+
+    def set_handler(number: int, handler: Any) -> Any:
+        if handler is None:
+            raise TypeError("signal handler must be signal.SIG_IGN, signal.SIG_DFL, or a callable object")
+        handlers[number], previous = handler, handlers[number]
+        return previous
+
+    monkeypatch.setattr(signal, "getsignal", handlers.get)
+    monkeypatch.setattr(signal, "signal", set_handler)
+    with Interrupt():
+        assert handlers[signal.SIGINT] is not signal.default_int_handler
+    assert handlers == {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: None}
 
 
 def test_outside_the_main_thread_nothing_is_installed():
