@@ -15,8 +15,10 @@ from eyespot.figures.style import (
     TEST,
     TRAIN,
     VALIDATION,
+    TitledPicture,
     hide_axes,
     new_figure,
+    picture_grid,
     plot_area,
     save,
     shorten,
@@ -107,17 +109,12 @@ def mean_pictures(dataset: Dataset) -> Figure:
     """The mean training picture of each class."""
     count = min(dataset.classes, MOST_CLASSES)
     columns = min(5 if count <= 10 else 10, count)  # noqa: PLR2004 - two rows of five, or rows of ten
-    lines = -(-count // columns)
-    figure = new_figure(1.35 * columns, 1.6 * lines)
-    for label in range(count):
-        axes = figure.add_subplot(lines, columns, label + 1)
+    pictures = []
+    for label, name in enumerate(dataset.class_names[:count]):
         members = np.flatnonzero(dataset.train.labels == label)
-        if len(members):
-            show_image(axes, _mean(dataset.train.take(members)))
-        else:
-            hide_axes(axes)
-        axes.set_title(shorten(dataset.class_names[label], 14), color=INK, fontsize=9)
-    return figure
+        mean = _mean(dataset.train.take(members)) if len(members) else None
+        pictures.append(TitledPicture(mean, shorten(name, 14)))
+    return picture_grid(pictures, columns, 1.2)
 
 
 def _mean(split: Split) -> UInt8[np.ndarray, "height width channels"]:
@@ -159,26 +156,17 @@ def class_counts(dataset: Dataset) -> Figure:
 
 def pair_gallery(dataset: Dataset, pairs: Sequence[DuplicatePair]) -> Figure:
     """The first pairs, side by side, with their splits, rows and classes."""
-    first_pairs = pairs[:PAIRS]
-    columns = min(4, len(first_pairs))
-    lines = -(-len(first_pairs) // columns)
-    figure = new_figure(3.1 * columns, 0.5 + 2.0 * lines)
+    pictures = [
+        TitledPicture(
+            np.asarray(dataset.splits[name].images[row]),
+            f"{pair.kind}\n{_place(dataset, name, row)}\n{_name(dataset, dataset.splits[name].labels[row])}",
+        )
+        for pair in pairs[:PAIRS]
+        for name, row in (pair.first, pair.second)
+    ]
     leaks = sum(pair.leaks for pair in pairs)
-    figure.suptitle(
-        f"{dataset.name}: {len(pairs):,} pairs of the same picture, {leaks:,} of them in two splits",
-        color=INK,
-        fontsize=11,
-    )
-    for number, pair in enumerate(first_pairs):
-        for side, (name, row) in enumerate((pair.first, pair.second)):
-            axes = figure.add_subplot(lines, 2 * columns, 2 * number + side + 1)
-            split = dataset.splits[name]
-            show_image(axes, split.images[row])
-            label = shorten(dataset.class_names[int(split.labels[row])], 14)
-            axes.set_title(f"{_place(dataset, name, row)}\n{label}", color=INK, fontsize=8)
-            if side == 0:
-                axes.set_xlabel(pair.kind, color=INK, fontsize=8)
-    return figure
+    title = f"{dataset.name}: {len(pairs):,} pairs of the same picture, {leaks:,} of them in two splits"
+    return picture_grid(pictures, min(COLUMNS, max(4, len(pictures))), 1.4, title)
 
 
 def _place(dataset: Dataset, name: str, row: int) -> str:
@@ -202,15 +190,11 @@ def _name(dataset: Dataset, label: int | np.integer) -> str:
 
 
 def _gallery(dataset: Dataset, positions: Sequence[tuple[str, int]], titles: Sequence[str], subtitle: str) -> Figure:
-    columns = min(COLUMNS, max(4, len(positions)))
-    lines = -(-len(positions) // columns)
-    figure = new_figure(1.45 * columns, 0.5 + 1.75 * lines)
-    figure.suptitle(f"{dataset.name}: {subtitle}", color=INK, fontsize=11)
-    for number, ((name, row), title) in enumerate(zip(positions, titles, strict=True)):
-        axes = figure.add_subplot(lines, columns, number + 1)
-        show_image(axes, np.asarray(dataset.splits[name].images[row]))
-        axes.set_title(title, color=INK, fontsize=7)
-    return figure
+    pictures = [
+        TitledPicture(np.asarray(dataset.splits[name].images[row]), title)
+        for (name, row), title in zip(positions, titles, strict=True)
+    ]
+    return picture_grid(pictures, min(COLUMNS, max(4, len(pictures))), 1.4, f"{dataset.name}: {subtitle}")
 
 
 def outlier_gallery(dataset: Dataset, oddities: Sequence[Outlier]) -> Figure:
@@ -227,12 +211,7 @@ def steps_figure(name: str, steps: Sequence[tuple[str, Shaped[np.ndarray, "..."]
         name: of the picture.
         steps: what was done, and a uint8 picture, [height, width] or [height, width, channels].
     """
-    columns = min(STEPS_A_ROW, len(steps))
-    lines = -(-len(steps) // columns)
-    figure = new_figure(max(3.2 * columns, 5.0), 0.5 + 3.0 * lines)
-    for number, (title, image) in enumerate(steps, start=1):
-        axes = figure.add_subplot(lines, columns, number)
-        show_image(axes, image if image.ndim == 3 else image[..., None])  # noqa: PLR2004 - with channels
-        axes.set_title(f"{number}. {shorten(title, 44)}", color=INK, fontsize=8)
-    figure.suptitle(shorten(name, 60), color=INK, fontsize=11)
-    return figure
+    pictures = [
+        TitledPicture(image, f"{number}. {shorten(title, 44)}") for number, (title, image) in enumerate(steps, start=1)
+    ]
+    return picture_grid(pictures, min(STEPS_A_ROW, len(steps)), 2.9, shorten(name, 60))

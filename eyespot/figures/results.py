@@ -10,7 +10,17 @@ from matplotlib.ticker import PercentFormatter
 
 from eyespot.data.dataset import Split
 from eyespot.evaluation.metrics import Evaluation
-from eyespot.figures.style import INK, TEST, TRAIN, VALIDATION, new_figure, plot_area, shorten, show_image
+from eyespot.figures.style import (
+    INK,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    TitledPicture,
+    new_figure,
+    picture_grid,
+    plot_area,
+    shorten,
+)
 from eyespot.shapes import Float32, Int64
 
 GALLERY = 25
@@ -56,24 +66,13 @@ def gallery(
 ) -> Figure:
     """Pictures with their label and what was predicted, how surely."""
     first_rows = rows[:GALLERY]
-    lines = max(1, -(-len(first_rows) // COLUMNS))
-    figure = new_figure(1.75 * COLUMNS, 0.5 + 2.05 * lines)
-    for position, row in enumerate(first_rows, start=1):
-        axes = figure.add_subplot(lines, COLUMNS, position)
-        show_image(axes, split.images[row])
-        predicted = int(probabilities[row].argmax())
-        label = int(split.labels[row])
-        names = [
-            f"{key}={shorten(class_names[index], 16)}" for key, index in (("label", label), ("predict", predicted))
-        ]
-        text = "\n".join([*names, f"{probabilities[row, predicted]:.2%}"])
-        axes.set_title(text, color=TEST if predicted == label else VALIDATION, fontsize=8)
-    if not len(first_rows):
-        axes = figure.add_subplot()
-        axes.set_axis_off()
-        axes.text(0.5, 0.5, "none", ha="center", va="center", color=INK)
-    figure.suptitle(title, color=INK, fontsize=11)
-    return figure
+    pictures = []
+    for row in first_rows:
+        label, predict = int(split.labels[row]), int(probabilities[row].argmax())
+        names = f"label={shorten(class_names[label], 16)}\npredict={shorten(class_names[predict], 16)}"
+        colour = TEST if predict == label else VALIDATION
+        pictures.append(TitledPicture(split.images[row], f"{names}\n{probabilities[row, predict]:.2%}", colour))
+    return picture_grid(pictures or [TitledPicture(None, "none")], COLUMNS, 1.5, title)
 
 
 def right_rows(

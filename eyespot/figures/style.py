@@ -7,23 +7,27 @@ import html
 import io
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib import font_manager, rc_context
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from eyespot.files import replacing
-from eyespot.shapes import UInt8
+from eyespot.shapes import Shaped, UInt8
 
 TRAIN, VALIDATION, TEST = "#3b6ea8", "#e07b39", "#5a9e6f"
 INK, FAINT = "#22272e", "#c8cdd3"
 DPI = 110
+LINE = 0.14  # inches that a line of a picture's title takes
 # Class names may be written in any script: the first of these that is installed fills in what DejaVu lacks.
 WIDE_FONTS = (
     "Noto Sans CJK SC",
@@ -57,11 +61,62 @@ def save(figure: Figure, path: Path, write: Callable[[Path], AbstractContextMana
 
 def show_image(axes: Axes, image: UInt8[np.ndarray, "height width channels"]) -> None:
     """Draws a picture with sharp pixels and no frame of numbers."""
-    # Matplotlib leaves the colour map and its range aside where there are three channels.
-    axes.imshow(
-        image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255, interpolation="nearest"
-    )
+    _draw_pixels(axes, image)
     hide_axes(axes)
+
+
+@dataclass(frozen=True)
+class TitledPicture:
+    """A picture of a grid.
+
+    Attributes:
+        pixels: uint8, [height, width], or with one or three channels behind; None: there is none.
+        title: its lines, which stand above it.
+    """
+
+    pixels: Shaped[np.ndarray, "..."] | None
+    title: str
+    colour: str = INK
+
+
+def picture_grid(pictures: Sequence[TitledPicture], columns: int, side: float, title: str = "") -> Figure:
+    """Pictures in rows of `columns`, the longer side of each `side` inches long, under the title of the whole.
+
+    All lie in one Axes: an Axes for each picture, with its ticks, would take several times as long.
+    """
+    gap = side / 12
+    above = LINE * max(picture.title.count("\n") + 1 for picture in pictures) + gap
+    shapes = np.array([(1, 1) if picture.pixels is None else picture.pixels.shape[:2] for picture in pictures])
+    sizes = side * shapes / shapes.max(axis=1, keepdims=True)
+    tallest = sizes[:, 0].max()
+    rows = -(-len(pictures) // columns)
+    width, height = columns * (side + gap) + gap, rows * (tallest + above) + gap
+    heading = 0.35 if title else 0.0
+    figure = Figure(figsize=(width, height + heading), facecolor="white")
+    figure.suptitle(title, color=INK, fontsize=11, y=1 - 0.08 / (height + heading))
+    axes = figure.add_axes((0, 0, 1, height / (height + heading)))
+    axes.set_axis_off()
+    frames = []
+    for number, picture in enumerate(pictures):
+        row, column = divmod(number, columns)
+        centre, middle = gap + side / 2 + (side + gap) * column, height - tallest / 2 - above - (tallest + above) * row
+        half_height, half_width = sizes[number] / 2
+        left, right, bottom, top = centre - half_width, centre + half_width, middle - half_height, middle + half_height
+        frames.append([(left, bottom), (right, bottom), (right, top), (left, top)])
+        if picture.pixels is not None:
+            pixels = picture.pixels if picture.pixels.ndim == 3 else picture.pixels[..., None]  # noqa: PLR2004 - with channels
+            _draw_pixels(axes, pixels, extent=(left, right, bottom, top), aspect="auto")
+        place: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 8}
+        axes.text(centre, top + gap / 3, picture.title, color=picture.colour, **place)
+    axes.add_collection(PolyCollection(frames, facecolors="none", edgecolors=FAINT, linewidths=0.8), autolim=False)
+    axes.set(xlim=(0, width), ylim=(0, height))
+    return figure
+
+
+def _draw_pixels(axes: Axes, image: UInt8[np.ndarray, "height width channels"], **options: Any) -> None:
+    # Matplotlib leaves the colour map and its range aside where there are three channels.
+    pixels = image[..., 0] if image.shape[-1] == 1 else image
+    axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest", **options)
 
 
 def hide_axes(axes: Axes) -> None:

@@ -109,7 +109,7 @@ def test_galleries_hold_what_they_say(tmp_path: Path):
     figure = results.gallery(split, found, wrong, dataset.class_names, "wrong")
     first = wrong[0]
     names = f"label={dataset.class_names[split.labels[first]]}\npredict={dataset.class_names[found[first].argmax()]}"
-    assert figure.axes[0].get_title().startswith(names)
+    assert figure.axes[0].texts[0].get_text().startswith(names)
     none = results.gallery(split, found, wrong[:0], dataset.class_names, "wrong")
     assert none.axes[0].texts[0].get_text() == "none"
     assert save(none, tmp_path / "n.png").exists()
