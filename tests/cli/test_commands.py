@@ -50,7 +50,7 @@ def test_a_pipe_that_lacks_a_character_gets_its_number(here: Path, monkeypatch: 
     monkeypatch.setattr(sys, "argv", ["eyespot", "look", "pictures"])
     with pytest.raises(SystemExit, match="0"):
         main()
-    assert "\\u015b" in pipe.buffer.getvalue().decode("cp1252")  # type: ignore[attr-defined]
+    assert "\\u015b" in pipe.buffer.getvalue().decode("cp1252")
 
 
 def test_version_and_no_arguments(eyespot: Command):
