@@ -1,4 +1,7 @@
-"""Options whose value may be left out, which Typer does not know."""
+"""Options whose value may be left out.
+
+Own code: Typer has no such options, and Click would take the source in `--mlflow digits` for the value.
+"""
 
 import os
 from collections.abc import Sequence

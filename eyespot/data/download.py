@@ -2,6 +2,8 @@
 
 A download is resumable, verified and atomic, from the first mirror that serves it. Written over and removed is
 `<name>.part` alone, in the cache; a file that has the name already is never touched.
+
+Own code: pooch, Keras and scikit-learn begin again where a connection breaks off, and know no mirrors and no locks.
 """
 
 import gzip

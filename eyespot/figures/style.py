@@ -1,6 +1,7 @@
 """The style of all figures, and how they are saved: as files, or as SVG that a page can hold.
 
-SVG in a page takes the page's colours, light or dark, and its language.
+SVG in a page takes the page's colours, light or dark, and its language. Matplotlib writes it, and knows no CSS
+variables; its text is changed here, since ElementTree would put prefixes before names, which HTML does not read.
 """
 
 import html

@@ -65,7 +65,8 @@ def _text(name: str) -> str:
 def translator(language: Language) -> Callable[..., str]:
     """A function that gives a sentence in the page's language, with values put where it names them.
 
-    Sentences are looked up by their English text; one that has no translation stays as it is.
+    Sentences are looked up by their English text; one that has no translation stays as it is. gettext would do the
+    same, from catalogs that have to be compiled for the wheel.
     """
     translations = _words(language)
 

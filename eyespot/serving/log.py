@@ -1,4 +1,8 @@
-"""The log: one line of JSON for each request and each event, on standard error; never what is in a picture."""
+"""The log: one line of JSON for each request and each event, on standard error; never what is in a picture.
+
+Own code: structlog and python-json-logger would replace one `json.dumps`; what a line says, and that an answer is given
+though nobody reads the log any more, would stay here.
+"""
 
 import json
 import logging

@@ -226,7 +226,8 @@ def open_model(deployment: Deployment, limits: ServerLimits) -> ServedModel:
 async def watch(service: Service, seconds: float = WATCH_SECONDS) -> None:
     """Take up each model whose file has been replaced, until cancelled; no request is lost.
 
-    It looks at the files' stamps: the system's events, which watchfiles reads, do not come from network folders.
+    It looks at the files' stamps: the system's events, which watchfiles reads, do not come from network folders, and
+    which file is loaded, refused or gone has to be known in any case.
     """
     watched = [_WatchedModel(model) for model in service.models.values()]
     while True:

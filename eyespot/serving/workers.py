@@ -128,7 +128,8 @@ class Workers:
 class Decoders:
     """A few processes that read pictures, started when they are needed, and replaced where they died.
 
-    `concurrent.futures` has no such pool: it cannot kill one process and go on, nor bound a process's memory.
+    Own code: `concurrent.futures` cannot kill one process and go on. Pebble can, but unpickles the answers, by which a
+    process that a picture has taken over could run code in the server.
 
     Args:
         memory: bytes that reading one picture may take.

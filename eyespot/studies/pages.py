@@ -52,7 +52,7 @@ def experiment_page(  # noqa: PLR0913, PLR0917 - all that is on it
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table in Markdown; bars in cells would end them."""
+    """A table in Markdown; bars in cells would end them, and tabulate leaves them as they are."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 

@@ -3,6 +3,8 @@
 A checkpoint is a directory that is whole or not there, and every damage to it is found. `docs/formats.md` describes the
 format. Nothing in it is pickled; reading it executes nothing. Of a checkpoint that is removed or replaced, its four
 files go, and the directory if nothing else is in it.
+
+Arrays are in NumPy's own format: safetensors has no hashes either, and what eyespot 0.1 wrote must still be read.
 """
 
 import hashlib
