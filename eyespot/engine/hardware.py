@@ -62,6 +62,20 @@ def keep_freed_memory() -> bool:
 
 
 @contextmanager
+def unrounded_float32() -> Iterator[None]:
+    """Within it, a GPU multiplies float32 as it is; by default PyTorch rounds it to TF32 in convolutions."""
+    products = torch.backends.cudnn.conv, torch.backends.cuda.matmul
+    previous = [product.fp32_precision for product in products]
+    for product in products:
+        product.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        for product, precision in zip(products, previous, strict=True):
+            product.fp32_precision = precision
+
+
+@contextmanager
 def deterministic_kernels(*, wanted: bool) -> Iterator[None]:
     """Within it, where `wanted`, PyTorch uses only algorithms that give the same bits twice; some are slower.
 

@@ -19,6 +19,7 @@ from onnx import TensorProto, helper
 
 from eyespot.backend import keras
 from eyespot.data.picture import Resize
+from eyespot.engine.hardware import unrounded_float32
 from eyespot.errors import ModelError, first_line
 from eyespot.files import replacing
 from eyespot.inference.metadata import LOGITS, METADATA_KEY, ModelMetadata
@@ -152,7 +153,7 @@ def _prove(model: keras.Model, path: Path, sample: UInt8[np.ndarray, "n height w
     """On all pictures at once and on one alone: a traced graph may have frozen the number of pictures."""
     predictor = Predictor(path)
     for images in (sample, sample[:1]):
-        with torch.no_grad():
+        with torch.no_grad(), unrounded_float32():
             expected = keras.ops.convert_to_numpy(model(images, training=False))
         try:
             difference = float(np.abs(expected - predictor.probabilities(images)).max())

@@ -5,6 +5,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 
 from eyespot.backend import keras
 from eyespot.errors import ModelError
@@ -166,6 +167,20 @@ def test_a_file_that_disagrees_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(ModelError, match="differs from the Keras model"):
         write_onnx(network([layers.Conv2D(4, 3), layers.ReLU()]), tmp_path / "m.onnx", NAMES, PIXELS)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_proof_does_not_round_to_tf32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """On a GPU, where PyTorch rounds the factors of convolutions by default, Keras's answers would be too far off."""
+    products, found = (torch.backends.cudnn.conv, torch.backends.cuda.matmul), []
+    before = [product.fp32_precision for product in products]
+    model = network([layers.Conv2D(4, 3)])
+    call = model.call
+    monkeypatch.setattr(
+        model, "call", lambda *a, **k: found.append([product.fp32_precision for product in products]) or call(*a, **k)
+    )
+    write_onnx(model, tmp_path / "m.onnx", NAMES, PIXELS)
+    assert found == [["ieee", "ieee"]] * 2
+    assert [product.fp32_precision for product in products] == before
 
 
 def test_the_file_carries_names_size_and_temperature(tmp_path: Path):
