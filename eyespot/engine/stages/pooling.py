@@ -62,26 +62,44 @@ class AveragePoolStage:
         top, left, bottom, right = same_padding(layer, input_shape[:2], layer.pool_size)
         self.even = (top, left) == (bottom, right)
         self.around = [left, right, top, bottom]
-        padding = [top, left] if self.even else [0, 0]
+        self.padding = [top, left] if self.even else [0, 0]
         # Neither sides rounded up, nor padding counted, nor another divisor.
-        self.settings = list(layer.pool_size), list(layer.strides), padding, False, False, None
+        self.settings = list(layer.pool_size), list(layer.strides), self.padding, False, False, None
 
     def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """[n, height, width, channels] to [n, height', width', channels]."""
-        saved = passing.of(self)
-        saved.before = inputs[0].permute(0, 3, 1, 2)
-        saved.picture = saved.before if self.even else aten.replication_pad2d(saved.before, self.around)
-        return aten.avg_pool2d(saved.picture, *self.settings).permute(0, 2, 3, 1).contiguous()
+        picture = inputs[0].permute(0, 3, 1, 2)
+        picture = picture if self.even else aten.replication_pad2d(picture, self.around)
+        passing.of(self).picture = picture
+        return aten.avg_pool2d(picture, *self.settings).permute(0, 2, 3, 1).contiguous()
 
     def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
         """An equal share to every pixel of the window."""
         if not wanted:
             return [None]
-        saved = passing.of(self)
-        input_gradient = aten.avg_pool2d_backward(gradient.permute(0, 3, 1, 2), saved.picture, *self.settings)
+        picture = passing.of(self).picture
+        if picture.is_cuda and any(self.padding):
+            # Where channels come last, a GPU's is wrong with padding (PyTorch 2.11; pytorch/pytorch issue 188344).
+            # Only the picture's shape and layout in memory count.
+            picture = picture.new_empty(picture.shape)
+        input_gradient = aten.avg_pool2d_backward(gradient.permute(0, 3, 1, 2), picture, *self.settings)
         if not self.even:
-            input_gradient = aten.replication_pad2d_backward(input_gradient, saved.before, self.around)
+            input_gradient = _of_repeated_border(input_gradient, self.around)
         return [input_gradient.permute(0, 2, 3, 1).contiguous()]
+
+
+def _of_repeated_border(gradient: Tensor, around: list[int]) -> Tensor:
+    """The gradient [n, channels, height, width] of a picture whose border was repeated; the argument is changed.
+
+    PyTorch's own adds in an order that changes, on a GPU.
+    """
+    left, right, top, bottom = around
+    for axis, before, after in ((3, left, right), (2, top, bottom)):
+        first, inner, last = gradient.split((before, gradient.shape[axis] - before - after, after), axis)
+        inner.narrow(axis, 0, 1).add_(first.sum(axis, keepdim=True))
+        inner.narrow(axis, -1, 1).add_(last.sum(axis, keepdim=True))
+        gradient = inner
+    return gradient
 
 
 class GlobalMaxStage:
