@@ -217,7 +217,7 @@ class DeviceStepRunner:
             self._images = torch.empty(shape, dtype=dtype, device=self.device)
             self._labels = torch.empty(epoch.batch_size, dtype=torch.int64, device=self.device)
             self._draws = torch.empty_like(self._draws_of_rows[: epoch.batch_size])
-        self._sums.copy_(torch.tensor([mean.loss_sum, mean.right]))
+        self._sums.copy_(torch.tensor([mean.loss_sum, mean.right], dtype=torch.float64))
         self.program.renew()
 
     def run(self, index: int) -> None:

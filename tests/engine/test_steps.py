@@ -82,6 +82,15 @@ def test_a_plain_feed_hands_over_what_it_gets(bars: Dataset):
     assert targets is labels
 
 
+def test_a_continued_epoch_keeps_the_digits_of_its_sums(bars: Dataset):
+    """The sums of an interrupted epoch go on as they were, in float64: an epoch resumed has the loss of a whole one."""
+    before = Mean(64, 0.1 + 2**-40, 17.0)
+    for kind in (HostStepRunner, DeviceStepRunner):
+        steps: Any = kind(LoweredProgram(compiled(build("mlp", (8, 8, 1), 3))))
+        steps.begin(Epoch(bars.train, np.arange(120), 32, 0), before)
+        assert steps.mean() == before
+
+
 def test_a_step_without_augmentation_keeps_its_bits(bars: Dataset):
     """Weights after an epoch are those of the program's own steps on the plain arrays, bit for bit."""
     order = np.random.default_rng(0).permutation(120)
