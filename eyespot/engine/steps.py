@@ -213,7 +213,7 @@ class DeviceStepRunner:
             self._batch_size, self._warmed = epoch.batch_size, 0
             self._graph: torch.cuda.CUDAGraph | None = None
             images = epoch.split.images
-            shape, dtype = (epoch.batch_size, *images.shape[1:]), torch.from_numpy(images[:0]).dtype
+            shape, dtype = (epoch.batch_size, *images.shape[1:]), torch.from_numpy(np.empty(0, images.dtype)).dtype
             self._images = torch.empty(shape, dtype=dtype, device=self.device)
             self._labels = torch.empty(epoch.batch_size, dtype=torch.int64, device=self.device)
             self._draws = torch.empty_like(self._draws_of_rows[: epoch.batch_size])

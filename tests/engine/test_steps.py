@@ -8,7 +8,7 @@ import torch
 
 from eyespot.backend import keras
 from eyespot.data.augment.policy import Changes
-from eyespot.data.dataset import Dataset
+from eyespot.data.dataset import Dataset, Split
 from eyespot.engine.loss import Targets, cross_entropy
 from eyespot.engine.lowered_program import LoweredProgram
 from eyespot.engine.stage import Pass, PassContext
@@ -80,6 +80,16 @@ def test_a_plain_feed_hands_over_what_it_gets(bars: Dataset):
     pictures, targets = BatchMaker(3).batch(images, labels, 5)
     assert pictures is images
     assert targets is labels
+
+
+def test_pictures_that_cannot_be_written_are_laid_out_quietly(bars: Dataset):
+    """A split that is a memory map, or otherwise read-only, begins an epoch on a device without a warning."""
+    pixels = bars.train.images[:40].copy()
+    pixels.setflags(write=False)
+    steps = DeviceStepRunner(LoweredProgram(compiled(build("mlp", (8, 8, 1), 3))))
+    steps.begin(Epoch(Split(pixels, bars.train.labels[:40]), np.arange(40), 32, 0), Mean())
+    steps.run(0)
+    assert steps.mean().pictures == 32
 
 
 def test_a_continued_epoch_keeps_the_digits_of_its_sums(bars: Dataset):
