@@ -13,7 +13,7 @@ from torch import Tensor
 
 from eyespot.backend import keras
 from eyespot.engine.hardware import Precision, dtype_for
-from eyespot.engine.keras_step import BatchAdapter, FastMetrics, weights_of_rows
+from eyespot.engine.keras_step import BatchAdapter, FastMetrics
 from eyespot.engine.loss import CompiledLossOutput, CrossEntropy, fused_loss
 from eyespot.engine.lowered_program import LoweredProgram, WeightsLock
 from eyespot.engine.stage import Pass, PassContext
@@ -144,7 +144,7 @@ class _Accelerated:
     def _of_output(
         self, output: Tensor, batch: tuple[Any, Any, Any], passing: Pass
     ) -> tuple[CompiledLossOutput, Tensor | None]:
-        weights = None if batch[2] is None else weights_of_rows(batch[2])
+        weights = None if batch[2] is None else self.intake.row_weights(batch[2])
         if self.loss is None or (weights is None and batch[2] is not None):
             return self._weigh_by_keras(output, batch, passing), None
         labels = self.intake.class_numbers(batch[1]) if self.loss.sparse else self.intake.distributions(batch[1])
@@ -259,7 +259,7 @@ class _Accelerated:
                 # bfloat16 is too coarse for probabilities
                 program = LoweredProgram(model, torch.float32, any_end=True)
             program.turns = self.turns  # which outlasts it
-            self.program, self.intake, self.reason = program, BatchAdapter(model), ""
+            self.program, self.intake, self.reason = program, BatchAdapter(model, program.device), ""
             lowering = program.lowering
         except ModelError as error:
             lowering = [(model.name, f"Keras: {error}")]

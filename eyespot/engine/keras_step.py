@@ -23,11 +23,15 @@ ACCURACIES = (keras.metrics.SparseCategoricalAccuracy, keras.metrics.Categorical
 class BatchAdapter:
     """Takes in the batches of one model.
 
+    Args:
+        device: where the model lies, and what it takes in is put; a data loader may give tensors of the host.
+
     Attributes:
         looks: the next pictures are looked at, to warn of pixels from 0 to 1 where the model scales them itself.
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, device: torch.device) -> None:
+        self.device = device
         self.name, self.shape = model.name, tuple(model.inputs[0].shape[1:])
         self.output_shape = tuple(model.outputs[0].shape[1:])
         self.looks = self.scales = _scales_pixels(model)
@@ -42,7 +46,8 @@ class BatchAdapter:
             leaves = keras.tree.flatten(x)
             if len(leaves) != 1 or leaves[0] is None:
                 return None
-            x = keras.ops.convert_to_tensor(leaves[0])
+            x = leaves[0]
+        x = self._tensor(x)
         if x.shape[1:] != self.shape:
             x = self._reshaped(x)
         if self.looks:
@@ -55,7 +60,7 @@ class BatchAdapter:
         Raises:
             DataError: they have another shape.
         """
-        labels: Tensor = keras.ops.convert_to_tensor(y)
+        labels = self._tensor(y)
         if labels.dim() == 2 and labels.shape[1] == 1:  # noqa: PLR2004
             labels = labels[:, 0]
         if labels.dim() != 1:
@@ -71,13 +76,22 @@ class BatchAdapter:
         Raises:
             DataError: they have another shape.
         """
-        labels: Tensor = keras.ops.convert_to_tensor(y)
+        labels = self._tensor(y)
         if labels.shape[1:] != self.output_shape:
             raise DataError(
                 f"the loss of {self.name} takes one-hot labels of shape {('n', *self.output_shape)}, not "
                 f"{tuple(labels.shape)}: for class numbers there is sparse_categorical_crossentropy.".replace("'", "")
             )
         return labels.float()
+
+    def row_weights(self, weight: Any) -> Tensor | None:
+        """Sample weights [n] or [n, 1] as float32 [n]; None where they have any other shape, or are not one array."""
+        if not hasattr(weight, "shape"):
+            return None
+        weights = self._tensor(weight)
+        if weights.dim() == 2 and weights.shape[1] == 1:  # noqa: PLR2004
+            weights = weights[:, 0]
+        return weights.float() if weights.dim() == 1 else None
 
     def check_range(self, labels: Tensor) -> None:
         """Raises a DataError where class numbers are none of the model's."""
@@ -86,6 +100,10 @@ class BatchAdapter:
             raise DataError(
                 f"labels go from {low} to {high}, but {self.name} has {classes} classes, numbered 0 to {classes - 1}."
             )
+
+    def _tensor(self, values: Any) -> Tensor:
+        tensor: Tensor = values if isinstance(values, Tensor) else keras.ops.convert_to_tensor(values)
+        return tensor.to(self.device)
 
     def _reshaped(self, x: Tensor) -> Tensor:
         """The images with a last axis of length one added or removed, as Keras does."""
@@ -115,16 +133,6 @@ def _scales_pixels(model: keras.Model) -> bool:
     return (
         isinstance(first, keras.layers.Rescaling) and isinstance(first.scale, float) and 0 < first.scale < SMALL_SCALE
     )
-
-
-def weights_of_rows(weight: Any) -> Tensor | None:
-    """Sample weights [n] or [n, 1] as float32 [n]; None where they have any other shape, or are not one array."""
-    if not hasattr(weight, "shape"):
-        return None
-    weights: Tensor = keras.ops.convert_to_tensor(weight)
-    if weights.dim() == 2 and weights.shape[1] == 1:  # noqa: PLR2004
-        weights = weights[:, 0]
-    return weights.float() if weights.dim() == 1 else None
 
 
 class FastMetrics:
