@@ -148,6 +148,8 @@ class _Accelerated:
         if self.loss is None or (weights is None and batch[2] is not None):
             return self._weigh_by_keras(output, batch, passing), None
         labels = self.intake.class_numbers(batch[1]) if self.loss.sparse else self.intake.distributions(batch[1])
+        if self.loss.sparse and labels.is_cuda:
+            self.intake.check_range(labels)  # a GPU's kernel raises nothing: the process could not use the GPU any more
         try:
             return self.loss(output, labels, weights, with_gradient=passing.step.training), labels
         except RuntimeError:
