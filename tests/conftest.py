@@ -11,8 +11,12 @@ from jaxtyping import install_import_hook
 
 import tests.typechecker  # noqa: F401 - the hook below looks it up by name
 
-# Before Triton is imported, even by PyTorch: kernels for a GPU run on the processor, unless the environment has 0 here.
-os.environ.setdefault("TRITON_INTERPRET", "1")
+# Before Triton is imported, even by PyTorch: everything runs on the processor, a GPU's kernels by Triton's interpreter,
+# unless the environment has 0 here. Then everything runs on the GPU, and float32 is not rounded to TF32 in products.
+if os.environ.setdefault("TRITON_INTERPRET", "1") == "0":
+    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
+else:
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 if find_spec("triton"):  # before the hook, as below
     import eyespot.engine.kernels.cuda.cross_entropy
     import eyespot.engine.kernels.cuda.epilogue

@@ -13,6 +13,8 @@ from eyespot.engine.stage import Pass, PassContext
 from eyespot.recipe.schema import TrainingRecipe
 from eyespot.training.program import compile_classifier
 
+DEVICE: torch.device = keras.ops.zeros(()).device  # where models lie
+
 
 def compiled(model: keras.Model, **recipe: Any) -> keras.Model:
     compile_classifier(model, TrainingRecipe(**recipe), 1)
@@ -28,6 +30,11 @@ def difference(ours: Any, theirs: Any, least: float = 0.1) -> float:
     """The norm of the difference, as a share of the norm of the reference, or of `least` where that is smaller."""
     ours, theirs = (np.asarray(keras.ops.convert_to_numpy(value), np.float64) for value in (ours, theirs))
     return float(np.linalg.norm(ours - theirs) / max(np.linalg.norm(theirs), least))
+
+
+def sixteen(pictures: Split) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sixteen pictures and their labels, where models lie."""
+    return torch.tensor(pictures.images[:16], device=DEVICE), torch.tensor(pictures.labels[:16], device=DEVICE)
 
 
 def by_keras(model: keras.Model, images: torch.Tensor, labels: torch.Tensor) -> tuple[float, list[Any], list[Any]]:
@@ -48,7 +55,7 @@ def whole(gradients: list[Any]) -> float:
 
 def rounding(model: keras.Model, pictures: Split) -> float:
     """How far Keras's own gradients and statistics move when the last bits of its weights and pixels do."""
-    images, labels = torch.tensor(pictures.images[:16]), torch.tensor(pictures.labels[:16])
+    images, labels = sixteen(pictures)
     weights, generator = model.get_weights(), np.random.default_rng(0)
     scales = {layer: layer.scale for layer in model.layers if isinstance(layer, keras.layers.Rescaling)}
     _, before, moved_before = by_keras(model, images, labels)
@@ -65,7 +72,7 @@ def rounding(model: keras.Model, pictures: Split) -> float:
 
 def agrees(model: keras.Model, pictures: Split, tolerance: float = 1e-5) -> LoweredProgram:
     """Loss, gradients, outputs and moving statistics on sixteen pictures are those of Keras."""
-    images, labels = torch.tensor(pictures.images[:16]), torch.tensor(pictures.labels[:16])
+    images, labels = sixteen(pictures)
     loss, theirs, moved = by_keras(model, images, labels)
     program = LoweredProgram(compiled(model))
     passing = Pass(PassContext(training=True))

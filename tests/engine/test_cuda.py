@@ -1,4 +1,7 @@
-"""What runs on a GPU, run by Triton's interpreter on the processor: the kernels' numbers, and steps that never wait."""
+"""What runs on a GPU: the kernels' numbers, and steps that never wait.
+
+Triton's interpreter runs the kernels on the processor. TRITON_INTERPRET=0 has the GPU run them: tests/conftest.py.
+"""
 
 from typing import Any
 
@@ -10,12 +13,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
 from eyespot.engine.epilogue_spec import EpilogueSpec, PoolWindow
+from eyespot.engine.hardware import deterministic_kernels
 from eyespot.engine.loss import CrossEntropy, cross_entropy
 from eyespot.engine.lowered_program import LoweredProgram
 from eyespot.engine.stage import Pass, PassContext
 from eyespot.engine.steps import DeviceStepRunner, Epoch, HostStepRunner, Mean
 from eyespot.models.architectures import build
-from tests.engine.compare import agrees, compiled, hows
+from tests.engine.compare import DEVICE, agrees, compiled, hows
 
 pytest.importorskip("triton", reason="GPU kernels are tested where Triton is installed: make test-slow installs it")
 pytest.importorskip("numba")
@@ -39,19 +43,21 @@ TAILS = {
 def test_a_tail_is_the_processors(name: str, dtype: torch.dtype):
     """Output, mask and gradient of a fused tail are those of the kernels for the processor, but for the last digit.
 
-    The interpreter cuts off where bfloat16 should be rounded.
+    Triton's interpreter cuts off where bfloat16 should be rounded.
     """
     draw = torch.Generator().manual_seed(1)
     values = torch.randn((3, 9, 7, 5), generator=draw).to(dtype)
     values[0, 2, 2, 1] = torch.nan
     passing = Pass(PassContext(training=True, seed=3, number=11))
     ours, theirs = CudaEpilogueStage(TAILS[name], None), EpilogueStage(TAILS[name], None)
-    output, expected = ours.forward([values], passing), theirs.forward([values], passing)
+    output, expected = ours.forward([values.to(DEVICE)], passing), theirs.forward([values], passing)
     tolerance = 1e-6 if dtype == torch.float32 else 2**-7
-    torch.testing.assert_close(output, expected, rtol=tolerance, atol=0, equal_nan=True)
+    torch.testing.assert_close(output.cpu(), expected, rtol=tolerance, atol=0, equal_nan=True)
     arriving = torch.randn(output.shape, generator=draw).to(dtype)
-    found, wanted = (stage.backward(arriving, passing, wanted=True)[0] for stage in (ours, theirs))
-    torch.testing.assert_close(found, wanted, rtol=tolerance, atol=0)
+    (found,) = ours.backward(arriving.to(DEVICE), passing, wanted=True)
+    (wanted,) = theirs.backward(arriving, passing, wanted=True)
+    assert found is not None
+    torch.testing.assert_close(found.cpu(), wanted, rtol=tolerance, atol=0)
 
 
 @pytest.mark.parametrize(("rows", "classes"), [(5, 3), (130, 10)])
@@ -61,6 +67,7 @@ def test_the_loss_is_the_compiled_one(rows: int, classes: int):
     logits = 4 * torch.randn((rows, classes), generator=draw)
     logits[0, 0] = 100
     labels = torch.randint(classes, (rows,), generator=draw)
+    logits, labels = logits.to(DEVICE), labels.to(DEVICE)
     ours, theirs = cross_entropy(logits, labels, "cuda"), CrossEntropy(sparse=True)(logits, labels)
     torch.testing.assert_close(ours.loss, theirs.loss)
     torch.testing.assert_close(ours.gradient, theirs.gradient)
@@ -69,7 +76,7 @@ def test_the_loss_is_the_compiled_one(rows: int, classes: int):
 
 def test_a_label_out_of_range_makes_the_loss_nan():
     """A GPU's kernel cannot raise; the training loop stops at a loss that is no number."""
-    judged = cross_entropy(torch.zeros(2, 3), torch.tensor([0, 3]), "cuda")
+    judged = cross_entropy(torch.zeros(2, 3, device=DEVICE), torch.tensor([0, 3], device=DEVICE), "cuda")
     assert torch.isnan(judged.loss)
 
 
@@ -92,7 +99,7 @@ def test_updates_are_keras_own(place: int, bars: Dataset):
     theirs.optimizer.build(theirs.trainable_variables)
     for seed in range(5):
         draw = torch.Generator().manual_seed(seed)
-        gradients = [torch.randn(p.master.shape, generator=draw) for p in program.parameters]
+        gradients = [torch.randn(p.master.shape, generator=draw).to(DEVICE) for p in program.parameters]
         passing = Pass(PassContext(training=True))
         passing.gradients = dict(zip(program.parameters, gradients, strict=True))
         with torch.no_grad():
@@ -122,26 +129,53 @@ class NeverWaits(TorchDispatchMode):
         return function(*arguments, **(settings or {}))
 
 
+# First step, steps made before, and the mean over those: the second epoch is continued.
+EPOCHS = [(0, 0, (0, 0.0, 0.0)), (3, 1, (32, 10.0, 5.0))]
+
+
+def learnt(steps: DeviceStepRunner | HostStepRunner, bars: Dataset, epochs: Any = EPOCHS) -> list[np.ndarray]:
+    """The last epoch's means, logits and weights after some epochs of three steps, the last batch smaller."""
+    order = np.random.default_rng(0).permutation(70)
+    for first, made, before in epochs:
+        steps.begin(Epoch(bars.train, order, 32, first), Mean(*before))
+        with NeverWaits() if isinstance(steps, DeviceStepRunner) else torch.no_grad():
+            for index in range(made, 3):
+                steps.run(index)
+    mean, logits = steps.mean(), steps.logits(bars.train)
+    assert mean.pictures == 70
+    return [np.array([mean.loss, mean.accuracy]), logits.float().cpu().numpy(), *steps.program.model.get_weights()]
+
+
 @pytest.mark.parametrize("resident", [True, False])
 def test_steps_on_the_device_are_those_of_the_host(bars: Dataset, monkeypatch: pytest.MonkeyPatch, resident: bool):
     """The same batches, masks and updates, the last batch smaller, and no number asked for between two looks."""
-    found: list[Any] = []
-    for kind in (HostStepRunner, DeviceStepRunner):
-        model = compiled(build("fashion-cnn-dropout", (8, 8, 1), 3, 1))
-        kernels = "cuda" if kind is DeviceStepRunner else "cpu"
-        steps: Any = kind(LoweredProgram(model, seed=4, kernels=kernels))  # type: ignore[arg-type]
-        if not resident:
-            monkeypatch.setattr(DeviceStepRunner, "_laid", lambda self, split: None)
-        order = np.random.default_rng(0).permutation(70)
-        for first, made, before in ((0, 0, Mean()), (3, 1, Mean(32, 10.0, 5.0))):  # the second epoch is continued
-            steps.begin(Epoch(bars.train, order, 32, first), before)
-            with NeverWaits() if kind is DeviceStepRunner else torch.no_grad():
-                for index in range(made, 3):
-                    steps.run(index)
-        mean, logits = steps.mean(), steps.logits(bars.train).float().cpu().numpy()
-        assert mean.pictures == 70
-        found.append(([mean.loss, mean.accuracy], [logits, *model.get_weights()]))
-    (means, weights), (others, their_weights) = found
-    assert means == pytest.approx(others, abs=1e-4)
-    for mine, its in zip(weights, their_weights, strict=True):
+    with keras.device("cpu"):
+        host = compiled(build("fashion-cnn-dropout", (8, 8, 1), 3, 1))
+        expected = HostStepRunner(LoweredProgram(host, seed=4, kernels="cpu"))
+    model = compiled(build("fashion-cnn-dropout", (8, 8, 1), 3, 1))
+    model.set_weights(host.get_weights())
+    if not resident:
+        monkeypatch.setattr(DeviceStepRunner, "_laid", lambda self, split: None)
+    steps = DeviceStepRunner(LoweredProgram(model, seed=4, kernels="cuda"))
+    found, others = learnt(steps, bars), learnt(expected, bars)
+    np.testing.assert_allclose(found[0], others[0], rtol=0, atol=1e-4)
+    for mine, its in zip(found[1:], others[1:], strict=True):
         np.testing.assert_allclose(mine, its, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.skipif(DEVICE.type != "cuda", reason="nothing is captured on the processor: TRITON_INTERPRET=0 on a GPU")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_replayed_step_is_the_step_itself(bars: Dataset, dtype: torch.dtype):
+    """A step captured and replayed leaves what the same step leaves when it runs as it is: draws, updates, sums."""
+    epochs = [(first, 0, (0, 0.0, 0.0)) for first in range(0, 30, 3)]
+    found: list[list[np.ndarray]] = []
+    with deterministic_kernels(wanted=True):
+        for captures in (True, False):
+            model = compiled(build("fashion-cnn-dropout", (8, 8, 1), 3, 1))
+            steps = DeviceStepRunner(LoweredProgram(model, dtype, seed=4))
+            assert steps.captures
+            steps.captures = captures
+            found.append(learnt(steps, bars, epochs))
+            assert (steps._graph is not None) == captures
+    for mine, its in zip(*found, strict=True):
+        assert np.array_equal(mine, its)

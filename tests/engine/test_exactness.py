@@ -12,7 +12,7 @@ from eyespot.backend import keras
 from eyespot.engine.accelerate import accelerate
 from eyespot.engine.lowered_program import LoweredProgram
 from eyespot.errors import ModelError
-from tests.engine.compare import compiled
+from tests.engine.compare import DEVICE, compiled
 
 layers, losses, ops, optimizers = keras.layers, keras.losses, keras.ops, keras.optimizers
 Model = keras.Model
@@ -380,7 +380,9 @@ def test_eyespots_own_training_has_what_layers_add_to_the_loss():
     images, labels = generator.normal(size=(8, *PICTURE)).astype("float32"), generator.integers(0, 4, 8)
     program = LoweredProgram(ours)
     for number in range(3):
-        loss = float(program.learn_as(number, torch.from_numpy(images), torch.from_numpy(labels)).loss)
+        loss = float(
+            program.learn_as(number, torch.tensor(images, device=DEVICE), torch.tensor(labels, device=DEVICE)).loss
+        )
         theirs.reset_metrics()
         assert loss == pytest.approx(float(theirs.train_on_batch(images, labels)[0]), rel=1e-4)
     for mine, reference in zip(ours.get_weights(), theirs.get_weights(), strict=True):

@@ -14,7 +14,7 @@ from eyespot.engine.stages.pointwise import DropoutStage
 from eyespot.errors import ModelError
 from eyespot.models.architectures import ARCHITECTURES, build
 from tests.conftest import make_split
-from tests.engine.compare import agrees, compiled, difference, hows
+from tests.engine.compare import DEVICE, agrees, compiled, difference, hows
 
 layers, ops = keras.layers, keras.ops
 FUNCTIONS = (
@@ -131,6 +131,8 @@ def test_what_is_left_of_operators_agrees(bars: Dataset):
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_pixels_as_they_are(first: keras.Layer, dtype: str, bars: Dataset):
     """Models that do not rescale get 0-255 as numbers, in the dtype of the computation."""
+    if DEVICE.type == "cuda" and dtype == "uint8" and isinstance(first, layers.MaxPooling2D):
+        pytest.skip("PyTorch has no maximum pool of bytes on a GPU, and so Keras has none")
     keras.utils.set_random_seed(7)
     copy = type(first).from_config(first.get_config())
     end = [layers.Flatten(), layers.Dense(3, activation="softmax")]

@@ -1,5 +1,6 @@
 """What steps are fed, and what the engine makes of mixed and weighted rows, against Keras."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,13 @@ import torch
 from eyespot.backend import keras
 from eyespot.data.augment.policy import Changes
 from eyespot.data.dataset import Dataset, Split
+from eyespot.engine.hardware import deterministic_kernels
 from eyespot.engine.loss import Targets, cross_entropy
 from eyespot.engine.lowered_program import LoweredProgram
 from eyespot.engine.stage import Pass, PassContext
 from eyespot.engine.steps import BatchMaker, DeviceStepRunner, Epoch, HostStepRunner, Mean
 from eyespot.models.architectures import build
-from tests.engine.compare import compiled
+from tests.engine.compare import DEVICE, compiled
 
 LOGITS = torch.tensor([[0.3, -1.2, 0.8], [40.0, 0.0, -1.0], [-30.0, 2.0, 1.0], [0.0, 0.0, 0.0], [17.0, 0.0, 16.0]])
 LABELS, OTHERS = torch.tensor([2, 1, 0, 1, 0]), torch.tensor([0, 0, 0, 2, 2])
@@ -58,8 +60,8 @@ def test_a_networks_gradients_on_mixed_pictures_are_keras_own(bars: Dataset):
         )
     )
     program = LoweredProgram(model)
-    images, labels = torch.from_numpy(bars.train.images[:24]), torch.from_numpy(bars.train.labels[:24])
-    pictures, targets = BatchMaker(3, EVERYTHING, CLASS_WEIGHTS).batch(images, labels, 5)
+    images, labels = (torch.tensor(array[:24], device=DEVICE) for array in (bars.train.images, bars.train.labels))
+    pictures, targets = BatchMaker(3, EVERYTHING, CLASS_WEIGHTS, DEVICE).batch(images, labels, 5)
     assert isinstance(targets, Targets)
     assert targets.weights is not None
     prediction = model(pictures, training=True)
@@ -108,11 +110,12 @@ def test_a_step_without_augmentation_keeps_its_bits(bars: Dataset):
     fed, plain = (LoweredProgram(compiled(build("fashion-cnn-dropout", (8, 8, 1), 3, 1)), seed=4) for _ in range(2))
     steps, mean = HostStepRunner(fed), Mean()
     steps.begin(epoch, Mean())
-    for index in range(epoch.steps):
-        steps.run(index)
-        rows = epoch.rows(index)
-        judged = plain.train_step(bars.train.images[rows], bars.train.labels[rows], 4 + index)
-        mean.add(float(judged.loss), float(judged.accuracy), len(rows))
+    with deterministic_kernels(wanted=True):
+        for index in range(epoch.steps):
+            steps.run(index)
+            rows = epoch.rows(index)
+            judged = plain.train_step(bars.train.images[rows], bars.train.labels[rows], 4 + index)
+            mean.add(float(judged.loss), float(judged.accuracy), len(rows))
     assert steps.mean() == mean
     for mine, its in zip(fed.model.get_weights(), plain.model.get_weights(), strict=True):
         assert np.array_equal(mine, its)
@@ -123,10 +126,13 @@ def test_a_step_without_augmentation_keeps_its_bits(bars: Dataset):
 def test_device_steps_learn_what_host_steps_do(bars: Dataset, changes: Changes, class_weights: Any):
     """Both draw the same for the same step, also in an epoch that is continued, the last batch smaller."""
     found: list[Any] = []
+    start: list[np.ndarray] = []
     for kind in (HostStepRunner, DeviceStepRunner):
-        model = compiled(build("mnist-cnn-small", (8, 8, 1), 3, 1), optimizer="sgd", learning_rate=0.05)
-        program = LoweredProgram(model, seed=4)
-        steps: Any = kind(program, BatchMaker(4, changes, class_weights))
+        with keras.device("cpu") if kind is HostStepRunner else nullcontext():
+            model = compiled(build("mnist-cnn-small", (8, 8, 1), 3, 1), optimizer="sgd", learning_rate=0.05)
+            program = LoweredProgram(model, seed=4)
+        model.set_weights(start := start or model.get_weights())
+        steps: Any = kind(program, BatchMaker(4, changes, class_weights, program.device))
         order = np.random.default_rng(0).permutation(70)
         for first, made, before in ((0, 0, Mean()), (3, 1, Mean(32, 10.0, 5.0))):
             steps.begin(Epoch(bars.train, order, 32, first), before)

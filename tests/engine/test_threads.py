@@ -15,7 +15,7 @@ from eyespot.backend import keras
 from eyespot.engine.accelerate import accelerate
 from eyespot.engine.lowered_program import LoweredProgram, WeightsLock
 from eyespot.engine.stage import Pass, PassContext
-from tests.engine.compare import compiled
+from tests.engine.compare import DEVICE, compiled
 
 layers = keras.layers
 THREADS = 8
@@ -114,7 +114,7 @@ def test_all_that_predicts_may_run_at_once(name: str):
     ways: list[Callable[[int], Any]] = [
         lambda i: model.predict(data[i][0], batch_size=8, verbose=0),
         lambda i: model.predict_on_batch(data[i][0]),
-        lambda i: model(data[i][0]).detach().numpy(),
+        lambda i: keras.ops.convert_to_numpy(model(data[i][0])),
         lambda i: model.evaluate(*data[i], batch_size=8, verbose=0),
     ]
     # Each thread's way changes from one piece of work to the next.
@@ -133,9 +133,9 @@ def test_gradients_are_those_of_a_single_thread(name: str):
     def gradients(i: int) -> np.ndarray:
         passing = Pass(PassContext(training=True, seed=i))
         with torch.no_grad():
-            judged = program.gradients(*(torch.from_numpy(array) for array in data[i]), passing)
+            judged = program.gradients(*(torch.tensor(array, device=DEVICE) for array in data[i]), passing)
         found = [passing.gradients[parameter].flatten() for parameter in program.parameters]
-        return torch.cat([judged.loss[None].float(), *found]).numpy()
+        return torch.cat([judged.loss[None].float(), *found]).cpu().numpy()
 
     expected = [gradients(i) for i in range(THREADS)]
     assert wrong(at_once(gradients, 200), expected) == 0
