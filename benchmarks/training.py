@@ -1,4 +1,6 @@
-"""Training speed of the tutorials' networks: eyespot beside Keras on three backends and plain PyTorch, on the CPU.
+"""Training speed of the tutorials' networks: eyespot beside Keras on three backends and plain PyTorch.
+
+Everything runs on the processor, or with `--gpu` on a GPU.
 
 Each network is trained at its own batch size by every peer, each in a process of its own. Processes stay alive, asleep,
 while others are timed, so that rounds interleave: A B C, C B A, A B C … An epoch is timed as Keras's `fit` has it, from
@@ -7,6 +9,7 @@ predict the same.
 
     python benchmarks/training.py    # in an environment with the extra `bench`: CONTRIBUTING.md
     python benchmarks/training.py --networks fashion-cnn --peers eyespot keras-tensorflow --rounds 3 --predict
+    python benchmarks/training.py --gpu --networks fashion-cnn-dropout --steps 937 --epochs 20 --rounds 3
     python benchmarks/training.py --smoke    # whether it runs: two steps of one network, two peers
 
 Columns: pictures a second (median of the rounds); how many times as fast eyespot is (median and range of the rounds'
@@ -35,6 +38,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from harness import PeerError, parse_arguments, run_benchmark
 from training_networks import EXTRA, NETWORKS, PREDICTED, TRAINED, write_job
 from training_peers import PEERS, hide_all_but
@@ -53,7 +57,9 @@ TOLERANCE = 0.25
 BUSY = 0.05  # of a core, while asleep: more disturbs the others
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16")
 PACKAGES = ("tensorflow-cpu", "tensorflow", "jax", "numba")
-
+# What a peer's process finds; JAX would take most of a GPU's memory from the others.
+ON_PROCESSOR = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+ON_GPU = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 SMOKE = {"networks": ["mnist-mlp-one-hidden"], "peers": ["eyespot", "torch"], "predict": True}
 SMOKE |= {"rounds": 1, "steps": 2, "trained": 1_280, "predicted": 64}
@@ -62,9 +68,8 @@ SMOKE |= {"rounds": 1, "steps": 2, "trained": 1_280, "predicted": 64}
 class Worker:
     """A peer's process."""
 
-    def __init__(self, peer: str, job: Path, *, cold: bool) -> None:
-        # "-1" and "cpu": everything is compared on the processor, also where there is a GPU.
-        environment = {"KERAS_BACKEND": PEERS[peer].backend, "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+    def __init__(self, peer: str, job: Path, *, cold: bool, gpu: bool) -> None:
+        environment = {"KERAS_BACKEND": PEERS[peer].backend, **(ON_GPU if gpu else ON_PROCESSOR)}
         if cold:
             environment["NUMBA_CACHE_DIR"] = str(job / f"numba-{peer}")
         self.peer, self.network, self.errors = peer, job.name, job / f"{peer}.log"
@@ -122,13 +127,14 @@ class Worker:
 def main() -> None:
     """Measure and print; a peer that fails ends the benchmark with exit code 1."""
     arguments = parsed()
-    peers, left_out = installed(arguments.peers)
+    peers, left_out = installed(arguments.peers, "cuda" if arguments.gpu else "cpu")
     peers = [peer for peer in peers if arguments.predict or "train" in PEERS[peer].has]
     hide_all_but("torch")
     of_machine, of_packages = machine(), versions()
     networks: dict[str, Any] = {}
     record = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": of_machine, "versions": of_packages}
-    record |= {"rounds": arguments.rounds, "steps": arguments.steps, "cold": arguments.cold}
+    record |= {"rounds": arguments.rounds, "steps": arguments.steps, "epochs": arguments.epochs}
+    record |= {"cold": arguments.cold, "gpu": arguments.gpu}
     record |= {"data": "real" if os.environ.get("EYESPOT_DATA") else "random", "left_out": left_out}
     record |= {"networks": networks}
 
@@ -137,6 +143,8 @@ def main() -> None:
             print(text, flush=True)
 
     say("{processor}, {cores} cores; auto is {auto} here".format(**of_machine))
+    if arguments.gpu:
+        say(f"On the GPU: {of_machine['device']}")
     say(", ".join(f"{name} {number}" for name, number in of_packages.items()))
     say("Images: the real sets." if record["data"] == "real" else "Images: random pixels; EYESPOT_DATA is not set.")
     if left_out:
@@ -161,24 +169,31 @@ def parsed() -> argparse.Namespace:
         "--networks", nargs="+", choices=known, default=tutorials, metavar="NAME", help=", ".join(known)
     )
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="NAME", help=", ".join(PEERS))
+    parser.add_argument("--gpu", action="store_true", help="on the GPU instead of the processor")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=1, help="epochs a round, each of all its steps (default: 1)")
     parser.add_argument(
-        "--steps", type=int, help=f"timed steps a round; by default {ROUND:g} s of them: at least 10, at most an epoch"
+        "--steps", type=int, help=f"timed steps an epoch; by default {ROUND:g} s of them: at least 10, at most an epoch"
     )
     parser.add_argument("--predict", action="store_true", help=f"also time predictions of {PREDICTED:,} pictures")
     parser.add_argument("--cold", action="store_true", help="without what Numba compiled before")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
     parser.add_argument("--save", action="store_true", help="also write benchmarks/results/<date>-<machine>.json")
     parser.set_defaults(trained=TRAINED, predicted=PREDICTED)
-    return parse_arguments(parser, **SMOKE)
+    arguments = parse_arguments(parser, **SMOKE)
+    if arguments.gpu and not torch.cuda.is_available():
+        parser.error("--gpu: PyTorch finds no GPU here")
+    return arguments
 
 
-def installed(peers: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """The peers that can run here, and why others cannot."""
+def installed(peers: Sequence[str], device: str) -> tuple[list[str], dict[str, str]]:
+    """The peers that can run here on a kind of device, and why others cannot."""
     left_out = {}
     for name in peers:
         missing = [module for module in PEERS[name].needs if not find_spec(module)]
-        if missing:
+        if device not in PEERS[name].devices:
+            left_out[name] = f"it does not run on {device}"
+        elif missing:
             left_out[name] = f"{missing[0]} is not installed"
         elif name == "eyespot-fit" and not hasattr(eyespot, "accelerate"):
             left_out[name] = "eyespot has no accelerate"
@@ -193,7 +208,7 @@ def measured(name: str, job: Path, peers: Sequence[str], arguments: argparse.Nam
     with ExitStack() as stack:
         for peer in peers:
             print(f"{name}: {peer} starts", file=sys.stderr)
-            workers[peer] = Worker(peer, job, cold=arguments.cold)
+            workers[peer] = Worker(peer, job, cold=arguments.cold, gpu=arguments.gpu)
             stack.callback(workers[peer].close)
         # All import at the same time, and nothing is timed before all are ready.
         results = {peer: worker.listen() for peer, worker in workers.items()}
@@ -203,11 +218,11 @@ def measured(name: str, job: Path, peers: Sequence[str], arguments: argparse.Nam
             able = [worker for worker in workers.values() if key in results[worker.peer]]
             for number in range(arguments.rounds):
                 for worker in able[:: -1 if number % 2 else 1]:
-                    turn(worker, do, results[worker.peer], key)
+                    turn(worker, do, results[worker.peer], key, arguments.epochs)
         check(workers, np.load(job / "expected.npy"))
         for peer, worker in workers.items():
             results[peer]["idle_cpu"] = round(worker.busiest, 3)
-    summarize(results, settings["batch"])
+    summarize(results, settings["batch"] * arguments.epochs)
     return {key: settings[key] for key in ("batch", "optimizer", "parameters")} | {"peers": results}
 
 
@@ -224,12 +239,12 @@ def started(worker: Worker, arguments: argparse.Namespace, epoch: int) -> dict[s
     return result
 
 
-def turn(worker: Worker, do: str, result: dict[str, Any], key: str) -> None:
+def turn(worker: Worker, do: str, result: dict[str, Any], key: str, epochs: int) -> None:
     """One round of one peer."""
     time.sleep(SETTLE)
     if do == "predict" and not result[key]:
         worker.ask(do)  # warm-up
-    answer = worker.ask(do, steps=result.get("steps"))
+    answer = worker.ask(do, steps=result.get("steps"), epochs=epochs)
     result[key].append(answer["seconds"])
     if do == "train":
         result["peak_mib"] = answer["peak_mib"]
@@ -256,7 +271,7 @@ def summarize(results: dict[str, dict[str, Any]], batch: int) -> None:
         if seconds := result.get("seconds"):
             speeds = [result["steps"] * batch / one for one in seconds]
             result["images_per_second"] = statistics.median(speeds)
-            result["start_seconds"] = result["first_step_seconds"] - batch / result["images_per_second"]
+            result["start_seconds"] = result["first_step_seconds"] - statistics.median(seconds) / result["steps"]
             if "seconds" in ours:
                 step = [one / ours["steps"] for one in ours["seconds"]]
                 result["ratio"] = ratio([one / result["steps"] for one in seconds], step)
@@ -302,7 +317,7 @@ def machine() -> dict[str, Any]:
     environment = describe_environment()
     listing = Path("/proc/cpuinfo")
     has = set(listing.read_text(encoding="utf-8").split()) if listing.exists() else set()
-    kept = {key: environment[key] for key in ("processor", "cores", "torch_threads")}
+    kept = {key: environment[key] for key in ("processor", "cores", "torch_threads", "device")}
     auto = str(dtype_for("auto")).removeprefix("torch.")
     return kept | {"system": platform.system(), "flags": [flag for flag in FLAGS if flag in has], "auto": auto}
 

@@ -55,8 +55,8 @@ class Peer(Protocol):
     def start(self) -> None:
         """Compile whatever is compiled, and make the first step."""
 
-    def train(self, steps: int) -> float:
-        """Train an epoch of that many batches, shuffled, with loss and accuracy; return its seconds."""
+    def train(self, steps: int, epochs: int = 1) -> float:
+        """Train epochs of that many batches, shuffled, with loss and accuracy; return the seconds of all of them."""
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Return the probabilities [n, classes] in inference form."""

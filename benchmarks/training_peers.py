@@ -7,6 +7,7 @@ sleeps in between. FOLDER holds a job: the network as Keras writes it down, its 
 """
 
 import json
+import math
 import os
 import resource
 import sys
@@ -34,11 +35,15 @@ class KerasPeer:
         import keras
 
         class Clock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+            def on_train_begin(self, *_: Any) -> None:
+                self.seconds = 0.0
+
             def on_epoch_begin(self, *_: Any) -> None:
                 self.started = time.perf_counter()
 
-            def on_epoch_end(self, *_: Any) -> None:
-                self.seconds = time.perf_counter() - self.started
+            def on_epoch_end(self, _: int, logs: Any) -> None:
+                assert math.isfinite(float(logs["loss"]))  # which waits for a GPU
+                self.seconds += time.perf_counter() - self.started
 
         self.job, self.clock = job, Clock()
         config = json.dumps(_with_policy(json.loads(job.config), policy)) if policy else job.config
@@ -54,11 +59,11 @@ class KerasPeer:
             self.model = self.accelerate(self.model, precision="auto") or self.model
         self.train(1)
 
-    def train(self, steps: int) -> float:
-        """An epoch of so many batches; its seconds."""
+    def train(self, steps: int, epochs: int = 1) -> float:
+        """Train epochs of that many batches; return their seconds."""
         rows = slice(steps * self.job.batch)
         images, labels = self.job.images[rows], self.job.labels[rows]
-        self.model.fit(images, labels, batch_size=self.job.batch, verbose=0, callbacks=[self.clock])
+        self.model.fit(images, labels, batch_size=self.job.batch, epochs=epochs, verbose=0, callbacks=[self.clock])
         return float(self.clock.seconds)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
@@ -95,16 +100,16 @@ class EyespotPeer:
         self.program = self.make_program()
         self.train(1)
 
-    def train(self, steps: int) -> float:
-        """Train an epoch of that many batches; return its seconds."""
+    def train(self, steps: int, epochs: int = 1) -> float:
+        """Train epochs of that many batches; return their seconds."""
         from eyespot.data.dataset import Dataset, Split
         from eyespot.training.fit import fit
 
         rows = slice(steps * self.job.batch)
         split = Split(self.job.images[rows], self.job.labels[rows])
         dataset = Dataset("benchmark", tuple(str(label) for label in range(self.job.classes)), split)
-        history = fit(self.program, dataset, self.recipe).history
-        return len(split) / float(history.rows[-1]["images_per_second"])
+        history = fit(self.program, dataset, self.recipe.model_copy(update={"epochs": epochs})).history
+        return sum(float(row["seconds"]) for row in history.rows)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Return the probabilities, by the engine."""
@@ -160,6 +165,12 @@ def _torch_peer(job: Job, *, bfloat16: bool) -> Any:
     return TorchPeer(job, bfloat16=bfloat16)
 
 
+def _captured_peer(job: Job) -> Any:
+    from training_torch import CapturedTorchPeer
+
+    return CapturedTorchPeer(job)
+
+
 def _floor(job: Job, precision: "Precision") -> Any:
     from training_torch import Floor
 
@@ -175,6 +186,7 @@ class Entry:
         backend: of Keras; no other framework can be imported in its process.
         needs: modules that must be installed.
         has: what it can do.
+        devices: the kinds it runs on.
     """
 
     label: str
@@ -182,26 +194,36 @@ class Entry:
     backend: str = "torch"
     needs: tuple[str, ...] = ()
     has: tuple[str, ...] = ("train", "predict")
+    devices: tuple[str, ...] = ("cpu", "cuda")
 
 
 PEERS = {
     "eyespot": Entry("eyespot, auto", partial(EyespotPeer, precision="auto")),
     "eyespot-float32": Entry("eyespot, float32", partial(EyespotPeer, precision="float32")),
     "eyespot-fit": Entry("eyespot.accelerate, auto, Keras's fit", partial(KerasPeer, accelerated=True)),
-    "eyespot-onnx": Entry("eyespot's Predictor (ONNX), float32", OnnxPeer, has=("predict",)),
-    "keras-tensorflow": Entry("Keras on TensorFlow, float32", KerasPeer, "tensorflow", ("tensorflow",)),
+    "eyespot-onnx": Entry("eyespot's Predictor (ONNX), float32", OnnxPeer, has=("predict",), devices=("cpu",)),
+    "keras-tensorflow": Entry(
+        "Keras on TensorFlow, float32", KerasPeer, "tensorflow", ("tensorflow",), devices=("cpu",)
+    ),
     "keras-tensorflow-bfloat16": Entry(
         "Keras on TensorFlow, mixed_bfloat16",
         partial(KerasPeer, policy="mixed_bfloat16"),
         "tensorflow",
         ("tensorflow",),
+        devices=("cpu",),
     ),
     "keras-jax": Entry("Keras on JAX, float32", KerasPeer, "jax", ("jax",)),
+    "keras-jax-bfloat16": Entry(
+        "Keras on JAX, mixed_bfloat16", partial(KerasPeer, policy="mixed_bfloat16"), "jax", ("jax",), devices=("cuda",)
+    ),
     "keras-torch": Entry("Keras on PyTorch, float32", KerasPeer),
     "torch": Entry("PyTorch, float32", partial(_torch_peer, bfloat16=False)),
     "torch-bfloat16": Entry("PyTorch, bfloat16 autocast, channels_last", partial(_torch_peer, bfloat16=True)),
-    "floor": Entry("floor: products alone, auto", partial(_floor, precision="auto"), has=("train",)),
-    "floor-float32": Entry("floor: products alone, float32", partial(_floor, precision="float32"), has=("train",)),
+    "torch-captured": Entry("... and the step captured as a CUDA graph", _captured_peer, devices=("cuda",)),
+    "floor": Entry("floor: products alone, auto", partial(_floor, precision="auto"), has=("train",), devices=("cpu",)),
+    "floor-float32": Entry(
+        "floor: products alone, float32", partial(_floor, precision="float32"), has=("train",), devices=("cpu",)
+    ),
 }
 
 
@@ -238,7 +260,7 @@ def _answer(peer: Any, job: Job, request: dict[str, Any]) -> dict[str, Any]:
         case "start":
             peer.start()
         case "train":
-            return {"seconds": peer.train(request["steps"]), "peak_mib": _peak_mib()}
+            return {"seconds": peer.train(request["steps"], request.get("epochs", 1)), "peak_mib": _peak_mib()}
         case "predict":
             peer.predict(job.unseen)
         case "check":

@@ -15,9 +15,15 @@ from training_job import PREDICT_BATCH, Job
 if TYPE_CHECKING:
     from eyespot.engine.hardware import Precision
 
+WARM_UP = 4  # steps before one is captured
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {  # with Keras's defaults
     "adam": lambda parameters: torch.optim.Adam(parameters, lr=1e-3, eps=1e-7),
     "rmsprop": lambda parameters: torch.optim.RMSprop(parameters, lr=1e-3, alpha=0.9, eps=1e-7),
+}
+
+CAPTURABLE: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": lambda parameters: torch.optim.Adam(parameters, lr=1e-3, eps=1e-7, fused=True, capturable=True),
+    "rmsprop": lambda parameters: torch.optim.RMSprop(parameters, lr=1e-3, alpha=0.9, eps=1e-7, capturable=True),
 }
 
 
@@ -135,21 +141,27 @@ class Translation:
 
 
 class TorchPeer:
-    """An ordinary training loop, eager; the pictures are one tensor in memory, which no DataLoader is quicker than."""
+    """An ordinary training loop, eager; the pictures are one tensor in memory, which no DataLoader is quicker than.
+
+    Everything is on the GPU where PyTorch finds one.
+    """
 
     def __init__(self, job: Job, *, bfloat16: bool) -> None:
         self.job, self.bfloat16 = job, bfloat16
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.layout = torch.channels_last if bfloat16 else torch.contiguous_format
-        self.model = Translation(job.config, job.weights).model.to(memory_format=self.layout)
+        self.model = Translation(job.config, job.weights).model.to(self.device, memory_format=self.layout)
         numbers = [*self.model.parameters(), *(b for b in self.model.buffers() if b.is_floating_point())]
         assert sum(tensor.numel() for tensor in numbers) == job.parameters
-        self.images, self.labels = self._pictures(job.images), torch.from_numpy(job.labels)
+        self.images, self.labels = self._pictures(job.images), torch.from_numpy(job.labels).to(self.device)
+        self.total = torch.zeros((), device=self.device)
+        self.right = torch.zeros((), dtype=torch.int64, device=self.device)
 
     def _pictures(self, images: np.ndarray) -> Tensor:
-        return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(memory_format=self.layout)
+        return torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).contiguous(memory_format=self.layout)
 
     def _logits(self, images: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16) if self.bfloat16 else nullcontext():
+        with torch.autocast(self.device.type, torch.bfloat16) if self.bfloat16 else nullcontext():
             return self.model(images.to(memory_format=self.layout)).float()
 
     def start(self) -> None:
@@ -157,33 +169,68 @@ class TorchPeer:
         self.optimizer = OPTIMIZERS[self.job.optimizer](self.model.parameters())
         self.train(1)
 
-    def train(self, steps: int) -> float:
-        """An epoch of so many batches; its seconds."""
+    def train(self, steps: int, epochs: int = 1) -> float:
+        """Train epochs of that many batches; return their seconds."""
         started = time.perf_counter()
         self.model.train()
-        total, right = torch.zeros(()), torch.zeros((), dtype=torch.int64)
-        for rows in torch.randperm(steps * self.job.batch).split(self.job.batch):
-            images, labels = self.images[rows], self.labels[rows]
-            self.optimizer.zero_grad()
-            logits = self._logits(images)
-            loss = nn.functional.cross_entropy(logits, labels)
-            loss.backward()
-            self.optimizer.step()
-            total += loss.detach()
-            right += (logits.argmax(1) == labels).sum()
-        assert math.isfinite(float(total))
+        for _ in range(epochs):
+            self.total.zero_()
+            self.right.zero_()
+            for rows in torch.randperm(steps * self.job.batch, device=self.device).split(self.job.batch):
+                self._step(rows)
+            assert math.isfinite(float(self.total))
         return time.perf_counter() - started
+
+    def _step(self, rows: Tensor) -> None:
+        images, labels = self.images[rows], self.labels[rows]
+        self.optimizer.zero_grad()
+        logits = self._logits(images)
+        loss = nn.functional.cross_entropy(logits, labels)
+        loss.backward()
+        self.optimizer.step()
+        self.total += loss.detach()
+        self.right += (logits.argmax(1) == labels).sum()
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Probabilities."""
         self.model.eval()
         with torch.inference_mode():
             parts = [self._logits(batch).softmax(1) for batch in self._pictures(images).split(PREDICT_BATCH)]
-        return np.asarray(torch.cat(parts))
+        return np.asarray(torch.cat(parts).cpu())
 
     def restore(self) -> None:
         """Puts the job's weights back."""
         self.model.load_state_dict(Translation(self.job.config, self.job.weights).model.state_dict())
+
+
+class CapturedTorchPeer(TorchPeer):
+    """The same step in bfloat16, captured as a CUDA graph; all that is left to the host is to replay it."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job, bfloat16=True)
+        self.rows = torch.zeros(job.batch, dtype=torch.int64, device=self.device)
+        self.graph: torch.cuda.CUDAGraph | None = None
+
+    def start(self) -> None:
+        """Some steps as they are, in which libraries choose their algorithms, and the capture."""
+        self.optimizer = CAPTURABLE[self.job.optimizer](self.model.parameters())
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            self.train(WARM_UP)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            super()._step(self.rows)
+        self.graph = graph
+        self.train(1)
+
+    def _step(self, rows: Tensor) -> None:
+        if self.graph is None:
+            super()._step(rows)
+            return
+        self.rows.copy_(rows)
+        self.graph.replay()
 
 
 class Floor:
@@ -208,10 +255,10 @@ class Floor:
         """Everything once."""
         self.train(1)
 
-    def train(self, steps: int) -> float:
-        """The seconds of so many steps."""
+    def train(self, steps: int, epochs: int = 1) -> float:
+        """The seconds of that many steps, epochs times."""
         with torch.no_grad():
-            return sum(min(_timed(call, steps) for call in alternatives) for alternatives in self.work)
+            return epochs * sum(min(_timed(call, steps) for call in alternatives) for alternatives in self.work)
 
     def _random(self, *shape: int) -> Tensor:
         layout = torch.channels_last if len(shape) == 4 else torch.contiguous_format  # noqa: PLR2004
