@@ -13,6 +13,7 @@ from tests.conftest import Answer
 Command = Callable[..., Answer]
 
 
+@pytest.mark.draws
 def test_find_lr_suggests_and_says_how_to_go_on(eyespot: Command, here: Path):
     """For people: the suggestion, where its curve is drawn, and the command that trains with it, which works."""
     answer = eyespot("train", "digits", "--model", "mlp", "--find-lr", "--optimizer", "sgd")

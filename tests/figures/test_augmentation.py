@@ -7,6 +7,8 @@ from eyespot.figures.augmentation import DRAWS, augmentation_samples
 from eyespot.recipe.schema import AugmentationRecipe
 from tests.conftest import make_split
 
+pytestmark = pytest.mark.draws
+
 
 @pytest.mark.parametrize("size", [(8, 8, 1), (20, 30, 3)])
 def test_originals_at_the_left_and_draws_at_the_right(size: tuple[int, int, int]):

@@ -9,6 +9,8 @@ from eyespot.figures.explanation import ExplanationPanel, Neighbour, explanation
 from eyespot.figures.style import save
 from tests.figures.test_figures import ink
 
+pytestmark = pytest.mark.draws
+
 
 def drawn(channels: int, methods: tuple[str, ...], neighbours: int) -> ExplanationPanel:
     generator = np.random.default_rng(0)

@@ -14,6 +14,8 @@ from eyespot.training.diagnose import diagnose
 from eyespot.training.history import History
 from eyespot.training.lr_finder import RateCurve
 
+pytestmark = pytest.mark.draws
+
 
 def labelled(names: tuple[str, ...], size: tuple[int, int, int], per_class: int = 3) -> Dataset:
     generator = np.random.default_rng(0)
