@@ -9,8 +9,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
-import torch
-
 from eyespot.engine.epilogue_spec import EpilogueSpec, PoolWindow
 from eyespot.engine.kernels import Kernels
 from eyespot.engine.lowering import PlacedStage
@@ -56,11 +54,10 @@ def _epilogue(kernels: Kernels) -> Epilogue:
         from eyespot.engine.stages.epilogue_cuda import CudaEpilogueStage
 
         return CudaEpilogueStage
-    import numba
-
+    from eyespot.engine.kernels.cpu.numba_support import match_threads
     from eyespot.engine.stages.epilogue import EpilogueStage
 
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+    match_threads()
     return EpilogueStage
 
 

@@ -243,6 +243,23 @@ def test_compiled_loops_run_at_once_where_openmp_is_missing(monkeypatch: pytest.
     assert (done.returncode, done.stdout.strip()) == (0, "workqueue"), done.stderr
 
 
+LOOPS_ON_ONE_THREAD = """
+import numpy as np
+from eyespot.engine.kernels.cpu.channel_moments import moments
+import numba, torch
+moments(np.zeros((9, 8), np.float32), 16)
+print(torch.get_num_threads(), numba.get_num_threads())
+"""
+
+
+def test_compiled_loops_keep_the_number_of_threads(monkeypatch: pytest.MonkeyPatch):
+    """Who asks for one thread of eight gets one: starting Numba's threads gives PyTorch no more."""
+    for name, number in (("OMP_NUM_THREADS", "1"), ("NUMBA_NUM_THREADS", "8")):
+        monkeypatch.setenv(name, number)
+    done = subprocess.run([sys.executable, "-c", LOOPS_ON_ONE_THREAD], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "1 1"), done.stderr
+
+
 def test_a_thread_may_take_a_turn_within_its_turn():
     """Who reads may read again although another waits to change, and who changes may read: nobody waits for himself."""
     turns, order = WeightsLock(), []

@@ -61,10 +61,20 @@ def _cached(function: Callable[..., Any], *, parallel: bool) -> Callable[..., An
     return loop
 
 
+def match_threads() -> None:
+    """Lets Numba use as many threads as PyTorch.
+
+    Where both use OpenMP, Numba sets the number for both when it starts its threads: to all cores.
+    """
+    threads = torch.get_num_threads()
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    torch.set_num_threads(threads)
+
+
 @cache
 def _turn() -> AbstractContextManager[Any]:
     """What a loop waits for. Numba's own threads, used where OpenMP is missing, end the process at a second loop."""
-    numba.get_num_threads()  # which starts them
+    match_threads()
     return nullcontext() if numba.threading_layer() in SAFE_LAYERS else Lock()
 
 
