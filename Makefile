@@ -12,11 +12,14 @@ demo: .venv/installed
 	echo; $(BIN)/eyespot evaluate "$$run"; \
 	echo; echo "The run is $$run, its pictures are in $$run/figures. Next: $(BIN)/eyespot --help"
 
+# There is a process for each core already: with more threads in each, they would wait for one another.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
 test: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/pytest -n auto -m "not slow"
+	$(BIN)/mypy -n auto
+	$(ONE_THREAD) $(BIN)/pytest -n auto -m "not slow"
 
 test-slow: .venv/installed-slow .venv-mlflow/installed
 	$(BIN)/pytest -m slow
@@ -52,9 +55,9 @@ test-wheel:
 	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; cd "$$folder"; \
 	env -u PYTHONPATH $(CURDIR)/.venv-wheel/bin/eyespot train digits
 
-# Each benchmark on tiny data, those too that `make test` leaves out because they take more than ten seconds.
+# Each benchmark on tiny data, with `--smoke`.
 test-benchmarks: .venv/installed-dev
-	$(BIN)/pytest -n auto tests/test_benchmarks.py
+	$(ONE_THREAD) $(BIN)/pytest -n auto tests/test_benchmarks.py
 
 lessons: .venv/installed-lessons
 	$(BIN)/jupyter nbconvert --to html --execute --ExecutePreprocessor.timeout=-1 --output-dir lessons docs/lessons/*.ipynb

@@ -7,26 +7,17 @@ from pathlib import Path
 
 import pytest
 
+# Each is a process or more that import Keras; `make test-benchmarks` takes the time.
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 SCRIPTS = [path.stem for path in sorted(FOLDER.glob("*.py")) if "__main__" in path.read_text(encoding="utf-8")]
 # `training_peers.py` is started by `training.py`: a part, and no benchmark.
 BENCHMARKS = [name for name in SCRIPTS if not any(name.startswith(f"{other}_") for other in SCRIPTS)]
-# More than ten seconds; `make test-benchmarks` runs them too.
-SLOW = {
-    "applications": "lowers a network of a hundred layers twice",
-    "audit": "cross-validates a network to find wrong labels",
-    "own_pictures": "looks, trains, evaluates and predicts",
-    "photographs": "trains a run, and reads photographs of up to four million pixels",
-    "rejection": "trains a run, and fits seven ways to reject",
-    "serving": "trains a run, and starts seven processes, three of them with Keras",
-    "small_folder": "trains a run on a folder",
-}
 PROCESSES = ("eyespot", "eyespot-fit", "eyespot-onnx", "keras-torch", "torch", "torch-bfloat16", "floor")
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in BENCHMARKS]
-)
+@pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_benchmark_runs(name: str, tmp_path: Path):
     """With `--smoke` a benchmark prints its figures, writes nothing beside itself and ends with 0."""
     before = sorted(FOLDER.rglob("*.json"))
@@ -34,7 +25,6 @@ def test_a_benchmark_runs(name: str, tmp_path: Path):
     assert sorted(FOLDER.rglob("*.json")) == before
 
 
-@pytest.mark.slow  # half a minute: seven processes that import PyTorch
 def test_every_peer_that_needs_no_other_framework_trains(tmp_path: Path):
     """All peers on PyTorch and ONNX Runtime train and predict the same, and are in the table."""
     lines = smoke("training", tmp_path, "--peers", *PROCESSES).splitlines()

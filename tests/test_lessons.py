@@ -9,7 +9,6 @@ import pytest
 LESSONS = sorted((Path(__file__).parent.parent / "docs" / "lessons").glob("*.ipynb"))
 
 
-@pytest.mark.draws
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_a_lesson_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Every cell runs after the ones before it, on the embedded digits, briefly."""

@@ -7,11 +7,11 @@ FILES = ["checkpoint", "sealed checkpoint", "model", "sealed model", "weights", 
 
 
 def test_damaged_files_are_refused_or_read_right():
-    """Of 300 mutated files of six kinds, each is told in words or read as it was written; none is slow or large."""
-    outcome = campaign(FILES, range(300))
+    """Of 120 mutated files of six kinds, each is told in words or read as it was written; none is slow or large."""
+    outcome = campaign(FILES, range(120))
     assert not outcome.wrong
-    assert outcome.refused > 150
-    assert outcome.loaded > 20
+    assert outcome.refused > 60
+    assert outcome.loaded > 8
 
 
 def test_the_campaign_lets_a_good_reader_pass():
