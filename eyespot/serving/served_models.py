@@ -223,7 +223,7 @@ def open_model(deployment: Deployment, limits: ServerLimits) -> ServedModel:
     return ServedModel(deployment, LoadedModel(path, stamp, limits.work_seconds), corrections)
 
 
-async def watch(service: Service, seconds: float = WATCH_SECONDS) -> None:
+async def watch(service: Service) -> None:
     """Take up each model whose file has been replaced, until cancelled; no request is lost.
 
     It looks at the files' stamps: the system's events, which watchfiles reads, do not come from network folders, and
@@ -231,7 +231,7 @@ async def watch(service: Service, seconds: float = WATCH_SECONDS) -> None:
     """
     watched = [_WatchedModel(model) for model in service.models.values()]
     while True:
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(WATCH_SECONDS)
         for model in watched:
             await _look(service, model)
 

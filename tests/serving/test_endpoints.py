@@ -241,7 +241,8 @@ def test_class_names_may_be_any_text(start: Start, tmp_path: Path):
     assert tuple(json.loads(running.client.get("/v1/models").content)["models"][0]["classes"]) == names
 
 
-def test_clients_that_ask_at_once_have_each_its_own_answer(start: Start, predictor: Predictor):
+@pytest.mark.parametrize("times", [5, pytest.param(25, marks=pytest.mark.slow)])
+def test_clients_that_ask_at_once_have_each_its_own_answer(start: Start, predictor: Predictor, times: int):
     """Whichever way 8 clients ask at once, raw, as JSON and in a form of two, each answer is that of its picture."""
     running, own = start(), [digit(label) for label in range(8)]
     expected = [as_predicted(predictor, content, top=3)[0] for content in own]
@@ -250,7 +251,7 @@ def test_clients_that_ask_at_once_have_each_its_own_answer(start: Start, predict
         content, other = own[client], (client + 1) % len(own)
         right = []
         with httpx.Client(base_url=running.address, timeout=30) as asking:
-            for _ in range(25):
+            for _ in range(times):
                 raw = asking.post(PREDICT, content=content, headers=PNG).json()["predictions"]
                 told = asking.post(PREDICT, json={"picture": base64_of(content)}).json()["predictions"]
                 files = [("x", ("0", content)), ("x", ("0", own[other]))]

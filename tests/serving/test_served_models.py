@@ -24,6 +24,13 @@ from tests.serving.conftest import Running, Start, digit
 from tests.serving.models import NAMES, digits, write_model
 from tests.serving.processes import command
 
+
+@pytest.fixture(autouse=True)
+def watchful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models' files are looked at ten times as often as usual."""
+    monkeypatch.setattr("eyespot.serving.served_models.WATCH_SECONDS", 0.05)
+
+
 PREDICT = "/v1/models/digits/predict"
 SEVEN = digit(7)
 

@@ -173,7 +173,7 @@ def test_a_large_picture_is_answered_as_the_same_pictures_in_small(start: Start)
 @LINUX
 def test_a_picture_that_takes_too_long_holds_no_worker(start: Start):
     """It is refused when the time of its request is over, and its thread is free then."""
-    running = start(work_seconds=8.0)
+    running = start(work_seconds=3.0)
     assert running.client.post(PREDICT, content=photograph()).status_code == 200
     (process,) = children()
     os.kill(process, signal.SIGSTOP)
