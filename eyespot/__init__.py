@@ -21,7 +21,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 # MLflow, since 3.2, also reports how it is used; it reads this when it is imported and with every report.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-__version__ = "0.1.1"
+__version__ = "0.2.0"
 
 # `__init__.pyi` lists the public names and where they are, for type checkers and for this.
 __getattr__, _, _names = lazy_loader.attach_stub(__name__, __file__)
