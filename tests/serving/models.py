@@ -34,7 +34,7 @@ def digits() -> tuple[Split, Split]:
 def fitted() -> tuple[np.ndarray, np.ndarray]:
     """Weights [64, 10] and biases of a logistic regression, of pixels 0-255."""
     train, _ = digits()
-    pixels = train.images.reshape(len(train), -1) / 255
+    pixels = np.asarray(train.images).reshape(len(train), -1) / 255
     model = LogisticRegression(C=1.0, max_iter=1000).fit(pixels, train.labels)
     return (model.coef_.T / 255).astype(np.float32), model.intercept_.astype(np.float32)
 

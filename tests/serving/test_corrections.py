@@ -184,8 +184,8 @@ def test_two_servers_never_write_over_each_other(tmp_path: Path, monkeypatch: py
 
     class Stopped(datetime):
         @classmethod
-        def now(cls, tz: Any = None) -> datetime:
-            return datetime(2026, 1, 31, tzinfo=tz)
+        def now(cls, tz: Any = None) -> "Stopped":
+            return cls(2026, 1, 31, tzinfo=tz)
 
     monkeypatch.setattr(corrections, "datetime", Stopped)
     image = np.zeros((8, 8, 1), np.uint8)

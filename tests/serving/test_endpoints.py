@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eyespot.inference.predictor import NONE_OF_THESE, Predictor
+from eyespot.inference.ood import NONE_OF_THESE
+from eyespot.inference.predictor import Predictor
 from eyespot.serving.served_models import Deployment
 from tests.serving.conftest import OCCLUSION, PNG, PREDICT, Running, Start, digit, png
 from tests.serving.models import digits, write_model
@@ -47,7 +48,7 @@ def test_digits_are_read(shared: Running):
 
 def test_all_ways_of_sending_have_one_answer(shared: Running, predictor: Predictor):
     """Raw, in a form and as base64, one picture gets the answer of `Predictor.predict`, to the last bit."""
-    expected = {"model": "digits", "predictions": as_predicted(predictor, SEVEN, top=3)}
+    expected: dict[str, Any] = {"model": "digits", "predictions": as_predicted(predictor, SEVEN, top=3)}
     assert expected["predictions"][0]["label"] == "7"
     for headers in (PNG, {"content-type": "image/jpeg"}, {"content-type": "application/octet-stream"}, {}):
         assert shared.client.post(PREDICT, content=SEVEN, headers=headers).json() == expected

@@ -19,7 +19,7 @@ def test_a_token_is_asked_for(start: Start):
     client = start(access=Access(token=TOKEN)).client
     wrong = (None, "", "Bearer", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", TOKEN, "Bearer é")
     for given in wrong:
-        headers = {"authorization": given.encode("latin-1")} if given is not None else {}
+        headers = [(b"authorization", given.encode("latin-1"))] if given is not None else []
         for path in GUARDED:
             answer = client.get(path, headers=headers)
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")

@@ -286,10 +286,11 @@ EXAMPLES = "/v1/models/digits/examples"
 def test_a_few_of_each_class(start: Start, model_folder):
     """The first of each class, then the second: always the same, loaded once, as the pictures that they are."""
     _, test = digits()
-    loads = []
+    loads: list[int] = []
 
     def load() -> Examples:
-        loads.append(time.sleep(0.2))
+        time.sleep(0.2)
+        loads.append(1)
         return Examples(np.asarray(test.images), test.labels, "They are real.")
 
     client = start(Deployment("digits", model_folder, None, load)).client
