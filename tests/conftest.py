@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -116,13 +116,14 @@ def eyespot(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     return call
 
 
-@pytest.fixture(autouse=True)
-def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a test does not look at them (`draws`), figures are made and not drawn: each file is one pixel.
+@pytest.fixture(scope="session", autouse=True)
+def undrawn() -> Iterator[Callable[..., None] | None]:
+    """Figures are made and not drawn: each file is one pixel. Runs that several tests share have such figures too.
 
     Drawing takes half the time of a training on the bars.
     """
-    if request.node.get_closest_marker("draws") or not find_spec("matplotlib"):
+    if not find_spec("matplotlib"):
+        yield None
         return
     from matplotlib.figure import Figure
 
@@ -134,7 +135,18 @@ def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         else:
             draw(figure, target, **options)
 
-    monkeypatch.setattr(Figure, "savefig", savefig)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Figure, "savefig", savefig)
+        yield draw
+
+
+@pytest.fixture(autouse=True)
+def drawn(request: pytest.FixtureRequest, undrawn: Callable[..., None] | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a test looks at figures (`draws`), they are drawn."""
+    if undrawn and request.node.get_closest_marker("draws"):
+        from matplotlib.figure import Figure
+
+        monkeypatch.setattr(Figure, "savefig", undrawn)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from eyespot import Dataset, Recipe, open_run, train
+from eyespot import Dataset, Recipe, Run, open_run, train
 from eyespot.errors import RunError
 from eyespot.training.fit import StepProgress
 from eyespot.training.history import EpochFigures
@@ -45,50 +45,60 @@ def same_weights(one: Path, other: Path) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(weights(one), weights(other), strict=True))
 
 
-def stopped(bars: Dataset, path: Path, recipe: Recipe = SHORT) -> Path:
-    """A run that was interrupted in its second epoch."""
-    done = train(bars, recipe, path, console=QUIET, observers=[StopsAt(2, 3)])
+@pytest.fixture(scope="module")
+def whole(bars: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that nothing interrupted; tests read it, or change a copy."""
+    return train(bars, SHORT, tmp_path_factory.mktemp("whole") / "r", console=QUIET).run
+
+
+@pytest.fixture(scope="module")
+def interrupted(bars: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the same recipe that was interrupted in its second epoch; tests resume copies."""
+    path = tmp_path_factory.mktemp("interrupted") / "r"
+    done = train(bars, SHORT, path, console=QUIET, observers=[StopsAt(2, 3)])
     assert (done.outcome.ending, done.stopped_by, done.test) == ("interrupted", signal.SIGTERM, None)
-    return done.run.path
+    return path
 
 
-def test_a_resumed_run_is_the_uninterrupted_one(bars: Dataset, tmp_path: Path):
+@pytest.fixture
+def stopped(interrupted: Path, tmp_path: Path) -> Path:
+    """A copy of the interrupted run."""
+    return Path(shutil.copytree(interrupted, tmp_path / "r"))
+
+
+def test_a_resumed_run_is_the_uninterrupted_one(bars: Dataset, whole: Run, stopped: Path):
     """Weights and history are the same; the run holds all that a whole one does, and says that it was resumed."""
-    whole = train(bars, SHORT, tmp_path / "whole", console=QUIET).run
-    path = stopped(bars, tmp_path / "r")
-    log = (path / "log").read_text()
-    done = train(bars, resume=path, console=QUIET)
+    log = (stopped / "log").read_text()
+    done = train(bars, resume=stopped, console=QUIET)
     assert done.outcome.ending == "completed"
-    assert same_weights(path, whole.path)
+    assert same_weights(stopped, whole.path)
     for column in ("loss", "val_loss", "accuracy", "val_accuracy"):
         assert done.run.history.column(column) == whole.history.column(column)
     assert done.run.metrics["test"]["confusion"] == whole.metrics["test"]["confusion"]
-    assert len(open_run(path).environment["resumed"]) == 1
-    assert (path / "log").read_text().startswith(log)
-    assert "It goes on after 1 epochs and 3 steps" in (path / "log").read_text()
+    assert len(open_run(stopped).environment["resumed"]) == 1
+    assert (stopped / "log").read_text().startswith(log)
+    assert "It goes on after 1 epochs and 3 steps" in (stopped / "log").read_text()
 
 
-def test_stopped_twice_it_still_ends_the_same(bars: Dataset, tmp_path: Path):
+def test_stopped_twice_it_still_ends_the_same(bars: Dataset, whole: Run, stopped: Path):
     """A resumed training can be interrupted too."""
-    whole = train(bars, SHORT, tmp_path / "whole", console=QUIET).run
-    path = stopped(bars, tmp_path / "r")
-    again = train(bars, resume=path, console=QUIET, observers=[StopsAt(3, 1, signal.SIGINT)])
+    again = train(bars, resume=stopped, console=QUIET, observers=[StopsAt(3, 1, signal.SIGINT)])
     assert again.stopped_by == signal.SIGINT
-    train(bars, resume=path, console=QUIET)
-    assert same_weights(path, whole.path)
+    train(bars, resume=stopped, console=QUIET)
+    assert same_weights(stopped, whole.path)
 
 
-def test_a_finished_run_has_nothing_to_resume(bars: Dataset, tmp_path: Path):
+def test_a_finished_run_has_nothing_to_resume(bars: Dataset, whole: Run, tmp_path: Path):
     """It says so; with more epochs, and leave to differ, it trains on."""
-    path = train(bars, SHORT, tmp_path / "r", console=QUIET).run.path
+    path = Path(shutil.copytree(whole.path, tmp_path / "r"))
     with pytest.raises(RunError, match=r"is finished \(completed after 3 epochs\)"):
         train(bars, resume=path, console=QUIET)
     with pytest.raises(RunError, match=r"training\.epochs: 3 → 4"):
         train(bars, resume=path, epochs=4, console=QUIET)
     longer = train(bars, resume=path, epochs=4, accept_changes=True, console=QUIET)
     assert len(longer.run.history) == 4
-    whole = train(bars, SHORT.with_options({"epochs": 4}), tmp_path / "whole", console=QUIET).run
-    assert same_weights(path, whole.path)
+    at_once = train(bars, SHORT.with_options({"epochs": 4}), tmp_path / "at-once", console=QUIET).run
+    assert same_weights(path, at_once.path)
 
 
 def changed_environment(path: Path, **values: Any) -> None:
@@ -96,13 +106,12 @@ def changed_environment(path: Path, **values: Any) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | values))
 
 
-def test_what_differs_is_told_and_refused(bars: Dataset, tmp_path: Path):
+def test_what_differs_is_told_and_refused(bars: Dataset, stopped: Path):
     """Another recipe, other pictures, another version or machine: each is named, all at once."""
-    path = stopped(bars, tmp_path / "r")
-    packages = open_run(path).environment["packages"] | {"keras": "3.0.0"}
-    changed_environment(path, packages=packages, torch_threads=99, dataset_sha256="0")
+    packages = open_run(stopped).environment["packages"] | {"keras": "3.0.0"}
+    changed_environment(stopped, packages=packages, torch_threads=99, dataset_sha256="0")
     with pytest.raises(RunError) as error:
-        train(bars, resume=path, learning_rate=0.1, console=QUIET)
+        train(bars, resume=stopped, learning_rate=0.1, console=QUIET)
     told = str(error.value)
     for difference in (
         "training.learning_rate: null → 0.1",
@@ -112,24 +121,24 @@ def test_what_differs_is_told_and_refused(bars: Dataset, tmp_path: Path):
         "--accept-changes",
     ):
         assert difference in told
-    train(bars, resume=path, accept_changes=True, console=QUIET)
-    assert "result is not that of an uninterrupted training" in (path / "log").read_text()
+    train(bars, resume=stopped, accept_changes=True, console=QUIET)
+    assert "result is not that of an uninterrupted training" in (stopped / "log").read_text()
 
 
-def test_killed_before_the_first_checkpoint_it_begins_again(bars: Dataset, tmp_path: Path):
+def test_killed_before_the_first_checkpoint_it_begins_again(bars: Dataset, whole: Run, stopped: Path):
     """A run with nothing but a recipe can be resumed too."""
-    whole = train(bars, SHORT, tmp_path / "whole", console=QUIET).run
-    path = stopped(bars, tmp_path / "r")
-    shutil.rmtree(path / "checkpoints")
-    train(bars, resume=path, console=QUIET)
-    assert same_weights(path, whole.path)
-    assert "begins again" in (path / "log").read_text()
+    shutil.rmtree(stopped / "checkpoints")
+    train(bars, resume=stopped, console=QUIET)
+    assert same_weights(stopped, whole.path)
+    assert "begins again" in (stopped / "log").read_text()
 
 
-def test_auto_takes_the_latest_unfinished_one_of_the_recipe(bars: Dataset, here: Path):
+def test_auto_takes_the_latest_unfinished_one_of_the_recipe(bars: Dataset, whole: Run, interrupted: Path, here: Path):
     """Another recipe's run and a finished one are left alone; with none, a new run is begun."""
-    other = train(bars, SHORT.with_options({"seed": 9}), console=QUIET, observers=[StopsAt(2, 3)]).run.path
-    finished = train(bars, SHORT, console=QUIET).run.path
+    other = shutil.copytree(interrupted, Path("runs/bars-mlp-1"))
+    recipe = open_run(other).recipe.with_options({"seed": 9})
+    (other / "recipe.yaml").write_text(recipe.dump(), encoding="utf-8")
+    finished = shutil.copytree(whole.path, Path("runs/bars-mlp-2"))
     new = train(bars, SHORT, resume="auto", console=QUIET, observers=[StopsAt(2, 3)]).run.path
     assert len({other, finished, new}) == 3
     assert train(bars, SHORT, resume="auto", console=QUIET).run.path == new
@@ -137,9 +146,9 @@ def test_auto_takes_the_latest_unfinished_one_of_the_recipe(bars: Dataset, here:
     assert open_run(other).metrics["ending"] == "interrupted"
 
 
-def test_a_run_under_way_is_left_alone(bars: Dataset, here: Path):
+def test_a_run_under_way_is_left_alone(bars: Dataset, interrupted: Path, here: Path):
     """What another process trains cannot be resumed, and `auto` passes it over."""
-    busy = train(bars, SHORT, console=QUIET, observers=[StopsAt(2, 3)]).run
+    busy = open_run(shutil.copytree(interrupted, Path("runs/bars-mlp-1")))
     with busy.locked():
         with pytest.raises(RunError, match="is being trained by another process"):
             train(bars, resume=busy.path, console=QUIET)
@@ -155,47 +164,38 @@ def test_unknown_runs_are_told(eyespot: Callable[..., Answer], here: Path):
     assert (answer.code, "There is no run at nowhere" in answer.err) == (1, True)
 
 
-def killed(folder: Path, number: int, *options: str) -> int:
-    """Trains in a process of its own, and sends it a signal in its second epoch; its exit code."""
-    command = [
-        sys.executable,
-        "-m",
-        "eyespot",
-        "train",
-        "digits",
-        "--epochs",
-        "4",
-        "--set",
-        "checkpoints.every_steps=7",
-    ]
-    with subprocess.Popen([*command, "--output", str(folder), *options], stderr=subprocess.PIPE, text=True) as process:
+def killed(folder: Path, number: int, *options: object) -> tuple[int, str]:
+    """Trains in a process of its own, and sends it a signal after two checkpoints; exit code and standard error."""
+    command = [sys.executable, "-m", "eyespot", "train", *map(str, options)]
+    before = set(folder.glob("checkpoints/step-*"))
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and not len(list(folder.glob("checkpoints/step-*"))) > 1:
+        while time.monotonic() < deadline and len(set(folder.glob("checkpoints/step-*")) - before) < 2:
             time.sleep(0.005)
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
     assert "Traceback" not in err
-    if number != signal.SIGKILL:
-        assert f"eyespot train --resume {folder}" in err
-    return process.returncode
+    return process.returncode, err
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
-def test_the_command_that_continues(here: Path, number: int, code: int):
-    """Killed with -9 or asked to stop, then resumed by the printed command: the weights of a run left alone."""
-    assert killed(here / "r", number) == code
-    train("digits", output=here / "whole", epochs=4, console=QUIET)
-    command = [sys.executable, "-m", "eyespot", "train", "--resume", "r"]
-    resumed = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert resumed.returncode == 0, resumed.stderr
+def test_the_command_that_continues(eyespot: Callable[..., Answer], here: Path):
+    """Killed with -9, resumed and asked to stop, then resumed as is printed: the weights of a run left alone."""
+    asked = ("digits", "--model", "mlp", "--epochs", 4)
+    code, _ = killed(here / "r", signal.SIGKILL, *asked, "--set", "checkpoints.every_steps=7", "--output", "r")
+    assert code == -signal.SIGKILL
+    code, err = killed(here / "r", signal.SIGTERM, "--resume", "r")
+    assert code == 143
+    assert "eyespot train --resume r" in err
+    resumed = eyespot("train", "--resume", "r")
+    assert resumed.code == 0, resumed.err
+    train("digits", output=here / "whole", model="mlp", epochs=4, console=QUIET)
     assert same_weights(here / "r", here / "whole")
     assert not list((here / "r").rglob(".tmp-*"))
 
 
-def test_what_a_person_wrote_into_a_run_stays(bars: Dataset, tmp_path: Path):
+def test_what_a_person_wrote_into_a_run_stays(bars: Dataset, whole: Run, tmp_path: Path):
     """A recipe's comments are left as they are; a model card that was changed stops the call before it begins."""
-    options: dict[str, Any] = {"model": "mlp", "precision": "float32", "early_stopping": False, "console": QUIET}
-    run = train(bars, output=tmp_path / "r", epochs=1, **options).run
+    run = Run(shutil.copytree(whole.path, tmp_path / "r"))
     text = "# mine\n" + (run.path / "recipe.yaml").read_text(encoding="utf-8")
     (run.path / "recipe.yaml").write_text(text, encoding="utf-8")
     run.write_json("metrics.json", run.metrics | {"ending": "interrupted"})
