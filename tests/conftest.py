@@ -3,7 +3,9 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ import pytest  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from eyespot.cli.main import main  # noqa: E402
+from eyespot.data.catalog import CATALOG  # noqa: E402
 from eyespot.data.dataset import Dataset, Split  # noqa: E402
 from eyespot.recipe.schema import Recipe  # noqa: E402
 from eyespot.run import Run  # noqa: E402
@@ -85,6 +88,31 @@ def run(bars: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
     recipe = Recipe.parse({"model": {"name": "mlp"}, "training": {"epochs": 8, "seed": 3, "precision": "float32"}})
     return train(bars, recipe, tmp_path_factory.mktemp("session") / "bars-mlp").run
+
+
+@pytest.fixture(scope="session")
+def fewer() -> Dataset:
+    """200 training and 60 test images of the embedded digits."""
+    from eyespot.data.load import load
+
+    digits = load("digits")
+    assert digits.test is not None
+    return replace(digits, train=digits.train.take(np.arange(200)), test=digits.test.take(np.arange(60)))
+
+
+@contextmanager
+def digits_are(images: Dataset) -> Iterator[None]:
+    """`digits` is the name of other images."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(CATALOG, "digits", replace(CATALOG["digits"], read=partial(replace, images)))
+        yield
+
+
+@pytest.fixture
+def few_digits(fewer: Dataset) -> Iterator[None]:
+    """`digits` is the name of fewer images, where a test does not count them; they train in half the time."""
+    with digits_are(fewer):
+        yield
 
 
 @dataclass(frozen=True)
@@ -142,11 +170,19 @@ def undrawn() -> Iterator[Callable[..., None] | None]:
 
 @pytest.fixture(autouse=True)
 def drawn(request: pytest.FixtureRequest, undrawn: Callable[..., None] | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a test looks at figures (`draws`), they are drawn."""
-    if undrawn and request.node.get_closest_marker("draws"):
-        from matplotlib.figure import Figure
+    """Where a test looks at figures (`draws`), they are drawn: all, or those whose names the mark has."""
+    marker = request.node.get_closest_marker("draws")
+    if not (marker and undrawn):
+        return
+    from matplotlib.figure import Figure
 
-        monkeypatch.setattr(Figure, "savefig", undrawn)
+    leave = Figure.savefig
+
+    def savefig(figure: Figure, target: Any, **options: Any) -> None:
+        wanted = not marker.args or Path(target).name.endswith(marker.args)
+        (undrawn if wanted else leave)(figure, target, **options)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
 
 
 @pytest.fixture
