@@ -12,7 +12,7 @@ from eyespot.recipe.schema import Recipe
 from eyespot.run import Run
 from eyespot.workflow.explain import explain
 from eyespot.workflow.train import train
-from tests.cli.test_own_pictures import folder  # noqa: F401 - a fixture
+from tests.cli.test_own_pictures import folder, written  # noqa: F401 - fixtures
 from tests.conftest import Answer, make_split
 
 Command = Callable[..., Answer]
@@ -184,6 +184,7 @@ def model(input_shape, classes):
 """
 
 
+@pytest.mark.usefixtures("few_digits")
 def test_a_layer_of_ones_own_is_refused_unless_trusted(eyespot: Command, pictures: list[Path], here: Path):
     """The sentence names the class and what to pass; with it the model is explained."""
     (here / "mine.py").write_text(OWN_LAYER)
