@@ -1,8 +1,10 @@
 import json
+import shutil
 import signal
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,14 +21,15 @@ from eyespot.recipe.recipe_files import read_recipe
 from eyespot.training.fit import fit
 from eyespot.workflow import search as search_module
 from eyespot.workflow import tune as tune_module
+from eyespot.workflow.tune import Tuning
 
-QUICK = {"model.name": "mlp", "model.width": 0.1, "training.epochs": 3, "training.precision": "float32"}
+QUICK = {"model.name": "mlp", "model.width": 0.1, "training.epochs": 2, "training.precision": "float32"}
 SPACE = {"training.learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}, "training.optimizer": ["adam", "sgd"]}
 
 
 def search(bars: Dataset, folder: Path, **asked: Any) -> Any:
     settings = QUICK | asked.pop("settings", {})
-    told: dict[str, Any] = {"trials": 4, "space": SPACE, "console": Console(quiet=True)} | asked
+    told: dict[str, Any] = {"trials": 3, "space": SPACE, "console": Console(quiet=True)} | asked
     return tune(bars, output=folder / "t", settings=settings, **told)
 
 
@@ -38,59 +41,83 @@ def trials_in(folder: Path) -> list[optuna.trial.FrozenTrial]:
     return trials
 
 
-@pytest.fixture
-def fitted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Every dataset and recipe that a training of the search was given."""
-    told: list[Any] = []
+@dataclass(frozen=True)
+class FinishedSearch:
+    """A folder with a search, its result, and every dataset and recipe that a training of it was given."""
+
+    folder: Path
+    done: Tuning
+    fitted: list[tuple[Dataset, Any]]
+
+
+def watching(told: list[Any]) -> Callable[..., Any]:
+    """`fit`, which takes down the dataset and the recipe of each training."""
 
     def watched(program: Any, dataset: Dataset, recipe: Any, *rest: Any) -> Any:
         told.append((dataset, recipe))
         return fit(program, dataset, recipe, *rest)
 
-    monkeypatch.setattr(search_module, "fit", watched)
+    return watched
+
+
+@pytest.fixture
+def fitted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every dataset and recipe that a training of the search was given."""
+    told: list[Any] = []
+    monkeypatch.setattr(search_module, "fit", watching(told))
     return told
 
 
-def test_a_search_ends_as_a_recipe_that_trains(bars: Dataset, tmp_path: Path, fitted: list[Any]):
+@pytest.fixture(scope="module")
+def finished(bars: Dataset, tmp_path_factory: pytest.TempPathFactory) -> FinishedSearch:
+    """A search of three trials that nothing interrupted; tests read it, or go on with a copy."""
+    folder = tmp_path_factory.mktemp("finished")
+    told: list[Any] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(search_module, "fit", watching(told))
+        done = search(bars, folder)
+    return FinishedSearch(folder, done, told)
+
+
+def test_a_search_ends_as_a_recipe_that_trains(bars: Dataset, finished: FinishedSearch, tmp_path: Path):
     """Trials, then the recipe itself and the best few with fresh seeds; the lowest median is a whole recipe's file."""
-    done = search(bars, tmp_path)
-    assert done.trials == 4
+    done = finished.done
+    assert done.trials == 3
     assert done.candidates[0].number is None
     assert [list(one.losses) for one in done.candidates] == [[1, 2, 3]] * len(done.candidates)
-    assert [recipe.seed for _, recipe in fitted] == [0] * 4 + [1, 2, 3] * len(done.candidates)
-    recipe = read_recipe(tmp_path / "t" / "best.yaml")
+    assert [recipe.seed for _, recipe in finished.fitted] == [0] * 3 + [1, 2, 3] * len(done.candidates)
+    recipe = read_recipe(finished.folder / "t" / "best.yaml")
     best = min(done.candidates, key=lambda one: one.median)
     for key, value in best.settings.items():
         assert getattr(recipe.training, key.removeprefix("training.")) == value
     trained = train(bars, recipe, tmp_path / "run", seed=1, console=Console(quiet=True))
     history = trained.run.history.column("val_loss")
     assert min(history) == pytest.approx(best.losses[1], rel=1e-6)
-    told = json.loads((tmp_path / "t" / "tuning.json").read_text(encoding="utf-8"))
+    told = json.loads((finished.folder / "t" / "tuning.json").read_text(encoding="utf-8"))
     assert told["candidates"][0]["median_val_loss"] == done.candidates[0].median
-    assert done.sentence in (tmp_path / "t" / "README.md").read_text(encoding="utf-8")
-    assert "# - training.optimizer: adam, sgd" in (tmp_path / "t" / "best.yaml").read_text(encoding="utf-8")
+    assert done.sentence in (finished.folder / "t" / "README.md").read_text(encoding="utf-8")
+    assert "# - training.optimizer: adam, sgd" in (finished.folder / "t" / "best.yaml").read_text(encoding="utf-8")
 
 
-def test_the_first_trial_is_the_recipe_itself(bars: Dataset, tmp_path: Path, fitted: list[Any]):
+def test_the_first_trial_is_the_recipe_itself(finished: FinishedSearch):
     """Its own settings are tried first, unchanged, and never pruned."""
-    search(bars, tmp_path, trials=1)
-    assert fitted[0][1].learning_rate is None
-    first, *_ = trials_in(tmp_path)
+    assert finished.fitted[0][1].learning_rate is None
+    first, *_ = trials_in(finished.folder)
     assert first.params == {"training.learning_rate": 0.001, "training.optimizer": "adam"}
     assert first.state == optuna.trial.TrialState.COMPLETE
 
 
-def test_no_training_of_a_search_sees_test_pictures(bars: Dataset, tmp_path: Path, fitted: list[Any]):
+def test_no_training_of_a_search_sees_test_pictures(bars: Dataset, finished: FinishedSearch, tmp_path: Path):
     """What trainings are given has no test split; other test pictures change nothing of what is found."""
-    done = search(bars, tmp_path, trials=3)
-    assert fitted
-    assert all(dataset.test is None for dataset, _ in fitted)
-    other = replace(bars, test=bars.train)
-    again = tune(other, trials=3, space=SPACE, settings=QUICK, output=tmp_path / "u", console=Console(quiet=True))
-    assert [one.to_dict() for one in again.candidates] == [one.to_dict() for one in done.candidates]
+    assert finished.fitted
+    assert all(dataset.test is None for dataset, _ in finished.fitted)
+    again = search(replace(bars, test=bars.train), tmp_path)
+    assert [one.to_dict() for one in again.candidates] == [one.to_dict() for one in finished.done.candidates]
 
 
-def test_a_search_that_was_interrupted_goes_on(bars: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_search_that_was_interrupted_goes_on(
+    bars: Dataset, finished: FinishedSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Ctrl-C within the third trial: the same call tries it again, and ends as an uninterrupted search does."""
     count: list[int] = []
 
@@ -105,22 +132,21 @@ def test_a_search_that_was_interrupted_goes_on(bars: Dataset, tmp_path: Path, mo
         search(bars, tmp_path)
     assert caught.value.exit_code == 130
     done = search(bars, tmp_path)
-    assert count.count(0) == 5  # four trials, one of them twice
-    whole = search(bars, tmp_path / "whole")
+    assert count.count(0) == 4  # three trials, one of them twice
+    whole = finished.done
     assert [one.losses for one in done.candidates] == [one.losses for one in whole.candidates]
     assert [one.settings for one in done.candidates] == [one.settings for one in whole.candidates]
 
 
-def test_what_is_done_is_not_done_again(bars: Dataset, tmp_path: Path, fitted: list[Any]):
+def test_what_is_done_is_not_done_again(bars: Dataset, finished: FinishedSearch, tmp_path: Path, fitted: list[Any]):
     """A finished search is read from its file; with more trials it goes on, and trains anew only new candidates."""
-    done = search(bars, tmp_path, trials=2)
-    del fitted[:]
-    assert search(bars, tmp_path, trials=2).candidates == done.candidates
+    shutil.copytree(finished.folder, tmp_path, dirs_exist_ok=True)
+    assert search(bars, tmp_path).candidates == finished.done.candidates
     assert not fitted
-    assert search(bars, tmp_path, trials=3).trials == 3
+    assert search(bars, tmp_path, trials=4).trials == 4
     assert [recipe.seed for _, recipe in fitted].count(0) == 1
     with pytest.raises(RunError, match="a search with another recipe"):
-        search(bars, tmp_path, settings={"training.epochs": 2})
+        search(bars, tmp_path, settings={"training.epochs": 3})
     with pytest.raises(RunError, match="a search with another space"):
         search(bars, tmp_path, space={"training.optimizer": ["adam", "sgd"]})
 
@@ -129,20 +155,20 @@ def test_hopeless_trials_are_pruned(bars: Dataset, tmp_path: Path, monkeypatch: 
     """A trial worse than the median of those before is cut short, marked so, and never trained anew."""
     monkeypatch.setattr(search_module, "STARTUP", 1)
     space = {"training.learning_rate": [1e-3, 1e-7, 1.1e-7, 1.2e-7]}
-    done = search(bars, tmp_path, trials=5, space=space, settings={"training.epochs": 6})
+    done = search(bars, tmp_path, trials=5, space=space, settings={"training.epochs": 4})
     pruned = [one for one in trials_in(tmp_path) if one.state == optuna.trial.TrialState.PRUNED]
     assert pruned
     assert done.pruned == len(pruned)
     for one in pruned:
         assert one.user_attrs["why"] == "pruned"
-        assert one.user_attrs["epochs"] < 6
+        assert one.user_attrs["epochs"] < 4
         assert one.number not in [candidate.number for candidate in done.candidates]
 
 
 def test_settings_that_do_not_go_together_end_a_trial_alone(bars: Dataset, tmp_path: Path):
     """Values that fit singly but not together are a pruned trial, which says why."""
     space = {"training.warmup_epochs": [0, 2], "training.epochs": [1, 3]}
-    settings = {"training.schedule": "cosine"}
+    settings = {"training.schedule": "cosine", "training.epochs": 3}
     done = search(bars, tmp_path, trials=8, space=space, settings=settings)
     whys = [one.user_attrs["why"] for one in trials_in(tmp_path)]
     assert done.trials == 8
@@ -151,9 +177,9 @@ def test_settings_that_do_not_go_together_end_a_trial_alone(bars: Dataset, tmp_p
 
 def test_the_time_is_kept(bars: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Trials stop while training anew still fits in; a recipe that takes longer than that is told."""
-    done = search(bars, tmp_path, trials=None, seconds=8)
+    done = search(bars, tmp_path, trials=None, seconds=5, settings={"training.epochs": 1})
     assert done.trials >= 2
-    assert done.seconds < 16  # by far the most of it is overhead where the machine is busy
+    assert done.seconds < 14  # by far the most of it is overhead where the machine is busy
     with pytest.raises(EyespotError, match="The time was over after 0 epochs of the recipe itself"):
         search(bars, tmp_path / "short", trials=None, seconds=0.001)
 
