@@ -14,7 +14,7 @@ from eyespot.errors import EyespotError, InterruptedRun, RunError
 from eyespot.training.fit import fit
 from eyespot.workflow import train
 
-SHORT = {"training.epochs": 2, "training.batch_size": 30}
+SHORT = {"training.epochs": 2, "training.batch_size": 30, "model.width": 0.1}
 PAIR = ["fashion-cnn", "fashion-cnn-dropout"]
 
 
@@ -30,6 +30,7 @@ def run(tmp_path: Path, names: list[str], repeats: int = 1, **settings: Any) -> 
     return reproduce(names, repeats, tmp_path / "study", settings=SHORT | settings, console=Console(quiet=True))
 
 
+@pytest.mark.draws("dropout.png")
 @pytest.mark.usefixtures("small")
 def test_a_study_has_its_tables_pages_and_pictures(tmp_path: Path):
     """Every figure is judged, and everything the tutorials show is drawn or written."""
