@@ -1,11 +1,12 @@
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from eyespot import study, train
+from eyespot import Run, study, train
 from eyespot.data.dataset import Dataset
 from eyespot.errors import EyespotError, InterruptedRun, RecipeError, RunError
 from eyespot.figures import results
@@ -15,6 +16,7 @@ from eyespot.workflow import train as train_module
 
 QUICK = {"model.name": "mlp", "model.width": 0.05, "training.epochs": 1, "training.precision": "float32"}
 DROPOUT = {"no dropout": {"model.dropout": 0}}
+WRITTEN = ["README.md", "study.json", "accuracy.png"]
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +49,7 @@ def run(bars: Dataset, folder: Path, **asked: Any) -> Any:
     return study(bars, output=folder / "s", settings=settings, console=Console(quiet=True), **asked)
 
 
+@pytest.mark.draws("accuracy.png")
 def test_every_variant_has_its_repeats_with_the_same_seeds(bars: Dataset, tmp_path: Path, trained: list[str]):
     """Base, change and grid are trained with equal seeds, compared, written as table, page and picture."""
     done = run(bars, tmp_path, changes=DROPOUT, grid={"training.optimizer": ["adam", "sgd"]}, repeats=2)
@@ -69,7 +72,7 @@ def test_every_variant_has_its_repeats_with_the_same_seeds(bars: Dataset, tmp_pa
 
 def test_an_interrupted_study_goes_on(bars: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Ctrl-C within a training keeps those before; the same call continues that one, and none is trained twice."""
-    asked = {"grid": {"training.optimizer": ["sgd", "nadam"]}, "repeats": 1, "settings": {"training.epochs": 2}}
+    asked = {"grid": {"training.optimizer": ["sgd", "rmsprop"]}, "repeats": 1, "settings": {"training.epochs": 2}}
     started: list[tuple[str, bool]] = []
 
     def stopped(program: Any, dataset: Any, recipe: Any, observers: Any, interrupted: Any, *rest: Any) -> Any:
@@ -82,7 +85,7 @@ def test_an_interrupted_study_goes_on(bars: Dataset, tmp_path: Path, monkeypatch
         run(bars, tmp_path, **asked)
     assert caught.value.exit_code == 130
     done = run(bars, tmp_path, **asked)
-    assert started == [("adam", False), ("sgd", False), ("sgd", True), ("nadam", False)]
+    assert started == [("adam", False), ("sgd", False), ("sgd", True), ("rmsprop", False)]
     monkeypatch.setattr(train_module, "fit", fit)
     whole = run(bars, tmp_path / "whole", **asked)
     figures = [[row.measured.figures for row in one.rows] for one in (done, whole)]
@@ -143,10 +146,11 @@ def test_a_variant_that_diverges_does_not_end_the_study(bars: Dataset, tmp_path:
     assert not trained
 
 
+@pytest.mark.usefixtures("few_digits")
 def test_a_studys_file_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Its base, changes and repeats are taken; an argument given besides goes before the file's."""
     monkeypatch.chdir(tmp_path)
-    Path("mine.yaml").write_text("model: {name: mlp, width: 0.05}\ntraining: {epochs: 1, batch_size: 256}\n")
+    Path("mine.yaml").write_text("model: {name: mlp, width: 0.05}\ntraining: {epochs: 1, batch_size: 60}\n")
     Path("drop.yaml").write_text("base: mine.yaml\nrepeats: 4\nchanges: [{name: none, set: {model.dropout: 0}}]\n")
     done = study("drop.yaml", repeats=1, console=Console(quiet=True))
     assert str(done.path) == "studies/drop"
@@ -162,28 +166,41 @@ def test_validation_on_test_pictures_is_told(bars: Dataset, tmp_path: Path):
         run(bars, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["README.md", "study.json", "accuracy.png"])
+@pytest.mark.parametrize("name", WRITTEN)
 def test_a_persons_files_are_not_written_over(name: str, bars: Dataset, tmp_path: Path, trained: list[str]):
-    """A page that lies in the study's folder is refused before anything is trained; eyespot's own is written again."""
+    """What lies in the study's folder at the name of a page or picture is refused before anything is trained."""
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / name).write_text("mine")
     with pytest.raises(RunError, match=f"{name} is not by eyespot.*move it away, or choose another --output"):
         run(bars, tmp_path, changes=DROPOUT, repeats=1)
     assert not trained
     assert [(path.name, path.read_text()) for path in (tmp_path / "s").iterdir()] == [(name, "mine")]
-    (tmp_path / "s" / name).unlink()
-    run(bars, tmp_path, changes=DROPOUT, repeats=1)
-    run(bars, tmp_path, changes=DROPOUT, repeats=1)
-    (tmp_path / "s" / name).write_text("changed")
-    with pytest.raises(RunError, match="or has been changed since"):
-        run(bars, tmp_path, changes=DROPOUT, repeats=2)
-    assert (tmp_path / "s" / name).read_text() == "changed"
+
+
+def test_changed_files_are_not_written_over(bars: Dataset, tmp_path: Path, trained: list[str]):
+    """A study's own page, table and picture are written again; none that somebody has changed."""
+    for _ in range(2):
+        run(bars, tmp_path, changes=DROPOUT, repeats=1)
+    for name in WRITTEN:
+        path = tmp_path / "s" / name
+        before = path.read_bytes()
+        path.write_text("changed")
+        with pytest.raises(RunError, match=f"{name} is not by eyespot, or has been changed since"):
+            run(bars, tmp_path, changes=DROPOUT, repeats=2)
+        assert path.read_text() == "changed"
+        path.write_bytes(before)
     assert len(trained) == 2
+
+
+@pytest.fixture(scope="module")
+def single(bars: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished training by the settings of the studies; tests change a copy."""
+    return train(bars, settings=QUICK, output=tmp_path_factory.mktemp("single") / "r", console=Console(quiet=True)).run
 
 
 @pytest.mark.parametrize("kind", ["a folder", "a file", "a link", "half done by other settings", "by another version"])
 def test_what_lies_at_a_repeats_place_is_never_removed(
-    kind: str, bars: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, bars: Dataset, single: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Somebody's files, or a training that would not go on as it began: refused before anything is trained."""
     place = tmp_path / "s" / "base" / "base-seed-0"
@@ -197,7 +214,7 @@ def test_what_lies_at_a_repeats_place_is_never_removed(
     elif kind == "a link":
         place.symlink_to(tmp_path / "mine")
     else:
-        made = train(bars, settings=QUICK, output=place, console=Console(quiet=True)).run
+        made = Run(shutil.copytree(single.path, place))
         made.write_json("metrics.json", made.metrics | {"ending": "interrupted"})
         if kind == "by another version":
             packages = made.environment["packages"] | {"torch": "1.0"}
