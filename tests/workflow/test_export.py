@@ -123,6 +123,7 @@ def test_pictures_that_are_gone_are_asked_for(run: Run, bars: Dataset, tmp_path:
     assert (done.on, done.verified.pictures) == ("bars (test)", 30)
 
 
+@pytest.mark.usefixtures("few_digits")
 def test_without_validation_pictures_training_ones_serve(tmp_path: Path):
     """And that is said; test pictures are left alone."""
     settings = {

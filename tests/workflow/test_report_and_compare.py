@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,20 +23,21 @@ from eyespot.evaluation.calibration import fit_temperature
 from eyespot.recipe.schema import Recipe
 from eyespot.run import Run
 from eyespot.workflow.run_data import pictures_of
-from tests.conftest import Answer
+from tests.conftest import Answer, digits_are
 from tests.reports.pages import needs_browser, opened
 
 QUIET = Console(quiet=True)
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
-    """Two small networks on the digits, one trained for longer."""
+def pair(fewer: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Run, Run]]:
+    """Two small networks on a few digits, one trained for longer; the digits stay at hand."""
     folder = tmp_path_factory.mktemp("pair")
     options: dict[str, Any] = {"model": "mlp", "precision": "float32", "console": QUIET}
-    short = eyespot.train("digits", output=folder / "short", epochs=1, **options)
-    long = eyespot.train("digits", output=folder / "long", epochs=6, **options)
-    return short.run, long.run
+    with digits_are(fewer):
+        short = eyespot.train("digits", output=folder / "short", epochs=1, **options)
+        long = eyespot.train("digits", output=folder / "long", epochs=8, **options)
+        yield short.run, long.run
 
 
 def test_a_run_is_calibrated_on_its_validation_data(pair: tuple[Run, Run]):
@@ -133,12 +134,12 @@ def test_compare_says_what_the_test_says(pair: tuple[Run, Run], eyespot: Callabl
     assert found["p_value"] == found["p_adjusted"] == pytest.approx(expected)
     assert found["significant"]
     assert found["sentence"].startswith("long is better than short:")
-    assert found["recipe"] == ["training.epochs: 1 → 6"]
+    assert found["recipe"] == ["training.epochs: 1 → 8"]
     assert [run["accuracy"] for run in told["runs"]] == [each.mean() for each in right]
     page = (tmp_path / "c.html").read_text(encoding="utf-8")
     assert f"Only long is right: {only_long:,} pictures" in page
     table = eyespot("compare", short.path, long.path, "--output", tmp_path / "c.html").out
-    assert "on 360 test pictures" in table
+    assert "on 60 test pictures" in table
 
 
 @needs_browser
