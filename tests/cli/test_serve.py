@@ -187,9 +187,11 @@ def test_corrections_can_be_trained_on(eyespot: Callable[..., Answer], run: Run,
 
 
 @needs_keras
-def test_corrections_of_an_export_survive_the_next_one(eyespot: Callable[..., Answer], here: Path):
+def test_corrections_of_an_export_survive_the_next_one(
+    eyespot: Callable[..., Answer], trained_on: Callable[[str], Path], here: Path
+):
     """They are kept beside the folder that the next export replaces; the export is served all the same."""
-    assert eyespot("train", "digits", "--model", "mlp", "--epochs", 1, "--output", "r").code == 0
+    shutil.copytree(trained_on("digits"), here / "r")
     assert eyespot("export", "r").code == 0
     with served(here / "r" / "exports" / "onnx", here / "log") as server:
         url = f"http://127.0.0.1:{server.port}/v1/models/onnx/corrections?label=7"
@@ -214,22 +216,19 @@ def test_corrections_lie_beside_an_export(tmp_path: Path):
 
 @needs_keras
 @pytest.mark.parametrize(
-    ("source", "options", "shown"),
-    [
-        ("mine", (), False), ("mine", ("--examples",), True), ("mine", ("--no-examples",), False),
-        ("digits", (), True), ("digits", ("--no-examples",), False),
-    ],
-)  # fmt: skip
+    ("options", "shown"), [((), ["digits"]), (("--examples",), ["digits", "mine"]), (("--no-examples",), [])]
+)
 def test_own_test_pictures_are_shown_only_where_asked(
-    source: str, options: tuple[str, ...], shown: bool, trained_on: Callable[[str], Path], tmp_path: Path
+    options: tuple[str, ...], shown: list[str], trained_on: Callable[[str], Path], tmp_path: Path
 ):
     """`/examples` shows those of a public dataset, and own ones with --examples; it never says where they lie."""
-    run = trained_on(source)
-    with served(run, tmp_path / "log", "--no-corrections", *options) as server:
-        url = f"http://127.0.0.1:{server.port}/v1/models/{run.name}/examples"
-        told = httpx.get(url, timeout=60).json()
-    assert bool(told["examples"]) == shown
-    assert shown or told["note"] == "This server shows no test pictures (--examples)."
+    runs = {source: trained_on(source) for source in ("digits", "mine")}
+    with served(runs["digits"], tmp_path / "log", runs["mine"], "--no-corrections", *options) as server:
+        url = f"http://127.0.0.1:{server.port}/v1/models"
+        told = {source: httpx.get(f"{url}/{run.name}/examples", timeout=60).json() for source, run in runs.items()}
+    assert [source for source in runs if told[source]["examples"]] == shown
+    for source in set(runs) - set(shown):
+        assert told[source]["note"] == "This server shows no test pictures (--examples)."
 
 
 @needs_keras
