@@ -28,6 +28,7 @@ def test_find_lr_suggests_and_says_how_to_go_on(eyespot: Command, here: Path):
     assert [path.name for path in (here / "runs").iterdir() if (path / "recipe.yaml").exists()] == ["digits-mlp-1"]
 
 
+@pytest.mark.usefixtures("few_digits")
 def test_find_lr_json_is_one_line(eyespot: Command, here: Path):
     """Standard output holds the suggestion, the curve, the figure and the command, and nothing else."""
     answer = eyespot("train", "--model", "mlp", "--find-lr", "--output", "lr", "--json")

@@ -9,9 +9,10 @@ from tests.conftest import Answer
 
 Command = Callable[..., Answer]
 TINY = ("--set", "model.name=mlp", "--set", "model.width=0.02", "--set", "training.epochs=1", "--set",
-        "training.batch_size=256")  # fmt: skip
+        "training.batch_size=60")  # fmt: skip
 
 
+@pytest.mark.usefixtures("few_digits")
 def test_a_study_prints_its_table_and_what_matters(eyespot: Command, here: Path):
     """The table, a sentence, where the page is; again as one line of JSON, without training again."""
     asked = ("study", "digits", *TINY, "--change", "no dropout: model.dropout=0", "--repeats", 1)
@@ -27,6 +28,7 @@ def test_a_study_prints_its_table_and_what_matters(eyespot: Command, here: Path)
     assert "done before" in again.err
 
 
+@pytest.mark.usefixtures("few_digits")
 def test_a_search_prints_its_candidates_and_its_recipe_trains(eyespot: Command, here: Path):
     """The candidates, the sentence and the next command, which works as it is printed."""
     done = eyespot("tune", "digits", *TINY, "--trials", 2)
