@@ -167,7 +167,7 @@ def test_what_a_recipe_names_is_the_dataset(here: Path):
     make_folder(here / "digits")
     assert eyespot.load("digits", own_first=False).classes == 10
     recipe = Path(here / "mine.yaml")
-    recipe.write_text("dataset: digits\nmodel: {name: mlp}\ntraining: {epochs: 1}\n", encoding="utf-8")
+    recipe.write_text("dataset: digits\nmodel: {name: mnist-mlp-one-hidden}\ntraining: {epochs: 1}\n", encoding="utf-8")
     run = eyespot.train(str(recipe), output="digits-run").run
     assert len(run.predictor().class_names) == 10
     assert eyespot.evaluate(run).evaluation.n == 360

@@ -19,7 +19,7 @@ from eyespot.evaluation.statistics import holm, macro_f1_interval, mcnemar, mean
 Tell = Callable[[str], None]
 
 
-@pytest.mark.parametrize("n", [1_000, 3_000])
+@pytest.mark.parametrize("n", [1_000, pytest.param(3_000, marks=pytest.mark.slow)])
 def test_wilson_covers_as_often_as_it_says(n: int, tell: Tell):
     """95 % give or take 1.5 points, for every accuracy from 1 % to 99 %: summed over all outcomes, not sampled."""
     ends = cache(lambda successes: wilson(successes, n))
@@ -74,7 +74,7 @@ def test_macro_f1_interval_is_that_of_pictures_drawn_anew():
     true = np.repeat(np.arange(4), counts.sum(axis=1))
     taken = np.concatenate([np.repeat(np.arange(4), row) for row in counts])
     generator = np.random.default_rng(2)
-    draws = [generator.integers(0, 500, 500) for _ in range(1_500)]
+    draws = [generator.integers(0, 500, 500) for _ in range(400)]
     scores = [f1_score(true[rows], taken[rows], average="macro", zero_division=0) for rows in draws]
     assert macro_f1_interval(counts) == pytest.approx(np.quantile(scores, (0.025, 0.975)), abs=0.01)
 

@@ -176,7 +176,7 @@ def test_a_public_datasets_pictures_are_published(run: Run, tmp_path: Path, monk
     """Those of a dataset that goes by name are in the folder, unless they are refused; a folder of that name is own."""
     monkeypatch.setattr(web, "runtime_files", lambda: {"ort.wasm": b"\0asm"})
     monkeypatch.chdir(tmp_path)
-    train("digits", output=tmp_path / "r", model="mlp", epochs=1, console=Console(quiet=True))
+    train("digits", output=tmp_path / "r", model="mnist-mlp-one-hidden", epochs=1, console=Console(quiet=True))
     assert len(read(export(tmp_path / "r", "web"), "examples.json")["examples"]) == 24
     assert not read(export(tmp_path / "r", "web", examples=False), "examples.json")["examples"]
     assert read(export(tmp_path / "r", "web", on="digits"), "examples.json")["examples"]
@@ -194,7 +194,7 @@ def test_pictures_that_a_run_was_not_trained_on_are_not_published(tmp_path: Path
     monkeypatch.setattr(web, "runtime_files", lambda: {"ort.wasm": b"\0asm"})
     named = replace(CATALOG["digits"].read(), name="digits")
     arrays = replace(named, train=named.train.take(np.arange(600)))
-    made = train(arrays, output=tmp_path / "r", model="mlp", epochs=1, console=Console(quiet=True)).run
+    made = train(arrays, output=tmp_path / "r", model="mnist-mlp-one-hidden", epochs=1, console=Console(quiet=True)).run
     assert read(export(made, "web"), "examples.json") == {"examples": []}
     assert serve._test_pictures(made.path, None).note == NOT_SHOWN
     assert len(serve._test_pictures(made.path, True).images) == 360

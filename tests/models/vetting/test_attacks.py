@@ -1,5 +1,6 @@
 import random
 import re
+import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -201,9 +202,17 @@ def test_a_graph_with_branches_and_operations_is_opened(tmp_path: Path):
         assert is_opened(model, tmp_path / "m.keras")
 
 
-@pytest.mark.parametrize("name", ["MobileNetV2", "ConvNeXtTiny"])
+def test_layers_that_keras_keeps_for_itself_are_opened(tmp_path: Path):
+    """A network built as ConvNeXtTiny is, with a block a stage, has Keras's own layers for it."""
+    make = sys.modules[keras.applications.ConvNeXtTiny.__module__].ConvNeXt
+    model = make([1, 1, 1, 1], [4, 8, 8, 8], 0.1, weights=None, input_shape=(32, 32, 3), classes=3)
+    assert {"LayerScale", "StochasticDepth"} <= {type(layer).__name__ for layer in model.layers}
+    assert is_opened(model, tmp_path / "m.keras")
+
+
+@pytest.mark.parametrize("name", ["MobileNetV2", pytest.param("ConvNeXtTiny", marks=pytest.mark.slow)])
 def test_networks_of_keras_applications_are_opened(name: str, tmp_path: Path):
-    """They have classes of layers that Keras keeps for itself, and hundreds of arrays."""
+    """They have hundreds of arrays; ConvNeXtTiny has millions of weights."""
     model = getattr(keras.applications, name)(weights=None, input_shape=(32, 32, 3), classes=3)
     assert is_opened(model, tmp_path / "m.keras")
 
