@@ -20,9 +20,8 @@ if os.environ.setdefault("TRITON_INTERPRET", "1") == "0":
     os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
 else:
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-# Also before the hook: what a hooked module imports would be compiled anew, and that is all of Keras.
-import eyespot.backend
-
+if find_spec("keras"):  # before the hook: what a hooked module imports would be compiled anew, and that is all of Keras
+    import eyespot.backend
 if find_spec("triton"):  # before the hook, as below
     import eyespot.engine.kernels.cuda.cross_entropy
     import eyespot.engine.kernels.cuda.epilogue
