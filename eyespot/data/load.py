@@ -75,7 +75,7 @@ def is_path(source: str | Path) -> bool:
     return Path(source).exists()
 
 
-def load_own(path: Path, wanted: PicturesRecipe, console: Console) -> Dataset:
+def load_own(path: Path, recipe: PicturesRecipe, console: Console) -> Dataset:
     """Read labelled pictures from a folder, a table, arrays or IDX files, recognised by the contents.
 
     Args:
@@ -85,34 +85,34 @@ def load_own(path: Path, wanted: PicturesRecipe, console: Console) -> Dataset:
     Raises:
         DataError: there are no labelled pictures at `path`; or those there are contradict themselves.
     """
-    listing = _listing(path, wanted)
-    return _from_arrays(path, wanted) if listing is None else _from_listing(path, listing, wanted, console)
+    listing = _listing(path, recipe)
+    return _from_arrays(path, recipe) if listing is None else _from_listing(path, listing, recipe, console)
 
 
-def _listing(path: Path, wanted: PicturesRecipe) -> Listing | None:
+def _listing(path: Path, recipe: PicturesRecipe) -> Listing | None:
     """The files or rows to decode; None where the source holds pixels already."""
     if path.is_dir():
         if idx_images(path) or any(path.glob("*.npy")):
             return None
         tables = tables_in(path)
-        return list_tables(tables, wanted, path) if tables else list_folder(path)
+        return list_tables(tables, recipe, path) if tables else list_folder(path)
     if path.suffix in FORMATS and not is_pixel_table(path):
-        return list_tables([path], wanted, path)
+        return list_tables([path], recipe, path)
     return None
 
 
-def _from_arrays(path: Path, wanted: PicturesRecipe) -> Dataset:
+def _from_arrays(path: Path, recipe: PicturesRecipe) -> Dataset:
     if images := idx_images(path):
         parts: Mapping[str, ImagesWithClassNames] = read_idx_pairs(images)
     elif path.is_dir() or path.suffix in {".npz", ".npy"}:
-        parts = read_arrays(path, wanted)
+        parts = read_arrays(path, recipe)
     elif path.suffix in {".csv", ".tsv"}:
-        parts = {"train": read_pixel_table(path, wanted)}
+        parts = {"train": read_pixel_table(path, recipe)}
     else:
         raise DataError(_no_source(path))
     class_names = next(iter(parts.values())).class_names
     labels = {label for part in parts.values() for label in part.labels if label is not None}
-    names, numbers = _classes(labels, class_names, wanted)
+    names, numbers = _classes(labels, class_names, recipe)
     splits, skipped = {}, []
     for name, part in parts.items():
         rows = np.array([row for row, label in enumerate(part.labels) if label is not None], np.int64)
@@ -122,7 +122,7 @@ def _from_arrays(path: Path, wanted: PicturesRecipe) -> Dataset:
         images_of_split = RowView(part.images, rows) if isinstance(part.images, np.memmap) else part.images[rows]
         splits[name] = Split(images_of_split, class_numbers)
     shape = splits["train"].images.shape
-    resolved = wanted.model_copy(update={"size": tuple(shape[1:3]), "color": shape[3] == 3})  # noqa: PLR2004
+    resolved = recipe.model_copy(update={"size": tuple(shape[1:3]), "color": shape[3] == 3})  # noqa: PLR2004
     return Dataset(
         _name(path), names, **splits, origin=Origin(str(path.resolve()), resolved, tuple(skipped)), public=False
     )
@@ -140,11 +140,11 @@ def _no_source(path: Path) -> str:
 
 
 def _classes(
-    labels: set[str], stated: tuple[str, ...] | None, wanted: PicturesRecipe
+    labels: set[str], stated: tuple[str, ...] | None, recipe: PicturesRecipe
 ) -> tuple[tuple[str, ...], dict[str, int]]:
     """Class names in order, and the number of each label."""
-    if wanted.class_names:
-        file = Path(wanted.class_names)
+    if recipe.class_names:
+        file = Path(recipe.class_names)
         names = rename_classes(labels, read_class_names(file), file)
         ordered = tuple(dict.fromkeys(names.values()))
         return ordered, {label: ordered.index(name) for label, name in names.items()}
@@ -158,15 +158,15 @@ def _name(path: Path) -> str:
     return re.sub(r"^\W+", "", re.sub(r"[^\w .+-]", "_", stem)) or "pictures"
 
 
-def _from_listing(path: Path, listing: Listing, wanted: PicturesRecipe, console: Console) -> Dataset:
-    names, numbers = _classes(listing.labels(), listing.class_names, wanted)
-    limits = Limits(wanted.max_bytes, wanted.max_pixels)
-    shape, notes = infer_shape(listing, wanted, limits)
-    resolved = wanted.model_copy(update={"size": shape[:2], "color": shape[2] == 3})  # noqa: PLR2004
+def _from_listing(path: Path, listing: Listing, recipe: PicturesRecipe, console: Console) -> Dataset:
+    names, numbers = _classes(listing.labels(), listing.class_names, recipe)
+    limits = Limits(recipe.max_bytes, recipe.max_pixels)
+    shape, notes = infer_shape(listing, recipe, limits)
+    resolved = recipe.model_copy(update={"size": shape[:2], "color": shape[2] == 3})  # noqa: PLR2004
     total = len(listing.entries)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task(f"Reading {total:,} pictures", total=total)
-        form = InputForm(shape, wanted.resize, limits)
+        form = InputForm(shape, recipe.resize, limits)
         cached = cached_pixels(listing, form, lambda done: progress.update(task, completed=done))
     skipped = [
         *listing.skipped,
@@ -183,7 +183,7 @@ def _from_listing(path: Path, listing: Listing, wanted: PicturesRecipe, console:
     return Dataset(_name(path), names, **splits, origin=origin, public=False)
 
 
-def infer_shape(listing: Listing, wanted: PicturesRecipe, limits: Limits) -> tuple[tuple[int, int, int], list[str]]:
+def infer_shape(listing: Listing, recipe: PicturesRecipe, limits: Limits) -> tuple[tuple[int, int, int], list[str]]:
     """Height, width and channels, and the notes for the user about them.
 
     The commonest size of the pictures, scaled down where it is large; grey where all pictures are. Of many pictures, a
@@ -192,8 +192,8 @@ def infer_shape(listing: Listing, wanted: PicturesRecipe, limits: Limits) -> tup
     Raises:
         DataError: no picture can be opened.
     """
-    if wanted.size and wanted.color is not None:
-        return (*wanted.size, 3 if wanted.color else 1), []
+    if recipe.size and recipe.color is not None:
+        return (*recipe.size, 3 if recipe.color else 1), []
     total = len(listing.entries)
     rows = np.unique(np.linspace(0, total - 1, min(total, SAMPLE)).astype(int)).tolist()
     chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
@@ -202,15 +202,15 @@ def infer_shape(listing: Listing, wanted: PicturesRecipe, limits: Limits) -> tup
     readable = [(row, header) for row, header in zip(rows, headers, strict=True) if header]
     if not readable:
         raise DataError(f"{listing.path}: none of its {total:,} pictures can be opened.")
-    size, notes = _size(wanted, [header for _, header in readable], total)
-    color = wanted.color if wanted.color is not None else _has_colors(listing, readable, limits)
+    size, notes = _size(recipe, [header for _, header in readable], total)
+    color = recipe.color if recipe.color is not None else _has_colors(listing, readable, limits)
     return (*size, 3 if color else 1), notes
 
 
-def _size(wanted: PicturesRecipe, headers: Sequence[PictureHeader], total: int) -> tuple[tuple[int, int], list[str]]:
+def _size(recipe: PicturesRecipe, headers: Sequence[PictureHeader], total: int) -> tuple[tuple[int, int], list[str]]:
     """Return (height, width), and the notes for the user."""
-    if wanted.size:
-        return wanted.size, []
+    if recipe.size:
+        return recipe.size, []
     counts = Counter((header.height, header.width) for header in headers)
     (height, width), count = counts.most_common(1)[0]
     among = "pictures" if len(headers) == total else f"{len(headers):,} pictures looked at"

@@ -96,7 +96,7 @@ def _behind(
         return [head]
     stage.sums_bias = False
     behind = epilogue(_tail(followers), stage.bias)
-    return [head, replace(head, stage=behind, name=_name(followers), wanted=head.learns)]
+    return [head, replace(head, stage=behind, name=_name(followers), needs_input_gradient=head.learns)]
 
 
 def _tail(run: list[PlacedStage]) -> EpilogueSpec:

@@ -76,12 +76,12 @@ def unrounded_float32() -> Iterator[None]:
 
 
 @contextmanager
-def deterministic_kernels(*, wanted: bool) -> Iterator[None]:
-    """Within it, where `wanted`, PyTorch uses only algorithms that give the same bits twice; some are slower.
+def deterministic_kernels(*, enabled: bool) -> Iterator[None]:
+    """Within it, where `enabled`, PyTorch uses only algorithms that give the same bits twice; some are slower.
 
     On the processor it makes no difference: there they all do, with the same number of threads.
     """
-    if not wanted:
+    if not enabled:
         yield
         return
     previous = torch.are_deterministic_algorithms_enabled()

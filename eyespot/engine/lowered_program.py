@@ -136,7 +136,9 @@ class LoweredProgram:
             output_gradient = pending.pop(index, passing.charged.get(lowered.stage))
             if output_gradient is None or not lowered.learns:
                 continue
-            input_gradients = lowered.stage.backward(output_gradient, passing, wanted=lowered.wanted)
+            input_gradients = lowered.stage.backward(
+                output_gradient, passing, needs_input_gradient=lowered.needs_input_gradient
+            )
             for source, input_gradient in zip(lowered.inputs, input_gradients, strict=True):
                 if input_gradient is not None and source:
                     pending[source] = pending[source] + input_gradient if source in pending else input_gradient

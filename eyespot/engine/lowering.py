@@ -42,14 +42,14 @@ class PlacedStage:
     Attributes:
         name: of the Keras layer it comes from.
         inputs: which values go in: 0 is the pixels, k + 1 what stage k gives.
-        wanted: something before it learns, so its inputs' gradients are needed.
+        needs_input_gradient: something before it learns, so its inputs' gradients are needed.
         learns: it, or something before it, learns; otherwise its backward pass is left out.
     """
 
     stage: Stage
     name: str
     inputs: tuple[int, ...]
-    wanted: bool
+    needs_input_gradient: bool
     learns: bool
 
 

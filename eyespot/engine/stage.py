@@ -152,5 +152,5 @@ class Stage(Protocol):
     def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
         """The output."""
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
-        """The gradients of the inputs (None for each unless `wanted`); the pass takes in those of the parameters."""
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
+        """The gradients of the inputs, each None unless `needs_input_gradient`; the pass takes in the parameters'."""

@@ -118,7 +118,7 @@ def find_lr(  # noqa: PLR0913 - as of `train`
         )
         out.say(f"{description}, {training.optimizer}.")
         rates = np.geomspace(lowest, highest, steps)
-        with deterministic_kernels(wanted=training.deterministic), terminal.status("") as line:
+        with deterministic_kernels(enabled=training.deterministic), terminal.status("") as line:
 
             def tell(step: int, rate: float, loss: float) -> None:
                 line.update(f"step {step}/{steps}  learning rate {rate:.1e}  loss {loss:.4f}")

@@ -83,7 +83,7 @@ def run_trial(
     prepared = prepare(dataset, recipe, {}, {}, Console(quiet=True), trust=False)
     training = prepared.recipe.training
     program = program_for(prepared, training.steps_for(len(prepared.dataset.train)), lambda _: None)
-    with deterministic_kernels(wanted=training.deterministic):
+    with deterministic_kernels(enabled=training.deterministic):
         outcome = fit(program, prepared.dataset, training, observers, stop)
     row = outcome.history.rows[outcome.kept_epoch - 1] if outcome.kept_epoch else {}
     seconds, epochs = time.perf_counter() - started, outcome.history.column("seconds")

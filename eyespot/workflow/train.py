@@ -182,7 +182,7 @@ def _fit(
     epochs_done = state.epochs if state else 0.0
     events = EventFiles(run.path / "tensorboard", purge_from=int(epochs_done) + 1 if state else None)
     display = ProgressDisplay(out.console, out.say, training.epochs, epochs_done)
-    with Interrupt() as interrupted, display, deterministic_kernels(wanted=training.deterministic):
+    with Interrupt() as interrupted, display, deterministic_kernels(enabled=training.deterministic):
         all_observers: Sequence[Observer] = (history_file, events, display, *observers)
         outcome = fit(program, dataset, training, all_observers, interrupted, keeper, state)
     events.close()

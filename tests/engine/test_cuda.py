@@ -54,8 +54,8 @@ def test_a_tail_is_the_processors(name: str, dtype: torch.dtype):
     tolerance = 1e-6 if dtype == torch.float32 else 2**-7
     torch.testing.assert_close(output.cpu(), expected, rtol=tolerance, atol=0, equal_nan=True)
     arriving = torch.randn(output.shape, generator=draw).to(dtype)
-    (found,) = ours.backward(arriving.to(DEVICE), passing, wanted=True)
-    (wanted,) = theirs.backward(arriving, passing, wanted=True)
+    (found,) = ours.backward(arriving.to(DEVICE), passing, needs_input_gradient=True)
+    (wanted,) = theirs.backward(arriving, passing, needs_input_gradient=True)
     assert found is not None
     torch.testing.assert_close(found.cpu(), wanted, rtol=tolerance, atol=0)
 
@@ -169,7 +169,7 @@ def test_a_replayed_step_is_the_step_itself(bars: Dataset, dtype: torch.dtype):
     """A step captured and replayed leaves what the same step leaves when it runs as it is: draws, updates, sums."""
     epochs = [(first, 0, (0, 0.0, 0.0)) for first in range(0, 30, 3)]
     found: list[list[np.ndarray]] = []
-    with deterministic_kernels(wanted=True):
+    with deterministic_kernels(enabled=True):
         for captures in (True, False):
             model = compiled(build("fashion-cnn-dropout", (8, 8, 1), 3, 1))
             steps = DeviceStepRunner(LoweredProgram(model, dtype, seed=4))

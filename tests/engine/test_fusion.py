@@ -135,7 +135,7 @@ def test_dropout_keeps_the_share_it_should(kind: str, rate: float):
     passing = Pass(PassContext(training=True))
     values = stage.forward([torch.ones(10, 10)], passing)
     assert values.unique().tolist() == pytest.approx([0, 1 / (1 - rate)])
-    assert torch.equal(stage.backward(torch.ones(10, 10), passing, wanted=True)[0], values)
+    assert torch.equal(stage.backward(torch.ones(10, 10), passing, needs_input_gradient=True)[0], values)
     assert torch.equal(stage.forward([torch.ones(3, 3)], Pass(PassContext(training=False))), torch.ones(3, 3))
 
 
@@ -186,7 +186,7 @@ def test_batch_normalisation_keeps_its_digits(kind: str):
     expected.backward(arriving.double())
     passing = Pass(PassContext(training=True))
     with torch.no_grad():
-        found = [stage.forward([values], passing), stage.backward(arriving, passing, wanted=True)[0]]
+        found = [stage.forward([values], passing), stage.backward(arriving, passing, needs_input_gradient=True)[0]]
         found += [passing.gradients[parameter] for parameter in stage.parameters]
     for ours, theirs in zip(found, (expected, exact.grad, gamma.grad, beta.grad), strict=True):
         assert theirs is not None

@@ -281,7 +281,7 @@ def test_dropout_keeps_the_share_it_should(rate: float):
     passing = Pass(PassContext(training=True))
     values = stage.forward([torch.ones(10, 10)], passing)
     assert values.unique().tolist() == pytest.approx([0, 1 / (1 - rate)])
-    assert torch.equal(stage.backward(torch.ones(10, 10), passing, wanted=True)[0], values)
+    assert torch.equal(stage.backward(torch.ones(10, 10), passing, needs_input_gradient=True)[0], values)
     assert torch.equal(stage.forward([torch.ones(3, 3)], Pass(PassContext(training=False))), torch.ones(3, 3))
 
 

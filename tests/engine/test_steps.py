@@ -110,7 +110,7 @@ def test_a_step_without_augmentation_keeps_its_bits(bars: Dataset):
     fed, plain = (LoweredProgram(compiled(build("fashion-cnn-dropout", (8, 8, 1), 3, 1)), seed=4) for _ in range(2))
     steps, mean = HostStepRunner(fed), Mean()
     steps.begin(epoch, Mean())
-    with deterministic_kernels(wanted=True):
+    with deterministic_kernels(enabled=True):
         for index in range(epoch.steps):
             steps.run(index)
             rows = epoch.rows(index)

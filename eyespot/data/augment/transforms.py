@@ -132,8 +132,8 @@ def _places(
     angle = _either_way(draws, DrawColumn.ANGLE) * math.radians(changes.rotate)
     scale = torch.exp(_either_way(draws, DrawColumn.SIZE) * -math.log1p(changes.zoom))
     across, along = scale * torch.cos(angle), scale * torch.sin(angle)
-    mirror = _sign(draws, DrawColumn.MIRROR, wanted=changes.flip_horizontal)
-    upend = _sign(draws, DrawColumn.UPEND, wanted=changes.flip_vertical)
+    mirror = _sign(draws, DrawColumn.MIRROR, flips=changes.flip_horizontal)
+    upend = _sign(draws, DrawColumn.UPEND, flips=changes.flip_vertical)
     right = 2 * changes.shift * _either_way(draws, DrawColumn.RIGHT)
     down = 2 * changes.shift * _either_way(draws, DrawColumn.DOWN)
     x, y = _centres(width, draws), _centres(height, draws)
@@ -151,9 +151,9 @@ def _either_way(draws: Tensor, column: DrawColumn) -> Tensor:
     return draws[:, column] * 2 - 1
 
 
-def _sign(draws: Tensor, column: DrawColumn, *, wanted: bool) -> Tensor:
-    """Return -1 for half of the images and 1 for the others; 1 for all where the flip is not wanted."""
-    return 1 - 2 * ((draws[:, column] < 0.5) & wanted).float()  # noqa: PLR2004 - every other one
+def _sign(draws: Tensor, column: DrawColumn, *, flips: bool) -> Tensor:
+    """Return -1 for half of the images and 1 for the others; 1 for all where it does not flip."""
+    return 1 - 2 * ((draws[:, column] < 0.5) & flips).float()  # noqa: PLR2004 - every other one
 
 
 def _centres(side: int, draws: Tensor) -> Tensor:

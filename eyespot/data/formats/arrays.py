@@ -37,7 +37,7 @@ class ImagesWithClassNames:
     class_names: tuple[str, ...] | None = None
 
 
-def read_arrays(path: Path, wanted: PicturesRecipe) -> dict[str, ImagesWithClassNames]:
+def read_arrays(path: Path, recipe: PicturesRecipe) -> dict[str, ImagesWithClassNames]:
     """Labelled pictures from a `.npz` file, a `.npy` file with its labels beside it, or a folder of `.npy` files.
 
     The name of an array says what it holds, as Keras's `mnist.npz` has it (`x_train`, `y_test`) or in other usual ways
@@ -50,8 +50,8 @@ def read_arrays(path: Path, wanted: PicturesRecipe) -> dict[str, ImagesWithClass
         DataError: a file is damaged, holds Python objects, or its arrays are not labelled pictures.
     """
     arrays = _open(path)
-    if wanted.image_column or wanted.label_column:
-        pairs = {"train": (_stated(path, arrays, wanted.image_column), _stated(path, arrays, wanted.label_column))}
+    if recipe.image_column or recipe.label_column:
+        pairs = {"train": (_stated(path, arrays, recipe.image_column), _stated(path, arrays, recipe.label_column))}
     else:
         pairs = _guessed(path, arrays)
     names = next((arrays[name] for name in arrays if name.lower() in NAMES), None)

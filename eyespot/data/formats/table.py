@@ -54,7 +54,7 @@ def _delimiter(path: Path) -> str:
     return "\t" if path.suffix == ".tsv" else ","
 
 
-def read_pixel_table(path: Path, wanted: PicturesRecipe) -> ImagesWithClassNames:
+def read_pixel_table(path: Path, recipe: PicturesRecipe) -> ImagesWithClassNames:
     """Read the images of a table of pixels.
 
     Raises:
@@ -65,7 +65,7 @@ def read_pixel_table(path: Path, wanted: PicturesRecipe) -> ImagesWithClassNames
     headless = all(name.isdecimal() for name in names)
     if headless:
         names = ["label", *(f"pixel{number}" for number in range(len(names) - 1))]
-    label = wanted.label_column or next((name for name in names if not PIXEL.fullmatch(name)), None)
+    label = recipe.label_column or next((name for name in names if not PIXEL.fullmatch(name)), None)
     if label is None or label not in names:
         raise DataError(f"{path} has no column of labels {label or ''}: its columns are {', '.join(names[:3])}, ….")
     pixels = [name for name in names if PIXEL.fullmatch(name) and name != label]
@@ -96,7 +96,7 @@ def tables_in(folder: Path) -> list[Path]:
     return shards or sorted(path for name in METADATA for path in (*folder.glob(name), *folder.glob(f"*/{name}")))
 
 
-def list_tables(paths: Sequence[Path], wanted: PicturesRecipe, source: Path) -> Listing:
+def list_tables(paths: Sequence[Path], recipe: PicturesRecipe, source: Path) -> Listing:
     """Find the pictures that tables name or hold.
 
     Args:
@@ -107,7 +107,7 @@ def list_tables(paths: Sequence[Path], wanted: PicturesRecipe, source: Path) -> 
     Raises:
         DataError: a table is damaged, or a column is missing, there twice, or of a type that it cannot be.
     """
-    tables = [TableFile(path, wanted) for path in paths]
+    tables = [TableFile(path, recipe) for path in paths]
     entries: list[ListedImage] = []
     skipped: list[SkippedFile] = []
     positions: list[tuple[TableFile, int]] = []
@@ -135,7 +135,7 @@ class TableFile:
         DataError: it is damaged, or a column is missing, there twice, or cannot be what it is named for.
     """
 
-    def __init__(self, path: Path, wanted: PicturesRecipe) -> None:
+    def __init__(self, path: Path, recipe: PicturesRecipe) -> None:
         self.path = path
         if path.suffix == ".parquet":
             parquet = _parquet(path)
@@ -143,7 +143,7 @@ class TableFile:
         else:
             text = _text_table(path)
             schema, read, self._starts = text.schema, text.select, []
-        columns = self._columns = _Columns(path, schema.names, wanted)
+        columns = self._columns = _Columns(path, schema.names, recipe)
         self._holds_pictures = _holds_bytes(schema.field(columns.image).type)
         self.class_names = _class_names(schema, columns.label)
         names = [name for name in columns.all if not (self._holds_pictures and name == columns.image)]
@@ -238,13 +238,13 @@ def _text_table(path: Path) -> pa.Table:
 class _Columns:
     """The columns of images, labels and splits."""
 
-    def __init__(self, path: Path, names: Sequence[str], wanted: PicturesRecipe) -> None:
+    def __init__(self, path: Path, names: Sequence[str], recipe: PicturesRecipe) -> None:
         for name in names:
             if list(names).count(name) > 1:
                 raise DataError(f"{path} has two columns named {name!r}: rename or remove one.")
-        self.image = _chosen(path, names, wanted.image_column, IMAGE_NAMES, "image")
-        self.label = _chosen(path, names, wanted.label_column, LABEL_NAMES, "label")
-        split_column = wanted.split_column or next((name for name in names if name.lower() in SPLIT_NAMES), None)
+        self.image = _chosen(path, names, recipe.image_column, IMAGE_NAMES, "image")
+        self.label = _chosen(path, names, recipe.label_column, LABEL_NAMES, "label")
+        split_column = recipe.split_column or next((name for name in names if name.lower() in SPLIT_NAMES), None)
         self.split = _chosen(path, names, split_column, (), "split") if split_column else None
 
     @property

@@ -35,7 +35,7 @@ class EpilogueStage:
         saved.shape, saved.picture_shape, saved.growth = shape, values.shape, dropout.growth
         return output if len(shape) == len(values.shape) else output.view(shape)
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """The gradients of the values and, summed over them, of the bias."""
         saved = passing.of(self)
         incoming = begin_backward(self.tail, gradient, saved.code, saved.growth)
@@ -103,7 +103,7 @@ class NormalizedEpilogueStage:
         output, saved.code = run(self.tail, saved.values, Affine(scale=saved.scale, shift=shift), dropout)
         return output if len(shape) == len(saved.values.shape) else output.view(shape)
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """Equations of the paper's section 3; of frozen statistics, a scale."""
         saved, window = passing.of(self), self.tail.window
         channels = saved.shape[-1]
@@ -115,7 +115,7 @@ class NormalizedEpilogueStage:
             passing.add(self.gamma, torch.from_numpy(distance_gradient / saved.deviation))
         if self.beta:
             passing.add(self.beta, torch.from_numpy(shift_gradient))
-        if not wanted:
+        if not needs_input_gradient:
             return [None]
         count = f32(values.size // channels if saved.by_batch else np.inf)
         linear = -saved.scale * distance_gradient / saved.deviation**2 / count

@@ -39,7 +39,7 @@ class CudaEpilogueStage:
         )  # fmt: skip
         return output if len(shape) == len(values.shape) else output.view(shape)
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """The gradients of the values and, summed over them, of the bias."""
         saved = passing.of(self)
         input_gradient = torch.empty(saved.picture_shape, dtype=gradient.dtype, device=gradient.device)

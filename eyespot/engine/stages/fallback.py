@@ -33,7 +33,7 @@ class KerasStage:
             passing.charge(self, saved.loss, output)
         return output
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """Gradients of PyTorch's autograd."""
         saved = passing.of(self)
         pairs = [(saved.output, gradient.to(saved.output.dtype)), (saved.loss, None)]
@@ -45,7 +45,7 @@ class KerasStage:
         ]
         if not pairs:
             return [None] * len(saved.inputs)
-        values = [value for value in saved.inputs if value.requires_grad] if wanted else []
+        values = [value for value in saved.inputs if value.requires_grad] if needs_input_gradient else []
         tensors = [*values, *(parameter.variable.value for parameter in self.parameters)]
         outputs, gradients = zip(*pairs, strict=True)
         all_gradients = torch.autograd.grad(outputs, tensors, gradients, allow_unused=True)
@@ -54,7 +54,8 @@ class KerasStage:
                 passing.add(parameter, parameter_gradient)
         input_gradients = iter(all_gradients[: len(values)])
         return [
-            self._arriving(next(input_gradients)) if wanted and value.requires_grad else None for value in saved.inputs
+            self._arriving(next(input_gradients)) if needs_input_gradient and value.requires_grad else None
+            for value in saved.inputs
         ]
 
     def _added(self) -> Tensor | None:

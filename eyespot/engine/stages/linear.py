@@ -32,14 +32,14 @@ class DenseStage:
             output = torch.addmm(self.bias.value, rows, self.kernel.value)
         return output.view(*saved.shape[:-1], -1)
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """Two matrix products and a sum."""
         saved = passing.of(self)
         rows = gradient.reshape(len(saved.rows), -1)
         passing.add(self.kernel, saved.rows.t() @ rows)
         if self.bias and self.sums_bias:
             passing.add(self.bias, rows.sum(0))
-        return [(rows @ self.kernel.value.t()).view(saved.shape) if wanted else None]
+        return [(rows @ self.kernel.value.t()).view(saved.shape) if needs_input_gradient else None]
 
 
 class ConvolutionStage:
@@ -68,18 +68,18 @@ class ConvolutionStage:
         output = aten.convolution(picture, self._weight(), bias, *self._settings())
         return output.permute(0, 2, 3, 1).contiguous()
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """PyTorch's own gradients of a convolution."""
         picture, weight = passing.of(self).picture, self._weight()
         sizes = [weight.shape[0]] if self.bias else None
-        masks = [wanted, True, self.bias is not None and self.sums_bias]
+        masks = [needs_input_gradient, True, self.bias is not None and self.sums_bias]
         input_gradient, weight_gradient, bias_gradient = aten.convolution_backward(
             gradient.permute(0, 3, 1, 2), picture, weight, sizes, *self._settings(), masks
         )
         passing.add(self.kernel, self._as_keras(weight_gradient))
         if self.bias and self.sums_bias:
             passing.add(self.bias, bias_gradient)
-        if not wanted:
+        if not needs_input_gradient:
             return [None]
         if not self.even:
             left, right, top, bottom = self.around

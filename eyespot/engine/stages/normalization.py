@@ -40,7 +40,7 @@ class BatchNormalizationStage:
         output = output + self.beta.value if self.beta else output
         return output.to(inputs[0].dtype).view(inputs[0].shape)
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """Equations of the paper's section 3; of frozen statistics, a scale."""
         saved = passing.of(self)
         rows = gradient.reshape(saved.normalized.shape).float()
@@ -49,7 +49,7 @@ class BatchNormalizationStage:
             passing.add(self.gamma, gamma_gradient)
         if self.beta:
             passing.add(self.beta, beta_gradient)
-        if not wanted:
+        if not needs_input_gradient:
             return [None]
         if saved.by_batch:
             rows = rows - (beta_gradient + saved.normalized * gamma_gradient) / len(rows)

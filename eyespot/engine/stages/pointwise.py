@@ -27,10 +27,10 @@ class MultiplyStage:
         passing.of(self).inputs = inputs
         return math.prod(inputs[1:], start=inputs[0])
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """Each input's gradient: times the product of the others, summed where it was broadcast."""
         inputs: list[Tensor] = passing.of(self).inputs
-        if not wanted:
+        if not needs_input_gradient:
             return [None] * len(inputs)
         others = [inputs[:index] + inputs[index + 1 :] for index in range(len(inputs))]
         return [
@@ -53,9 +53,9 @@ class ScaleStage:
         scaled = inputs[0] * self.scale if self.scale != 1 else inputs[0]
         return scaled + self.offset if self.offset else scaled
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """A scale."""
-        return [(gradient * self.scale if self.scale != 1 else gradient) if wanted else None]
+        return [(gradient * self.scale if self.scale != 1 else gradient) if needs_input_gradient else None]
 
 
 class CastStage:
@@ -71,9 +71,9 @@ class CastStage:
         """Any shape."""
         return inputs[0].to(self.dtype)
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """The gradient as it is."""
-        return [gradient if wanted else None]
+        return [gradient if needs_input_gradient else None]
 
 
 class RescalingStage:
@@ -95,9 +95,9 @@ class RescalingStage:
             return inputs[0].to(self.dtype).mul_(self.scale)
         return (inputs[0].float() * self.scale + self.offset).to(self.dtype)
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """A scale."""
-        return [(gradient * self.scale).to(gradient.dtype) if wanted else None]
+        return [(gradient * self.scale).to(gradient.dtype) if needs_input_gradient else None]
 
 
 class NormalizationStage:
@@ -118,9 +118,9 @@ class NormalizationStage:
         values = values * self.deviation + self.mean if self.inverted else (values - self.mean) / self.deviation
         return values.to(self.dtype)
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """A scale."""
-        if not wanted:
+        if not needs_input_gradient:
             return [None]
         return [(gradient * self.deviation if self.inverted else gradient / self.deviation).to(gradient.dtype)]
 
@@ -140,9 +140,9 @@ class LeakyReluStage:
         passing.of(self).values = values
         return values
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """The gradient by the sign of the output, which is that of the input."""
-        if not wanted:
+        if not needs_input_gradient:
             return [None]
         values = passing.of(self).values
         if self.slope:
@@ -167,10 +167,10 @@ class ActivationStage:
             saved.output = self.function(saved.input)
         return cast("Tensor", saved.output.detach())
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """The gradient of PyTorch's autograd."""
         saved = passing.of(self)
-        return [torch.autograd.grad(saved.output, saved.input, gradient)[0] if wanted else None]
+        return [torch.autograd.grad(saved.output, saved.input, gradient)[0] if needs_input_gradient else None]
 
 
 class DropoutStage:
@@ -197,9 +197,9 @@ class DropoutStage:
         saved.mask = bits.ge(self.threshold).to(values.dtype).mul_(1 / (1 - self.rate)).view(values.shape)
         return values * saved.mask
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """The gradient under the mask of the forward pass."""
-        if not wanted:
+        if not needs_input_gradient:
             return [None]
         mask = passing.of(self).mask
         return [gradient if mask is None else gradient * mask]

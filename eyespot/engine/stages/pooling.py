@@ -34,9 +34,9 @@ class MaxPoolStage:
         output, saved.places = aten.max_pool2d_with_indices(saved.picture, self.window, self.stride)
         return output.permute(0, 2, 3, 1).contiguous()
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """The gradient at the pixel that the maximum came from."""
-        if not wanted:
+        if not needs_input_gradient:
             return [None]
         saved = passing.of(self)
         input_gradient = aten.max_pool2d_with_indices_backward(
@@ -73,9 +73,9 @@ class AveragePoolStage:
         passing.of(self).picture = picture
         return aten.avg_pool2d(picture, *self.settings).permute(0, 2, 3, 1).contiguous()
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """An equal share to every pixel of the window."""
-        if not wanted:
+        if not needs_input_gradient:
             return [None]
         picture = passing.of(self).picture
         if picture.is_cuda and any(self.padding):
@@ -118,9 +118,9 @@ class GlobalMaxStage:
         saved.highest = highest = inputs[0].amax((1, 2), keepdim=True)
         return highest if self.keepdims else highest[:, 0, 0]
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """The gradient in equal shares at the pixels that have the maximum."""
-        if not wanted:
+        if not needs_input_gradient:
             return [None]
         saved = passing.of(self)
         is_highest = saved.picture.eq(saved.highest)
@@ -142,9 +142,9 @@ class GlobalAverageStage:
         passing.of(self).shape = inputs[0].shape
         return inputs[0].mean((1, 2), keepdim=self.keepdims)
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """An equal share to every pixel."""
-        if not wanted:
+        if not needs_input_gradient:
             return [None]
         shape = passing.of(self).shape
         count, height, width, channels = shape

@@ -21,9 +21,9 @@ class ReshapeStage:
         passing.of(self).before = inputs[0].shape
         return inputs[0].reshape(len(inputs[0]), *self.shape)
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """The shape it had."""
-        return [gradient.reshape(passing.of(self).before) if wanted else None]
+        return [gradient.reshape(passing.of(self).before) if needs_input_gradient else None]
 
 
 class ZeroPaddingStage:
@@ -39,11 +39,11 @@ class ZeroPaddingStage:
         """[n, height, width, channels]: zeros around each picture."""
         return torch.constant_pad_nd(inputs[0], [0, 0, *self.columns, *self.rows])
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """The gradient without the border."""
         (top, bottom), (left, right) = self.rows, self.columns
         height, width = gradient.shape[1:3]
-        return [gradient[:, top : height - bottom, left : width - right].contiguous() if wanted else None]
+        return [gradient[:, top : height - bottom, left : width - right].contiguous() if needs_input_gradient else None]
 
 
 class AddStage:
@@ -62,9 +62,9 @@ class AddStage:
             total = total + value
         return total
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """The gradient of each input, summed where it was broadcast."""
-        return [gradient.sum_to_size(shape) if wanted else None for shape in passing.of(self).shapes]
+        return [gradient.sum_to_size(shape) if needs_input_gradient else None for shape in passing.of(self).shapes]
 
 
 class ConcatenateStage:
@@ -81,9 +81,9 @@ class ConcatenateStage:
         passing.of(self).sizes = [value.shape[self.axis] for value in inputs]
         return torch.cat(inputs, self.axis)
 
-    def backward(self, gradient: Tensor, passing: Pass, *, wanted: bool) -> list[Tensor | None]:
+    def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:
         """The part of the gradient that belongs to each input."""
         sizes = passing.of(self).sizes
-        if not wanted:
+        if not needs_input_gradient:
             return [None] * len(sizes)
         return [part.contiguous() for part in gradient.split(sizes, self.axis)]
