@@ -29,7 +29,7 @@ def hows(program: LoweredProgram) -> set[str]:
 def difference(ours: Any, theirs: Any, least: float = 0.1) -> float:
     """The norm of the difference, as a share of the norm of the reference, or of `least` where that is smaller."""
     ours, theirs = (np.asarray(keras.ops.convert_to_numpy(value), np.float64) for value in (ours, theirs))
-    return float(np.linalg.norm(ours - theirs) / max(np.linalg.norm(theirs), least))
+    return float(np.linalg.norm(ours - theirs)) / max(float(np.linalg.norm(theirs)), least)
 
 
 def sixteen(pictures: Split) -> tuple[torch.Tensor, torch.Tensor]:

@@ -4,7 +4,7 @@ import pickle
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from eyespot.errors import DataError, ModelError
 
 layers, losses, optimizers = keras.layers, keras.losses, keras.optimizers
 SPARSE = "sparse_categorical_crossentropy"
-Model = keras.Model
+Model: TypeAlias = keras.Model
 
 
 def network(*, end: str | None = "softmax", dtype: str = "uint8", dropout: float = 0) -> Model:
@@ -71,7 +71,7 @@ def runs_in_the_engine(model: Model) -> bool:
 
 @pytest.fixture
 def pictures(bars: Dataset) -> np.ndarray:
-    return bars.train.images
+    return np.asarray(bars.train.images)
 
 
 @pytest.fixture
@@ -125,15 +125,16 @@ FITS: dict[str, Callable[[np.ndarray, np.ndarray], dict[str, Any]]] = {
     "weighted validation data": lambda x, y: {"validation_data": (x[:40], y[:40], np.linspace(0, 1, 40))},
     "an uneven last batch": lambda x, y: {"batch_size": 37},
     "steps": lambda x, y: {"steps_per_epoch": 2, "epochs": 2},
-    "a schedule by epoch": lambda x, y: {"callbacks": [callbacks.LearningRateScheduler(lambda epoch, rate: rate / 3)]},
+    "a schedule by epoch": lambda x, y: {
+        "callbacks": [keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 3)],
+    },
     "a plateau": lambda x, y: {
-        "callbacks": [callbacks.ReduceLROnPlateau("loss", factor=0.1, patience=1, min_delta=9)],
+        "callbacks": [keras.callbacks.ReduceLROnPlateau("loss", factor=0.1, patience=1, min_delta=9)],
     },
     "the best weights": lambda x, y: {
-        "callbacks": [callbacks.EarlyStopping("loss", patience=1, min_delta=9, restore_best_weights=True)],
+        "callbacks": [keras.callbacks.EarlyStopping("loss", patience=1, min_delta=9, restore_best_weights=True)],
     },
 }  # fmt: skip
-callbacks = keras.callbacks
 
 
 @pytest.mark.parametrize("name", FITS)
@@ -200,7 +201,7 @@ def test_other_sources_of_data_work(pictures: np.ndarray, labels: np.ndarray):
         lambda: torch.utils.data.DataLoader(pairs, batch_size=30),
         lambda: ((pictures[start : start + 30], labels[start : start + 30]) for start in (0, 30, 60)),
     ):
-        options = {"batch_size": None, "epochs": 1, "shuffle": False, "steps_per_epoch": 3}
+        options: dict[str, Any] = {"batch_size": None, "epochs": 1, "shuffle": False, "steps_per_epoch": 3}
         same(*(fit(model, make(), **options) for model in (ours, theirs)))
     name = ours.inputs[0].name
     assert ours.predict({name: pictures}, verbose=0) == pytest.approx(ours.predict(pictures, verbose=0))

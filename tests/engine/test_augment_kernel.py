@@ -16,8 +16,8 @@ EVERYTHING = Changes(
     shift=0.3, rotate=60, zoom=0.5, flip_horizontal=True, flip_vertical=True, brightness=0.3, contrast=0.4, erase=0.5,
     mixup=0.4, cutmix=1.0,
 )  # fmt: skip
-CASES = {
-    **POLICIES,
+CASES: dict[str, Changes] = {
+    **{str(name): changes for name, changes in POLICIES.items()},
     "mixup": Changes(mixup=0.5),
     "cutmix": Changes(cutmix=0.5),
     "erase": Changes(erase=1.0),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from eyespot.errors import ModelError
 from tests.engine.compare import DEVICE, compiled
 
 layers, losses, ops, optimizers = keras.layers, keras.losses, keras.ops, keras.optimizers
-Model = keras.Model
+Model: TypeAlias = keras.Model
 SPARSE = "sparse_categorical_crossentropy"
 PICTURE = (6, 6, 3)
 
@@ -107,12 +107,12 @@ class Hides(keras.Layer):
         return x
 
 
-class OwnLoss(losses.SparseCategoricalCrossentropy):
+class OwnLoss(keras.losses.SparseCategoricalCrossentropy):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         return 2 * super().call(y_true, y_pred)
 
 
-class OwnDense(layers.Dense):
+class OwnDense(keras.layers.Dense):
     def call(self, inputs: Any, training: Any = None) -> Any:
         return 2 * super().call(inputs)
 
@@ -137,7 +137,7 @@ class OwnAccuracy(keras.metrics.SparseCategoricalAccuracy):
         return super().update_state(y_true, 1 - y_pred, sample_weight)
 
 
-class OwnAdam(optimizers.Adam):
+class OwnAdam(keras.optimizers.Adam):
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         super().update_step(-gradient, variable, learning_rate)
 

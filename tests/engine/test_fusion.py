@@ -106,7 +106,7 @@ def test_in_bfloat16_fused_is_as_near_as_unfused(tail: str, bars9: Dataset, monk
         program = LoweredProgram(compiled(network(TAILS[tail][0])), dtype)
         passing = Pass(PassContext(training=True))
         with torch.no_grad():
-            program.gradients(*(torch.tensor(v) for v in (bars9.train.images, bars9.train.labels)), passing)
+            program.gradients(torch.tensor(bars9.train.images), torch.tensor(bars9.train.labels), passing)
         found[name] = [passing.gradients[parameter].float() for parameter in program.parameters]
     for exact, fused, unfused in zip(found["exact"], found["fused"], found["unfused"], strict=True):
         allowed = 1.5 * (unfused - exact).norm() + 0.02 * exact.norm() + 1e-4

@@ -1,6 +1,7 @@
 """Kernels that stand for themselves, against what PyTorch computes."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,7 +58,8 @@ def test_moments_do_not_cancel():
 
 def test_loops_of_other_sources_are_not_taken_up(monkeypatch: pytest.MonkeyPatch):
     """Numba's cache files are named after all sources: with another file changed, they are other files."""
-    name = forward.__wrapped__._cache._impl.filename_base
+    loop: Any = forward
+    name = loop.__wrapped__._cache._impl.filename_base
     assert f"forward-{numba_support.sources_digest()}-" in name
     numba_support.sources_digest.cache_clear()
     monkeypatch.setattr(Path, "read_bytes", lambda file: file.name.encode())

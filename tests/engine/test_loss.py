@@ -82,7 +82,7 @@ def test_both_fused_losses_are_the_same():
     torch.testing.assert_close(ours.gradient, theirs.gradient)
 
 
-class OwnCrossEntropy(losses.SparseCategoricalCrossentropy):
+class OwnCrossEntropy(keras.losses.SparseCategoricalCrossentropy):
     """A subclass, which may compute something else."""
 
 

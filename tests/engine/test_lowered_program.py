@@ -147,7 +147,7 @@ def test_pixels_as_they_are(first: keras.Layer, dtype: str, bars: Dataset):
 def test_what_normalization_has_adapted_to_is_used(bars: Dataset):
     """Mean and variance that a layer has found in the pictures are its constants."""
     found = layers.Normalization()
-    found.adapt(bars.train.images.astype(np.float32))
+    found.adapt(np.asarray(bars.train.images, np.float32))
     end = [layers.Flatten(), layers.Dense(3, activation="softmax")]
     assert "Keras" not in hows(
         agrees(keras.Sequential([keras.Input((8, 8, 1), dtype="uint8"), found, *end]), bars.train)
@@ -169,7 +169,7 @@ def test_large_networks_are_lowered_whole(name: str):
         compiled(model, optimizer="sgd")
     program = LoweredProgram(compiled(ours, optimizer="sgd"))
     assert "Keras" not in hows(program)
-    judged = program.train_step(pictures.images, pictures.labels, 0)
+    judged = program.train_step(np.asarray(pictures.images), pictures.labels, 0)
     expected = theirs.train_on_batch(pictures.images, pictures.labels, return_dict=True)
     assert float(judged.loss) == pytest.approx(float(expected["loss"]), rel=1e-4)
     # Fifty fresh layers magnify rounding: the same pictures in another order show how far.

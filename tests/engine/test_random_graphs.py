@@ -1,7 +1,7 @@
 """Random networks of the layers the engine knows: whatever is drawn, Keras and the engine must agree on it."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from tests.engine.compare import agrees, hows, rounding
 
 layers = keras.layers
 Draw = Callable[[Any], Any]
-Tensor = keras.KerasTensor
+Tensor: TypeAlias = keras.KerasTensor
 
 ACTIVATIONS = ("linear", "relu", "leaky_relu", "relu6", "tanh", "sigmoid", "silu", "gelu", "elu", "hard_silu")
 LARGEST = 1500  # values a picture may have on its way

@@ -134,7 +134,8 @@ def test_gradients_are_those_of_a_single_thread(name: str):
     def gradients(i: int) -> np.ndarray:
         passing = Pass(PassContext(training=True, seed=i))
         with torch.no_grad():
-            judged = program.gradients(*(torch.tensor(array, device=DEVICE) for array in data[i]), passing)
+            images, labels = (torch.tensor(array, device=DEVICE) for array in data[i])
+            judged = program.gradients(images, labels, passing)
         found = [passing.gradients[parameter].flatten() for parameter in program.parameters]
         return torch.cat([judged.loss[None].float(), *found]).cpu().numpy()
 

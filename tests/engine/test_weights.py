@@ -47,12 +47,12 @@ def test_variables_that_lie_end_to_end_stay():
 def test_a_program_on_fewer_variables_learns_them_alone(bars: Dataset):
     """Frozen layers stay, with their slots in the optimizer; what learns, learns in the model's own variables."""
     model = compiled(build("mnist-mlp", (8, 8, 1), 3))
-    LoweredProgram(model, torch.bfloat16).train_step(bars.train.images, bars.train.labels, 0)
+    LoweredProgram(model, torch.bfloat16).train_step(np.asarray(bars.train.images), bars.train.labels, 0)
     frozen = next(layer for layer in model.layers if isinstance(layer, keras.layers.Dense))
     frozen.trainable = False
     program = LoweredProgram(model, torch.bfloat16)
     assert program.optimizer_how == "fused"
     before = [weight.copy() for weight in model.get_weights()]
-    program.train_step(bars.train.images, bars.train.labels, 1)
+    program.train_step(np.asarray(bars.train.images), bars.train.labels, 1)
     changed = [not np.array_equal(new, old) for new, old in zip(model.get_weights(), before, strict=True)]
     assert changed == [False, False, *[True] * (len(before) - 2)]
