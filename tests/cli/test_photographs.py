@@ -81,6 +81,7 @@ def test_training_pictures_are_answered_as_their_pixels_are(reader: Run, tmp_pat
         assert told.probability == float(expected)
 
 
+@pytest.mark.draws
 def test_predict_shows_the_steps(eyespot: Command, reader: Run, page: Path):
     """--show draws each picture's steps, names the file, and never writes over an earlier one."""
     first, second = (eyespot("predict", reader.path, page, "--show", "--json") for _ in range(2))
