@@ -68,6 +68,9 @@ def main() -> None:
         parser.error("a run is needed: what `eyespot train` leaves behind")
     if not find_spec(arguments.backend):
         sys.exit(f"serving.py: {arguments.backend} is not installed: choose another --backend for Keras")
+    if not find_spec("fastapi"):
+        print("FastAPI is not installed, so nothing is asked of it: pip install 'eyespot[bench]'")
+        arguments.endpoints = ()
     with tempfile.TemporaryDirectory() as folder:
         measure(
             eyespot.open_run(arguments.run) if arguments.run else train_run(Path(folder) / "run"),
