@@ -181,8 +181,8 @@ def drawn(request: pytest.FixtureRequest, undrawn: Callable[..., None] | None, m
     leave = Figure.savefig
 
     def savefig(figure: Figure, target: Any, **options: Any) -> None:
-        wanted = not marker.args or Path(target).name.endswith(marker.args)
-        (undrawn if wanted else leave)(figure, target, **options)
+        is_drawn = not marker.args or Path(target).name.endswith(marker.args)
+        (undrawn if is_drawn else leave)(figure, target, **options)
 
     monkeypatch.setattr(Figure, "savefig", savefig)
 

@@ -7,7 +7,7 @@ FILES = ["checkpoint", "sealed checkpoint", "model", "sealed model", "weights", 
 
 
 def test_damaged_files_are_refused_or_read_right():
-    """Of 120 mutated files of six kinds, each is told in words or read as it was written; none is slow or large."""
+    """Of 120 mutated files of six kinds, each is refused in a sentence or read right; none is slow or large."""
     outcome = campaign(FILES, range(120))
     assert not outcome.wrong
     assert outcome.refused > 60

@@ -60,9 +60,7 @@ class BatchAdapter:
         Raises:
             DataError: they have another shape.
         """
-        labels = self._tensor(y)
-        if labels.dim() == 2 and labels.shape[1] == 1:  # noqa: PLR2004
-            labels = labels[:, 0]
+        labels = self._column(y)
         if labels.dim() != 1:
             raise DataError(
                 f"the loss of {self.name} takes class numbers of shape (n,) as labels, not {tuple(labels.shape)}: for "
@@ -88,9 +86,7 @@ class BatchAdapter:
         """Sample weights [n] or [n, 1] as float32 [n]; None where they have any other shape, or are not one array."""
         if not hasattr(weight, "shape"):
             return None
-        weights = self._tensor(weight)
-        if weights.dim() == 2 and weights.shape[1] == 1:  # noqa: PLR2004
-            weights = weights[:, 0]
+        weights = self._column(weight)
         return weights.float() if weights.dim() == 1 else None
 
     def check_range(self, labels: Tensor) -> None:
@@ -100,6 +96,11 @@ class BatchAdapter:
             raise DataError(
                 f"labels go from {low} to {high}, but {self.name} has {classes} classes, numbered 0 to {classes - 1}."
             )
+
+    def _column(self, values: Any) -> Tensor:
+        """Values [n] or [n, 1] as [n]; any others as they are."""
+        column = self._tensor(values)
+        return column[:, 0] if column.dim() == 2 and column.shape[1] == 1 else column  # noqa: PLR2004
 
     def _tensor(self, values: Any) -> Tensor:
         tensor: Tensor = values if isinstance(values, Tensor) else keras.ops.convert_to_tensor(values)

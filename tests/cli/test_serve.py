@@ -225,10 +225,10 @@ def test_own_test_pictures_are_shown_only_where_asked(
     runs = {source: trained_on(source) for source in ("digits", "mine")}
     with served(runs["digits"], tmp_path / "log", runs["mine"], "--no-corrections", *options) as server:
         url = f"http://127.0.0.1:{server.port}/v1/models"
-        told = {source: httpx.get(f"{url}/{run.name}/examples", timeout=60).json() for source, run in runs.items()}
-    assert [source for source in runs if told[source]["examples"]] == shown
+        answers = {source: httpx.get(f"{url}/{run.name}/examples", timeout=60).json() for source, run in runs.items()}
+    assert [source for source in runs if answers[source]["examples"]] == shown
     for source in set(runs) - set(shown):
-        assert told[source]["note"] == "This server shows no test pictures (--examples)."
+        assert answers[source]["note"] == "This server shows no test pictures (--examples)."
 
 
 @needs_keras
