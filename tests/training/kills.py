@@ -1,10 +1,10 @@
 """Kills a training again and again, and sees whether it ends as one that was left alone.
 
-    python -m tests.training.kills 300 [in-place]
+    python -m tests.training.kills 300
 
 Half of the kills come at a random moment, half at a random call of the system within a save. After each, there must be
-a checkpoint that can be read, or none yet, and no damaged one; the next process goes on from it. Prints what it found,
-as JSON. `in-place` is the control: a writer without the sibling and the rename.
+a checkpoint that can be read, or none yet, and no damaged one; the next process goes on from it. A control follows,
+until it has done damage: a writer without the sibling and the rename. Prints what was found of both, as JSON.
 """
 
 import json
@@ -15,6 +15,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,6 @@ from tests.training.test_checkpoint import CALLS, written_in_place
 from tests.training.test_resume import EVERYTHING, digest, program_for
 
 RECIPE = EVERYTHING.with_options({"epochs": 3, "early_stopping": False})
-LONGEST = 2.0  # seconds; a training takes about one
 
 
 def pictures() -> Dataset:
@@ -81,33 +82,49 @@ def child(folder: Path, dataset: Dataset, calls: int | None) -> int:
     os._exit(0)
 
 
-def campaign(kills: int, seed: int = 0) -> dict[str, Any]:
-    """As the module's docstring has it."""
-    generator, dataset = random.Random(seed), pictures()  # noqa: S311 - moments, not secrets
+def alone(dataset: Dataset) -> tuple[str, float]:
+    """What a training that nobody kills ends with, and the seconds that it takes."""
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        os.waitpid(child(Path(folder), dataset, None), 0)
+        return (Path(folder) / "digest").read_text(), time.perf_counter() - started
+
+
+def campaign(dataset: Dataset, kills: int, longest: float, *, until_damaged: bool = False) -> dict[str, Any]:
+    """So many kills, and until the last training has ended, or until damage is done.
+
+    Args:
+        longest: a random moment comes within so many seconds.
+    """
+    generator = random.Random(0)  # noqa: S311 - moments, not secrets
     found: dict[str, Any] = {"kills": 0, "within_a_save": 0, "trainings": 0, "damaged": [], "digests": set()}
     with tempfile.TemporaryDirectory() as root:
-        alone = Path(root) / "alone"
-        os.waitpid(child(alone, dataset, None), 0)
-        found["alone"] = (alone / "digest").read_text()
-        while found["kills"] < kills:
+        while found["kills"] < kills and not (until_damaged and found["damaged"]):
             folder = Path(root) / str(found["trainings"])
-            while not (folder / "digest").exists():
+            while not (folder / "digest").exists() and not (until_damaged and found["damaged"]):
                 within = generator.random() < 0.5
                 process = child(folder, dataset, generator.randint(1, 200) if within else None)
                 if not within:
-                    time.sleep(generator.uniform(0, LONGEST))
+                    time.sleep(generator.uniform(0, longest))
                     os.kill(process, signal.SIGKILL)
                 if os.WIFSIGNALED(os.waitpid(process, 0)[1]):
                     found["kills"] += 1
                     found["within_a_save"] += within
                 latest_state(folder, found["damaged"].append)
             found["trainings"] += 1
-            found["digests"].add((folder / "digest").read_text())
+            if (folder / "digest").exists():
+                found["digests"].add((folder / "digest").read_text())
     return found | {"digests": sorted(found["digests"])}
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)  # threads do not survive a fork
-    if sys.argv[2:] == ["in-place"]:
-        checkpoint.write_checkpoint = written_in_place
-    json.dump(campaign(int(sys.argv[1])), sys.stdout)
+    noise = pictures()
+    if find_spec("numba"):
+        import_module("numba")  # so that no child has to; its threads, which start later, would not survive a fork
+    alone(noise)  # compiles what is not compiled yet
+    digest_alone, seconds = alone(noise)
+    atomic = campaign(noise, int(sys.argv[1]), 1.5 * seconds)
+    checkpoint.write_checkpoint = written_in_place
+    in_place = campaign(noise, 100, 1.5 * seconds, until_damaged=True)
+    json.dump({"atomic": atomic | {"alone": digest_alone}, "in place": in_place}, sys.stdout)
