@@ -5,7 +5,7 @@ Every model begins with raw pixels and rescales them inside, so that serving can
 
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from eyespot.backend import keras
@@ -46,17 +46,30 @@ def from_layers(  # noqa: PLR0913 - all that is known of a model beside its laye
         RecipeError: a layer or an argument is unknown, or a layer cannot take what the one before gives.
     """
     first_entries = pixel_input(input_shape, dtype)
-    model = keras.Sequential(first_entries if rescale else first_entries[:1], name=name)
-    shape = input_shape
-    for index, settings in enumerate(layers):
-        where = f"model.layers.{index}"
+    if not rescale:
+        first_entries = first_entries[:1]
+    try:
+        return keras.Sequential([*first_entries, *(_layer(*named, classes) for named in _numbered(layers))], name=name)
+    except (ValueError, TypeError, ZeroDivisionError):
+        _raise_where_it_fails(layers, keras.Sequential(first_entries), classes)
+        raise
+
+
+def _numbered(layers: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Each layer's settings, and where in the recipe they are."""
+    return ((settings, f"model.layers.{index}") for index, settings in enumerate(layers))
+
+
+def _raise_where_it_fails(layers: Sequence[Mapping[str, Any]], model: keras.Sequential, classes: int) -> None:
+    """Add one layer after the other, each of which builds the whole model again, and name the one that does not fit."""
+    shape = model.output_shape[1:]
+    for settings, where in _numbered(layers):
         try:
             model.add(_layer(settings, where, classes))
         except (ValueError, TypeError, ZeroDivisionError) as error:
             preceding = "x".join(map(str, shape))
             raise RecipeError(f"{where}: {settings['layer']} behind {preceding}: {reason_in(error)}") from None
         shape = model.output_shape[1:]
-    return model
 
 
 def pixel_input(input_shape: Shape, dtype: str = "uint8") -> list[keras.KerasTensor | keras.Layer]:
