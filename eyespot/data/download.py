@@ -225,7 +225,8 @@ def _try(file: RemoteFile, mirror: str, part: Path, stall_seconds: float) -> str
             failure = f"{url}: {_reason(error)}"
             if isinstance(error, urllib.error.URLError) and not isinstance(error.reason, TimeoutError):
                 return failure  # no such host, refused: asking again at once does not help
-            time.sleep(min(attempt, 2))
+            if attempt + 1 < TRIES_PER_MIRROR:
+                time.sleep(attempt)
             continue
         if _is_right(file, part):
             return None
