@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from eyespot.data.dataset import Dataset
 from eyespot.errors import DataError
@@ -54,6 +53,8 @@ def split(dataset: Dataset, recipe: SplitRecipe, seed: int) -> Dataset:
 
 def _drawn(dataset: Dataset, recipe: SplitRecipe, seed: int) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " m"]]:
     """Rows for training and for validation, drawn at random."""
+    from sklearn.model_selection import train_test_split
+
     counts, rows = dataset.class_counts(dataset.train), np.arange(len(dataset.train))
     if recipe.stratify and (counts == 1).any():
         class_name = dataset.class_names[int((counts == 1).argmax())]

@@ -35,6 +35,13 @@ def pictures_of(run: Run, on: str | Path | Dataset | None = None) -> tuple[Datas
         RunError: the run is half there.
         DataError: the pictures are gone or were never on disk, or have other classes.
     """
+    dataset, notes = unsplit_pictures_of(run, on)
+    recipe = run.recipe
+    return dataset if on is not None else split(dataset, recipe.split, recipe.training.seed), notes
+
+
+def unsplit_pictures_of(run: Run, on: str | Path | Dataset | None = None) -> tuple[Dataset, list[str]]:
+    """The same without the validation split, for those who look at the test pictures only."""
     recipe, predictor = run.recipe, run.predictor()
     if on is None:
         _check_they_are_there(run)
@@ -42,12 +49,10 @@ def pictures_of(run: Run, on: str | Path | Dataset | None = None) -> tuple[Datas
     as_trained = recipe.pictures.model_copy(update={"size": (height, width), "color": channels > 1})
     loaded = load(recipe.dataset if on is None else on, as_trained, own_first=on is not None)
     dataset = with_classes(loaded, predictor.class_names, str(run.path))
-    if on is not None:
-        return dataset, []
     notes = []
-    if dataset.fingerprint != run.environment.get("dataset_sha256"):
+    if on is None and dataset.fingerprint != run.environment.get("dataset_sha256"):
         notes.append(f"{dataset.name} has changed since the run was trained: these are not the same pictures.")
-    return split(dataset, recipe.split, recipe.training.seed), notes
+    return dataset, notes
 
 
 def _check_they_are_there(run: Run) -> None:

@@ -118,13 +118,13 @@ def _test_pictures(folder: Path, shown: bool | None) -> "Examples":
     shape = run.predictor().input_shape
     try:
         from eyespot.data.catalog import CATALOG
-        from eyespot.workflow.run_data import are_kept, pictures_of
+        from eyespot.workflow.run_data import are_kept, unsplit_pictures_of
 
         if not are_kept(run):
             return no_examples(shape, "The run was trained on arrays, which are not kept.")
         if shown is False or (shown is None and run.recipe.dataset not in CATALOG):
             return no_examples(shape, NOT_SHOWN)
-        dataset, notes = pictures_of(run)
+        dataset, notes = unsplit_pictures_of(run)
         if shown is None and (notes or not dataset.public):  # not the public pictures that it was trained on
             return no_examples(shape, NOT_SHOWN)
     except (EyespotError, ImportError, OSError):
