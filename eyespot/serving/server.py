@@ -20,7 +20,8 @@ from eyespot.serving.served_models import Service, watch
 
 KEEP_ALIVE = 60  # seconds that a connection may stay open without a request
 DRAIN = 1.0  # seconds in which new requests are refused with an answer, before nobody listens any more
-GRACE = 0.5  # seconds for those who had just connected then
+GRACE = 0.5  # seconds, at most, for those who had just connected then
+TICK = 0.01  # seconds between two looks at whether they are still there
 BACKLOG = 2048  # who may wait to be let in
 AT_ONCE = 16  # who is let in before others are looked at: those above the limit are cut off some rounds later
 GAVE_UP = 128 + signal.SIGTERM
@@ -99,7 +100,7 @@ class Server(uvicorn.Server):
     def stop(self) -> None:
         """Begin to stop; called again, end at once."""
         if self._stopping is not None:
-            self.force_exit = True
+            self.should_exit = self.force_exit = True
             return
         self._service.closing = True
         self._stopping = asyncio.get_running_loop().create_task(self._drain())
@@ -118,13 +119,17 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Shut down as uvicorn does, but first let nobody new in, and answer clients that had just connected."""
+        loop = asyncio.get_running_loop()
         waiting = [connection for listener in sockets or [] for connection in _waiting_connections(listener)]
         for server in self.servers:
             server.close()
         for connection in waiting:
             with suppress(OSError):  # gone again
-                await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
-        await asyncio.sleep(GRACE)
+                await loop.connect_accepted_socket(self._protocol, connection)
+        end = loop.time() + GRACE
+        await asyncio.sleep(TICK)  # in which the loop takes up the connections that it has accepted
+        while self.server_state.connections and not self.force_exit and loop.time() < end:
+            await asyncio.sleep(TICK)
         await super().shutdown()
 
     @contextmanager
