@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
+from tests.serving.conftest import client_of
+
 
 @dataclass
 class Process:
@@ -17,6 +21,7 @@ class Process:
     process: subprocess.Popen[str]
     port: int
     log: Path
+    client: httpx.Client
 
     def lines(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
@@ -41,7 +46,9 @@ def served(folder: Path, log: Path, *options: object, **variables: str) -> Itera
     assert process.stdout is not None
     try:
         told = json.loads(process.stdout.readline())
-        yield Process(process, int(told["address"].rpartition(":")[2]), log)
+        port = int(told["address"].rpartition(":")[2])
+        with client_of(f"http://127.0.0.1:{port}", timeout=60) as client:
+            yield Process(process, port, log, client)
     finally:
         process.kill()
         process.wait()

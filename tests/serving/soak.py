@@ -16,10 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 
-from tests.serving.conftest import OCCLUSION, PREDICT, digit, png
+from tests.serving.conftest import OCCLUSION, PREDICT, client_of, digit, png
 
 CLIENTS = 3
 LEAKING = """
@@ -102,7 +101,7 @@ def _ask(address: str, stop: threading.Event, counts: list[int], number: int) ->
     generator = np.random.default_rng(number)
     photograph = np.full((120, 160), 230, np.uint8)
     photograph[30:90, 60:80] = 40
-    with httpx.Client(base_url=address, timeout=30) as client:
+    with client_of(address) as client:
         while not stop.is_set():
             seven, noise = digit(7), generator.integers(0, 256, (8, 8)).astype(np.uint8)
             asked = [

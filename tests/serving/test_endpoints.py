@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,7 +14,7 @@ from PIL import Image
 from eyespot.inference.ood import NONE_OF_THESE
 from eyespot.inference.predictor import Predictor
 from eyespot.serving.served_models import Deployment
-from tests.serving.conftest import OCCLUSION, PNG, PREDICT, Running, Start, digit, png
+from tests.serving.conftest import OCCLUSION, PNG, PREDICT, Running, Start, client_of, digit, png
 from tests.serving.models import digits, write_model
 
 SEVEN = digit(7)
@@ -251,7 +250,7 @@ def test_clients_that_ask_at_once_have_each_its_own_answer(start: Start, predict
     def answers(client: int) -> list[bool]:
         content, other = own[client], (client + 1) % len(own)
         right = []
-        with httpx.Client(base_url=running.address, timeout=30) as asking:
+        with client_of(running.address) as asking:
             for _ in range(times):
                 raw = asking.post(PREDICT, content=content, headers=PNG).json()["predictions"]
                 told = asking.post(PREDICT, json={"picture": base64_of(content)}).json()["predictions"]

@@ -1,6 +1,5 @@
 """Who may ask."""
 
-import httpx
 import pytest
 
 from eyespot.serving.guard import Access, hosts_for
@@ -128,5 +127,5 @@ def test_the_page_can_load_nothing_from_elsewhere(shared: Running):
         "local",
         "",
     ):
-        assert httpx.get(f"{shared.address}/page/{name}").status_code == 404
-    assert httpx.get(f"{shared.address}/docs").status_code == 404
+        assert shared.client.get(f"{shared.address}/page/{name}").status_code == 404
+    assert shared.client.get(f"{shared.address}/docs").status_code == 404

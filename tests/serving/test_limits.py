@@ -7,7 +7,6 @@ import time
 import zlib
 from dataclasses import fields
 
-import httpx
 import numpy as np
 import pytest
 
@@ -15,7 +14,7 @@ from eyespot.data.picture import MAX_PIXELS
 from eyespot.errors import RecipeError
 from eyespot.serving.limits import OPTIONS, ServerLimits
 from tests.serving import raw
-from tests.serving.conftest import CORRECTIONS, PREDICT, Running, Start, digit, png
+from tests.serving.conftest import CORRECTIONS, PREDICT, Running, Start, client_of, digit, png
 
 SEVEN = digit(7)
 
@@ -253,7 +252,7 @@ def _until(holds: object, seconds: float = 10) -> None:
 
 def test_refusals_leave_the_connection_usable(shared: Running):
     """After a refusal that does not close, the next request on the connection is answered."""
-    with httpx.Client(base_url=shared.address) as client:
+    with client_of(shared.address) as client:
         for _ in range(3):
             assert client.post("/v1/models/x/predict", content=SEVEN).status_code == 404
             assert client.post(PREDICT, content=SEVEN).status_code == 200

@@ -33,7 +33,7 @@ def test_what_was_accepted_is_finished(model_folder: Path, tmp_path: Path, numbe
         assert first is not None
         assert "connection" not in first.headers
         slow.sendall(raw.head("POST", PREDICT, f"Content-Length: {len(SEVEN)}"))
-        while b"eyespot_requests_in_flight 1.0" not in httpx.get(f"http://127.0.0.1:{server.port}/metrics").content:
+        while b"eyespot_requests_in_flight 1.0" not in server.client.get("/metrics").content:
             time.sleep(0.02)
         server.process.send_signal(number)
         time.sleep(0.3)
