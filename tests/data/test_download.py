@@ -1,6 +1,5 @@
 import hashlib
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +23,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.ranges: list[str | None] = []
+        self.ends = threading.Event()
         self.address = f"http://127.0.0.1:{self.server_port}/"
 
 
@@ -47,7 +47,7 @@ class Handler(BaseHTTPRequestHandler):
         if mood == "stalls" or (mood == "stalls once" and len(self.server.ranges) == 1):
             self.wfile.write(body[: len(body) // 2])
             self.wfile.flush()
-            time.sleep(3)
+            self.server.ends.wait(20)
             return
         self.wfile.write(body + (b"y" * 1000 if mood == "too long" else b""))
 
@@ -58,9 +58,10 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Server]:
     serving = Server()
-    thread = threading.Thread(target=serving.serve_forever, daemon=True)
+    thread = threading.Thread(target=serving.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield serving
+    serving.ends.set()
     serving.shutdown()
     serving.server_close()
     thread.join()

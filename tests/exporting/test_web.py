@@ -49,7 +49,7 @@ def mirror(tmp_path: Path) -> Iterator[str]:
     for name, content in CONTENT.items():
         (folder / name).write_bytes(content)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()

@@ -115,7 +115,7 @@ def start(model_folder: Path, tmp_path: Path) -> Iterator[Start]:
 @pytest.fixture(scope="module")
 def shared(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One server for all tests of a module that change nothing."""
-    with serving(Deployment("digits", model_folder, tmp_path_factory.mktemp("kept"))) as running:
+    with serving(Deployment("digits", model_folder, tmp_path_factory.mktemp("shared") / "kept")) as running:
         yield running
 
 

@@ -83,12 +83,14 @@ def test_a_large_picture_is_made_smaller(start: Start, tmp_path: Path):
         ("label=7&as_is=1", "not a picture"),
     ],
 )
-def test_what_cannot_be_saved_is_told(start: Start, tmp_path: Path, query: str, said: str):
+def test_what_cannot_be_saved_is_told(shared: Running, query: str, said: str):
     """And nothing is written."""
-    answer = start().client.post(f"{CORRECTIONS}?{query}", content=b"x")
+    folder = shared.service.models["digits"].deployment.corrections
+    assert folder is not None
+    answer = shared.client.post(f"{CORRECTIONS}?{query}", content=b"x")
     assert answer.status_code == 422
     assert said in answer.json()["detail"]
-    assert not (tmp_path / "corrections").exists()
+    assert not folder.exists()
 
 
 def test_they_can_be_turned_off(start: Start, model_folder: Path):
@@ -167,16 +169,16 @@ def test_names_are_kept_once(tmp_path: Path):
     assert json.loads((tmp_path / "kept" / "class-names.json").read_text()) == {}
 
 
-def test_a_hundred_at_once(start: Start, tmp_path: Path):
-    """Of many at a time, each is a file of its own."""
+def test_many_at_once(start: Start, tmp_path: Path):
+    """Of eight clients' at a time, each is a file of its own."""
     running = start()
 
     def one(_: int) -> Any:
         return running.client.post(f"{CORRECTIONS}?label=7", content=SEVEN).json()["saved"]
 
     with ThreadPoolExecutor(8) as pool:
-        places = list(pool.map(one, range(100)))
-    assert len(set(places)) == len(list((tmp_path / "corrections" / "7").glob("*.png"))) == 100
+        places = list(pool.map(one, range(40)))
+    assert len(set(places)) == len(list((tmp_path / "corrections" / "7").glob("*.png"))) == 40
 
 
 def test_two_servers_never_write_over_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

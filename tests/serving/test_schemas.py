@@ -75,9 +75,9 @@ def test_every_reference_leads_somewhere(told: dict[str, Any]):
         (schemas.Problem, "POST", f"{PREDICT}?top=x", 422),
     ],
 )
-def test_answers_have_their_forms(start: Start, form: type[BaseModel], method: str, path: str, status: int):
+def test_answers_have_their_forms(shared: Running, form: type[BaseModel], method: str, path: str, status: int):
     """Exactly the members that are described, with the types that are."""
-    answer = start().client.request(method, path, content=SEVEN if method == "POST" else None)
+    answer = shared.client.request(method, path, content=SEVEN if method == "POST" else None)
     assert answer.status_code == status
     form.model_validate_json(answer.content, strict=True)
 

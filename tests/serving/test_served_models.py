@@ -3,11 +3,12 @@
 import base64
 import io
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,16 +20,39 @@ from eyespot.errors import ModelError
 from eyespot.files import replacing
 from eyespot.inference.metadata import METADATA_KEY, REJECTION_KEY
 from eyespot.inference.predictor import Predictor
+from eyespot.serving import served_models
 from eyespot.serving.served_models import Deployment, Examples
+from tests.conftest import Answer
 from tests.serving.conftest import Running, Start, digit
 from tests.serving.models import NAMES, digits, write_model
-from tests.serving.processes import command
+
+
+class Looks:
+    """How often models' files have been looked at."""
+
+    def __init__(self) -> None:
+        self.done = 0
+
+    def wait(self) -> None:
+        """Until what lies there now has been looked at some times."""
+        enough, until = self.done + 5, time.monotonic() + 20
+        while self.done < enough:
+            assert time.monotonic() < until
+            time.sleep(0.005)
 
 
 @pytest.fixture(autouse=True)
-def watchful(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models' files are looked at ten times as often as usual."""
-    monkeypatch.setattr("eyespot.serving.served_models.WATCH_SECONDS", 0.05)
+def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
+    """Models' files are looked at fifty times as often as usual."""
+    counted, look = Looks(), served_models._look
+
+    async def counting(*arguments: Any) -> None:
+        await look(*arguments)
+        counted.done += 1
+
+    monkeypatch.setattr(served_models, "WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(served_models, "_look", counting)
+    return counted
 
 
 PREDICT = "/v1/models/digits/predict"
@@ -73,8 +97,8 @@ def test_a_replaced_model_is_taken_up_without_losing_a_request(start: Start, tmp
     askers = [threading.Thread(target=ask) for _ in range(4)]
     for asker in askers:
         asker.start()
+    running.service.models["digits"].current.since -= timedelta(seconds=1)  # what is told of it has whole seconds
     loaded = running.client.get("/v1/models/digits").json()["loaded"]
-    time.sleep(1)
     for swapped in (True, False, True):
         write_model(tmp_path / "digits", swapped=swapped)
         assert waited_for(running, "2" if swapped else "7") < 4
@@ -86,12 +110,12 @@ def test_a_replaced_model_is_taken_up_without_losing_a_request(start: Start, tmp
     assert loads(running, "loaded") == 4
 
 
-def test_a_broken_replacement_keeps_the_old_model(start: Start, tmp_path: Path):
+def test_a_broken_replacement_keeps_the_old_model(start: Start, tmp_path: Path, looks: Looks):
     """It is told in one line, not again and again; the server stays ready; a good one is then taken up."""
     running = own(start, tmp_path)
     with replacing(tmp_path / "digits" / "model.onnx") as sibling:
         sibling.write_bytes(b"no model")
-    time.sleep(1.8)
+    looks.wait()
     assert label(running) == "7"
     assert running.client.get("/health/ready").status_code == 200
     (told,) = [line for line in running.log() if "event" in line]
@@ -102,11 +126,11 @@ def test_a_broken_replacement_keeps_the_old_model(start: Start, tmp_path: Path):
     waited_for(running, "2")
 
 
-def test_a_model_that_is_gone_is_served_on(start: Start, tmp_path: Path):
+def test_a_model_that_is_gone_is_served_on(start: Start, tmp_path: Path, looks: Looks):
     """Also where its folder is; and when it is back, it is looked at again."""
     running = own(start, tmp_path)
     shutil.move(tmp_path / "digits", tmp_path / "away")
-    time.sleep(1.8)
+    looks.wait()
     assert label(running) == "7"
     (told,) = [line for line in running.log() if "event" in line]
     assert "is gone" in told["event"]
@@ -211,17 +235,17 @@ def test_a_model_that_cannot_answer_is_not_taken_up(start: Start, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["no numbers", "11 names", "an answer to black pictures alone"])
-def test_a_model_that_cannot_answer_is_not_served(tmp_path: Path, name: str):
+def test_a_model_that_cannot_answer_is_not_served(eyespot: Callable[..., Answer], tmp_path: Path, name: str):
     """At the start it is one sentence, and the exit code 1."""
     change, told = UNABLE[name]
     spoiled(tmp_path / "digits", change)
-    done = subprocess.run(command(tmp_path / "digits", "--port", 0), capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert told in " ".join(done.stderr.split())
-    assert "Traceback" not in done.stderr
+    answer = eyespot("serve", tmp_path / "digits", "--port", 0)
+    assert (answer.code, answer.out) == (1, "")
+    assert told in " ".join(answer.err.split())
+    assert "Traceback" not in answer.err
 
 
-def test_a_model_in_parts(start: Start, tmp_path: Path):
+def test_a_model_in_parts(start: Start, tmp_path: Path, looks: Looks):
     """A file that is written in place, bit by bit, is taken up once it is whole, and no request fails meanwhile."""
     running = own(start, tmp_path)
     whole = write_model(tmp_path / "other", swapped=True).read_bytes()
@@ -229,22 +253,22 @@ def test_a_model_in_parts(start: Start, tmp_path: Path):
         for start_of_part in range(0, len(whole), len(whole) // 3 + 1):
             file.write(whole[start_of_part : start_of_part + len(whole) // 3 + 1])
             file.flush()
-            time.sleep(0.6)
+            looks.wait()
             assert label(running) in {"7", "2"}
     waited_for(running, "2")
 
 
-def test_a_folder_in_place_of_a_model(start: Start, tmp_path: Path):
+def test_a_folder_in_place_of_a_model(start: Start, tmp_path: Path, looks: Looks):
     """It is no model; the one that was loaded goes on."""
     running, path = own(start, tmp_path), tmp_path / "digits" / "model.onnx"
     path.unlink()
     path.mkdir()
-    time.sleep(1.5)
+    looks.wait()
     assert label(running) == "7"
     assert "no model file" in running.client.get("/v1/models/digits").json()["refused"]
 
 
-def test_the_watch_survives_any_fault(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_watch_survives_any_fault(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: Looks):
     """Whatever goes wrong as a model is opened, the next one is taken up."""
     running = own(start, tmp_path)
 
@@ -254,8 +278,9 @@ def test_the_watch_survives_any_fault(start: Start, tmp_path: Path, monkeypatch:
     with monkeypatch.context() as broken:
         broken.setattr(Predictor, "try_out", fault)
         write_model(tmp_path / "digits", tuple("abcdefghij"))
-        time.sleep(1.5)
+        looks.wait()
         assert label(running) == "7"
+        assert loads(running, "failed") == 1
     write_model(tmp_path / "digits", swapped=True)
     waited_for(running, "2")
 
@@ -289,7 +314,6 @@ def test_a_few_of_each_class(start: Start, model_folder):
     loads: list[int] = []
 
     def load() -> Examples:
-        time.sleep(0.2)
         loads.append(1)
         return Examples(np.asarray(test.images), test.labels, "They are real.")
 
@@ -321,13 +345,13 @@ def test_pictures_of_another_size_are_not_shown(start: Start, model_folder):
 
 def test_examples_that_take_too_long(start: Start, model_folder):
     """They are not waited for, and are there later."""
-    found = Examples(np.zeros((1, 8, 8, 1), np.uint8), np.zeros(1, np.int64))
+    found, go = Examples(np.zeros((1, 8, 8, 1), np.uint8), np.zeros(1, np.int64)), threading.Event()
 
     def slow() -> Examples:
-        time.sleep(1)
+        go.wait(10)
         return found
 
     client = start(Deployment("digits", model_folder, None, slow), work_seconds=0.3).client
     assert client.get(EXAMPLES).json()["reason"] == "work_seconds"
-    time.sleep(1)
+    go.set()
     assert len(client.get(EXAMPLES).json()["examples"]) == 1

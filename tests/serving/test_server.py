@@ -4,6 +4,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,36 +12,52 @@ import httpx
 import pytest
 
 from eyespot.errors import ServingError
+from eyespot.serving import server as module
 from eyespot.serving.server import address_of, bind
 from tests.serving import raw
 from tests.serving.conftest import PREDICT, Running, Start, digit
-from tests.serving.processes import served
+from tests.serving.processes import Process, served
 
 SEVEN = digit(7)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_what_was_accepted_is_finished(model_folder: Path, tmp_path: Path, number: signal.Signals):
+def refuses(port: int) -> bool:
+    """Whether nobody listens."""
+    try:
+        raw.connect(port).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def reads_a_request(server: Process) -> bool:
+    return "eyespot_requests_in_flight 1.0" in server.client.get("/metrics").text
+
+
+def test_what_was_accepted_is_finished(model_folder: Path, tmp_path: Path):
     """A request whose body is still coming is answered; new ones get a 503 that closes, and the exit code is 0."""
     with served(model_folder, tmp_path / "log") as server, ExitStack() as stack:
 
         def connected() -> socket.socket:
             return stack.enter_context(raw.connect(server.port))
 
-        slow, idle = connected(), connected()
-        idle.sendall(raw.post(PREDICT, SEVEN))
-        first = raw.answer(idle)
+        slow, asked, silent = connected(), connected(), connected()
+        asked.sendall(raw.post(PREDICT, SEVEN))
+        first = raw.answer(asked)
         assert first is not None
         assert "connection" not in first.headers
         slow.sendall(raw.head("POST", PREDICT, f"Content-Length: {len(SEVEN)}"))
-        while b"eyespot_requests_in_flight 1.0" not in server.client.get("/metrics").content:
-            time.sleep(0.02)
-        server.process.send_signal(number)
-        time.sleep(0.3)
-        ready = raw.ask(server.port, raw.head("GET", "/health/ready", "Connection: close"))
-        assert ready is not None
-        assert ready.status == 503
-        for connection in (idle, connected()):
+        until(lambda: reads_a_request(server))
+        server.process.terminate()
+        until(lambda: server.client.get("/health/ready").status_code == 503)
+        for connection in (asked, connected()):
             connection.sendall(raw.post(PREDICT, SEVEN))
             refused = raw.answer(connection)
             assert refused is not None
@@ -50,9 +67,8 @@ def test_what_was_accepted_is_finished(model_folder: Path, tmp_path: Path, numbe
                 "stopping",
             )
             assert raw.answer(connection) is None
-        time.sleep(1.5)
-        with pytest.raises(ConnectionRefusedError):
-            raw.connect(server.port)
+        until(lambda: refuses(server.port))
+        assert raw.answer(silent) is None
         slow.sendall(SEVEN)
         got = raw.answer(slow)
         assert got is not None
@@ -65,7 +81,7 @@ def test_it_ends_in_time(model_folder: Path, tmp_path: Path):
     """A request that never comes to its end does not keep it; that it gave up is said, and is its exit code."""
     with served(model_folder, tmp_path / "log", "--stop-seconds", 2) as server, raw.connect(server.port) as connection:
         connection.sendall(raw.head("POST", PREDICT, "Content-Length: 10"))
-        time.sleep(0.5)
+        until(lambda: reads_a_request(server))
         started = time.monotonic()
         server.process.terminate()
         assert server.process.wait(10) == 143
@@ -73,39 +89,60 @@ def test_it_ends_in_time(model_folder: Path, tmp_path: Path):
         assert any("Gave up" in str(line.get("event")) for line in server.lines())
 
 
-def test_told_twice_it_ends_at_once(model_folder: Path, tmp_path: Path):
+def test_told_twice_it_gives_up(model_folder: Path, tmp_path: Path):
     """As with Ctrl-C, Ctrl-C."""
     with served(model_folder, tmp_path / "log") as server, raw.connect(server.port) as connection:
         connection.sendall(raw.head("POST", PREDICT, "Content-Length: 10"))
-        time.sleep(0.5)
-        server.process.terminate()
-        time.sleep(0.2)
-        server.process.terminate()
+        until(lambda: reads_a_request(server))
+        server.process.send_signal(signal.SIGINT)
+        until(lambda: server.client.get("/health/ready").status_code == 503)
+        server.process.send_signal(signal.SIGINT)
         assert server.process.wait(5) == 143
 
 
-def test_nobody_there_it_ends_soon(model_folder: Path, tmp_path: Path):
-    """Idle connections do not keep it."""
-    with served(model_folder, tmp_path / "log") as server:
-        connections = [raw.connect(server.port) for _ in range(3)]
-        time.sleep(0.3)
+def test_idle_connections_do_not_keep_it(model_folder: Path, tmp_path: Path):
+    """After Ctrl-C it ends soon, and well."""
+    with served(model_folder, tmp_path / "log") as server, ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(raw.connect(server.port))
+        assert server.client.get("/health/ready").status_code == 200  # by then, those before have been let in
         started = time.monotonic()
-        server.process.terminate()
+        server.process.send_signal(signal.SIGINT)
         assert server.process.wait(5) == 0
         assert time.monotonic() - started < 4
-        for connection in connections:
-            connection.close()
+
+
+def test_told_twice_it_waits_for_nobody(start: Start, monkeypatch: pytest.MonkeyPatch):
+    """Neither for those who may still come, nor for those who are there."""
+    monkeypatch.setattr(module, "DRAIN", 60.0)
+    monkeypatch.setattr(module, "GRACE", 60.0)
+    running = start(stop_seconds=400.0)
+    assert running.client.get("/health/ready").status_code == 200
+    running.stop()
+    until(lambda: running.client.get("/health/ready").status_code == 503)
+    running.stop()
+    until(running.loop.is_closed)
+
+
+def test_nobody_is_waited_for_where_nobody_is(start: Start, monkeypatch: pytest.MonkeyPatch):
+    """A server to which no client is connected ends as soon as it listens no more."""
+    monkeypatch.setattr(module, "DRAIN", 0.01)
+    monkeypatch.setattr(module, "GRACE", 60.0)
+    running = start()
+    running.stop()
+    until(running.loop.is_closed)
 
 
 def test_a_thread_that_works_is_waited_for(start: Start, monkeypatch: pytest.MonkeyPatch):
     """What is computed when the stop comes is still sent."""
+    monkeypatch.setattr(module, "DRAIN", 0.01)
     running = start()
     predictor = running.service.models["digits"].current.predictor
-    begun, patient = threading.Event(), predictor.probabilities
+    begun, go, patient = threading.Event(), threading.Event(), predictor.probabilities
 
     def slow(images: object) -> object:
         begun.set()
-        time.sleep(1.5)
+        go.wait(10)
         return patient(images)  # type: ignore[arg-type]
 
     monkeypatch.setattr(predictor, "probabilities", slow)
@@ -114,6 +151,8 @@ def test_a_thread_that_works_is_waited_for(start: Start, monkeypatch: pytest.Mon
     asking.start()
     assert begun.wait(5)
     running.stop()
+    until(lambda: refuses(running.port))
+    go.set()
     asking.join()
     assert [answer.status_code for answer in answers] == [200]
 
