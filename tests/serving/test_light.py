@@ -10,7 +10,7 @@ HEAVY = {"keras", "torch", "sklearn", "pyarrow", "matplotlib", "tensorflow", "on
 SERVED = """
 import json, sys, threading, urllib.request
 from pathlib import Path
-from eyespot.serving import server
+from eyespot.serving.limits import ServerLimits
 from eyespot.workflow.serve import serve
 
 def ask(address, names):
@@ -25,25 +25,30 @@ def ask(address, names):
                 early = sorted(set(sys.modules))
         for path in ("/v1/models", "/metrics", "/openapi.json", "/", "/v1/models/digits/examples"):
             assert urllib.request.urlopen(address + path).status == 200
-        print(json.dumps([early, sorted(sys.modules)]), flush=True)
+        late = sorted(set(sys.modules))
+        import eyespot.workflow.run_data
+        print(json.dumps([early, late, sorted(sys.modules)]), flush=True)
         import os, signal
         os.kill(os.getpid(), signal.SIGTERM)
     threading.Thread(target=asked).start()
 
-serve({folder!r}, port=0, quiet=True, on_ready=ask, corrections={kept!r})
+limits = ServerLimits(stop_seconds=0.4)
+serve({folder!r}, port=0, quiet=True, on_ready=ask, corrections={kept!r}, limits=limits)
 """
 
 
 def test_serving_loads_no_training_framework(model_folder: Path, tmp_path: Path):
-    """Answering every kind of question loads none of them; a first prediction does not wait for Pydantic either."""
+    """Answering every kind of question loads none of them, and what reads a run's test pictures no scikit-learn; a
+    first prediction does not wait for Pydantic either."""
     import json
 
     picture = tmp_path / "seven.png"
     picture.write_bytes(digit(7))
     code = SERVED.format(picture=str(picture), folder=str(model_folder), kept=str(tmp_path / "kept"))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    early, late = (set(modules) for modules in json.loads(done.stdout))
+    early, late, reading = (set(modules) for modules in json.loads(done.stdout))
     assert not HEAVY & late
+    assert "sklearn" not in reading
     assert "pydantic" in late
     assert "fastapi" not in late
     assert {"pydantic", "scipy"} & early == set()

@@ -170,7 +170,7 @@ def test_a_refusal_waits_for_its_turn(start: Start, monkeypatch: pytest.MonkeyPa
     patient = predictor.probabilities
 
     def slow(images: np.ndarray) -> np.ndarray:
-        time.sleep(0.3)
+        time.sleep(0.1)
         return patient(images)
 
     monkeypatch.setattr(predictor, "probabilities", slow)
@@ -216,7 +216,7 @@ def stalled(port: int, request: bytes) -> socket.socket:
 def test_an_answer_that_is_not_taken_is_given_up(start: Start, tmp_path: Path):
     """A client that does not read its answers is cut off after a while, and others are answered meanwhile."""
     write_model(tmp_path / "digits", tuple(str(digit) + "x" * 200_000 for digit in range(10)))
-    running = start(Deployment("digits", tmp_path / "digits"), body_seconds=1.0, concurrent=2)
+    running = start(Deployment("digits", tmp_path / "digits"), body_seconds=0.5, concurrent=2)
     asking = raw.head("GET", "/v1/models") * 20  # 2 MB each, more than the system takes
     with ExitStack() as stack:
         for _ in range(4):
@@ -226,7 +226,7 @@ def test_an_answer_that_is_not_taken_is_given_up(start: Start, tmp_path: Path):
         running.client.close()
         end = time.monotonic() + 15
         while running.service.connections._open and time.monotonic() < end:
-            time.sleep(0.1)
+            time.sleep(0.01)
         assert not running.service.connections._open
         assert running.service.connections._held == 0
 

@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
 from eyespot.errors import PictureError
-from eyespot.serving import decoder
+from eyespot.serving import decoder, workers
 from eyespot.serving.decoder import Job
-from eyespot.serving.workers import HELD, MOST_DECODERS, Decoders
+from eyespot.serving.limits import ServerLimits
+from eyespot.serving.workers import MOST_DECODERS, Decoders
 from tests.data.picture_files import hostile
 from tests.serving.conftest import CORRECTIONS, PREDICT, Running, Start, digit, png
 from tests.serving.processes import served
@@ -173,10 +173,11 @@ def test_a_large_picture_is_answered_as_the_same_pictures_in_small(start: Start)
 @LINUX
 def test_a_picture_that_takes_too_long_holds_no_worker(start: Start):
     """It is refused when the time of its request is over, and its thread is free then."""
-    running = start(work_seconds=3.0)
+    running = start()
     assert running.client.post(PREDICT, content=photograph()).status_code == 200
     (process,) = children()
     os.kill(process, signal.SIGSTOP)
+    running.service.workers._limits = ServerLimits(work_seconds=0.5)  # too short to start the process
     answer = running.client.post(PREDICT, content=photograph(), timeout=60)
     assert (answer.status_code, answer.json()["reason"]) == (504, "work_seconds")
     until = later(20)
@@ -197,17 +198,18 @@ def test_readiness_tells_when_no_worker_is_free(start: Start, monkeypatch: pytes
         return patient(images)
 
     monkeypatch.setattr(predictor, "probabilities", slow)
+    monkeypatch.setattr(workers, "HELD", 0.1)
     threads = running.service.workers._threads
     asking = [threading.Thread(target=ask, args=(running,)) for _ in range(threads)]
     for thread in asking[1:]:
         thread.start()
-    time.sleep(2 * HELD)
+    time.sleep(0.2)
     assert running.client.get("/health/ready").status_code == 200
     asking[0].start()
     until = later(20)
     while (answer := running.client.get("/health/ready")).status_code == 200:
         assert time.monotonic() < until
-        time.sleep(0.05)
+        time.sleep(0.01)
     assert (answer.status_code, answer.json()["reason"], answer.headers["retry-after"]) == (503, "busy", "1")
     assert running.client.get("/health/live").status_code == 200
     go.set()
@@ -217,7 +219,7 @@ def test_readiness_tells_when_no_worker_is_free(start: Start, monkeypatch: pytes
 
 
 def ask(running: Running) -> None:
-    httpx.post(running.address + PREDICT, content=SEVEN, timeout=60)
+    running.client.post(PREDICT, content=SEVEN, timeout=60)
 
 
 ATTACKS = ("iptc", "webp at the limit of pixels", "jpeg of scans", "png texts", "png alpha", "png exif", "tiff strips")
@@ -229,21 +231,19 @@ def test_a_server_with_little_outlives_every_attack(model_folder: Path, tmp_path
     limits = [(resource.RLIMIT_NOFILE, 1_024), (resource.RLIMIT_AS, 1 << 30)]
     before = [resource.getrlimit(which) for which, _ in limits]
     contents = [hostile.attacks(19_000_000)[name]() for name in ATTACKS]
-    with served(model_folder, tmp_path / "log", "--quiet", "--no-corrections") as process:
+    with served(model_folder, tmp_path / "log", "--quiet", "--no-corrections", "--stop-seconds", 2) as process:
         for which, most in limits:
             resource.prlimit(process.process.pid, which, (most, most))
-        with httpx.Client(base_url=f"http://127.0.0.1:{process.port}", timeout=120) as client:
-            for content in contents:
-                assert client.post(PREDICT, content=content).status_code in {200, 422, 504}
-                assert client.post(PREDICT, content=SEVEN).json()["predictions"][0]["label"] == "7"
-            beside = [
-                threading.Thread(target=client.post, args=(PREDICT,), kwargs={"content": each}) for each in contents
-            ]
-            for thread in beside:
-                thread.start()
-            while any(thread.is_alive() for thread in beside):
-                assert client.post(PREDICT, content=SEVEN).json()["predictions"][0]["label"] == "7"
-            assert client.get("/health/ready").status_code == 200
+        client = process.client
+        for content in contents:
+            assert client.post(PREDICT, content=content).status_code in {200, 422, 504}
+            assert client.post(PREDICT, content=SEVEN).json()["predictions"][0]["label"] == "7"
+        beside = [threading.Thread(target=client.post, args=(PREDICT,), kwargs={"content": each}) for each in contents]
+        for thread in beside:
+            thread.start()
+        while any(thread.is_alive() for thread in beside):
+            assert client.post(PREDICT, content=SEVEN).json()["predictions"][0]["label"] == "7"
+        assert client.get("/health/ready").status_code == 200
         assert process.process.poll() is None
         pid = process.process.pid
         process.process.terminate()
