@@ -1,43 +1,49 @@
 """`eyespot serve`: what it says, and what becomes of its corrections."""
 
+import asyncio
 import json
 import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-import httpx
 import pytest
 
+from eyespot.data.dataset import Dataset
 from eyespot.run import Run
+from eyespot.serving import server as module
+from eyespot.serving.served_models import Service
 from eyespot.serving.server import bind
 from eyespot.workflow import serve
-from tests.conftest import Answer, write_pictures
+from tests.conftest import Answer, digits_are, write_pictures
 from tests.serving import raw
-from tests.serving.conftest import digit
+from tests.serving.conftest import client_of, digit, png
 from tests.serving.models import write_model
 from tests.serving.processes import command, served
 
 needs_keras = pytest.mark.skipif(find_spec("keras") is None, reason="trains, which needs Keras")
 
+Opened = Callable[..., Service]
+
 
 def test_the_address_is_told(tmp_path: Path):
-    """With --json as one line on standard output; else in words."""
+    """In words, here; with --json as one line on standard output, which `served` reads."""
     write_model(tmp_path / "my digits")
-    with served(tmp_path / "my digits", tmp_path / "log") as server:
-        assert httpx.get(f"http://127.0.0.1:{server.port}/v1/models/my%20digits").json()["name"] == "my digits"
     plain = subprocess.Popen(
-        command(tmp_path / "my digits", "--port", 0, "--quiet"),
+        command(tmp_path / "my digits", "--port", 0, "--quiet", "--stop-seconds", 1),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     with plain:
         assert plain.stdout is not None
-        assert plain.stdout.readline().startswith("my digits at http://127.0.0.1:")
+        name, _, address = plain.stdout.readline().strip().partition(" at ")
+        assert (name, address.rpartition(":")[0]) == ("my digits", "http://127.0.0.1")
+        with client_of(address) as client:
+            assert client.get("/v1/models/my%20digits").json()["name"] == "my digits"
         plain.terminate()
         assert plain.communicate() == ("", "")
         assert plain.returncode == 0
@@ -103,18 +109,21 @@ def test_a_limit_of_nothing_is_told(eyespot: Callable[..., Answer], here: Path):
     assert "--max-pictures must be above 0; received 0" in eyespot("serve", "digits", "--max-pictures", 0).err
 
 
-@pytest.mark.parametrize("way", ["file", "environment"])
-def test_a_token_from_a_file_or_the_environment(tmp_path: Path, way: str):
-    """Either way, it is asked for."""
+def test_a_token_from_a_file(tmp_path: Path):
+    """It is asked for, and not told."""
     write_model(tmp_path / "digits")
     (tmp_path / "token").write_text("secret-123\n")
-    options = ("--token-file", tmp_path / "token") if way == "file" else ()
-    variables = {"EYESPOT_TOKEN": "secret-123"} if way == "environment" else {}
-    with served(tmp_path / "digits", tmp_path / "log", *options, **variables) as server:
-        url = f"http://127.0.0.1:{server.port}/v1/models"
-        assert httpx.get(url).status_code == 401
-        assert httpx.get(url, headers={"authorization": "Bearer secret-123"}).status_code == 200
+    with served(tmp_path / "digits", tmp_path / "log", "--token-file", tmp_path / "token") as server:
+        assert server.client.get("/v1/models").status_code == 401
+        assert server.client.get("/v1/models", headers={"authorization": "Bearer secret-123"}).status_code == 200
         assert "secret" not in server.log.read_text()
+
+
+def test_a_token_from_the_environment(opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It is asked for as that of a file is."""
+    write_model(tmp_path / "digits")
+    monkeypatch.setenv("EYESPOT_TOKEN", "secret-123")
+    assert opened(tmp_path / "digits").access.token == "secret-123"  # noqa: S105 - of a test
 
 
 def test_who_listens_everywhere_without_a_token_is_warned(tmp_path: Path):
@@ -143,10 +152,8 @@ def test_a_port_is_free_again_at_once():
 @needs_keras
 def test_a_run_is_served_with_its_examples(run: Run, bars, tmp_path: Path):
     """A real run: its card, its classes, what it says, and why there are no examples of arrays."""
-    with (
-        served(run.path, tmp_path / "log", "--corrections", tmp_path / "kept") as server,
-        httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client,
-    ):
+    with served(run.path, tmp_path / "log", "--corrections", tmp_path / "kept") as server:
+        client = server.client
         (model,) = client.get("/v1/models").json()["models"]
         assert (model["classes"], model["rejects"], model["card"]) == (list(bars.class_names), True, True)
         assert client.get(f"/v1/models/{run.name}/card").text.startswith("#")
@@ -158,14 +165,12 @@ def test_a_run_is_served_with_its_examples(run: Run, bars, tmp_path: Path):
 @needs_keras
 def test_corrections_can_be_trained_on(eyespot: Callable[..., Answer], run: Run, bars, here: Path):
     """`eyespot train FOLDER` takes what the server has saved, with odd names too."""
-    from tests.serving.conftest import png
-
     names = ("lying/flat", "standing", "slanting")
     write_model(here / "odd", (*names, *map(str, range(7))))
     with served(here / "odd", here / "log", "--corrections", here / "kept") as server:
-        url = f"http://127.0.0.1:{server.port}/v1/models/odd/corrections"
         for image, label in list(zip(bars.train.images, bars.train.labels, strict=True))[:60]:
-            answer = httpx.post(url, params={"label": names[label], "as_is": True}, content=png(image))
+            path = "/v1/models/odd/corrections"
+            answer = server.client.post(path, params={"label": names[label], "as_is": True}, content=png(image))
             assert answer.status_code == 201
     trained = eyespot(
         "train",
@@ -191,13 +196,12 @@ def test_corrections_of_an_export_survive_the_next_one(
     eyespot: Callable[..., Answer], trained_on: Callable[[str], Path], here: Path
 ):
     """They are kept beside the folder that the next export replaces; the export is served all the same."""
-    shutil.copytree(trained_on("digits"), here / "r")
+    shutil.copytree(trained_on("mine"), here / "r")
     assert eyespot("export", "r").code == 0
     with served(here / "r" / "exports" / "onnx", here / "log") as server:
-        url = f"http://127.0.0.1:{server.port}/v1/models/onnx/corrections?label=7"
-        answer = httpx.post(url, content=digit(7)).json()
+        answer = server.client.post("/v1/models/onnx/corrections?label=lying", content=digit(7)).json()
     saved = Path(answer["folder"], answer["saved"])
-    assert saved.parent == here / "r" / "exports" / "onnx-corrections" / "7"
+    assert saved.parent == here / "r" / "exports" / "onnx-corrections" / "lying"
     before = saved.read_bytes()
     assert eyespot("export", "r").code == 0
     assert saved.read_bytes() == before
@@ -219,33 +223,48 @@ def test_corrections_lie_beside_an_export(tmp_path: Path):
     ("options", "shown"), [((), ["digits"]), (("--examples",), ["digits", "mine"]), (("--no-examples",), [])]
 )
 def test_own_test_pictures_are_shown_only_where_asked(
-    options: tuple[str, ...], shown: list[str], trained_on: Callable[[str], Path], tmp_path: Path
+    options: tuple[str, ...], shown: list[str], trained_on: Callable[[str], Path], opened: Opened
 ):
     """`/examples` shows those of a public dataset, and own ones with --examples; it never says where they lie."""
     runs = {source: trained_on(source) for source in ("digits", "mine")}
-    with served(runs["digits"], tmp_path / "log", runs["mine"], "--no-corrections", *options) as server:
-        url = f"http://127.0.0.1:{server.port}/v1/models"
-        answers = {source: httpx.get(f"{url}/{run.name}/examples", timeout=60).json() for source, run in runs.items()}
-    assert [source for source in runs if answers[source]["examples"]] == shown
+    service = opened(runs["digits"], runs["mine"], "--no-corrections", *options)
+    found = {source: asyncio.run(service.models[run.name].examples()) for source, run in runs.items()}
+    assert [source for source in runs if len(found[source].images)] == shown
     for source in set(runs) - set(shown):
-        assert answers[source]["note"] == "This server shows no test pictures (--examples)."
+        assert found[source].note == "This server shows no test pictures (--examples)."
 
 
 @needs_keras
-def test_pictures_that_are_gone_are_not_told_of_by_their_place(trained_on: Callable[[str], Path], tmp_path: Path):
+def test_pictures_that_are_gone_are_not_told_of_by_their_place(
+    trained_on: Callable[[str], Path], opened: Opened, tmp_path: Path
+):
     """Whoever asks a server for examples learns nothing of its folders."""
     run = tmp_path / "moved"
     shutil.copytree(trained_on("mine"), run)
     recipe = (run / "recipe.yaml").read_text(encoding="utf-8")
     (run / "recipe.yaml").write_text(re.sub("dataset: .*", "dataset: /home/ann/cats", recipe), encoding="utf-8")
-    with served(run, tmp_path / "log", "--no-corrections", "--examples") as server:
-        told = httpx.get(f"http://127.0.0.1:{server.port}/v1/models/moved/examples", timeout=60).json()
-    assert told == {"examples": [], "note": "The test pictures cannot be read."}
+    service = opened(run, "--no-corrections", "--examples")
+    found = asyncio.run(service.models["moved"].examples())
+    assert (len(found.images), found.note) == (0, "The test pictures cannot be read.")
+
+
+@pytest.fixture
+def opened(eyespot: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch) -> Opened:
+    """What `eyespot serve` with some arguments would serve."""
+
+    def call(*arguments: object) -> Service:
+        found: list[Service] = []
+        monkeypatch.setattr(module, "serve_until_stopped", lambda service, *_: found.append(service))
+        answer = eyespot("serve", *arguments, "--port", 0)
+        assert answer.code == 0, answer.err
+        return found[0]
+
+    return call
 
 
 @pytest.fixture(scope="module")
-def trained_on(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Runs on the embedded digits, and on a folder of own pictures, each trained once."""
+def trained_on(tmp_path_factory: pytest.TempPathFactory, fewer: Dataset) -> Iterator[Callable[[str], Path]]:
+    """Runs on some of the embedded digits, and on a folder of own pictures, each trained once."""
     from rich.console import Console
 
     import eyespot as api
@@ -263,4 +282,5 @@ def trained_on(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
             made[source] = output
         return made[source]
 
-    return run
+    with digits_are(fewer):
+        yield run

@@ -107,11 +107,18 @@ def test_the_published_addresses_name_the_version():
     assert {file.mirrors for file in FILES} == {MIRRORS}
 
 
-@pytest.fixture
-def exported(run: Run, bars: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ExportResult:
-    """The bars' run, with a stand-in for ONNX Runtime Web."""
-    monkeypatch.setattr(web, "runtime_files", lambda: {"ort.wasm.bundle.min.mjs": b"//", "ort.wasm": b"\0asm"})
-    return export(run, "web", tmp_path / "web", on=bars, examples=True)
+@pytest.fixture(scope="module")
+def stand_in() -> Iterator[None]:
+    """Something in place of ONNX Runtime Web."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(web, "runtime_files", lambda: {"ort.wasm.bundle.min.mjs": b"//", "ort.wasm": b"\0asm"})
+        yield
+
+
+@pytest.fixture(scope="module")
+def exported(run: Run, bars: Dataset, tmp_path_factory: pytest.TempPathFactory, stand_in: None) -> ExportResult:
+    """The bars' run; tests read it and do not change it."""
+    return export(run, "web", tmp_path_factory.mktemp("exported") / "web", on=bars, examples=True)
 
 
 def read(exported: ExportResult, name: str) -> Any:
@@ -164,7 +171,7 @@ def test_examples_are_test_pictures_of_every_class(exported: ExportResult, bars:
         assert (example["label"], picture.tobytes()) in known
 
 
-def test_own_pictures_are_published_only_where_asked(exported: ExportResult, run: Run, bars: Dataset, tmp_path: Path):
+def test_own_pictures_are_published_only_where_asked(stand_in: None, run: Run, bars: Dataset, tmp_path: Path):
     """Without being asked, the folder holds none, and a note says so."""
     for examples in (None, False):
         done = export(run, "web", tmp_path / str(examples), on=bars, examples=examples)
@@ -172,15 +179,16 @@ def test_own_pictures_are_published_only_where_asked(exported: ExportResult, run
         assert sum("--examples publishes some" in note for note in done.notes) == (examples is None)
 
 
-def test_a_public_datasets_pictures_are_published(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_public_datasets_pictures_are_published(
+    stand_in: None, few_digits: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Those of a dataset that goes by name are in the folder, unless they are refused; a folder of that name is own."""
-    monkeypatch.setattr(web, "runtime_files", lambda: {"ort.wasm": b"\0asm"})
     monkeypatch.chdir(tmp_path)
     train("digits", output=tmp_path / "r", model="mnist-mlp-one-hidden", epochs=1, console=Console(quiet=True))
     assert len(read(export(tmp_path / "r", "web"), "examples.json")["examples"]) == 24
     assert not read(export(tmp_path / "r", "web", examples=False), "examples.json")["examples"]
     assert read(export(tmp_path / "r", "web", on="digits"), "examples.json")["examples"]
-    own = CATALOG["digits"].read()  # as a user may call arrays of their own
+    own = replace(CATALOG["digits"].read(), public=False)  # as a user may call arrays of their own
     assert not read(export(tmp_path / "r", "web", on=own), "examples.json")["examples"]
     for row, label in enumerate(own.train.labels[:60].tolist()):
         for split in ("train", "test"):
@@ -189,15 +197,14 @@ def test_a_public_datasets_pictures_are_published(run: Run, tmp_path: Path, monk
     assert not read(export(tmp_path / "r", "web", on="digits"), "examples.json")["examples"]
 
 
-def test_pictures_that_a_run_was_not_trained_on_are_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_pictures_that_a_run_was_not_trained_on_are_not_published(stand_in: None, few_digits: None, tmp_path: Path):
     """A run on arrays that its user calls as a public dataset counts as own: exports and the server show nothing."""
-    monkeypatch.setattr(web, "runtime_files", lambda: {"ort.wasm": b"\0asm"})
-    named = replace(CATALOG["digits"].read(), name="digits")
-    arrays = replace(named, train=named.train.take(np.arange(600)))
+    named = replace(CATALOG["digits"].read(), name="digits", public=False)
+    arrays = replace(named, train=named.train.take(np.arange(150)))
     made = train(arrays, output=tmp_path / "r", model="mnist-mlp-one-hidden", epochs=1, console=Console(quiet=True)).run
     assert read(export(made, "web"), "examples.json") == {"examples": []}
     assert serve._test_pictures(made.path, None).note == NOT_SHOWN
-    assert len(serve._test_pictures(made.path, True).images) == 360
+    assert len(serve._test_pictures(made.path, True).images) == 60
 
 
 def test_other_formats_hold_no_examples(run: Run, bars: Dataset, tmp_path: Path):
@@ -206,9 +213,8 @@ def test_other_formats_hold_no_examples(run: Run, bars: Dataset, tmp_path: Path)
         export(run, "onnx", tmp_path / "x", on=bars, examples=True)
 
 
-def test_nothing_says_where_own_pictures_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_nothing_says_where_own_pictures_lie(stand_in: None, tmp_path: Path):
     """No file of an export holds a folder's or a picture's name."""
-    monkeypatch.setattr(web, "runtime_files", lambda: {"ort.wasm": b"\0asm"})
     write_pictures(tmp_path / "home-of-ann" / "bars")
     source = str(tmp_path / "home-of-ann" / "bars")
     made = train(source, output=tmp_path / "r", model="mlp", epochs=1, console=Console(quiet=True)).run
@@ -220,7 +226,7 @@ def test_nothing_says_where_own_pictures_lie(tmp_path: Path, monkeypatch: pytest
             assert b"private-" not in content
 
 
-def test_without_a_test_set_there_are_no_examples(exported: ExportResult, run: Run, bars: Dataset, tmp_path: Path):
+def test_without_a_test_set_there_are_no_examples(stand_in: None, run: Run, bars: Dataset, tmp_path: Path):
     """The list is empty, and the page leaves the section out."""
     export(run, "web", tmp_path / "other", on=Dataset(bars.name, bars.class_names, bars.train))
     assert json.loads((tmp_path / "other" / "examples.json").read_text(encoding="utf-8")) == {"examples": []}
