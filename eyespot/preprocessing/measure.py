@@ -42,12 +42,13 @@ def measure_appearance(images: UInt8[np.ndarray, "n height width channels"] | Ro
     limit = max(FEWEST, min(SAMPLE, SAMPLE_BYTES // max(1, images.nbytes // len(images))))
     sample: UInt8[np.ndarray, ...] = images[:: -(-len(images) // limit)]
     colour = _is_coloured(sample)
-    edges = border_pixels(np.stack([_grey(image) for image in sample]))
+    greys = np.stack([_grey(image) for image in sample])
+    edges = border_pixels(greys)
     background = float(np.median(edges))
     uniform = float((np.abs(edges - background) <= SAME_LEVEL).mean())
-    lighter = _is_lighter(sample, background)
+    lighter = _is_lighter(greys, background)
     plain = not colour and uniform >= PLAIN and min(images.shape[1:3]) > 1
-    outlines, widths = _drawings(sample, background, lighter=lighter) if plain else ([], [])
+    outlines, widths = _drawings(greys, background, lighter=lighter) if plain else ([], [])
     longest = _spread([max(contour.height, contour.width) for contour in outlines])
     return Appearance(
         plain=bool(outlines),
@@ -70,47 +71,51 @@ def measure_appearance(images: UInt8[np.ndarray, "n height width channels"] | Ro
 
 
 def _is_coloured(sample: UInt8[np.ndarray, "n height width channels"]) -> bool:
+    if sample.shape[3] == 1:
+        return False
     shares = [(image.max(axis=2).astype(np.int16) - image.min(axis=2) > DIFFERS).mean() for image in sample]
     return bool(np.mean(shares) > FEW)
 
 
 def _grey(image: UInt8[np.ndarray, "height width channels"]) -> UInt8[np.ndarray, "height width"]:
-    grey: UInt8[np.ndarray, "height width"] = image.mean(axis=2).round().astype(np.uint8)
+    grey: UInt8[np.ndarray, "height width"]
+    grey = image[..., 0] if image.shape[2] == 1 else image.mean(axis=2).round().astype(np.uint8)
     return grey
 
 
-def _is_lighter(sample: UInt8[np.ndarray, "n height width channels"], background: float) -> bool:
+def _is_lighter(greys: UInt8[np.ndarray, "n height width"], background: float) -> bool:
     """Whether more pixels are lighter than the background than darker."""
-    deltas = [_grey(image) - np.float32(background) for image in sample]
-    return sum(int((delta > SAME_LEVEL).sum()) - int((delta < -SAME_LEVEL).sum()) for delta in deltas) >= 0
+    lighter, darker = greys > background + SAME_LEVEL, greys < background - SAME_LEVEL
+    return bool(np.count_nonzero(lighter) >= np.count_nonzero(darker))
 
 
 def _drawings(
-    sample: UInt8[np.ndarray, "n height width channels"], background: float, *, lighter: bool
+    greys: UInt8[np.ndarray, "n height width"], background: float, *, lighter: bool
 ) -> tuple[list[Outline], list[tuple[float, float]]]:
     """Outlines of the objects, and of some of them the width of the strokes' core, and with their faint edges."""
     outlines, widths = [], []
-    step = -(-len(sample) // STROKES_SAMPLE)
-    for index, image in enumerate(sample):
-        field = distances(_grey(image), background, lighter=lighter)
+    step = -(-len(greys) // STROKES_SAMPLE)
+    for index, grey in enumerate(greys):
+        field = distances(grey, background, lighter=lighter)
         contour = outline(field)
         if contour:
             outlines.append(contour)
             if index % step == 0:
-                widths.append((stroke_width(field, HALF), stroke_width(field, OBJECT)))
+                core, full = stroke_widths(field, HALF, OBJECT)
+                widths.append((core, full))
     return outlines, widths
 
 
-def stroke_width(distance: Float32[np.ndarray, "height width"], level: float) -> float:
-    """The width of the strokes in a small picture, in its pixels.
+def stroke_widths(distance: Float32[np.ndarray, "height width"], *levels: float) -> list[float]:
+    """The width of the strokes in a small picture, in its pixels, at each level.
 
     Args:
         distance: of each pixel from the background, towards the object.
-        level: from which share of the largest distance a pixel belongs to a stroke.
+        levels: from which share of the largest distance a pixel belongs to a stroke.
     """
     factor: int = max(1, min(ENLARGED, LARGE // max(distance.shape)))
     enlarged = ndimage.zoom(distance, factor, order=1, grid_mode=True, mode="nearest")
-    return mask_stroke_width(enlarged > level * float(distance.max())) / factor
+    return [mask_stroke_width(enlarged > level * float(distance.max())) / factor for level in levels]
 
 
 def mask_stroke_width(mask: Bool[np.ndarray, "height width"]) -> float:

@@ -14,7 +14,7 @@ from eyespot.data.catalog import CATALOG
 from eyespot.data.picture import fit_to_size
 from eyespot.explanation.occlusion import occlusion, plain_background
 from eyespot.preprocessing.appearance import Appearance, distances, looks_like_training, outline
-from eyespot.preprocessing.measure import measure_appearance, stroke_width
+from eyespot.preprocessing.measure import measure_appearance, stroke_widths
 from eyespot.preprocessing.pipeline import read_photograph
 from tests.reports.pages import needs_browser
 from tests.webapp.browser import browsing, hosted
@@ -78,7 +78,8 @@ def test_a_drawing_has_size_place_and_stroke_of_the_training_pictures(script: Sc
         assert abs(max(found.height, found.width) * 28 - 20) <= 1
         assert abs(found.mass_row - 0.5) * 28 <= 0.5
         assert abs(found.mass_column - 0.5) * 28 <= 0.5
-        assert abs(stroke_width(field, 0.5) - 3) <= 0.5
+        (width,) = stroke_widths(field, 0.5)
+        assert abs(width - 3) <= 0.5
     different = np.abs(rendered(script, SEVEN, looks()).astype(int) - rendered(script, small, looks()).astype(int))
     assert different.mean() < 1
 
