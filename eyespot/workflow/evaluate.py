@@ -65,7 +65,7 @@ def evaluate(run: RunLike, on: str | Path | Dataset | None = None) -> Evaluation
             f"{dataset.name} has no test data: these are the {name} pictures, which training has seen or chosen by."
         )
     folder = "" if on is None else f"evaluations/{dataset.name}/"
-    evaluation = measure_split(opened, pictures, name, folder)
+    evaluation = measure_split(opened, opened.predictor(), pictures, name, folder)
     if on is None:
         opened.write_json("metrics.json", opened.metrics | {name: evaluation.to_dict()})
     else:

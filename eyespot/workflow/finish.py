@@ -24,9 +24,8 @@ FIGURES = ("confusion", "right", "wrong")
 ONNX_PROOF_PICTURES = 64
 
 
-def measure_split(run: Run, split: Split, name: str, folder: str = "") -> Evaluation:
+def measure_split(run: Run, predictor: Predictor, split: Split, name: str, folder: str = "") -> Evaluation:
     """Predicts a split with the run's ONNX model, and writes predictions and figures below `folder` of the run."""
-    predictor = run.predictor()
     names = predictor.class_names
     logits, probabilities = predictor.logits_and_probabilities(split.images)
     evaluation = evaluate_probabilities(softmax(logits, axis=1), split.labels, names, probabilities)
@@ -61,28 +60,29 @@ def write_models(run: Run, prepared: PreparedTraining, out: Output) -> float:
     names, resize = prepared.dataset.class_names, prepared.recipe.pictures.resize
     sample, appearance = images[:ONNX_PROOF_PICTURES], measure_appearance(images)
     write_onnx(prepared.model, run.path / "model.onnx", names, sample, resize=resize, appearance=appearance)
-    temperature = _calibrate(run.path / "model.onnx", prepared.dataset)
-    _learn_to_reject(run, prepared, out)
+    predictor = run.predictor()  # one for both: neither logits nor features change with the temperature
+    temperature = _calibrate(predictor, run.path / "model.onnx", prepared.dataset)
+    _learn_to_reject(predictor, run.path / "model.onnx", prepared, out)
     return temperature
 
 
-def _calibrate(path: Path, dataset: Dataset) -> float:
+def _calibrate(predictor: Predictor, path: Path, dataset: Dataset) -> float:
     """On validation data alone: without any, or where the test data are it, probabilities stay the network's own."""
     if dataset.validation is None or dataset.validation is dataset.test:
         return 1.0
-    logits, _ = Predictor(path).logits_and_probabilities(dataset.validation.images)
+    logits, _ = predictor.logits_and_probabilities(dataset.validation.images)
     temperature = fit_temperature(logits, dataset.validation.labels)
     set_temperature(path, temperature)
     return temperature
 
 
-def _learn_to_reject(run: Run, prepared: PreparedTraining, out: Output) -> None:
+def _learn_to_reject(predictor: Predictor, path: Path, prepared: PreparedTraining, out: Output) -> None:
     """Fits on training data and, for what is usual, on validation data."""
-    dataset, path = prepared.dataset, run.path / "model.onnx"
+    dataset = prepared.dataset
     if dataset.validation is None:
         out.say(
             "Note: without validation data, what is too strange for the model (predict --reject) is chosen on training "
             "pictures, and more new pictures than stated will be."
         )
-    rejection = fit_rejection(Predictor(path), dataset.train, dataset.validation, prepared.recipe.training.seed)
+    rejection = fit_rejection(predictor, dataset.train, dataset.validation, prepared.recipe.training.seed)
     add_metadata(path, REJECTION_KEY, rejection.dump())

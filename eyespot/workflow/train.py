@@ -241,7 +241,9 @@ def _conclude(  # noqa: PLR0913 - all that is known in the end
     splits = {"validation": dataset.validation, "test": dataset.test}
     if outcome.ending == "interrupted":
         del splits["test"]  # the choice of when to stop was the user's, and may not be the last
-    evaluations = {name: measure_split(run, split, name) for name, split in splits.items() if split is not None}
+    given = {name: split for name, split in splits.items() if split is not None}
+    predictor = run.predictor()
+    evaluations = {name: measure_split(run, predictor, split, name) for name, split in given.items()}
     figures = {name: evaluation.to_dict() for name, evaluation in evaluations.items()}
     values = {
         "ending": outcome.ending,
