@@ -79,6 +79,7 @@ class LoweredProgram:
             raise ModelError(f"{model.name} must end in a softmax over its classes.")
         self.stages = fuse(lowered, self.every_parameter, self.kernels)
         self.lowering = [(lowered.name, lowered.stage.how) for lowered in self.stages]
+        self.leaves_layers_to_keras = any(how == "Keras" for _, how in self.lowering)
         self.input_dtype = getattr(torch, model.inputs[0].dtype)
         by_variable = {id(parameter.variable): parameter for parameter in self.every_parameter}
         # In the model's order, which is that of the slots of an optimizer that Keras builds or loads.
@@ -167,7 +168,7 @@ class LoweredProgram:
 
     def seed_layers_of_keras(self, number: int) -> None:
         """Random numbers of layers that run as they are become functions of the step too."""
-        if self.generators:
+        if self.generators and self.leaves_layers_to_keras:  # seeding takes longer than a small network's step
             torch.manual_seed(seed_for(self.seed, "dropout", number))
         for index, generator in enumerate(self.generators):
             generator.assign(np.array([seed_for(self.seed, "dropout", number, index) >> 1, 0], np.int32))

@@ -292,7 +292,7 @@ class DeviceStepRunner:
 
 def _can_be_captured(program: LoweredProgram) -> bool:
     """Whether nothing in a step needs the host: no layer and no optimizer that Keras runs, no schedule."""
-    by_keras = any(how == "Keras" for _, how in program.lowering) or program.optimizer_how == "Keras"
+    by_keras = program.leaves_layers_to_keras or program.optimizer_how == "Keras"
     return not by_keras and isinstance(program.model.optimizer.learning_rate, keras.Variable)
 
 
