@@ -31,9 +31,10 @@ def build_recipe(recipe: Recipe, input_shape: Shape, classes: int, *, trust: boo
     if model_recipe.layers is not None:
         layers, rescale = model_recipe.layers, model_recipe.rescale
     else:
-        base = build(model_recipe.name or DEFAULT_MODEL, input_shape, classes, seed, trust=trust)
+        base_name = model_recipe.name or DEFAULT_MODEL
         if model_recipe.width is None and model_recipe.dropout is None:
-            return base
+            return build(base_name, input_shape, classes, seed, trust=trust)
+        base = _architecture(base_name, input_shape, classes, seed, trust=trust)
         (layers, rescale), name = layers_of(base), base.name
         dtype = "uint8" if rescale else base.inputs[0].dtype
     try:
@@ -61,6 +62,12 @@ def build(name: str, input_shape: Shape, classes: int, seed: int = 0, *, trust: 
     Raises:
         ModelError: there is no such architecture, or it cannot take this input or give this output.
     """
+    model = _architecture(name, input_shape, classes, seed, trust=trust)
+    return model if is_own_model(name) else with_fresh_weights(model, seed)
+
+
+def _architecture(name: str, input_shape: Shape, classes: int, seed: int, *, trust: bool) -> keras.Model:
+    """As `build`; but an architecture of eyespot's own may have any weights."""
     keras.utils.set_random_seed(seed_for(seed, "weights"))
     if is_own_model(name):
         return load_own_model(name, input_shape, classes, seed, trust=trust)
@@ -68,11 +75,10 @@ def build(name: str, input_shape: Shape, classes: int, seed: int = 0, *, trust: 
         message = unknown("model", name, ARCHITECTURES)
         raise ModelError(f"{message} For your own: path.py:function or a .keras file.")
     try:
-        model = ARCHITECTURES[name](input_shape, classes)
+        return ARCHITECTURES[name](input_shape, classes)
     except (ValueError, RecipeError) as error:
         size = "x".join(str(side) for side in input_shape)
         raise ModelError(f"{name} cannot take pictures of {size}: {reason_in(error)}") from None
-    return with_fresh_weights(model, seed)
 
 
 def mlp(input_shape: Shape, classes: int, *, hidden: Sequence[int] = (512, 512), dropout: float = 0.2) -> keras.Model:
