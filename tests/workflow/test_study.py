@@ -1,113 +1,140 @@
 import json
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from eyespot import Run, study, train
+from eyespot import Run, study
 from eyespot.data.dataset import Dataset
 from eyespot.errors import EyespotError, InterruptedRun, RecipeError, RunError
-from eyespot.figures import results
 from eyespot.training.fit import fit
-from eyespot.workflow import finish
 from eyespot.workflow import train as train_module
+from eyespot.workflow.study import Study
 
 QUICK = {"model.name": "mlp", "model.width": 0.05, "training.epochs": 1, "training.precision": "float32"}
 DROPOUT = {"no dropout": {"model.dropout": 0}}
+GRID = {"training.optimizer": ["adam", "sgd"]}
 WRITTEN = ["README.md", "study.json", "accuracy.png"]
 
 
-@pytest.fixture(autouse=True)
-def _no_pictures_of_single_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They take most of such short trainings' time; the study's own picture is drawn."""
-
-    def nothing(*_: Any) -> None:
-        return None
-
-    for home, names in ((finish, ("save",)), (results, ("gallery", "confusion_matrix")), (train_module, ("save",))):
-        for name in names:
-            monkeypatch.setattr(home, name, nothing)
+pytestmark = pytest.mark.usefixtures("without_figures")
 
 
-@pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was trained: optimizer and seed of each training, in their order."""
-    told: list[str] = []
+def counting(told: list[str]) -> Callable[..., Any]:
+    """`fit`, which takes down optimizer and seed of each training, in their order."""
 
     def counted(program: Any, dataset: Any, recipe: Any, *rest: Any) -> Any:
         told.append(f"{recipe.optimizer} {recipe.seed}")
         return fit(program, dataset, recipe, *rest)
 
-    monkeypatch.setattr(train_module, "fit", counted)
+    return counted
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was trained."""
+    told: list[str] = []
+    monkeypatch.setattr(train_module, "fit", counting(told))
     return told
 
 
-def run(bars: Dataset, folder: Path, **asked: Any) -> Any:
+def run(bars: Dataset, folder: Path, **asked: Any) -> Study:
     settings = QUICK | asked.pop("settings", {})
     return study(bars, output=folder / "s", settings=settings, console=Console(quiet=True), **asked)
 
 
+@dataclass(frozen=True)
+class FinishedStudy:
+    """A folder with a study, its result, and what was trained for it."""
+
+    folder: Path
+    done: Study
+    trained: list[str]
+
+
+@pytest.fixture(scope="module")
+def finished(bars: Dataset, without_figures: None, tmp_path_factory: pytest.TempPathFactory) -> FinishedStudy:
+    """A study that nothing interrupted; tests read it, or go on with a copy."""
+    folder = tmp_path_factory.mktemp("finished")
+    told: list[str] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(train_module, "fit", counting(told))
+        done = run(bars, folder, changes=DROPOUT, grid=GRID, repeats=2)
+    return FinishedStudy(folder, done, told)
+
+
+@pytest.fixture
+def begun(finished: FinishedStudy, tmp_path: Path) -> Path:
+    """A folder with a copy of the finished study."""
+    shutil.copytree(finished.folder, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
 @pytest.mark.draws("accuracy.png")
-def test_every_variant_has_its_repeats_with_the_same_seeds(bars: Dataset, tmp_path: Path, trained: list[str]):
+def test_every_variant_has_its_repeats_with_the_same_seeds(bars: Dataset, finished: FinishedStudy, begun: Path):
     """Base, change and grid are trained with equal seeds, compared, written as table, page and picture."""
-    done = run(bars, tmp_path, changes=DROPOUT, grid={"training.optimizer": ["adam", "sgd"]}, repeats=2)
-    assert trained == ["adam 0", "adam 0", "sgd 0", "adam 1", "adam 1", "sgd 1"]
+    done, folder = finished.done, finished.folder / "s"
+    assert finished.trained == ["adam 0", "adam 0", "sgd 0", "adam 1", "adam 1", "sgd 1"]
     assert [row.name for row in done.rows] == ["base", "no dropout", "optimizer=sgd"]
     assert done.notes == ("optimizer=adam is the base itself.",)
     for runs in done.runs:
         assert [one.recipe.training.seed for one in runs] == [0, 1]
     base, dropped = done.runs[0][0].recipe, done.runs[1][0].recipe
     assert base.model_copy(update={"model": dropped.model}).dump() == dropped.dump()  # they differ in nothing else
-    told = json.loads((tmp_path / "s" / "study.json").read_text(encoding="utf-8"))
+    told = json.loads((folder / "study.json").read_text(encoding="utf-8"))
     metrics = done.runs[2][1].metrics
     assert told["variants"][2]["figures"]["val_accuracy"][1] == metrics["validation"]["accuracy"]
     assert told["variants"][2]["figures"]["test_loss"][1] == metrics["test"]["loss"]
-    page = (tmp_path / "s" / "README.md").read_text(encoding="utf-8")
+    page = (folder / "README.md").read_text(encoding="utf-8")
     assert all(sentence in page for sentence in done.sentences)
     assert "test_accuracy" in page
-    assert (tmp_path / "s" / "accuracy.png").stat().st_size > 10_000
+    run(bars, begun, changes=DROPOUT, grid=GRID, repeats=2)  # trains nothing; the picture is drawn
+    assert (begun / "s" / "accuracy.png").stat().st_size > 10_000
 
 
-def test_an_interrupted_study_goes_on(bars: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_interrupted_study_goes_on(
+    bars: Dataset, finished: FinishedStudy, begun: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Ctrl-C within a training keeps those before; the same call continues that one, and none is trained twice."""
-    asked = {"grid": {"training.optimizer": ["sgd", "rmsprop"]}, "repeats": 1, "settings": {"training.epochs": 2}}
-    started: list[tuple[str, bool]] = []
+    _, (_, second), both = finished.done.runs
+    for lost in (second, *both):
+        shutil.rmtree(begun / lost.path.relative_to(finished.folder))
+    asked: dict[str, Any] = {"changes": DROPOUT, "grid": GRID, "repeats": 2}
+    started: list[tuple[str, int, bool]] = []
 
     def stopped(program: Any, dataset: Any, recipe: Any, observers: Any, interrupted: Any, *rest: Any) -> Any:
-        started.append((recipe.optimizer, rest[-1] is not None))
-        asks = (lambda: True) if recipe.optimizer == "sgd" and len(started) == 2 else interrupted
-        return fit(program, dataset, recipe, observers, asks, *rest)
+        started.append((recipe.optimizer, recipe.seed, rest[-1] is not None))
+        return fit(program, dataset, recipe, observers, (lambda: True) if len(started) == 1 else interrupted, *rest)
 
     monkeypatch.setattr(train_module, "fit", stopped)
     with pytest.raises(InterruptedRun, match="same command goes on") as caught:
-        run(bars, tmp_path, **asked)
+        run(bars, begun, **asked)
     assert caught.value.exit_code == 130
-    done = run(bars, tmp_path, **asked)
-    assert started == [("adam", False), ("sgd", False), ("sgd", True), ("rmsprop", False)]
-    monkeypatch.setattr(train_module, "fit", fit)
-    whole = run(bars, tmp_path / "whole", **asked)
-    figures = [[row.measured.figures for row in one.rows] for one in (done, whole)]
-    assert figures[0] == figures[1]
-    told = [one.sentences for one in (done, whole)]
-    assert (
-        told[0] == told[1] == ("One repeat cannot tell a difference from chance: repeat each training (--repeats 5).",)
-    )
+    done = run(bars, begun, **asked)
+    assert started == [("sgd", 0, False), ("sgd", 0, True), ("adam", 1, False), ("sgd", 1, False)]
+    whole = finished.done
+    assert [row.measured.figures for row in done.rows] == [row.measured.figures for row in whole.rows]
+    assert done.sentences == whole.sentences
 
 
-def test_more_is_added_to_what_is_there(bars: Dataset, tmp_path: Path, trained: list[str]):
+def test_more_is_added_to_what_is_there(bars: Dataset, begun: Path, trained: list[str]):
     """A later call with more repeats or variants trains those alone; one with other settings is refused first."""
-    run(bars, tmp_path, changes=DROPOUT, repeats=1)
+    done = run(bars, begun, changes=DROPOUT | {"rmsprop": {"training.optimizer": "rmsprop"}}, repeats=1)
+    assert trained == ["rmsprop 0"]
+    assert done.sentences == ("One repeat cannot tell a difference from chance: repeat each training (--repeats 5).",)
     del trained[:]
-    run(bars, tmp_path, changes=DROPOUT | {"sgd": {"training.optimizer": "sgd"}}, repeats=1)
-    assert trained == ["sgd 0"]
+    run(bars, begun, grid=GRID, repeats=3)
+    assert trained == ["adam 2", "sgd 2"]
     with pytest.raises(RunError, match=r"was made otherwise than is asked for now: training\.epochs: 1 → 2"):
-        run(bars, tmp_path, changes=DROPOUT, repeats=2, settings={"training.epochs": 2})
+        run(bars, begun, changes=DROPOUT, repeats=2, settings={"training.epochs": 2})
     other = Dataset("bars", bars.class_names, bars.test or bars.train, test=bars.test)
     with pytest.raises(RunError, match="have changed"):
-        run(other, tmp_path, changes=DROPOUT, repeats=1, settings={"training.batch_size": 27})
-    assert trained == ["sgd 0"]
+        run(other, begun, changes=DROPOUT, repeats=1, settings={"training.batch_size": 27})
+    assert trained == ["adam 2", "sgd 2"]
 
 
 @pytest.mark.parametrize(
@@ -134,15 +161,16 @@ def test_a_mistake_in_a_variant_is_told_before_anything_is_trained(
     assert not (tmp_path / "s").exists()
 
 
-def test_a_variant_that_diverges_does_not_end_the_study(bars: Dataset, tmp_path: Path, trained: list[str]):
+def test_a_variant_that_diverges_does_not_end_the_study(bars: Dataset, begun: Path, trained: list[str]):
     """Its row says so, the others are compared, and a second call does not train it again."""
     hot = {"hot": {"training.optimizer": "sgd", "training.learning_rate": 1e30}}
-    done = run(bars, tmp_path, changes=hot | DROPOUT, repeats=1)
+    done = run(bars, begun, changes=hot | DROPOUT, repeats=1)
+    assert trained == ["sgd 0"]
     assert "hot diverged in 1 of 1 repeats." in done.sentences
     assert done.rows[1].spreads["val_accuracy"] is None
     assert done.rows[2].difference is not None
     del trained[:]
-    assert run(bars, tmp_path, changes=hot | DROPOUT, repeats=1).sentences == done.sentences
+    assert run(bars, begun, changes=hot | DROPOUT, repeats=1).sentences == done.sentences
     assert not trained
 
 
@@ -177,30 +205,25 @@ def test_a_persons_files_are_not_written_over(name: str, bars: Dataset, tmp_path
     assert [(path.name, path.read_text()) for path in (tmp_path / "s").iterdir()] == [(name, "mine")]
 
 
-def test_changed_files_are_not_written_over(bars: Dataset, tmp_path: Path, trained: list[str]):
+def test_changed_files_are_not_written_over(bars: Dataset, begun: Path, trained: list[str]):
     """A study's own page, table and picture are written again; none that somebody has changed."""
-    for _ in range(2):
-        run(bars, tmp_path, changes=DROPOUT, repeats=1)
+    before = (begun / "s" / "study.json").read_bytes()
+    run(bars, begun, changes=DROPOUT, repeats=1)
+    assert (begun / "s" / "study.json").read_bytes() != before
     for name in WRITTEN:
-        path = tmp_path / "s" / name
+        path = begun / "s" / name
         before = path.read_bytes()
         path.write_text("changed")
         with pytest.raises(RunError, match=f"{name} is not by eyespot, or has been changed since"):
-            run(bars, tmp_path, changes=DROPOUT, repeats=2)
+            run(bars, begun, changes=DROPOUT, repeats=3)
         assert path.read_text() == "changed"
         path.write_bytes(before)
-    assert len(trained) == 2
-
-
-@pytest.fixture(scope="module")
-def single(bars: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A finished training by the settings of the studies; tests change a copy."""
-    return train(bars, settings=QUICK, output=tmp_path_factory.mktemp("single") / "r", console=Console(quiet=True)).run
+    assert not trained
 
 
 @pytest.mark.parametrize("kind", ["a folder", "a file", "a link", "half done by other settings", "by another version"])
 def test_what_lies_at_a_repeats_place_is_never_removed(
-    kind: str, bars: Dataset, single: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, bars: Dataset, finished: FinishedStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Somebody's files, or a training that would not go on as it began: refused before anything is trained."""
     place = tmp_path / "s" / "base" / "base-seed-0"
@@ -214,7 +237,7 @@ def test_what_lies_at_a_repeats_place_is_never_removed(
     elif kind == "a link":
         place.symlink_to(tmp_path / "mine")
     else:
-        made = Run(shutil.copytree(single.path, place))
+        made = Run(shutil.copytree(finished.folder / "s" / "base" / "base-seed-0", place))
         made.write_json("metrics.json", made.metrics | {"ending": "interrupted"})
         if kind == "by another version":
             packages = made.environment["packages"] | {"torch": "1.0"}
