@@ -15,26 +15,45 @@ from rich.console import Console
 
 from eyespot import Dataset, Recipe, Run, open_run, train
 from eyespot.errors import RunError
-from eyespot.training.fit import StepProgress
+from eyespot.files import TEMPORARY
+from eyespot.training.fit import StepProgress, fit
 from eyespot.training.history import EpochFigures
+from eyespot.workflow import train as train_module
 from tests.conftest import Answer
 
 QUIET = Console(quiet=True)
 SHORT = Recipe.parse({"model": {"name": "mlp"}, "training": {"epochs": 3, "batch_size": 16, "early_stopping": False}})
 
 
-class StopsAt:
-    """Sends this process a signal after a step, as a user would."""
+pytestmark = pytest.mark.usefixtures("without_figures")
 
-    def __init__(self, epoch: int, step: int, number: int = signal.SIGTERM) -> None:
+
+class StopsAt:
+    """Sends this process a signal after a step, as a user would; by default after the first."""
+
+    def __init__(self, epoch: int | None = None, step: int | None = None, number: int = signal.SIGTERM) -> None:
         self.place, self.number = (epoch, step), number
 
     def on_step(self, step: StepProgress) -> None:
-        if (step.epoch, step.step) == self.place:
+        if self.place in {(step.epoch, step.step), (None, None)}:
             os.kill(os.getpid(), self.number)
 
     def on_epoch(self, row: EpochFigures) -> None:
         pass
+
+
+class CopiesAt(StopsAt):
+    """Copies the run's folder after a step, as a kill at that moment would leave it."""
+
+    def __init__(self, epoch: int, step: int, run: Path, copy: Path) -> None:
+        super().__init__(epoch, step)
+        self.run, self.copy = run, copy
+
+    def on_step(self, step: StepProgress) -> None:
+        if (step.epoch, step.step) == self.place:
+            shutil.copytree(self.run, self.copy)
+            for folder in (self.copy, self.copy / "checkpoints"):
+                (folder / f"{TEMPORARY}half-written").touch()
 
 
 def weights(path: Path) -> list[Any]:
@@ -46,13 +65,13 @@ def same_weights(one: Path, other: Path) -> bool:
 
 
 @pytest.fixture(scope="module")
-def whole(bars: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def whole(bars: Dataset, without_figures: None, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run that nothing interrupted; tests read it, or change a copy."""
     return train(bars, SHORT, tmp_path_factory.mktemp("whole") / "r", console=QUIET).run
 
 
 @pytest.fixture(scope="module")
-def interrupted(bars: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def interrupted(bars: Dataset, without_figures: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of the same recipe that was interrupted in its second epoch; tests resume copies."""
     path = tmp_path_factory.mktemp("interrupted") / "r"
     done = train(bars, SHORT, path, console=QUIET, observers=[StopsAt(2, 3)])
@@ -146,16 +165,16 @@ def test_auto_takes_the_latest_unfinished_one_of_the_recipe(bars: Dataset, whole
     assert open_run(other).metrics["ending"] == "interrupted"
 
 
-def test_a_run_under_way_is_left_alone(bars: Dataset, interrupted: Path, here: Path):
+def test_a_run_under_way_is_left_alone(bars: Dataset, whole: Run, interrupted: Path, here: Path):
     """What another process trains cannot be resumed, and `auto` passes it over."""
     busy = open_run(shutil.copytree(interrupted, Path("runs/bars-mlp-1")))
     with busy.locked():
         with pytest.raises(RunError, match="is being trained by another process"):
             train(bars, resume=busy.path, console=QUIET)
-        new = train(bars, SHORT.with_options({"epochs": 3}), resume="auto", console=QUIET).run
+        new = train(bars, SHORT, resume="auto", console=QUIET, observers=[StopsAt()]).run
     assert new.path != busy.path
     train(bars, resume=busy, console=QUIET)
-    assert same_weights(busy.path, new.path)
+    assert same_weights(busy.path, whole.path)
 
 
 def test_unknown_runs_are_told(eyespot: Callable[..., Answer], here: Path):
@@ -164,31 +183,50 @@ def test_unknown_runs_are_told(eyespot: Callable[..., Answer], here: Path):
     assert (answer.code, "There is no run at nowhere" in answer.err) == (1, True)
 
 
-def killed(folder: Path, number: int, *options: object) -> tuple[int, str]:
-    """Trains in a process of its own, and sends it a signal after two checkpoints; exit code and standard error."""
+def killed(folder: Path, number: int, *options: object) -> Answer:
+    """Trains in a process of its own, and sends it a signal after two checkpoints; what it left, and printed."""
     command = [sys.executable, "-m", "eyespot", "train", *map(str, options)]
     before = set(folder.glob("checkpoints/step-*"))
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and len(set(folder.glob("checkpoints/step-*")) - before) < 2:
             time.sleep(0.005)
         process.send_signal(number)
-        _, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=60)
     assert "Traceback" not in err
-    return process.returncode, err
+    return Answer(process.returncode, out, err)
 
 
-def test_the_command_that_continues(eyespot: Callable[..., Answer], here: Path):
-    """Killed with -9, resumed and asked to stop, then resumed as is printed: the weights of a run left alone."""
-    asked = ("digits", "--model", "mlp", "--epochs", 4)
-    code, _ = killed(here / "r", signal.SIGKILL, *asked, "--set", "checkpoints.every_steps=7", "--output", "r")
-    assert code == -signal.SIGKILL
-    code, err = killed(here / "r", signal.SIGTERM, "--resume", "r")
-    assert code == 143
-    assert "eyespot train --resume r" in err
+@pytest.mark.parametrize("how", ["left as by a kill", pytest.param("killed", marks=pytest.mark.slow)])
+def test_the_command_that_continues(
+    how: str, eyespot: Callable[..., Answer], here: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Killed with -9, asked to stop twice, and resumed each time as is printed: the weights of a run left alone."""
+    copying = [CopiesAt(2, 7, here / "whole", here / "r")] if how == "left as by a kill" else []
+    settings = {"checkpoints.every_steps": 3}
+    options: dict[str, Any] = {"model": "mlp", "epochs": 6, "early_stopping": False, "settings": settings}
+    train("digits", output=here / "whole", console=QUIET, observers=copying, **options)
+    if how == "killed":
+        asked = ("digits", "--model", "mlp", "--epochs", 6, "--no-early-stopping", "--set", "checkpoints.every_steps=3")
+        assert killed(here / "r", signal.SIGKILL, *asked, "--output", "r").code == -signal.SIGKILL
+    answer = killed(here / "r", signal.SIGINT, "--resume", "r")
+    assert answer.code == 130, answer.err
+    assert "no test data was touched" in answer.err
+    assert "Run: r" in answer.out
+    assert "test" not in json.loads((here / "r" / "metrics.json").read_text())
+    assert open_run("r").predictor().class_names == tuple("0123456789")
+    assert not list((here / "r").rglob(".tmp*"))
+
+    def stopped(program: Any, dataset: Any, recipe: Any, observers: Any, *rest: Any) -> Any:
+        return fit(program, dataset, recipe, (*observers, StopsAt()), *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train_module, "fit", stopped)
+        answer = eyespot("train", "--resume", "r")
+    assert answer.code == 143
+    assert "eyespot train --resume r" in answer.err
     resumed = eyespot("train", "--resume", "r")
     assert resumed.code == 0, resumed.err
-    train("digits", output=here / "whole", model="mlp", epochs=4, console=QUIET)
     assert same_weights(here / "r", here / "whole")
     assert not list((here / "r").rglob(".tmp-*"))
 
