@@ -19,7 +19,7 @@ from eyespot.files import TEMPORARY
 from eyespot.training.fit import StepProgress, fit
 from eyespot.training.history import EpochFigures
 from eyespot.workflow import train as train_module
-from tests.conftest import Answer
+from tests.conftest import Answer, write_pictures
 
 QUIET = Console(quiet=True)
 SHORT = Recipe.parse({"model": {"name": "mlp"}, "training": {"epochs": 3, "batch_size": 16, "early_stopping": False}})
@@ -203,18 +203,20 @@ def test_the_command_that_continues(
 ):
     """Killed with -9, asked to stop twice, and resumed each time as is printed: the weights of a run left alone."""
     copying = [CopiesAt(2, 7, here / "whole", here / "r")] if how == "left as by a kill" else []
-    settings = {"checkpoints.every_steps": 3}
-    options: dict[str, Any] = {"model": "mlp", "epochs": 6, "early_stopping": False, "settings": settings}
-    train("digits", output=here / "whole", console=QUIET, observers=copying, **options)
+    write_pictures(here / "bars")
+    settings = {"model.width": 0.1, "training.batch_size": 4, "checkpoints.every_steps": 3}
+    options: dict[str, Any] = {"model": "mlp", "epochs": 20, "early_stopping": False, "settings": settings}
+    train("bars", output=here / "whole", console=QUIET, observers=copying, **options)
     if how == "killed":
-        asked = ("digits", "--model", "mlp", "--epochs", 6, "--no-early-stopping", "--set", "checkpoints.every_steps=3")
+        changes = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+        asked = ("bars", "--model", "mlp", "--epochs", 20, "--no-early-stopping", *changes)
         assert killed(here / "r", signal.SIGKILL, *asked, "--output", "r").code == -signal.SIGKILL
     answer = killed(here / "r", signal.SIGINT, "--resume", "r")
     assert answer.code == 130, answer.err
     assert "no test data was touched" in answer.err
     assert "Run: r" in answer.out
     assert "test" not in json.loads((here / "r" / "metrics.json").read_text())
-    assert open_run("r").predictor().class_names == tuple("0123456789")
+    assert open_run("r").predictor().class_names == ("lying", "slanting", "standing")
     assert not list((here / "r").rglob(".tmp*"))
 
     def stopped(program: Any, dataset: Any, recipe: Any, observers: Any, *rest: Any) -> Any:
