@@ -254,6 +254,7 @@ def test_only_models_of_ones_own_have_a_range(bars: Dataset):
         prepared(bars, input_range="0-2")
 
 
+@pytest.mark.usefixtures("few_digits")
 def test_the_option(trained: dict[str, Any], here: Path, eyespot: Callable[..., Answer]):
     """`--input-range` takes a range that begins with a minus, and a recipe file the same."""
     keras_model("-1-1", trained["-1-1"]).save(here / "theirs.keras")

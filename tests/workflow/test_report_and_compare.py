@@ -144,16 +144,22 @@ def test_compare_says_what_the_test_says(pair: tuple[Run, Run], eyespot: Callabl
 
 @needs_browser
 @pytest.mark.skipif(find_spec("axe_playwright_python") is None, reason="axe is not installed")
-@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1200, "dark")])
-def test_everybody_can_read_a_comparison_in_browser(pair: tuple[Run, Run], tmp_path: Path, width: int, scheme: str):
-    """No console message, no request, nothing wider than the window, no violation that axe finds; it shows pictures."""
+def test_everybody_can_read_a_comparison_in_browser(pair: tuple[Run, Run], tmp_path: Path):
+    """No console message, no request, nothing wider than the window, no violation that axe finds; it shows pictures.
+
+    In a narrow window and a wide one, light and dark.
+    """
     from axe_playwright_python.sync_playwright import Axe
 
     eyespot.compare(pair, tmp_path / "c.html")
-    with opened(tmp_path / "c.html", width, scheme) as (page, complaints):
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert page.query_selector_all(".gallery img")
-        assert Axe().run(page).response["violations"] == []
+    with opened(tmp_path / "c.html") as (page, complaints):
+        for width, scheme in ((360, "light"), (1200, "dark")):
+            page.set_viewport_size({"width": width, "height": 800})
+            page.emulate_media(color_scheme=scheme)
+            page.reload()
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.query_selector_all(".gallery img")
+            assert Axe().run(page).response["violations"] == []
         assert complaints == []
 
 
@@ -190,12 +196,19 @@ def test_what_cannot_be_compared_is_told(pair: tuple[Run, Run], run: Run, tmp_pa
 PLACES = ("report.html", "model-card.md", "model.keras", "recipe.yaml")
 
 
-@pytest.mark.parametrize("name", PLACES)
-def test_a_report_is_written_over_no_other_file(name: str, run: Run, tmp_path: Path):
-    """A page or a card that a person wrote or changed, a run's model: one sentence, and it is as it was."""
-    own = Run(shutil.copytree(run.path, tmp_path / "run"))
+@pytest.fixture(scope="module")
+def reported(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run with a report, written twice: eyespot's own pages are written again. Tests change a copy."""
+    own = Run(shutil.copytree(run.path, tmp_path_factory.mktemp("reported") / "run"))
     eyespot.report(own)
-    eyespot.report(own, language="zh")  # eyespot's own pages are written again
+    eyespot.report(own, language="zh")
+    return own
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_report_is_written_over_no_other_file(name: str, reported: Run, tmp_path: Path):
+    """A page or a card that a person wrote or changed, a run's model: one sentence, and it is as it was."""
+    own = Run(shutil.copytree(reported.path, tmp_path / "run"))
     if name in {"report.html", "model-card.md"}:
         (own.path / name).write_text("changed", encoding="utf-8")
     before = (own.path / name).read_bytes()
