@@ -10,9 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import install_import_hook
-
-import tests.typechecker  # noqa: F401 - the hook below looks it up by name
+from tests.typechecker import check_types_of
 
 # Before Triton is imported, even by PyTorch: everything runs on the processor, a GPU's kernels by Triton's interpreter,
 # unless the environment has 0 here. Then everything runs on the GPU, and float32 is not rounded to TF32 in products.
@@ -33,7 +31,7 @@ if find_spec("numba"):  # before the hook, which would wrap what Numba is to com
     import eyespot.engine.kernels.cpu.epilogue
     import eyespot.engine.kernels.cpu.updates
 
-install_import_hook("eyespot", "tests.typechecker.check")
+check_types_of(Path(__file__).parent.parent / "eyespot")
 
 import numpy as np  # noqa: E402 - the hook comes before anything that might import eyespot
 import pytest  # noqa: E402

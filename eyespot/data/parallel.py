@@ -13,7 +13,12 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.sharedctypes import Synchronized
 from signal import SIG_IGN, SIGINT, signal
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    Counter = Synchronized[int]
+else:
+    Counter = Synchronized  # which takes a parameter from type checkers alone
 
 Result = TypeVar("Result")
 # Elsewhere a fork may hang, or there is none, and other processes take longer to start than to be of use.
@@ -35,7 +40,7 @@ def map_in_processes(work: Callable[[int], Result], count: int) -> Generator[tup
         return
     helpers = min(os.cpu_count() or 1, count) - 1
     context = get_context("fork")
-    counter: Synchronized[int] = context.Value("q", 0)
+    counter: Counter = context.Value("q", 0)
     receivers: list[Connection] = []
     for _ in range(helpers):
         _start_helper(context, work, counter, count, receivers)
@@ -69,7 +74,7 @@ def _map_in_threads(work: Callable[[int], Result], count: int) -> Iterator[tuple
 def _start_helper(
     context: Any,
     work: Callable[[int], Any],
-    counter: "Synchronized[int]",
+    counter: Counter,
     count: int,
     receivers: list[Connection],
 ) -> None:
@@ -86,7 +91,7 @@ def _start_helper(
 
 def _help(
     work: Callable[[int], Any],
-    counter: "Synchronized[int]",
+    counter: Counter,
     count: int,
     sender: Connection,
     inherited: Sequence[Connection],
@@ -106,7 +111,7 @@ def _help(
                 return
 
 
-def _drawn(counter: "Synchronized[int]") -> int:
+def _drawn(counter: Counter) -> int:
     with counter.get_lock():
         number = counter.value
         counter.value += 1
