@@ -19,7 +19,7 @@ test: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -n auto
-	$(ONE_THREAD) $(BIN)/pytest -n auto -m "not slow" $(COVERAGE)
+	$(ONE_THREAD) $(BIN)/pytest -n auto --dist worksteal -m "not slow" $(COVERAGE)
 
 test-slow: .venv/installed-slow .venv-mlflow/installed
 	$(BIN)/pytest -m slow
