@@ -1,6 +1,7 @@
 """The lessons are read by people, and must run."""
 
 import json
+import tempfile
 from pathlib import Path
 
 import matplotlib as mpl
@@ -13,7 +14,7 @@ LESSONS = sorted((Path(__file__).parent.parent / "docs" / "lessons").glob("*.ipy
 def test_a_lesson_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Every cell runs after the ones before it, on the embedded digits, briefly."""
     monkeypatch.setenv("EYESPOT_LESSONS", "short")
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     mpl.use("Agg")
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
