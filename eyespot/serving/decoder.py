@@ -37,7 +37,7 @@ def main(memory: int) -> None:
         except EOFError:
             return
         try:
-            pictures = read(Job(**values | {"shape": tuple(values["shape"])}), content)
+            pictures = read(_job(values), content)
         except PictureError as error:
             send(answers, {"error": str(error)}, [])
         except MemoryError:
@@ -59,13 +59,19 @@ def _bound(memory: int) -> None:
         return  # what `eyespot.data.picture` bounds holds everywhere
 
 
-def receive(stream: BinaryIO) -> tuple[Any, bytes]:
+def receive(stream: BinaryIO, most: int | None = None) -> tuple[Any, bytes]:
     """Read what `send` wrote.
+
+    Args:
+        most: bytes, where the sender may be what a hostile picture has made of it.
 
     Raises:
         EOFError: the stream has ended.
+        ValueError: it announces more than `most` bytes, or sends no JSON.
     """
     lengths = LENGTHS.unpack(_exactly(stream, LENGTHS.size))
+    if most is not None and sum(lengths) > most:
+        raise ValueError(f"{sum(lengths):,} bytes are announced; {most:,} may come.")
     text, content = (_exactly(stream, length) for length in lengths)
     return json.loads(text), content
 
@@ -85,7 +91,7 @@ class Job:
         name: of the picture, in an error.
         shape: height, width and channels of the model's pictures.
         resize: how training brought pictures to that size.
-        appearance: what the training pictures look like, as plain values; None: pictures are only resized.
+        appearance: what the training pictures look like; None: pictures are only resized.
         each: read every object on the picture.
         longest: keep the picture's own size, with at most this many pixels a side; None: bring it to the model's.
     """
@@ -93,7 +99,7 @@ class Job:
     name: str
     shape: tuple[int, int, int]
     resize: Resize
-    appearance: dict[str, Any] | None = None
+    appearance: Appearance | None = None
     each: bool = False
     longest: int | None = None
 
@@ -105,8 +111,7 @@ def read(job: Job, content: bytes) -> list[ReadPicture]:
         PictureError: it cannot be read.
     """
     if job.longest is None:
-        appearance = None if job.appearance is None else Appearance.from_dict(job.appearance)
-        return list(PictureReader(job.shape, job.resize, appearance, each=job.each).read([(job.name, content)]))
+        return list(PictureReader(job.shape, job.resize, job.appearance, each=job.each).read([(job.name, content)]))
     channels = job.shape[2]
     picture = open_picture(content, job.name, grey=channels == 1)
     picture.thumbnail((job.longest, job.longest))
@@ -129,3 +134,9 @@ def send(stream: BinaryIO, values: object, content: Sequence[bytes]) -> None:
 def plain(job: Job) -> dict[str, Any]:
     """Return a job as values for JSON."""
     return asdict(job)
+
+
+def _job(values: dict[str, Any]) -> Job:
+    """Return the job whose values these are."""
+    appearance = values["appearance"] and Appearance.from_dict(values["appearance"])
+    return Job(**values | {"shape": tuple(values["shape"]), "appearance": appearance})

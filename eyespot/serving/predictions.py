@@ -67,7 +67,7 @@ def read_pictures(  # noqa: PLR0913, PLR0917 - which pictures, for which model, 
     Raises:
         Refusal: a picture cannot be read or has too many pixels, or the time is over.
     """
-    appearance = None if as_is or predictor.appearance is None else predictor.appearance.to_dict()
+    appearance = None if as_is else predictor.appearance
     job = Job("", predictor.input_shape, predictor.resize, appearance, each)
     return [
         replace(picture, name=name)

@@ -217,6 +217,7 @@ class _Decoder:
 
     def __init__(self, memory: int) -> None:
         self.killed = False
+        self._memory = memory
         self._process = subprocess.Popen(  # noqa: S603 - this Python, and code of ours
             [sys.executable, "-c", START.format(path=sys.path, memory=memory)],
             stdin=subprocess.PIPE,
@@ -232,7 +233,7 @@ class _Decoder:
         with _at(until, self.kill):
             try:
                 send(jobs, plain(job), [content])
-                values, pixels = receive(answers)
+                values, pixels = receive(answers, self._memory)
             except (OSError, EOFError, ValueError):
                 raise _DecoderDied from None
         if "error" in values:

@@ -114,6 +114,18 @@ def test_a_process_that_dies_is_replaced(decoders: Decoders):
     assert decoders.read(JOB, SEVEN, later(60))
 
 
+def test_no_more_is_taken_than_a_process_may_hold(tmp_path: Path):
+    """A process that a picture has taken over cannot make the server reserve memory."""
+    with (tmp_path / "answer").open("w+b") as stream:
+        decoder.send(stream, {"pictures": []}, [bytes(100)])
+        stream.seek(0)
+        assert decoder.receive(stream, 200) == ({"pictures": []}, bytes(100))
+    for announced in ((1 << 31, 0), (2, 1 << 60)):
+        (tmp_path / "answer").write_bytes(decoder.LENGTHS.pack(*announced) + b"{}")
+        with (tmp_path / "answer").open("rb") as stream, pytest.raises(ValueError, match="announced; 200 may come"):
+            decoder.receive(stream, 200)
+
+
 @LINUX
 def test_there_are_only_a_few_processes(decoders: Decoders):
     """Who comes when all are taken waits for one, as long as it may."""
