@@ -144,45 +144,41 @@ def eyespot(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     return call
 
 
+DRAWN: set[str] = set()  # ends of the names of the figures that are drawn now
+
+
 @pytest.fixture(scope="session", autouse=True)
-def undrawn() -> Iterator[Callable[..., None] | None]:
+def undrawn() -> Iterator[None]:
     """Figures are made and not drawn: each file is one pixel. Runs that several tests share have such figures too.
 
     Drawing takes half the time of a training on the bars.
     """
     if not find_spec("matplotlib"):
-        yield None
+        yield
         return
     from matplotlib.figure import Figure
 
     draw = Figure.savefig
 
     def savefig(figure: Figure, target: Any, **options: Any) -> None:
-        if isinstance(target, Path):
+        if isinstance(target, Path) and not target.name.endswith(tuple(DRAWN)):
             Image.new("L", (1, 1)).save(target, format="png")
         else:
             draw(figure, target, **options)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Figure, "savefig", savefig)
-        yield draw
+        yield
 
 
 @pytest.fixture(autouse=True)
-def drawn(request: pytest.FixtureRequest, undrawn: Callable[..., None] | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def drawn(request: pytest.FixtureRequest) -> Iterator[None]:
     """Where a test looks at figures (`draws`), they are drawn: all, or those whose names the mark has."""
     marker = request.node.get_closest_marker("draws")
-    if not (marker and undrawn):
-        return
-    from matplotlib.figure import Figure
-
-    leave = Figure.savefig
-
-    def savefig(figure: Figure, target: Any, **options: Any) -> None:
-        is_drawn = not marker.args or Path(target).name.endswith(marker.args)
-        (undrawn if is_drawn else leave)(figure, target, **options)
-
-    monkeypatch.setattr(Figure, "savefig", savefig)
+    if marker:
+        DRAWN.update(marker.args or ("",))
+    yield
+    DRAWN.clear()
 
 
 @pytest.fixture

@@ -148,6 +148,8 @@ def test_masks_are_independent(kind: str):
     error = 0.5 / np.sqrt(mask.numel())
     for different in (drop(stage, 5), drop(other, 4), drop(stage, 4, seed=1)):
         assert abs(float((mask == different).float().mean()) - 0.5) < 5 * error
+    neighbours = (mask[:, 1:] == mask[:, :-1]).float().mean()
+    assert abs(float(neighbours) - 0.5) < 5 * error
     for neighbours in (mask[:, 1:] == mask[:, :-1], mask[1:] == mask[:-1]):
         assert abs(float(neighbours.float().mean()) - 0.5) < 5 * error
 

@@ -9,8 +9,6 @@ import torch
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
 from eyespot.engine.lowered_program import LoweredProgram
-from eyespot.engine.stage import Pass, PassContext
-from eyespot.engine.stages.pointwise import DropoutStage
 from eyespot.errors import ModelError
 from eyespot.models.architectures import ARCHITECTURES, build
 from tests.conftest import make_split
@@ -264,37 +262,6 @@ def test_weights_set_from_outside_are_used(bars: Dataset):
     model.set_weights([0 * weight for weight in model.get_weights()])
     assert float(before.abs().max()) > 0
     assert float(program.logits(bars.train.images[:2]).abs().max()) == 0
-
-
-def drop(stage: DropoutStage, number: int, seed: int = 0) -> torch.Tensor:
-    ones = stage.forward([torch.ones(200, 500)], Pass(PassContext(training=True, seed=seed, number=number)))
-    return ones > 0
-
-
-@pytest.mark.parametrize("rate", [0.1, 0.25, 0.3, 0.5])
-def test_dropout_keeps_the_share_it_should(rate: float):
-    """The share kept is within five standard errors of 1 - rate, and what is kept is divided by it."""
-    stage = DropoutStage(layers.Dropout(rate), 0)
-    kept = np.array([drop(stage, number).float().mean() for number in range(20)])
-    error = np.sqrt(rate * (1 - rate) / 2_000_000)
-    assert abs(kept.mean() - (1 - rate)) < 5 * error
-    passing = Pass(PassContext(training=True))
-    values = stage.forward([torch.ones(10, 10)], passing)
-    assert values.unique().tolist() == pytest.approx([0, 1 / (1 - rate)])
-    assert torch.equal(stage.backward(torch.ones(10, 10), passing, needs_input_gradient=True)[0], values)
-    assert torch.equal(stage.forward([torch.ones(3, 3)], Pass(PassContext(training=False))), torch.ones(3, 3))
-
-
-def test_masks_are_independent():
-    """Masks of other steps, layers and seeds agree as often as chance has it; of the same step they are the same."""
-    stage, other = DropoutStage(layers.Dropout(0.5), 0), DropoutStage(layers.Dropout(0.5), 1)
-    mask = drop(stage, 4)
-    assert torch.equal(mask, drop(stage, 4))
-    for different in (drop(stage, 5), drop(other, 4), drop(stage, 4, seed=1)):
-        agreement = float((mask == different).float().mean())
-        assert abs(agreement - 0.5) < 5 * 0.5 / np.sqrt(mask.numel())
-    neighbours = (mask[:, 1:] == mask[:, :-1]).float().mean()
-    assert abs(float(neighbours) - 0.5) < 5 * 0.5 / np.sqrt(mask.numel())
 
 
 class OwnStep(keras.Sequential):
