@@ -110,7 +110,7 @@ def test_a_limit_of_nothing_is_told(eyespot: Callable[..., Answer], here: Path):
 
 
 def test_a_token_from_a_file(tmp_path: Path):
-    """It is asked for, and not told."""
+    """Requests must bring it, and the log does not show it."""
     write_model(tmp_path / "digits")
     (tmp_path / "token").write_text("secret-123\n")
     with served(tmp_path / "digits", tmp_path / "log", "--token-file", tmp_path / "token") as server:

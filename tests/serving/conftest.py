@@ -83,7 +83,7 @@ def serving(
     address = address_of(taken)
     with client_of(address) as client:
         yield Running(address, service, server, loop, lines, client)
-    for _ in range(2):  # told twice, it ends at once
+    for _ in range(2):  # the second call ends it at once
         if thread.is_alive():
             loop.call_soon_threadsafe(server.stop)
     thread.join(20)

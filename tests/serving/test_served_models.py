@@ -97,7 +97,7 @@ def test_a_replaced_model_is_taken_up_without_losing_a_request(start: Start, tmp
     askers = [threading.Thread(target=ask) for _ in range(4)]
     for asker in askers:
         asker.start()
-    running.service.models["digits"].current.since -= timedelta(seconds=1)  # what is told of it has whole seconds
+    running.service.models["digits"].current.since -= timedelta(seconds=1)  # its answer has whole seconds
     loaded = running.client.get("/v1/models/digits").json()["loaded"]
     for swapped in (True, False, True):
         write_model(tmp_path / "digits", swapped=swapped)

@@ -91,17 +91,22 @@ def alone(dataset: Dataset) -> tuple[str, float]:
 
 
 def campaign(dataset: Dataset, kills: int, longest: float, *, until_damaged: bool = False) -> dict[str, Any]:
-    """So many kills, and until the last training has ended, or until damage is done.
+    """Kill trainings `kills` times, and let the last one end.
 
     Args:
-        longest: a random moment comes within so many seconds.
+        longest: the latest random moment, in seconds after a training's start.
+        until_damaged: stop as soon as a checkpoint is damaged.
     """
     generator = random.Random(0)  # noqa: S311 - moments, not secrets
     found: dict[str, Any] = {"kills": 0, "within_a_save": 0, "trainings": 0, "damaged": [], "digests": set()}
+
+    def is_over() -> bool:
+        return until_damaged and bool(found["damaged"])
+
     with tempfile.TemporaryDirectory() as root:
-        while found["kills"] < kills and not (until_damaged and found["damaged"]):
+        while found["kills"] < kills and not is_over():
             folder = Path(root) / str(found["trainings"])
-            while not (folder / "digest").exists() and not (until_damaged and found["damaged"]):
+            while not (folder / "digest").exists() and not is_over():
                 within = generator.random() < 0.5
                 process = child(folder, dataset, generator.randint(1, 200) if within else None)
                 if not within:
