@@ -10,7 +10,7 @@ from typing import Any
 
 from typer.core import TyperCommand
 
-from eyespot.training.mlflow import DEFAULT_URI, is_address
+OPTION = "--mlflow"
 
 
 class OptionalValues(TyperCommand):
@@ -23,8 +23,12 @@ class OptionalValues(TyperCommand):
 
 def with_default(arguments: Sequence[str]) -> list[str]:
     """`--mlflow` given its default where no address follows: MLflow's own environment variable, or a file here."""
+    if OPTION not in arguments:
+        return list(arguments)
+    from eyespot.training.mlflow import DEFAULT_URI, is_address
+
     default = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
     return [
-        f"{argument}={default}" if argument == "--mlflow" and not is_address(follower) else argument
+        f"{argument}={default}" if argument == OPTION and not is_address(follower) else argument
         for argument, follower in zip_longest(arguments, arguments[1:], fillvalue="")
     ]
