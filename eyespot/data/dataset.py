@@ -2,15 +2,16 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eyespot.data.in_memory import as_images, in_order, label_names
 from eyespot.errors import DataError
-from eyespot.shapes import Int64, Shaped
+from eyespot.shapes import Int64, Shaped, UInt8
 
 if TYPE_CHECKING:  # brings Pydantic, for which a server's start does not wait
     from eyespot.recipe.schema import PicturesRecipe
@@ -197,6 +198,54 @@ class Dataset:
                     f"the training pictures {shape_text(self.input_shape)}."
                 )
 
+    @classmethod
+    def from_arrays(  # noqa: PLR0913 - each is one part of the dataset
+        cls,
+        images: Any,
+        labels: Any,
+        *,
+        validation: tuple[Any, Any] | None = None,
+        test: tuple[Any, Any] | None = None,
+        class_names: Sequence[str] | None = None,
+        value_range: tuple[float, float] | None = None,
+        name: str = "arrays",
+    ) -> "Dataset":
+        """Make a dataset of what a program holds.
+
+        Args:
+            images: an array `[n, height, width]` or `[n, height, width, channels]` (uint8 0-255, or floats 0-255 or
+                0-1); or a list of arrays, Pillow images, paths or files' contents, which are brought to one size.
+            labels: one an image: whole numbers, text, or one-hot rows; an array, a list, or a column of a table.
+            validation: images and labels.
+            test: images and labels.
+            class_names: what the labels 0, 1, … are called; None: the labels themselves, sorted.
+            value_range: the numbers that stand for black and white, as (-1, 1); None: as above.
+            name: what runs made from it are called.
+
+        Raises:
+            DataError: images or labels are not that; the error says which, and what was expected.
+            PictureError: a picture cannot be read.
+
+        Example:
+            >>> (x, y), test = keras.datasets.fashion_mnist.load_data()
+            >>> dataset = eyespot.Dataset.from_arrays(x, y, test=test, name="fashion")
+        """
+        names = tuple(str(name) for name in class_names) if class_names is not None else None
+        given = {"train": (images, labels), "validation": validation, "test": test}
+        parts: dict[str, tuple[UInt8[np.ndarray, "n height width channels"], list[str]]] = {}
+        for split, pair in given.items():
+            if pair is not None:
+                shape = parts["train"][0].shape[1:] if parts else None
+                parts[split] = _labelled(pair, split, names, value_range=value_range, shape=shape)
+        ordered = names or in_order(label for _, texts in parts.values() for label in texts)
+        numbers = {label: number for number, label in enumerate(ordered)}
+        splits: dict[str, Split] = {}
+        for split, (pixels, texts) in parts.items():
+            if strange := set(texts) - numbers.keys():
+                raise DataError(f"The {split} label {min(strange)!r} is none of the class names.")
+            splits[split] = Split(pixels, np.array([numbers[text] for text in texts], np.int64))
+        return cls(name, ordered, splits["train"], splits.get("validation"), splits.get("test"))
+
     @property
     def splits(self) -> dict[str, Split]:
         """The splits there are, by name, in the order train, validation, test."""
@@ -227,6 +276,26 @@ class Dataset:
                 digest.update(np.ascontiguousarray(pixels).data)
             digest.update(np.ascontiguousarray(split.labels).data)
         return digest.hexdigest()
+
+
+def _labelled(
+    pair: tuple[Any, Any],
+    split: str,
+    class_names: tuple[str, ...] | None,
+    *,
+    value_range: tuple[float, float] | None,
+    shape: tuple[int, int, int] | None,
+) -> tuple[UInt8[np.ndarray, "n height width channels"], list[str]]:
+    """Return a split's pixels, and the name of each image's class."""
+    if not (isinstance(pair, tuple | list) and len(pair) == 2):  # noqa: PLR2004 - a pair
+        raise DataError(f"The {split} split comes as (images, labels); received {type(pair).__name__}.")
+    pixels = as_images(pair[0], f"The {split} images", value_range, shape)
+    texts = label_names(pair[1], f"The {split} labels", class_names)
+    if len(pixels) != len(texts):
+        raise DataError(f"There are {len(pixels):,} {split} images, but {len(texts):,} labels: expected one each.")
+    if None in texts:
+        raise DataError(f"The {split} image {texts.index(None)} has no label: leave it out, or label it.")
+    return pixels, [text for text in texts if text is not None]
 
 
 def with_classes(dataset: Dataset, class_names: tuple[str, ...], of: str) -> Dataset:

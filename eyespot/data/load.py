@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -17,8 +18,9 @@ from eyespot.data.dataset import Dataset, Origin, RowView, SkippedFile, Split
 from eyespot.data.formats.arrays import ImagesWithClassNames, read_arrays
 from eyespot.data.formats.binary import idx_images, read_idx_pairs
 from eyespot.data.formats.folder import list_folder, read_class_names, rename_classes
-from eyespot.data.formats.listing import Listing, in_order
+from eyespot.data.formats.listing import Listing
 from eyespot.data.formats.table import FORMATS, is_pixel_table, list_tables, read_pixel_table, tables_in
+from eyespot.data.in_memory import GREYEST, common_size, in_order
 from eyespot.data.parallel import map_in_processes
 from eyespot.data.picture import InputForm, Limits, PictureHeader, read_picture
 from eyespot.errors import DataError, PictureError, unknown
@@ -27,13 +29,14 @@ from eyespot.recipe.schema import PicturesRecipe
 SAMPLE = 1_000  # pictures whose headers are read
 COLOR_SAMPLE = 64  # pictures whose colours are looked at
 COLOR_SIDE = 32
-GREYEST = 6.0  # mean difference between channels, of 255, below which a picture is grey: that of a grey JPEG is 0 to 2
-LARGEST = 160  # pixels on the longer side: a small classifier learns no more from more, and takes long
 ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz"})
 
 
+Source = str | Path | Dataset | tuple[Any, ...]
+
+
 def load(
-    source: str | Path | Dataset = "digits",
+    source: Source = "digits",
     pictures: PicturesRecipe | None = None,
     console: Console | None = None,
     *,
@@ -43,7 +46,8 @@ def load(
 
     Args:
         source: a path to the user's own pictures (a folder, a table, arrays, IDX files); a catalog name (`digits`,
-            `mnist`, …); or a `Dataset` already made from arrays.
+            `mnist`, …); a `Dataset`; or what `Dataset.from_arrays` takes: `(images, labels)`, or
+            `((images, labels), (test_images, test_labels))` as `keras.datasets` has it.
         pictures: how own pictures are read.
         console: where progress is shown; None: nowhere.
         own_first: what a user names is a path that exists before it is a catalog name; what a recipe or a run names is
@@ -55,6 +59,8 @@ def load(
     """
     if isinstance(source, Dataset):
         return source
+    if isinstance(source, tuple):
+        return _in_memory(source)
     if not own_first and source in CATALOG:
         return _public(str(source))
     if is_path(source):
@@ -64,6 +70,14 @@ def load(
     if source not in CATALOG:
         raise DataError(unknown("dataset", source, CATALOG))
     return _public(source)
+
+
+def _in_memory(source: tuple[Any, ...]) -> Dataset:
+    if len(source) != 2:  # noqa: PLR2004 - a pair
+        raise DataError(f"Arrays come as (images, labels); received a tuple of {len(source)}.")
+    if isinstance(source[0], tuple) and isinstance(source[1], tuple):
+        return Dataset.from_arrays(*source[0], test=source[1])
+    return Dataset.from_arrays(*source)
 
 
 def _public(name: str) -> Dataset:
@@ -215,12 +229,11 @@ def _size(recipe: PicturesRecipe, headers: Sequence[PictureHeader], total: int) 
     (height, width), count = counts.most_common(1)[0]
     among = "pictures" if len(headers) == total else f"{len(headers):,} pictures looked at"
     several = f"{count:,} of {len(headers):,} {among} are {height}x{width}" if len(counts) > 1 else ""
-    if max(height, width) <= LARGEST:
-        return (height, width), [f"All are brought to {height}x{width}: {several}."] if several else []
-    scale = LARGEST / max(height, width)
-    scaled = (max(1, round(height * scale)), max(1, round(width * scale)))
+    size = common_size(counts)
+    if size == (height, width):
+        return size, [f"All are brought to {height}x{width}: {several}."] if several else []
     reason = several or f"they are {height}x{width}"
-    return scaled, [f"All are brought to {scaled[0]}x{scaled[1]}: {reason}. --size sets another."]
+    return size, [f"All are brought to {size[0]}x{size[1]}: {reason}. --size sets another."]
 
 
 def _has_colors(listing: Listing, headers: Sequence[tuple[int, PictureHeader]], limits: Limits) -> bool:

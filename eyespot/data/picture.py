@@ -310,14 +310,24 @@ def _upright(picture: Image.Image, stored: PictureContents) -> Image.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
-def open_picture(source: Path | bytes, where: str | None = None, *, grey: bool) -> Image.Image:
+def open_picture(source: Path | bytes | Image.Image, where: str | None = None, *, grey: bool) -> Image.Image:
     """A picture at its own size: upright, without transparency, 8-bit grey or RGB.
+
+    Args:
+        source: a file, a file's content, or an image that Pillow has opened.
+        where: what to call it in an error; by default the path.
 
     Raises:
         PictureError: as of `read_picture`.
     """
+    mode = "L" if grey else "RGB"
+    if isinstance(source, Image.Image):
+        try:
+            return _plain(ImageOps.exif_transpose(source), mode)
+        except Exception as error:  # noqa: BLE001 - Pillow reads the file only now, and raises any type for damage
+            raise PictureError(f"{where or 'the picture'} is truncated or damaged ({first_line(error)}).") from None
     with _opened(source, where, Limits()) as (opened, stored):
-        picture = _plain(opened, "L" if grey else "RGB")
+        picture = _plain(opened, mode)
     return _upright(picture, stored)
 
 

@@ -3,15 +3,20 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from eyespot.data.picture import Resize, open_picture, read_picture
+from eyespot.data.in_memory import CHANNELS, array_picture, pixels_of
+from eyespot.data.picture import Resize, find_pictures, fit_to_size, open_picture, read_picture
+from eyespot.data.pixels import as_pillow
 from eyespot.errors import PictureError
 from eyespot.preprocessing.appearance import Appearance
 from eyespot.preprocessing.pipeline import Box, read_photograph
 from eyespot.shapes import Shaped, UInt8
 
+PictureSource = Path | bytes | Image.Image | UInt8[np.ndarray, "height width channels"]
 PreprocessingSteps = list[tuple[str, Shaped[np.ndarray, "..."]]]
 
 
@@ -43,7 +48,7 @@ class PictureReader:
 
     def read(
         self,
-        pictures: Iterable[Path | tuple[str, bytes]],
+        pictures: Iterable[Path | tuple[str, PictureSource]],
         on_error: Callable[[PictureError], None] | None = None,
         on_steps: Callable[[str, PreprocessingSteps], None] | None = None,
     ) -> Iterator[ReadPicture]:
@@ -61,11 +66,65 @@ class PictureReader:
                 on_steps(name, steps)
             yield from objects
 
-    def _objects(self, name: str, source: Path | bytes) -> tuple[list[ReadPicture], PreprocessingSteps]:
+    def _objects(self, name: str, source: PictureSource) -> tuple[list[ReadPicture], PreprocessingSteps]:
+        if isinstance(source, np.ndarray) and source.shape == self._shape:
+            return [ReadPicture(name, source)], [("as it is", source)]
         if not self._appearance:
-            image = read_picture(source, self._shape, name, self._resize)
+            image = self._resized(name, source)
             return [ReadPicture(name, image)], [("resized", image)]
-        picture = open_picture(source, name, grey=self._shape[2] == 1)
+        picture = open_source(source, name, grey=self._shape[2] == 1)
         reading = read_photograph(picture, self._appearance, self._shape, self._resize, each=self._each)
         objects = zip(reading.images, reading.boxes, strict=True)
         return [ReadPicture(name, image, box, reading.note) for image, box in objects], reading.steps
+
+    def _resized(self, name: str, source: PictureSource) -> UInt8[np.ndarray, "height width channels"]:
+        if isinstance(source, Path | bytes):
+            return read_picture(source, self._shape, name, self._resize)
+        return fit_to_size(open_source(source, name, grey=self._shape[2] == 1), self._shape, self._resize)
+
+
+def open_source(source: PictureSource, name: str, *, grey: bool) -> Image.Image:
+    """A picture at its own size, as `open_picture` has it."""
+    return open_picture(as_pillow(source) if isinstance(source, np.ndarray) else source, name, grey=grey)
+
+
+def named_pictures(
+    pictures: Any,
+    value_range: tuple[float, float] | None = None,
+    on_error: Callable[[PictureError], None] | None = None,
+) -> list[tuple[str, PictureSource]]:
+    """Return each picture with its name: the path of a file, "-" for a file's content, else its position as "[0]".
+
+    Args:
+        pictures: one or several: paths of files and folders, files' contents, Pillow images, arrays `[height, width]`
+            or `[height, width, channels]`; or an array `[n, height, width]` or `[n, height, width, channels]`.
+        value_range: the numbers in an array that stand for black and white, as of `pixels_of`.
+        on_error: called with the error of each path that leads to no picture; None: it raises.
+
+    Raises:
+        DataError: an array holds no pictures.
+        PictureError: there is nothing at a path, or a folder holds no pictures.
+    """
+    if isinstance(pictures, str | Path | bytes | Image.Image):
+        pictures = [pictures]
+    elif hasattr(pictures, "__array__") and np.asarray(pictures).dtype.kind in "biuf":
+        array = np.asarray(pictures)
+        is_one = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in CHANNELS)  # noqa: PLR2004 - axes
+        images = pixels_of(array[np.newaxis] if is_one else array, "The pictures", value_range)
+        return [(f"[{row}]", image) for row, image in enumerate(images)]
+    named: list[tuple[str, PictureSource]] = []
+    for row, picture in enumerate(pictures):
+        if isinstance(picture, str | Path):
+            try:
+                named += [(str(path), path) for path in find_pictures(Path(picture))]
+            except PictureError as error:
+                if on_error is None:
+                    raise
+                on_error(error)
+        elif isinstance(picture, bytes):
+            named.append(("-", picture))
+        elif isinstance(picture, Image.Image):
+            named.append((getattr(picture, "filename", "") or f"[{row}]", picture))
+        else:
+            named.append((f"[{row}]", array_picture(picture, f"Picture [{row}]", value_range)))
+    return named

@@ -25,7 +25,7 @@ from eyespot.inference.metadata import (
     ModelMetadata,
 )
 from eyespot.inference.ood import DEFAULT_RATE, NONE_OF_THESE, Rejection
-from eyespot.inference.pictures import PictureReader, PreprocessingSteps, ReadPicture
+from eyespot.inference.pictures import PictureReader, PictureSource, PreprocessingSteps, ReadPicture
 from eyespot.inference.runtime import OutOfRoom, OutputArrays, are_probabilities, open_session, run_session
 from eyespot.shapes import Float32, Float64, UInt8
 
@@ -159,7 +159,7 @@ class Predictor:
 
     def predict(  # noqa: PLR0913 - each is one option of the command
         self,
-        pictures: Sequence[Path | tuple[str, bytes]],
+        pictures: Sequence[Path | tuple[str, PictureSource]],
         top: int = 5,
         on_error: Callable[[PictureError], None] | None = None,
         reject: bool | float = False,
@@ -174,7 +174,7 @@ class Predictor:
         looks (`eyespot.preprocessing`); one that has them is left as it is.
 
         Args:
-            pictures: files, or names with a file's content.
+            pictures: files, or names with a file, its content, a Pillow image or an array.
             top: how many classes to name.
             on_error: receives the error of each unreadable picture, which is left out; None: the first one raises.
             reject: answer "none of these" for a picture that is unlike anything the model has seen: True, or the share

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eyespot.data.dataset import Dataset
+from eyespot.data.load import Source
 from eyespot.evaluation.metrics import Evaluation
 from eyespot.run import Run, RunLike, open_run
 from eyespot.workflow.finish import FIGURES, measure_split
@@ -45,7 +45,7 @@ class EvaluationResult:
         }
 
 
-def evaluate(run: RunLike, on: str | Path | Dataset | None = None) -> EvaluationResult:
+def evaluate(run: RunLike, on: Source | None = None) -> EvaluationResult:
     """Measures a run's model on labelled pictures, and draws what it gets right and wrong.
 
     Args:

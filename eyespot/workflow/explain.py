@@ -12,8 +12,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from eyespot.data.dataset import Dataset, Split
-from eyespot.data.picture import find_pictures, open_picture
+from eyespot.data.dataset import Split
+from eyespot.data.load import Source
 from eyespot.errors import DataError, ModelError, PictureError, RecipeError, RunError, unknown
 from eyespot.explanation.inside import LayerOutput, feature_maps, find_nearest, first_filters
 from eyespot.explanation.maps import MAP_METHODS, PictureMaps, explain_images
@@ -21,7 +21,7 @@ from eyespot.explanation.network import Network
 from eyespot.figures.explanation import ExplanationPanel, Neighbour, explanation_figure, features_figure, filters_figure
 from eyespot.figures.style import save as save_figure
 from eyespot.files import is_own, numbered, replacing, rewriting
-from eyespot.inference.pictures import PictureReader, ReadPicture
+from eyespot.inference.pictures import PictureReader, PictureSource, ReadPicture, named_pictures, open_source
 from eyespot.inference.predictor import Predictor, top_classes
 from eyespot.run import Run, RunLike, open_run
 from eyespot.shapes import Float32, UInt8
@@ -120,16 +120,17 @@ class Explanations:
 
 def explain(  # noqa: PLR0913 - each is one option of the command
     run: RunLike,
-    pictures: str | Path | bytes | Sequence[str | Path | bytes],
+    pictures: Any,
     *,
     label: str | None = None,
     methods: Sequence[str] | None = None,
-    on: str | Path | Dataset | None = None,
+    on: Source | None = None,
     as_is: bool = False,
     save: bool = False,
     output: str | Path | None = None,
     on_error: Callable[[PictureError], None] | None = None,
     trust: bool = False,
+    value_range: tuple[float, float] | None = None,
     console: Console | None = None,
 ) -> Explanations:
     """Draws what a run's model looks at in pictures.
@@ -139,7 +140,7 @@ def explain(  # noqa: PLR0913 - each is one option of the command
 
     Args:
         run: a run, or its directory.
-        pictures: one or several: a file, a folder (every picture below it, in order), or a picture's bytes.
+        pictures: as `predict` takes them.
         label: the class to explain; None: of each picture, the most probable one.
         methods: some of METHODS; None: all.
         on: where the nearest pictures are looked for: another source, whose training split is taken; None: the run's.
@@ -149,9 +150,11 @@ def explain(  # noqa: PLR0913 - each is one option of the command
             else's is written over.
         on_error: called with the error of each picture that cannot be read, which is then left out; None: it raises.
         trust: allow classes of layers that are not Keras's own, as `load_model` does.
+        value_range: of arrays, as of `predict`.
         console: where progress is shown; None: nowhere.
 
     Raises:
+        DataError: an array holds no pictures.
         RecipeError: there is no such class or method.
         RunError: the run is missing or half there, or `output` is a file.
         PictureError: a picture cannot be read, or a folder holds none.
@@ -168,7 +171,7 @@ def explain(  # noqa: PLR0913 - each is one option of the command
     folder = Path(output or opened.path / FOLDER)
     if os.path.lexists(folder) and not folder.is_dir():
         raise RunError(f"{folder} is a file, and is left alone: --output names a folder.")
-    inputs = _read(predictor, pictures, on_error, as_is=as_is)
+    inputs = _read(predictor, pictures, value_range, on_error, as_is=as_is)
     if not inputs:
         return Explanations(opened, [], None, [])
     network = Network(opened.model(trust=trust))
@@ -200,29 +203,21 @@ class PictureToExplain:
 
 def _read(
     predictor: Predictor,
-    pictures: str | Path | bytes | Sequence[str | Path | bytes],
+    pictures: Any,
+    value_range: tuple[float, float] | None,
     on_error: Callable[[PictureError], None] | None,
     *,
     as_is: bool,
 ) -> list[PictureToExplain]:
     reader = PictureReader(predictor.input_shape, predictor.resize, None if as_is else predictor.appearance, each=False)
     inputs = []
-    for picture in [pictures] if isinstance(pictures, str | Path | bytes) else pictures:
-        try:
-            sources = [("-", picture)] if isinstance(picture, bytes) else find_pictures(Path(picture))
-        except PictureError as error:
-            if on_error is None:
-                raise
-            on_error(error)
-            continue
-        for source in sources:
-            name, content = source if isinstance(source, tuple) else (str(source), source)
-            inputs += [_given(name, content, read) for read in reader.read([source], on_error)]
+    for name, source in named_pictures(pictures, value_range, on_error):
+        inputs += [_given(name, source, read) for read in reader.read([(name, source)], on_error)]
     return inputs
 
 
-def _given(name: str, content: Path | bytes, read: ReadPicture) -> PictureToExplain:
-    image = open_picture(content, name, grey=False)
+def _given(name: str, source: PictureSource, read: ReadPicture) -> PictureToExplain:
+    image = open_source(source, name, grey=False)
     width = image.width
     image.thumbnail((MOST_SHOWN, MOST_SHOWN))
     left, top, right, bottom = (round(side * image.width / width) for side in read.box or (0, 0, 0, 0))
@@ -238,7 +233,7 @@ class Explainer:
         self.notes: dict[str, None] = {}  # each once, in order
 
     def neighbours(
-        self, images: np.ndarray, on: str | Path | Dataset | None, progress: Progress
+        self, images: np.ndarray, on: Source | None, progress: Progress
     ) -> list[list[tuple[SimilarImage, Neighbour]]]:
         """The training pictures nearest to each picture; none, and a note, where they are gone."""
         if "similar" not in self._methods:
@@ -305,7 +300,7 @@ class Explainer:
             given.read.name, explained, top, maps, similar_images, tuple(figures), arrays, given.read.note
         )
 
-    def _training_pictures(self, on: str | Path | Dataset | None) -> Split:
+    def _training_pictures(self, on: Source | None) -> Split:
         dataset, notes = pictures_of(self._run, on)
         self.notes |= dict.fromkeys(notes)
         return dataset.train

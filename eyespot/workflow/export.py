@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from eyespot.data.dataset import Dataset, Split
+from eyespot.data.load import Source
 from eyespot.errors import DataError, ExportError
 from eyespot.exporting.formats import ExportSource, format_named
 from eyespot.exporting.package import check_target, write_package
@@ -63,7 +64,7 @@ def export(  # noqa: PLR0913 - each is one option of the command
     format: str = "onnx",  # noqa: A002 - as the option of the command
     output: str | Path | None = None,
     *,
-    on: str | Path | Dataset | None = None,
+    on: Source | None = None,
     tolerance: float = TOLERANCE,
     examples: bool | None = None,
 ) -> ExportResult:
@@ -123,7 +124,7 @@ def export(  # noqa: PLR0913 - each is one option of the command
     return ExportResult(opened, form.name, folder, files, verified, name, tolerance, [*notes, *more_notes])
 
 
-def _pictures(run: Run, on: str | Path | Dataset | None) -> tuple[Dataset, list[str]]:
+def _pictures(run: Run, on: Source | None) -> tuple[Dataset, list[str]]:
     try:
         return pictures_of(run, on)
     except DataError as error:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from eyespot.data.dataset import Dataset
+from eyespot.data.load import Source
 from eyespot.engine.hardware import deterministic_kernels
 from eyespot.errors import RecipeError, RunError
 from eyespot.figures.curves import learning_rate_curve
@@ -53,7 +53,7 @@ class LearningRateSuggestion:
 
 
 def find_lr(  # noqa: PLR0913 - as of `train`
-    source: str | Dataset | None = None,
+    source: Source | None = None,
     recipe: Recipe | None = None,
     output: str | Path | None = None,
     *,

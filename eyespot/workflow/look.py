@@ -8,7 +8,7 @@ from rich.console import Console
 
 from eyespot.data.augment.policy import resolve_policy
 from eyespot.data.dataset import Dataset, chunks
-from eyespot.data.load import load
+from eyespot.data.load import Source, load
 from eyespot.figures.dataset import draw_look, outlier_gallery, pair_gallery, suspect_gallery
 from eyespot.figures.style import save
 from eyespot.recipe.schema import AugmentationRecipe, PicturesRecipe, Recipe
@@ -36,7 +36,7 @@ class Look:
 
 
 def look(  # noqa: PLR0913 - each is one option of the command
-    source: str | Path | Dataset = "digits",
+    source: Source = "digits",
     output: str | Path | None = None,
     *,
     pictures: PicturesRecipe | None = None,

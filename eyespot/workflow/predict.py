@@ -1,12 +1,11 @@
 """predict: what pictures show."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from eyespot.data.picture import find_pictures
 from eyespot.errors import PictureError
 from eyespot.files import creating, numbered
 from eyespot.run import Run, RunLike, open_run
@@ -20,13 +19,14 @@ STEPS_FOLDER = "predictions"
 
 def predict(  # noqa: PLR0913 - each is one option of the command
     run: RunLike,
-    pictures: str | Path | bytes | Sequence[str | Path | bytes],
+    pictures: Any,
     top: int = 5,
     on_error: Callable[[PictureError], None] | None = None,
     reject: bool | float = False,
     *,
     as_is: bool = False,
     each: bool = False,
+    value_range: tuple[float, float] | None = None,
     show: Callable[[Path], None] | None = None,
 ) -> "list[Prediction]":
     """Says what pictures show, with the run's ONNX model; imports neither Keras nor PyTorch.
@@ -37,13 +37,17 @@ def predict(  # noqa: PLR0913 - each is one option of the command
 
     Args:
         run: a run, or its directory.
-        pictures: one or several: a file, a folder (every picture below it, in order), or a picture's bytes.
+        pictures: one or several: a file, a folder (every picture below it, in order), a file's content, a Pillow
+            image, or an array `[height, width]` or `[height, width, channels]`; or an array of several. An array of
+            the model's own height, width and channels is taken as it is.
         top: how many classes to name.
         on_error: called with the error of each picture that cannot be read, which is then left out; None: it raises.
         reject: answer "none of these" for a picture that is unlike anything the model has seen: True, or the share of
             the validation pictures that would be rejected (True is 0.01). False: always name a class.
         as_is: only resize pictures, as training did.
         each: every object on a picture gets a prediction, in reading order, not only the most prominent one.
+        value_range: the numbers in an array that stand for black and white, as (-1, 1); None: 0 and 255, or 0 and 1
+            for fractions up to 1.
         show: have the steps of each picture drawn into the run's `predictions/`; called with each file.
 
     Raises:
@@ -51,20 +55,13 @@ def predict(  # noqa: PLR0913 - each is one option of the command
         PictureError: a picture cannot be read, or a folder holds none.
         ModelError: it is to reject, and the run is of before eyespot could.
         RecipeError: `reject` does not lie between 0 and 1.
+        DataError: an array holds no pictures.
     """
+    from eyespot.inference.pictures import named_pictures
+
     opened = open_run(run)
     predictor = opened.predictor()
-    items: list[Path | tuple[str, bytes]] = []
-    for picture in [pictures] if isinstance(pictures, str | Path | bytes) else pictures:
-        if isinstance(picture, bytes):
-            items.append(("-", picture))
-            continue
-        try:
-            items.extend(find_pictures(Path(picture)))
-        except PictureError as error:
-            if on_error is None:
-                raise
-            on_error(error)
+    items = named_pictures(pictures, value_range, on_error)
     on_steps = _drawing(opened, show) if show else None
     return predictor.predict(items, top, on_error, reject, as_is=as_is, each=each, on_steps=on_steps)
 

@@ -16,7 +16,7 @@ from eyespot.data.augment.policy import resolve_policy as settled_augmentation
 from eyespot.data.catalog import CATALOG
 from eyespot.data.class_balance import balanced_weights, class_weights_text
 from eyespot.data.dataset import Dataset
-from eyespot.data.load import is_path, load, looks_like_path
+from eyespot.data.load import Source, is_path, load, looks_like_path
 from eyespot.data.split import split
 from eyespot.engine.hardware import dtype_for
 from eyespot.engine.kernels.cpu import are_compiled
@@ -64,7 +64,7 @@ class PreparedTraining:
 
 
 def prepare(  # noqa: PLR0913 - as of `train`
-    source: str | Dataset | None,
+    source: Source | None,
     recipe: Recipe | None,
     settings: Mapping[str, Any],
     options: Mapping[str, Any],
@@ -121,7 +121,7 @@ def names_recipe(source: object) -> bool:
 
 
 def recipe_for(
-    source: str | Dataset | None, recipe: Recipe | None, settings: Mapping[str, Any]
+    source: Source | None, recipe: Recipe | None, settings: Mapping[str, Any]
 ) -> tuple[str | Dataset, Recipe]:
     """The dataset, and the recipe to train it by.
 
@@ -133,6 +133,10 @@ def recipe_for(
         DataError: there is no dataset and no recipe of that name.
         RecipeError: the recipe, or a setting, does not fit.
     """
+    if isinstance(source, tuple):
+        source = load(source)
+    elif isinstance(source, Path):
+        source = str(source)
     if recipe is None and isinstance(source, str) and names_recipe(source):
         chosen = read_recipe(source, settings)
         return chosen.dataset, chosen

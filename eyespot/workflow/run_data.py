@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from eyespot.data.catalog import CATALOG
 from eyespot.data.dataset import Dataset, with_classes
-from eyespot.data.load import load
+from eyespot.data.load import Source, load
 from eyespot.data.split import split
 from eyespot.errors import DataError, RunError
 from eyespot.files import replacing
@@ -22,7 +22,7 @@ from eyespot.shapes import Bool, Float32, Int64
 FILE = "predictions.parquet"
 
 
-def pictures_of(run: Run, on: str | Path | Dataset | None = None) -> tuple[Dataset, list[str]]:
+def pictures_of(run: Run, on: Source | None = None) -> tuple[Dataset, list[str]]:
     """The pictures that a run was trained on, split as they were then, or other pictures of the same classes.
 
     Args:
@@ -40,14 +40,17 @@ def pictures_of(run: Run, on: str | Path | Dataset | None = None) -> tuple[Datas
     return dataset if on is not None else split(dataset, recipe.split, recipe.training.seed), notes
 
 
-def unsplit_pictures_of(run: Run, on: str | Path | Dataset | None = None) -> tuple[Dataset, list[str]]:
+def unsplit_pictures_of(run: Run, on: Source | None = None) -> tuple[Dataset, list[str]]:
     """The same without the validation split, for those who look at the test pictures only."""
     recipe, predictor = run.recipe, run.predictor()
     if on is None:
         _check_they_are_there(run)
     height, width, channels = predictor.input_shape
     as_trained = recipe.pictures.model_copy(update={"size": (height, width), "color": channels > 1})
-    loaded = load(recipe.dataset if on is None else on, as_trained, own_first=on is not None)
+    if isinstance(on, tuple) and not all(name.isdecimal() for name in predictor.class_names):
+        loaded = Dataset.from_arrays(*on, class_names=predictor.class_names)  # whole numbers are those of its classes
+    else:
+        loaded = load(recipe.dataset if on is None else on, as_trained, own_first=on is not None)
     dataset = with_classes(loaded, predictor.class_names, str(run.path))
     notes = []
     if on is None and dataset.fingerprint != run.environment.get("dataset_sha256"):

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from eyespot.data.dataset import Dataset
-from eyespot.data.load import load
+from eyespot.data.load import Source, load
 from eyespot.errors import EyespotError, RecipeError
 from eyespot.figures.curves import DotRow, dots_with_intervals
 from eyespot.figures.style import save
@@ -59,7 +59,7 @@ class Study:
 
 
 def study(  # noqa: PLR0913 - each is one setting of the study
-    source: str | Dataset | None = None,
+    source: Source | None = None,
     *,
     changes: Sequence[Change] | Mapping[str, Mapping[str, Any]] = (),
     grid: Mapping[str, Sequence[Any]] | None = None,

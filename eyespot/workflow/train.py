@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from eyespot.data.dataset import Dataset, shape_text
+from eyespot.data.load import Source
 from eyespot.engine.hardware import deterministic_kernels
 from eyespot.errors import DivergedError
 from eyespot.evaluation.metrics import Evaluation
@@ -75,7 +76,7 @@ class Training:
 
 
 def train(  # noqa: PLR0913 - each is one setting of the training
-    source: str | Dataset | None = None,
+    source: Source | None = None,
     recipe: Recipe | None = None,
     output: str | Path | None = None,
     *,

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from eyespot.data.dataset import Dataset
-from eyespot.data.load import load
+from eyespot.data.load import Source, load
 from eyespot.errors import EyespotError, InterruptedRun, ModelError, RecipeError
 from eyespot.files import check_own, rewrite_text
 from eyespot.random import seed_for
@@ -99,7 +99,7 @@ class Tuning:
 
 
 def tune(  # noqa: PLR0913 - each is one setting of the search
-    source: str | Dataset | None = None,
+    source: Source | None = None,
     *,
     seconds: float | None = None,
     trials: int | None = None,

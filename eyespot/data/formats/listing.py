@@ -1,7 +1,7 @@
 """Listing: labelled pictures before any of them is opened."""
 
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,13 +62,6 @@ class Listing:
                 f"{self.path} holds no pictures{others}: expected a folder for each class, with its pictures in it."
             )
         return {entry.label for entry in self.entries}
-
-
-def in_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Class names sorted: by value where all are whole numbers, else as text."""
-    unique = set(names)
-    numbers = all(name.isdecimal() for name in unique)
-    return tuple(sorted(unique, key=(lambda name: (int(name), name)) if numbers else (lambda name: name)))
 
 
 def plain(name: str) -> str:
