@@ -49,15 +49,64 @@ def _modules_after(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_keras_imported_after_eyespot_runs_on_pytorch():
-    """`import eyespot` is enough to choose the backend, also where the user imports Keras next."""
-    code = "import eyespot, keras; assert keras.config.backend() == 'torch'"
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "KERAS_BACKEND": ""})
+def test_import_changes_nothing_in_the_process():
+    """`import eyespot` leaves the environment as it was, and its verbs by name alone do too."""
+    code = "import os; before = dict(os.environ); import eyespot; dir(eyespot); assert dict(os.environ) == before"
+    subprocess.run([sys.executable, "-c", code], check=True, env=_without(*BY_EYESPOT))
+
+
+BY_EYESPOT = ("KERAS_BACKEND", "GOMP_SPINCOUNT", "ORT_DISABLE_TELEMETRY", "MLFLOW_DISABLE_TELEMETRY")
+KERAS_ON_JAX = """
+import types
+sys.modules["keras"] = types.SimpleNamespace(config=types.SimpleNamespace(backend=lambda: "jax"))
+"""
+WATCHED = """
+import os, sys
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            print(os.environ.get("KERAS_BACKEND"), os.environ.get("GOMP_SPINCOUNT"))
+sys.meta_path.insert(0, Watch())
+import eyespot
+eyespot.{verb}
+"""
+
+
+@pytest.mark.parametrize("verb", ["train", "accelerate", "evaluate", "explain", "tune"])
+def test_pytorch_is_imported_with_its_settings(verb: str):
+    """Whatever is used first, the backend is chosen and PyTorch's threads wait briefly, before it is imported."""
+    code = [sys.executable, "-c", WATCHED.format(verb=verb)]
+    done = subprocess.run(code, check=True, env=_without(*BY_EYESPOT), capture_output=True, text=True)
+    assert done.stdout.splitlines()[:1] == ["torch 10000"]
+
+
+@pytest.mark.parametrize(
+    ("before", "backend", "sentence"),
+    [
+        ("pass", "jax", "KERAS_BACKEND is jax, and eyespot runs Keras on PyTorch: set KERAS_BACKEND=torch"),
+        (KERAS_ON_JAX, "", "Keras is already imported with jax, and eyespot runs Keras on PyTorch: set KERAS_BACKEND"),
+    ],
+)
+def test_another_backend_is_refused_where_keras_is_needed(before: str, backend: str, sentence: str):
+    """A backend that the user has chosen stays; training says what to do, and all that needs no Keras works."""
+    code = f"import sys, os\n{before}\nimport eyespot; eyespot.predict; eyespot.load; eyespot.train"
+    settings = _without(*BY_EYESPOT) | {"KERAS_BACKEND": backend}
+    done = subprocess.run([sys.executable, "-c", code], check=False, env=settings, capture_output=True, text=True)
+    assert f"EyespotError: {sentence}" in done.stderr
+    command = [sys.executable, "-m", "eyespot", "train", "digits"]
+    if backend:
+        done = subprocess.run(command, check=False, env=settings, capture_output=True, text=True)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert sentence in done.stderr
+
+
+def _without(*names: str) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in names}
 
 
 def test_nothing_is_told_to_anyone(tmp_path: Path):
     """ONNX Runtime's telemetry, which writes an identifier into the home directory before it reports, is off."""
-    settings = {key: value for key, value in os.environ.items() if key not in {"CI", "ORT_DISABLE_TELEMETRY"}}
+    settings = _without("CI", "ORT_DISABLE_TELEMETRY")
     homes = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     code = "import eyespot.inference.predictor, onnxruntime"
     subprocess.run([sys.executable, "-c", code], check=True, env=settings | homes)

@@ -14,6 +14,9 @@ from typing import Any
 from eyespot.errors import TrackingError, first_line
 from eyespot.training.history import EpochFigures
 
+# MLflow, since 3.2, otherwise reports how it is used; it reads this when it is imported and with every report.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
 DEFAULT_URI = "sqlite:///mlflow.db"
 PAUSE = 60.0  # seconds before a server that went away is tried again
 MOST_PARAMS, LONGEST_PARAM = 100, 6000  # MLflow takes no more at once, and none that is longer

@@ -260,7 +260,7 @@ def test_mlflow_reports_to_nobody_unless_the_user_says_so(own: str | None, told:
     plain = {name: value for name, value in os.environ.items() if name in kept}
     code = "import eyespot, os; from mlflow.telemetry import get_telemetry_client as client, utils; "
     if own:  # without its import, which would begin to report
-        code = "import eyespot, os; print(os.environ['MLFLOW_DISABLE_TELEMETRY'] == 'true')"
+        code = "import os, eyespot.training.mlflow; print(os.environ['MLFLOW_DISABLE_TELEMETRY'] == 'true')"
         plain["MLFLOW_DISABLE_TELEMETRY"] = own
     else:
         code += "print(utils.is_telemetry_disabled(), client())"
