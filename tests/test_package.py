@@ -72,9 +72,9 @@ eyespot.{verb}
 """
 
 
-@pytest.mark.parametrize("verb", ["train", "accelerate", "evaluate", "explain", "tune"])
+@pytest.mark.parametrize("verb", ["train", "accelerate", "evaluate", "tune"])
 def test_pytorch_is_imported_with_its_settings(verb: str):
-    """Whatever is used first, the backend is chosen and PyTorch's threads wait briefly, before it is imported."""
+    """Whichever is used first, the backend is chosen and PyTorch's threads wait briefly, before it is imported."""
     code = [sys.executable, "-c", WATCHED.format(verb=verb)]
     done = subprocess.run(code, check=True, env=_without(*BY_EYESPOT), capture_output=True, text=True)
     assert done.stdout.splitlines()[:1] == ["torch 10000"]
