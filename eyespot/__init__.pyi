@@ -17,6 +17,7 @@ from .workflow.evaluate import evaluate as evaluate
 from .workflow.explain import explain as explain
 from .workflow.export import export as export
 from .workflow.find_lr import find_lr as find_lr
+from .workflow.image_classifier import ImageClassifier as ImageClassifier
 from .workflow.look import look as look
 from .workflow.predict import predict as predict
 from .workflow.report import report as report

@@ -27,11 +27,11 @@ class EyespotError(Exception):
     exit_code = 1
 
 
-class RecipeError(EyespotError):
+class RecipeError(EyespotError, ValueError):
     """A setting is unknown or out of range."""
 
 
-class DataError(EyespotError):
+class DataError(EyespotError, ValueError):
     """A dataset is missing or malformed."""
 
 

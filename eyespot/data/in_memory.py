@@ -42,21 +42,14 @@ def as_images(
         DataError: they are no images, or differ in shape without being pictures.
         PictureError: a picture cannot be read.
     """
-    if _is_frame(images):
-        raise DataError(f"{where}: a table is no list of pictures: give its column, as table['path'].")
-    if isinstance(images, str | Path | bytes | Image.Image):
-        raise DataError(f"{where}: expected many pictures; received one: put it into a list.")
-    if hasattr(images, "__array__") and np.asarray(images).dtype.kind != "O":
-        array = np.asarray(images)
-        if not array.ndim or not len(array):
-            raise DataError(f"{where}: there are no pictures.")
-        if array.dtype.kind not in "US":
-            return pixels_of(array, where, value_range)
-    if not isinstance(images, Iterable):
+    _check_kind(images, where)
+    items = np.asarray(images) if hasattr(images, "__array__") else images
+    if not hasattr(items, "__len__") or getattr(items, "ndim", 1) == 0:
         raise DataError(f"{where}: expected an array or a list of pictures; received {type(images).__name__}.")
-    items = list(images)
-    if not items:
+    if not len(items):
         raise DataError(f"{where}: there are no pictures.")
+    if isinstance(items, np.ndarray) and items.dtype.kind not in "OUS":
+        return pixels_of(items, where, value_range)
     if any(isinstance(item, str | Path | bytes | Image.Image) for item in items):
         pictures = [picture_of(item, f"{where}[{row}]", value_range) for row, item in enumerate(items)]
         return _of_one_size(pictures, shape, resize)
@@ -66,6 +59,16 @@ def as_images(
         return pixels_of(np.stack(arrays), where, value_range)
     pictures = [picture_of(array, f"{where}[{row}]", value_range) for row, array in enumerate(arrays)]
     return _of_one_size(pictures, shape, resize)
+
+
+def _check_kind(images: Any, where: str) -> None:
+    """Raise an error where it is one picture, a table, or a sparse array."""
+    if hasattr(images, "toarray"):
+        raise DataError(f"{where}: expected dense pixels; received a sparse array: give its toarray().")
+    if _is_frame(images):
+        raise DataError(f"{where}: a table is no list of pictures: give its column, as table['path'].")
+    if isinstance(images, str | Path | bytes | Image.Image):
+        raise DataError(f"{where}: expected many pictures; received one: put it into a list.")
 
 
 def pixels_of(
@@ -208,7 +211,7 @@ def _name(picture: Path | bytes | Image.Image, row: int) -> str:
     return str(picture) if isinstance(picture, Path) else f"picture {row}"
 
 
-def _rows(items: list[Any], where: str) -> list[Shaped[np.ndarray, "..."]]:
+def _rows(items: Iterable[Any], where: str) -> list[Shaped[np.ndarray, "..."]]:
     try:
         return [np.asarray(item) for item in items]
     except ValueError:
