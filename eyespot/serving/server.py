@@ -7,8 +7,12 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from html import escape
+from types import TracebackType
 
 import uvicorn
 
@@ -61,21 +65,89 @@ def address_of(listener: socket.socket) -> str:
 
 def serve_until_stopped(service: Service, listener: socket.socket, on_ready: Callable[[], None]) -> None:
     """Serve until SIGTERM or Ctrl-C; where it has to give up, end the process, since no thread can be stopped."""
-    for name in ("uvicorn", "asyncio", "python_multipart"):
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [LogHandler(service.log)], False
+    _log_to(service, "uvicorn", "asyncio", "python_multipart")
+
+    def ready() -> None:
+        gc.freeze()  # what the start has made is no garbage, and need not be looked through again and again
+        on_ready()
 
     async def served() -> bool:
         server, loop = Server(service), asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             with suppress(NotImplementedError):  # Windows
                 loop.add_signal_handler(number, server.stop)
-        return await server.live(listener, on_ready)
+        return await server.live(listener, ready)
 
     if not asyncio.run(served()):
         service.log.event("Gave up on requests that had not ended in time.", "error")
         sys.stdout.flush()
         os._exit(GAVE_UP)
+
+
+def _log_to(service: Service, *names: str) -> None:
+    for name in names:
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [LogHandler(service.log)], False
+
+
+class BackgroundServer:
+    """A server in a thread of this process, beside a program or a notebook; it ends with the process at the latest.
+
+    Attributes:
+        url: the address that a browser takes.
+
+    Example:
+        >>> with eyespot.serve(run, background=True) as server:
+        ...     requests.post(f"{server.url}/v1/models/digits/predict", data=png)
+    """
+
+    def __init__(self, service: Service, listener: socket.socket) -> None:
+        self.url = address_of(listener)
+        self._listener, self._models = listener, list(service.models)
+        _log_to(service, "uvicorn", "python_multipart")
+        self._started: Future[tuple[Server, asyncio.AbstractEventLoop]] = Future()
+        self._thread = threading.Thread(target=self._live, args=(service,), name=f"eyespot at {self.url}", daemon=True)
+        self._thread.start()
+        self._server, self._loop = self._started.result()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it still answers."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Stop; what was accepted is finished first, within the limits of `ServerLimits.stop_seconds`."""
+        with suppress(RuntimeError):  # its loop has ended
+            self._loop.call_soon_threadsafe(self._server.stop)
+        self._thread.join()
+
+    def _live(self, service: Service) -> None:
+        async def served() -> None:
+            server, loop = Server(service), asyncio.get_running_loop()
+            await server.live(self._listener, lambda: self._started.set_result((server, loop)))
+
+        with self._listener:
+            try:
+                asyncio.run(served())
+            except BaseException as error:
+                if self._started.done():
+                    raise
+                self._started.set_exception(error)
+
+    def __enter__(self) -> "BackgroundServer":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<{', '.join(self._models)} at {self.url}{'' if self.is_running else ', stopped'}>"
+
+    def _repr_html_(self) -> str:
+        link = f'<a href="{escape(self.url)}" target="_blank" rel="noopener">{escape(self.url)}</a>'
+        return f"{escape(', '.join(self._models))} at {link}{'' if self.is_running else ', stopped'}"
 
 
 class Server(uvicorn.Server):
@@ -153,7 +225,6 @@ class Server(uvicorn.Server):
     async def _begin(self, listener: socket.socket, on_ready: Callable[[], None]) -> None:
         while not self.started:
             await asyncio.sleep(0.001)
-        gc.freeze()  # what the start has made is no garbage, and need not be looked through again and again
         listener.listen(BACKLOG)
         on_ready()
 

@@ -1,6 +1,8 @@
 """serve: models answer over HTTP, and on a page."""
 
+import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +15,7 @@ from eyespot.run import Run, RunLike
 if TYPE_CHECKING:
     from eyespot.serving.limits import ServerLimits
     from eyespot.serving.served_models import Deployment, Examples
+    from eyespot.serving.server import BackgroundServer
 
 PORT = 8000
 CORRECTIONS = "corrections"  # in a run
@@ -34,8 +37,9 @@ def serve(  # noqa: PLR0913 - each is one option of the command
     limits: "ServerLimits | None" = None,
     quiet: bool = False,
     on_ready: Callable[[str, list[str]], None] | None = None,
-) -> None:
-    """Serve models until SIGTERM or Ctrl-C; import neither Keras nor PyTorch.
+    background: bool | None = None,
+) -> "BackgroundServer | None":
+    """Serve models until SIGTERM or Ctrl-C, or beside the program that asks; import neither Keras nor PyTorch.
 
     Args:
         runs: one or several: a run, its directory, or any folder with a model.onnx by eyespot, such as an export.
@@ -51,6 +55,11 @@ def serve(  # noqa: PLR0913 - each is one option of the command
         limits: what is taken on.
         quiet: do not log requests.
         on_ready: called with the address and the models' names once requests are answered.
+        background: return once requests are answered, and serve in a thread; None: where an event loop runs already,
+            as in a notebook.
+
+    Returns:
+        With `background`, a server with `url` and `stop()`, which is a context manager too; else None, once it ends.
 
     Raises:
         RunError: there is no model at one of them, or two have one name.
@@ -58,12 +67,14 @@ def serve(  # noqa: PLR0913 - each is one option of the command
         ServingError: the address is taken, or the extra `serve` is not installed.
     """
     _check_installed()
-    from eyespot.serving.server import address_of, bind, serve_until_stopped
+    from eyespot.serving.server import BackgroundServer, address_of, bind, serve_until_stopped
 
     single = [runs] if isinstance(runs, RunLike) else list(runs)
     folders = [run.path if isinstance(run, Run) else Path(run) for run in single]
     correction_folders = [_corrections_of(folder, corrections, alone=len(folders) == 1) for folder in folders]
-    with bind(host, port) as listener:
+    in_background = _in_event_loop() if background is None else background
+    with ExitStack() as stack:
+        listener = stack.enter_context(bind(host, port))
         from eyespot.serving.guard import Access, hosts_for
         from eyespot.serving.limits import ServerLimits
         from eyespot.serving.log import Log
@@ -80,7 +91,21 @@ def serve(  # noqa: PLR0913 - each is one option of the command
             if on_ready:
                 on_ready(address_of(listener), list(service.models))
 
-        serve_until_stopped(service, listener, ready)
+        if not in_background:
+            serve_until_stopped(service, listener, ready)
+            return None
+        stack.pop_all()  # the server closes the listener
+        server = BackgroundServer(service, listener)
+        ready()
+        return server
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _check_installed() -> None:

@@ -1,5 +1,6 @@
 """The address that is listened on, and how a server stops."""
 
+import asyncio
 import signal
 import socket
 import threading
@@ -14,6 +15,7 @@ import pytest
 from eyespot.errors import ServingError
 from eyespot.serving import server as module
 from eyespot.serving.server import address_of, bind
+from eyespot.workflow.serve import serve
 from tests.serving import raw
 from tests.serving.conftest import PREDICT, Running, Start, digit
 from tests.serving.processes import Process, served
@@ -179,3 +181,42 @@ def test_an_address_of_another_machine(host: str):
     """One sentence."""
     with pytest.raises(ServingError, match="--host"):
         bind(host, 0)
+
+
+def test_a_server_beside_a_program(model_folder: Path):
+    """In the background it answers at its url until it is stopped, more than once if need be."""
+    server = serve(model_folder, port=0, quiet=True, background=True)
+    assert server is not None
+    with server:
+        assert server.is_running
+        assert httpx.get(f"{server.url}/health/ready").status_code == 200
+        assert repr(server) == f"<digits at {server.url}>"
+        assert f'<a href="{server.url}"' in server._repr_html_()
+    server.stop()
+    assert repr(server).endswith(", stopped>")
+    assert refuses(int(server.url.rpartition(":")[2]))
+
+
+def test_a_notebook_goes_on(model_folder: Path):
+    """Where an event loop runs already, as in a notebook, `serve` returns, and the loop stays free."""
+
+    async def cell() -> int:
+        server = serve(model_folder, port=0, quiet=True)
+        assert server is not None
+        async with httpx.AsyncClient() as client:
+            status = (await client.get(f"{server.url}/health/ready")).status_code
+        await asyncio.to_thread(server.stop)
+        return status
+
+    assert asyncio.run(cell()) == 200
+
+
+def test_what_fails_before_it_serves_is_raised(model_folder: Path):
+    """A port that is taken is an error of the call, and the server that has it goes on."""
+    server = serve(model_folder, port=0, quiet=True, background=True)
+    assert server is not None
+    with server:
+        port = int(server.url.rpartition(":")[2])
+        with pytest.raises(ServingError, match=f"port {port}"):
+            serve(model_folder, port=port, background=True)
+        assert server.is_running
