@@ -12,6 +12,7 @@ from eyespot.errors import RunError
 from eyespot.files import write_text
 
 if TYPE_CHECKING:  # a prediction from a cold start loads none of these but the last
+    import eyespot
     from eyespot.backend import keras
     from eyespot.inference.predictor import Predictor
     from eyespot.recipe.schema import Recipe
@@ -107,6 +108,36 @@ class Run:
         from eyespot.models.loading import load_model
 
         return load_model(self.file("model.keras"), trust=trust)
+
+    def predict(  # noqa: PLR0913 - as of the verb
+        self,
+        pictures: Any,
+        top: int = 5,
+        *,
+        reject: bool | float = False,
+        as_is: bool = False,
+        each: bool = False,
+        value_range: tuple[float, float] | None = None,
+    ) -> "list[eyespot.Prediction]":
+        """Say what pictures show, as `eyespot.predict` does.
+
+        Example:
+            >>> run = eyespot.open_run("runs/digits-cnn-1")
+            >>> run.predict(images)[0].label  # images: an array, Pillow images, paths, a folder, …
+        """
+        import eyespot
+
+        return eyespot.predict(self, pictures, top, reject=reject, as_is=as_is, each=each, value_range=value_range)
+
+    def evaluate(self, on: "eyespot.Source | None" = None) -> "eyespot.EvaluationResult":
+        """Measure its model on labelled pictures, as `eyespot.evaluate` does.
+
+        Example:
+            >>> eyespot.open_run("runs/digits-cnn-1").evaluate().accuracy
+        """
+        import eyespot
+
+        return eyespot.evaluate(self, on)
 
     def write_json(self, name: str, values: dict[str, Any]) -> None:
         """Write a JSON file, whole or not at all."""
