@@ -12,7 +12,8 @@ from eyespot.cli.tables import JsonOption, console, print_json, print_table, tab
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Two or more runs' directories.")],
     output: Annotated[
-        Path | None, typer.Option(help="The page to write; by default compare.html in the first run.")
+        Path | None,
+        typer.Option(help="The page to write; by default compare.html in the first run.", rich_help_panel="Output"),
     ] = None,
     lang: Annotated[Literal["en", "zh"], typer.Option(help="English or Chinese.")] = "en",
     as_json: JsonOption = False,

@@ -36,7 +36,9 @@ def explain(
         bool, typer.Option("--as-is", help="Only resize pictures; do not look for the object on them.")
     ] = False,
     save: Annotated[bool, typer.Option("--save", help="Write the maps as arrays too (arrays.npz).")] = False,
-    output: Annotated[Path | None, typer.Option(help="Folder for the figures; by default RUN/explanations.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the figures; by default RUN/explanations.", rich_help_panel="Output")
+    ] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Allow classes of layers in the model that are not Keras's own.")
     ] = False,

@@ -14,7 +14,8 @@ def export(
     run: Annotated[Path, typer.Argument(help="A run's directory.")],
     form: Annotated[str, typer.Option("--format", help="onnx, onnx-int8, openvino, litert, keras or web.")] = "onnx",
     output: Annotated[
-        Path | None, typer.Option(help="The folder to write; by default exports/FORMAT in the run.")
+        Path | None,
+        typer.Option(help="The folder to write; by default exports/FORMAT in the run.", rich_help_panel="Output"),
     ] = None,
     on: Annotated[
         str | None, typer.Option(help="Pictures to compare on, where the run's own are gone: any source.")

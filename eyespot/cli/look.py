@@ -1,40 +1,40 @@
 """eyespot look"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import eyespot
-from eyespot.cli import picture_options
+from eyespot.cli.recipe_options import recipe_options
 from eyespot.cli.tables import JsonOption, console, print_json, print_table, table
+from eyespot.recipe.schema import OPTIONS
+
+# How own images are read, and a policy of augmentation to draw; what has to do with training is not for looking.
+LOOKED_AT = [
+    name for name, option in OPTIONS.items() if option.key.startswith("pictures.") and name != "drop_leaks"
+] + ["augment"]
 
 
+@recipe_options(LOOKED_AT)
 def look(
     source: Annotated[
         str, typer.Argument(help="Your own pictures (a folder, a table, arrays), or a dataset: digits, mnist, …")
     ] = "digits",
-    output: Annotated[Path | None, typer.Option(help="Folder for the pictures; by default a new one in runs/.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the pictures; by default a new one in runs/.", rich_help_panel="Output"),
+    ] = None,
     labels: Annotated[
         bool | None,
         typer.Option(
             "--labels/--no-labels",
             help="Check labels too, by small networks: a minute or two for 60,000 pictures. Default: of own pictures.",
+            rich_help_panel="Data",
         ),
     ] = None,
-    size: picture_options.SizeOption = None,
-    resize: picture_options.ResizeOption = None,
-    color: picture_options.ColorOption = None,
-    class_names: picture_options.ClassNamesOption = None,
-    image_column: picture_options.ImageColumnOption = None,
-    label_column: picture_options.LabelColumnOption = None,
-    split_column: picture_options.SplitColumnOption = None,
-    max_bytes: picture_options.MaxBytesOption = None,
-    max_pixels: picture_options.MaxPixelsOption = None,
-    augment: Annotated[
-        str | None, typer.Option(help="Also draw what a policy does: auto, digits, objects or photos.")
-    ] = None,
     as_json: JsonOption = False,
+    **options: Any,
 ) -> None:
     """Describe a dataset, draw it, and say what may be wrong with it.
 
@@ -46,17 +46,7 @@ def look(
 
     Exit codes: 0 whatever was found; 1 there is no dataset to look at.
     """
-    options = {
-        "size": size,
-        "resize": resize,
-        "color": color,
-        "class_names": class_names,
-        "image_column": image_column,
-        "label_column": label_column,
-        "split_column": split_column,
-        "max_bytes": max_bytes,
-        "max_pixels": max_pixels,
-    }
+    augment = options.pop("augment")
     picture_settings = eyespot.Recipe().with_options(options).pictures
     out = console(as_json)
     result = eyespot.look(source, output, pictures=picture_settings, labels=labels, augment=augment, console=out)

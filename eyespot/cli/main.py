@@ -9,24 +9,11 @@ import typer
 from rich.console import Console
 
 from eyespot import __version__
-from eyespot.cli.compare import compare
-from eyespot.cli.doctor import doctor
-from eyespot.cli.evaluate import evaluate
-from eyespot.cli.explain import explain
-from eyespot.cli.export import export
-from eyespot.cli.look import look
-from eyespot.cli.models import models
-from eyespot.cli.optional_values import OptionalValues
-from eyespot.cli.predict import predict
-from eyespot.cli.report import report
-from eyespot.cli.reproduce import reproduce
-from eyespot.cli.serve import serve
-from eyespot.cli.study import study
-from eyespot.cli.train import train
-from eyespot.cli.tune import tune
+from eyespot.cli.verbs import VERBS, Verbs
 from eyespot.errors import EyespotError
 
 app = typer.Typer(
+    cls=Verbs,
     help="Small image classifiers: look, train, diagnose, evaluate, predict, explain, with results you can believe.",
     epilog="Start with: eyespot train digits",
     no_args_is_help=True,
@@ -34,23 +21,14 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    look,
-    train,
-    evaluate,
-    predict,
-    explain,
-    report,
-    export,
-    serve,
-    compare,
-    study,
-    tune,
-    reproduce,
-    models,
-    doctor,
-):
-    app.command(cls=OptionalValues)(command)
+
+
+def _not_loaded() -> None:
+    """Stands for a verb until it is asked for."""
+
+
+for verb, summary in VERBS.items():
+    app.command(verb, help=summary)(_not_loaded)
 
 
 @app.callback(invoke_without_command=True)

@@ -6,19 +6,8 @@ Own code: Typer has no such options, and Click would take the source in `--mlflo
 import os
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import Any
-
-from typer.core import TyperCommand
 
 OPTION = "--mlflow"
-
-
-class OptionalValues(TyperCommand):
-    """A command in which `--mlflow` may stand alone."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As Typer does, with the default put in."""
-        return super().parse_args(ctx, with_default(args))
 
 
 def with_default(arguments: Sequence[str]) -> list[str]:

@@ -11,7 +11,10 @@ from eyespot.cli.tables import JsonOption, console, print_json
 
 def report(
     run: Annotated[Path, typer.Argument(help="A run's directory.")],
-    output: Annotated[Path | None, typer.Option(help="The file to write; by default report.html in the run.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The file to write; by default report.html in the run.", rich_help_panel="Output"),
+    ] = None,
     lang: Annotated[Literal["en", "zh"], typer.Option(help="English or Chinese.")] = "en",
     as_json: JsonOption = False,
 ) -> None:

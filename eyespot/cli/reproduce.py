@@ -15,7 +15,9 @@ def reproduce(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Any key of the recipes, such as training.epochs=1; repeatable.")
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="The study's directory. Default: studies/reproduce.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The study's directory. Default: studies/reproduce.", rich_help_panel="Output")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run the tutorials' experiments, and set what they give beside what is printed.

@@ -26,7 +26,9 @@ def study(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A key to change in all of them, the base too; repeatable.")
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="The study's directory. Default: studies/<name>.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The study's directory. Default: studies/<name>.", rich_help_panel="Output")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a recipe and stated changes of it several times, and say what made a difference.

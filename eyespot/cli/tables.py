@@ -11,14 +11,19 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from eyespot.cli.flags import SpeakingConsole
+
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one line of JSON; everything else goes to standard error.")
+    bool,
+    typer.Option(
+        "--json", help="Print one line of JSON; everything else goes to standard error.", rich_help_panel="Output"
+    ),
 ]
 
 
 def console(as_json: bool) -> Console:
     """Where words for people go."""
-    return Console(stderr=as_json)
+    return SpeakingConsole(stderr=as_json)
 
 
 def print_table(out: Console, drawn: Table) -> None:

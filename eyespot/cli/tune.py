@@ -25,7 +25,10 @@ def tune(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A key of the recipe to change first; repeatable.")
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="The search's directory. Default: studies/tune-<name>.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The search's directory. Default: studies/tune-<name>.", rich_help_panel="Output"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search for a better recipe, on validation data alone, and write it as best.yaml.

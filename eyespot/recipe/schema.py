@@ -1,27 +1,28 @@
 """The schema of a recipe: everything that a training needs to be repeated, one Pydantic model a part.
 
-YAML keys and command-line options have the same names; an unknown key is an error that names the nearest one.
+A field with an `Option` is also an option of the command line, which is made from what stands here: name, type,
+choices, range, default and description. An unknown key is an error that names the nearest one.
 """
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     FiniteFloat,
     PrivateAttr,
-    ValidationError,
     model_serializer,
     model_validator,
 )
 
 from eyespot.errors import RecipeError, unknown
 from eyespot.recipe.changes import apply_settings, describe_differences, settings_of
+from eyespot.recipe.options import Option, options_of
+from eyespot.recipe.parts import RecipePart, parse_part
 
 Optimizer = Literal["adam", "adamw", "sgd", "rmsprop", "nadam", "adamax", "adagrad", "lion"]
 Schedule = Literal["constant", "cosine", "linear", "exponential"]
@@ -36,12 +37,6 @@ Figure = Literal[
 ]  # fmt: skip
 DEPENDED_ON = ("dataset", "pictures", "split", "model", "augmentation", "training")
 REPLACES_LAYERS = {"model.name", "model.from"}
-
-
-class RecipePart(BaseModel):
-    """What all parts share: immutable, and no key that is not listed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _size(value: object) -> object:
@@ -66,18 +61,36 @@ class PicturesRecipe(RecipePart):
     off what stands out, `squash` changes the shape.
     """
 
-    size: PictureSize | None = Field(default=None, description="height, or height and width; None: the commonest size")
-    resize: Literal["pad", "crop", "squash"] = "pad"
-    color: bool | None = Field(default=None, description="None: grey where all pictures are")
-    class_names: str | None = Field(
-        default=None, description="a file that says what each folder or label is called: YAML, JSON or CSV"
+    size: Annotated[PictureSize | None, Option("Data", unset="the commonest size")] = Field(
+        default=None, description="Size of the images in pixels: one side, as 28, or height and width, as 28x32"
     )
-    image_column: str | None = Field(default=None, description="of a table or .npz file; None: guessed by its name")
-    label_column: str | None = Field(default=None, description="likewise")
-    split_column: str | None = Field(default=None, description="likewise")
-    max_bytes: int = Field(default=100_000_000, ge=1, description="a larger file is left out")
-    max_pixels: int = Field(default=64_000_000, ge=1, description="a picture with more is left out")
-    drop_leaks: bool = Field(default=False, description="leave out training pictures that are test pictures too")
+    resize: Annotated[Literal["pad", "crop", "squash"], Option("Data")] = Field(
+        default="pad", description="How images are brought to one size"
+    )
+    color: Annotated[bool | None, Option("Data", unset="grey where all images are", negative="--grey")] = Field(
+        default=None, description="Read images in colour or in grey"
+    )
+    class_names: Annotated[str | None, Option("Data", unset="folder names or labels as they are")] = Field(
+        default=None, description="File that names the class of each folder or label (.yaml, .json, .csv)"
+    )
+    image_column: Annotated[str | None, Option("Data", unset="guessed by its name")] = Field(
+        default=None, description="Column of a table, or array of a .npz file, with the images"
+    )
+    label_column: Annotated[str | None, Option("Data", unset="guessed by its name")] = Field(
+        default=None, description="Column of a table, or array of a .npz file, with the labels"
+    )
+    split_column: Annotated[str | None, Option("Data", unset="guessed by its name")] = Field(
+        default=None, description="Column of a table with the split of each row"
+    )
+    max_bytes: Annotated[int, Option("Data")] = Field(
+        default=100_000_000, ge=1, description="Largest image file in bytes: larger ones are left out"
+    )
+    max_pixels: Annotated[int, Option("Data")] = Field(
+        default=64_000_000, ge=1, description="Largest image in pixels: larger ones are left out"
+    )
+    drop_leaks: Annotated[bool, Option("Data")] = Field(
+        default=False, description="Leave out training images that are validation or test images too"
+    )
 
 
 class SplitRecipe(RecipePart):
@@ -89,11 +102,16 @@ class SplitRecipe(RecipePart):
     leaves none for an honest test.
     """
 
-    method: Literal["fraction", "last", "given", "none", "test"] | None = Field(
-        default=None, description="None: given where the dataset comes with one, else fraction"
+    method: Annotated[
+        Literal["fraction", "last", "given", "none", "test"] | None,
+        Option("Data", name="split", unset="given where the dataset comes with a validation split, else fraction"),
+    ] = Field(default=None, description="Where validation data comes from")
+    fraction: Annotated[float, Option("Data")] = Field(
+        default=0.1, description="Share of the training images to validate on, between 0 and 1"
     )
-    fraction: float = Field(default=0.1, description="share of the training pictures, between 0 and 1")
-    stratify: bool = True
+    stratify: Annotated[bool, Option("Data")] = Field(
+        default=True, description="Take the same share of each class for validation"
+    )
     seed: int | None = Field(default=None, ge=0, lt=2**32, description="None: derived from the training seed")
 
     def method_for(self, *, given: bool) -> str:
@@ -104,8 +122,8 @@ class SplitRecipe(RecipePart):
     def _fraction_leaves_both_sides_something(self) -> "SplitRecipe":
         if not 0 < self.fraction < 1:
             raise ValueError(
-                f"the validation fraction must lie strictly between 0 and 1; received {self.fraction:g}. "
-                "For no validation data use the split method 'none'"
+                f"`split.fraction` must lie strictly between 0 and 1; received {self.fraction:g}. For no validation "
+                "data use `split.method='none'`"
             )
         return self
 
@@ -115,27 +133,32 @@ class ModelRecipe(RecipePart):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    name: str | None = Field(
-        default=None,
-        description="a known architecture, path.py:function, or a .keras file; None: cnn, or as the others have it",
+    name: Annotated[str | None, Option("Model", name="model", unset="cnn")] = Field(
+        default=None, description="Architecture: a name (see eyespot models), path.py:function, or a .keras file"
     )
     layers: list[dict[str, Any]] | None = Field(
-        default=None, min_length=1, description="one after the other: `layer`, the name of a Keras layer; its arguments"
+        default=None, min_length=1, description="Layers in order: `layer`, the name of a Keras layer, and its arguments"
     )
-    rescale: bool = Field(default=True, description="with `layers`: pixels / 255 before the first of them")
+    rescale: bool = Field(default=True, description="With `layers`: divide pixels by 255 before the first layer")
     width: FiniteFloat | None = Field(
-        default=None, gt=0, le=16, description="every hidden layer so many times as wide; None: as it is described"
+        default=None, gt=0, le=16, description="Factor on the width of every hidden layer; None: 1"
     )
     dropout: FiniteFloat | None = Field(
         default=None,
         ge=0,
         lt=1,
-        description="rate of the first dropout layer, the others in proportion; 0: none of them",
+        description="Rate of the first dropout layer, the others in proportion; 0: no dropout",
     )
-    start: str | None = Field(default=None, alias="from", description="a run or a .keras file with trained weights")
-    freeze: bool = Field(default=False, description="train only the head")
-    input_range: InputRange = Field(
-        default="auto", description="pixels that a model of your own expects; auto: found out, and named in the run"
+    start: Annotated[str | None, Option("Model", unset="random weights")] = Field(
+        default=None, alias="from", description="Run or .keras file whose trained weights are the start"
+    )
+    freeze: Annotated[bool, Option("Model")] = Field(
+        default=False, description="With trained weights: train only the head"
+    )
+    input_range: Annotated[InputRange, Option("Model")] = Field(
+        default="auto",
+        description="Pixel range that a model of your own expects (standardised: by the training images' mean and "
+        "standard deviation)",
     )
 
     @model_validator(mode="after")
@@ -146,11 +169,13 @@ class ModelRecipe(RecipePart):
                 f"{self.name!r}"
             )
         if self.start and (self.width is not None or self.dropout is not None):
-            raise ValueError(f"starting from {self.start} keeps its architecture: leave out model.width, model.dropout")
+            raise ValueError(
+                f"starting from {self.start} keeps its architecture: leave out `model.width` and `model.dropout`"
+            )
         if self.layers and (self.name or self.start):
-            raise ValueError(f"model.layers is a model of its own: leave out {self.name or self.start}")
+            raise ValueError(f"`model.layers` is a model of its own: leave out {self.name or self.start}")
         if not self.rescale and not self.layers:
-            raise ValueError("model.rescale goes with model.layers; a named model has its own beginning")
+            raise ValueError("`model.rescale` goes with `model.layers`; a named model has its own beginning")
         return self
 
 
@@ -161,19 +186,23 @@ class AugmentationRecipe(RecipePart):
     the pictures; the run's recipe then names the policy and all of its values.
     """
 
-    policy: Policy = Field(default="none", description="digits: of characters in any script; photos: in colour")
-    shift: FiniteFloat | None = Field(default=None, ge=0, le=0.5, description="share of height and width, either way")
-    rotate: FiniteFloat | None = Field(default=None, ge=0, le=180, description="degrees, either way")
+    policy: Annotated[Policy, Option("Data", name="augment")] = Field(
+        default="none", description="Random changes of the training images, as suit a kind of image"
+    )
+    shift: FiniteFloat | None = Field(default=None, ge=0, le=0.5, description="Share of height and width, either way")
+    rotate: FiniteFloat | None = Field(default=None, ge=0, le=180, description="Degrees, either way")
     zoom: FiniteFloat | None = Field(default=None, ge=0, le=1, description="0.1: from 1/1.1 to 1.1 times the size")
-    flip_horizontal: bool | None = Field(default=None, description="every other picture, left for right")
-    flip_vertical: bool | None = Field(default=None, description="every other picture, upside down")
-    brightness: FiniteFloat | None = Field(default=None, ge=0, le=1, description="share of 255, added or taken away")
+    flip_horizontal: bool | None = Field(default=None, description="Every other image, left for right")
+    flip_vertical: bool | None = Field(default=None, description="Every other image, upside down")
+    brightness: FiniteFloat | None = Field(default=None, ge=0, le=1, description="Share of 255, added or taken away")
     contrast: FiniteFloat | None = Field(default=None, ge=0, le=1, description="0.2: 0.8 to 1.2 times, about the mean")
-    erase: FiniteFloat | None = Field(default=None, ge=0, le=1, description="probability of a rectangle of one colour")
-    mixup: FiniteFloat | None = Field(default=None, ge=0, le=10, description="alpha: the shares are Beta(alpha, alpha)")
-    cutmix: FiniteFloat | None = Field(default=None, ge=0, le=10, description="the same; with both, one a picture")
+    erase: FiniteFloat | None = Field(default=None, ge=0, le=1, description="Probability of a rectangle of one colour")
+    mixup: FiniteFloat | None = Field(default=None, ge=0, le=10, description="Alpha: the shares are Beta(alpha, alpha)")
+    cutmix: FiniteFloat | None = Field(
+        default=None, ge=0, le=10, description="Alpha, as of mixup; with both, an image gets one of them"
+    )
     fill: Literal["background", "edge"] | None = Field(
-        default=None, description="of what a shift uncovers: the border's median colour (None), or its nearest pixels"
+        default=None, description="Fill of what a shift uncovers: the border's median colour (None), or nearest pixels"
     )
 
     @model_serializer(mode="wrap")
@@ -185,45 +214,69 @@ class AugmentationRecipe(RecipePart):
 class TrainingRecipe(RecipePart):
     """How the weights are found."""
 
-    optimizer: Optimizer = "adam"
-    learning_rate: FiniteFloat | None = Field(default=None, gt=0, description="None: the optimizer's own default")
-    batch_size: int | None = Field(default=None, ge=1, description="None: 32, or all where there are fewer")
-    schedule: Schedule = Field(default="constant", description="of the learning rate, over all epochs")
-    warmup_epochs: FiniteFloat = Field(default=0.0, ge=0, description="with cosine: rises from 0 in so many epochs")
-    average: FiniteFloat | None = Field(
-        default=None, gt=0, lt=1, description="momentum of a moving average of the weights, which is judged and kept"
+    optimizer: Annotated[Optimizer, Option("Optimiser")] = Field(default="adam", description="Optimizer of Keras")
+    learning_rate: Annotated[FiniteFloat | None, Option("Optimiser", unset="the optimizer's own")] = Field(
+        default=None, gt=0, description="Learning rate, at its highest where a schedule changes it"
     )
-    class_weights: Literal["balanced"] | None = Field(
-        default=None, description="of the training loss; balanced: n / (classes * the class's pictures)"
+    batch_size: Annotated[int | None, Option("Optimiser", unset="32, or all where there are fewer")] = Field(
+        default=None, ge=1, description="Training images in a step"
     )
-    resample: Literal["balanced"] | None = Field(
-        default=None, description="balanced: an epoch, as long as ever, has as many pictures of each class"
+    schedule: Annotated[Schedule, Option("Optimiser")] = Field(
+        default="constant", description="Course of the learning rate over all epochs"
     )
-    epochs: int = Field(default=30, ge=1)
-    early_stopping: bool = True
-    patience: int = Field(default=5, ge=1, description="epochs without a lower validation loss before stopping")
-    engine: Literal["eyespot", "keras"] = Field(default="eyespot", description="what executes the model")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        default="auto", description="of the engine; auto: bfloat16 where the processor multiplies it natively"
+    warmup_epochs: Annotated[FiniteFloat, Option("Optimiser")] = Field(
+        default=0.0, ge=0, description="With the schedule cosine: epochs in which the learning rate rises from 0"
     )
-    keep: Literal["best", "last"] = Field(default="best", description="best: by validation loss")
-    seed: int = Field(default=0, ge=0, lt=2**32)
-    deterministic: bool = Field(default=False, description="on a GPU: only kernels that give the same bits again")
+    average: Annotated[FiniteFloat | None, Option("Optimiser", unset="no average")] = Field(
+        default=None, gt=0, lt=1, description="Momentum of a moving average of the weights, which is judged and kept"
+    )
+    class_weights: Annotated[Literal["balanced"] | None, Option("Data", unset="equal weights")] = Field(
+        default=None, description="Class weights in the training loss, for rare classes"
+    )
+    resample: Annotated[Literal["balanced"] | None, Option("Data", unset="each image once")] = Field(
+        default=None, description="Number of training images of each class in an epoch"
+    )
+    epochs: Annotated[int, Option("Stopping")] = Field(
+        default=30, ge=1, description="Largest number of passes over the training images"
+    )
+    early_stopping: Annotated[bool, Option("Stopping")] = Field(
+        default=True, description="Stop when the validation loss stops falling"
+    )
+    patience: Annotated[int, Option("Stopping")] = Field(
+        default=5, ge=1, description="Epochs without a lower validation loss before early stopping"
+    )
+    engine: Annotated[Literal["eyespot", "keras"], Option("Run")] = Field(
+        default="eyespot", description="What executes the model"
+    )
+    precision: Annotated[Literal["auto", "float32", "bfloat16"], Option("Run")] = Field(
+        default="auto", description="Number format of the engine (auto: bfloat16 where the processor multiplies it)"
+    )
+    keep: Annotated[Literal["best", "last"], Option("Stopping")] = Field(
+        default="best", description="Epoch whose weights are kept (best: lowest validation loss)"
+    )
+    seed: Annotated[int, Option("Run")] = Field(
+        default=0, ge=0, le=2**32 - 1, description="Seed of weights, order, dropout, augmentation and split"
+    )
+    deterministic: Annotated[bool, Option("Run")] = Field(
+        default=False, description="On a GPU: use only kernels that give the same bits again"
+    )
 
     @model_validator(mode="after")
     def _warmup_fits(self) -> "TrainingRecipe":
         if self.warmup_epochs and self.schedule != "cosine":
-            raise ValueError(f"training.warmup_epochs goes with the schedule cosine; received {self.schedule!r}")
+            raise ValueError(
+                f"`training.warmup_epochs` needs `training.schedule='cosine'`; the schedule is {self.schedule!r}"
+            )
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
-                f"training.warmup_epochs must be below the {self.epochs} epochs; received {self.warmup_epochs:g}"
+                f"`training.warmup_epochs` must be below the {self.epochs} epochs; received {self.warmup_epochs:g}"
             )
         return self
 
     @model_validator(mode="after")
     def _classes_are_balanced_once(self) -> "TrainingRecipe":
         if self.class_weights and self.resample:
-            raise ValueError("training.class_weights and training.resample do the same: leave one of them out")
+            raise ValueError("`training.class_weights` and `training.resample` do the same: leave one of them out")
         return self
 
     def batch_size_for(self, pictures: int) -> int:
@@ -244,11 +297,13 @@ class TrainingRecipe(RecipePart):
 
 
 class CheckpointRecipe(RecipePart):
-    """How often a training writes down where it is; changes nothing of what it learns."""
+    """How often a training writes a checkpoint; changes nothing of what it learns."""
 
-    every_steps: int | None = Field(default=None, ge=1)
-    every_minutes: FiniteFloat | None = Field(default=None, gt=0)
-    keep: int = Field(default=2, ge=1, description="the latest so many; each holds the best weights so far too")
+    every_steps: int | None = Field(default=None, ge=1, description="Steps between two checkpoints")
+    every_minutes: FiniteFloat | None = Field(default=None, gt=0, description="Minutes between two checkpoints")
+    keep: int = Field(
+        default=2, ge=1, description="Number of the latest checkpoints to keep; each holds the best weights so far too"
+    )
 
 
 class Published(RecipePart):
@@ -303,21 +358,21 @@ class Recipe(RecipePart):
         return self._where
 
     @classmethod
-    def parse(cls, values: dict[str, Any], where: str = "the recipe") -> "Recipe":
-        """Build a recipe from plain values.
+    def parse(cls, values: dict[str, Any], where: str | None = "the recipe") -> "Recipe":
+        """Build a recipe from plain values; arguments as of `parse_part`.
 
         Raises:
             RecipeError: naming the first key that is unknown or whose value is out of range.
         """
         recipe = parse_part(cls, values, where)
-        recipe._where = where
+        recipe._where = where or recipe._where
         return recipe
 
-    def with_settings(self, settings: Mapping[str, Any], where: str = "the settings") -> "Recipe":
+    def with_settings(self, settings: Mapping[str, Any], where: str | None = "the settings") -> "Recipe":
         """The recipe with keys changed, by their dotted names.
 
         Args:
-            where: they are written, for the error.
+            where: they are written, for the error; None: in options.
 
         Raises:
             RecipeError: a key is unknown, or its value does not fit.
@@ -325,7 +380,7 @@ class Recipe(RecipePart):
         if not settings:
             return self
         values = self.model_dump(by_alias=True)
-        apply_settings(values, settings, where)
+        apply_settings(values, settings, where or "the options")
         return Recipe.parse(values, where=where)
 
     def with_options(self, options: Mapping[str, Any]) -> "Recipe":
@@ -340,12 +395,12 @@ class Recipe(RecipePart):
                 raise RecipeError(unknown("option", name, OPTIONS))
             if value is None:
                 continue
-            if OPTIONS[name] in REPLACES_LAYERS:
+            if OPTIONS[name].key in REPLACES_LAYERS:
                 settings |= {"model.layers": None, "model.rescale": True}
             if name == "augment" and self.augmentation.policy not in {"none", value}:
                 settings["augmentation"] = {}  # the other policy's values go with it
-            settings[OPTIONS[name]] = value
-        changed = self.with_settings(settings, where="the options")
+            settings[OPTIONS[name].key] = value
+        changed = self.with_settings(settings, where=None)
         changed._where = self._where
         return changed
 
@@ -381,53 +436,4 @@ class Recipe(RecipePart):
         return Recipe.parse(values, where=self._where)
 
 
-AnyPart = TypeVar("AnyPart", bound=RecipePart)
-
-
-def parse_part(kind: type[AnyPart], values: dict[str, Any], where: str) -> AnyPart:
-    """Build any part of a file from plain values.
-
-    Raises:
-        RecipeError: naming the first key that is unknown or whose value is out of range.
-    """
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        raise RecipeError(_sentence(kind, error, where)) from None
-
-
-def _sentence(recipe: type[BaseModel], error: ValidationError, where: str) -> str:
-    """The first problem Pydantic found, in the words of a recipe's writer."""
-    problem = error.errors()[0]
-    *parents, key = [str(part) for part in problem["loc"]] or ["recipe"]
-    dotted = ".".join([*parents, key])
-    if problem["type"] == "extra_forbidden":
-        part: Any = recipe
-        for parent in parents:
-            part = get_args(part)[0] if parent.isdecimal() else _fields(part)[parent].annotation
-        return f"In {where}: " + unknown("key", dotted, [".".join([*parents, name]) for name in _fields(part)])
-    if problem["type"] == "literal_error":
-        return f"In {where}: {dotted} must be {problem['ctx']['expected']}; received {problem['input']!r}."
-    if problem["type"] == "value_error":
-        return f"In {where}: {problem['ctx']['error']}."
-    return f"In {where}: {dotted}: {problem['msg'].lower()}; received {problem['input']!r}."
-
-
-def _fields(part: type[BaseModel]) -> dict[str, Any]:
-    """Return the fields of a part, by the names that files give them."""
-    return {field.alias or name: field for name, field in part.model_fields.items()}
-
-
-# The key of each option of the command line.
-OPTIONS = {
-    "model": "model.name",
-    "start": "model.from",  # `from` is a word of Python's own
-    "freeze": "model.freeze",
-    "input_range": "model.input_range",
-    "split": "split.method",
-    "fraction": "split.fraction",
-    "stratify": "split.stratify",
-    **{name: f"pictures.{name}" for name in PicturesRecipe.model_fields},
-    "augment": "augmentation.policy",
-    **{name: f"training.{name}" for name in TrainingRecipe.model_fields},
-}
+OPTIONS = options_of(Recipe)

@@ -11,8 +11,8 @@ from pydantic import ConfigDict, Field
 
 from eyespot.errors import RecipeError
 from eyespot.recipe.changes import value_text
+from eyespot.recipe.parts import RecipePart, parse_part
 from eyespot.recipe.recipe_files import SUFFIXES, read_yaml
-from eyespot.recipe.schema import RecipePart, parse_part
 
 BASE = "base"
 OF_A_STUDY = {"changes", "grid", "repeats"}  # keys that no recipe has

@@ -12,8 +12,9 @@ from eyespot.data.dataset import Dataset
 from eyespot.errors import EyespotError, ModelError, RecipeError
 from eyespot.models.architectures import build_recipe
 from eyespot.models.layers import dropout_rate, layers_of
+from eyespot.recipe.parts import RecipePart, parse_part
 from eyespot.recipe.recipe_files import read_yaml
-from eyespot.recipe.schema import Recipe, RecipePart, parse_part
+from eyespot.recipe.schema import Recipe
 from eyespot.studies.plan import NOT_VARIED
 
 # Optimizers that take the same learning rates, so that one range suits them all.

@@ -132,7 +132,7 @@ def test_pictures_that_were_moved_are_told(eyespot: Command, trained: Path, writ
         (("nothing/here",), "There is no file or folder nothing/here"),
         (("bars", "--size", "big"), "pictures.size"),
         (("bars", "--size", "0"), "pictures.size"),
-        (("bars", "--resize", "stretch"), "pictures.resize must be"),
+        (("bars", "--resize", "stretch"), "--resize must be"),
         (("bars", "--class-names", "none.yaml"), "There is no file of class names"),
         (("bars/train/lying",), "no folders that say what they show"),
         (("bars/train/lying/notes.txt",), "is no dataset"),

@@ -24,7 +24,7 @@ def test_options_are_short_names_of_settings():
     assert recipe.differences_to(Recipe().with_settings({"training.epochs": 5, "split.method": "last"})) == []
     with pytest.raises(RecipeError, match="'epochs'"):
         Recipe().with_options({"epoch": 5})
-    with pytest.raises(RecipeError, match=r"In the options: training\.epochs"):
+    with pytest.raises(RecipeError, match=r"`training\.epochs` must be at least 1; received 0\."):
         Recipe().with_options({"epochs": 0})
 
 
