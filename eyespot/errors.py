@@ -1,15 +1,17 @@
 """The errors users meet, each one sentence: what is wrong, where, and what to do.
 
 EyespotError            exit code 1
-├── RecipeError         a setting that is unknown or out of range
+├── UsageError          arguments that contradict each other, have no effect, or are out of range
+├── MissingExtra        a library that is not installed, and the extra of eyespot that brings it
+├── RecipeError         a setting of a recipe that is unknown or out of range
 ├── DataError           a dataset that is missing or malformed
 │   ├── DownloadError   ... or cannot be fetched
 │   └── PictureError    one picture that cannot be read
 ├── ModelError          a model that is unknown, or does not fit the data
 ├── RunError            a run directory that is missing, half there, or in the way
 │   └── CheckpointError a checkpoint that is missing, damaged, or cannot be written
-├── ExportError         a format that is unknown, cannot be written here, or answers otherwise than its run
-├── ServingError        an address that cannot be listened on, or a server that is not installed
+├── ExportError         a format that is unknown or cannot be written here, or an export that differs from its run
+├── ServingError        an address that cannot be listened on
 ├── TrackingError       an MLflow server or store that cannot be reached
 ├── DivergedError       exit code 3: the loss stopped being a number; what was good is kept
 └── InterruptedRun      exit code 130 or 143: stopped by Ctrl-C or by SIGTERM; what was done is kept
@@ -18,7 +20,7 @@ Exit code 2 is the command line's own (an option that does not exist).
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class EyespotError(Exception):
@@ -27,8 +29,26 @@ class EyespotError(Exception):
     exit_code = 1
 
 
+class UsageError(EyespotError, ValueError):
+    """Arguments contradict each other, have no effect, or are out of range."""
+
+
+class MissingExtra(EyespotError, ImportError):  # noqa: N818 - nothing is wrong but that a library is not there
+    """A library that a verb needs is not installed.
+
+    Args:
+        user: what needs it, as the beginning of a sentence.
+        libraries: by name.
+        extra: of eyespot, which installs them.
+    """
+
+    def __init__(self, user: str, libraries: Sequence[str], extra: str) -> None:
+        names, are = " and ".join(libraries), "are" if len(libraries) > 1 else "is"
+        super().__init__(f"{user} needs {names}, which {are} not installed: pip install 'eyespot[{extra}]'")
+
+
 class RecipeError(EyespotError, ValueError):
-    """A setting is unknown or out of range."""
+    """A setting of a recipe is unknown or out of range."""
 
 
 class DataError(EyespotError, ValueError):
@@ -56,7 +76,7 @@ class CheckpointError(RunError):
 
 
 class ExportError(EyespotError):
-    """A format is unknown, cannot be written here, or answers otherwise than its run."""
+    """A format is unknown or cannot be written here, or an export differs from its run."""
 
 
 class ServingError(EyespotError):

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from eyespot.cli.tables import JsonOption, console, print_json, print_table, table
-from eyespot.errors import ModelError, RecipeError
+from eyespot.errors import ModelError, UsageError
 
 
 def models(
@@ -25,7 +25,7 @@ def models(
     from eyespot.models.cost import multiply_adds
 
     if not (match := re.fullmatch(r"(\d+)x(\d+)x([13])", size)):
-        raise RecipeError(f"--input must be height x width x channels (1 or 3), such as 28x28x1; received {size!r}.")
+        raise UsageError(f"--input must be height x width x channels (1 or 3), such as 28x28x1; received {size!r}.")
     shape = tuple(int(length) for length in match.groups())
     built = {}
     for key in [name] if name else ARCHITECTURES:

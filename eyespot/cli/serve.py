@@ -9,7 +9,7 @@ import typer
 import eyespot
 from eyespot.cli.picture_options import ExamplesOption
 from eyespot.cli.tables import JsonOption, console, print_json
-from eyespot.errors import RecipeError
+from eyespot.errors import UsageError
 from eyespot.serving.limits import ServerLimits, is_loopback
 
 DEFAULT = ServerLimits()
@@ -127,8 +127,8 @@ def _token(file: Path | None) -> str | None:
         try:
             token, source = file.read_text(encoding="utf-8"), str(file)
         except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(f"The token cannot be read from {file} ({error}).") from None
+            raise UsageError(f"The token cannot be read from {file} ({error}).") from None
     token = token.strip()
     if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise RecipeError(f"{source} holds no token: expected one line of letters, digits and signs without spaces.")
+        raise UsageError(f"{source} holds no token: expected one line of letters, digits and signs without spaces.")
     return token

@@ -12,7 +12,7 @@ import typer
 import eyespot
 from eyespot.cli.recipe_options import recipe_options
 from eyespot.cli.tables import JsonOption, console, print_json
-from eyespot.errors import DivergedError, InterruptedRun, RecipeError
+from eyespot.errors import DivergedError, InterruptedRun, UsageError
 from eyespot.recipe.changes import parse_setting
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def train(
     changed_settings = dict(parse_setting(text) for text in settings or ())
     if find_lr:
         if resume or mlflow:
-            raise RecipeError("--find-lr trains nothing to resume or to log: leave out --resume and --mlflow.")
+            raise UsageError("--find-lr trains nothing to resume or to log: leave out --resume and --mlflow.")
         print_suggestion(
             eyespot.find_lr(
                 source, output=output, trust=trust, settings=changed_settings, console=console(as_json), **options

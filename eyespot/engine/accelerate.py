@@ -17,7 +17,7 @@ from eyespot.engine.keras_step import BatchAdapter, FastMetrics
 from eyespot.engine.loss import CompiledLossOutput, CrossEntropy, fused_loss
 from eyespot.engine.lowered_program import LoweredProgram, WeightsLock
 from eyespot.engine.stage import Pass, PassContext
-from eyespot.errors import EyespotError, ModelError, unknown
+from eyespot.errors import EyespotError, ModelError, UsageError, unknown
 from eyespot.keras_internals import SYMBOLIC_BUILD, compiled_loss, has_loss_weights, loss_metric, symbolic_build
 
 Logs = dict[str, Any]
@@ -51,7 +51,7 @@ def accelerate(model: Any, precision: str = "auto") -> Any:
             the others raise a DataError where pictures or labels do not fit the model.
     """
     if precision not in get_args(Precision):
-        raise ModelError(unknown("precision", precision, get_args(Precision)))
+        raise UsageError(unknown("precision", precision, get_args(Precision)))
     if not isinstance(model, keras.Model):
         raise ModelError(f"accelerate takes a keras.Model, not {type(model).__name__}.")
     if not model.built:

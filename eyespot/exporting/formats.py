@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from eyespot.data.dataset import Split
-from eyespot.errors import ExportError, unknown
+from eyespot.errors import ExportError, MissingExtra, unknown
 from eyespot.shapes import Float32, UInt8
 
 FORMATS = {
@@ -97,14 +97,13 @@ def format_named(name: str) -> ExportFormat:
     """The format of this name.
 
     Raises:
-        ExportError: there is none, or what it takes is not installed.
+        ExportError: there is none.
+        MissingExtra: what it takes is not installed.
     """
     if name not in FORMATS:
         raise ExportError(unknown("format", name, FORMATS))
     for module, package in CONVERTERS.get(name, {}).items():
         if find_spec(module) is None:
-            raise ExportError(
-                f"The format {name} needs {package}, which is not installed: pip install 'eyespot[{name}]'"
-            )
+            raise MissingExtra(f"The format {name}", [package], name)
     export_format: ExportFormat = importlib.import_module(FORMATS[name]).FORMAT
     return export_format

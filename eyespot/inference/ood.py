@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from eyespot.errors import RecipeError
+from eyespot.errors import UsageError
 from eyespot.shapes import Float32, Float64, Shaped, UInt8
 
 NONE_OF_THESE = "none of these"
@@ -144,10 +144,10 @@ class Rejection:
         """The strangeness that a share of `rate` of the pictures held out exceeds.
 
         Raises:
-            RecipeError: the rate does not lie between 0 and 1.
+            UsageError: the rate does not lie between 0 and 1.
         """
         if not 0 < rate < 1:
-            raise RecipeError(f"The rejection rate must lie strictly between 0 and 1; received {rate:g}.")
+            raise UsageError(f"The rejection rate must lie strictly between 0 and 1; received {rate:g}.")
         return float(np.interp(1 - rate, np.linspace(0, 1, len(self.quantiles)), self.quantiles))
 
     def dump(self) -> str:

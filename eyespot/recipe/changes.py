@@ -19,14 +19,14 @@ from typing import Any
 
 import yaml
 
-from eyespot.errors import RecipeError
+from eyespot.errors import RecipeError, UsageError
 
 
 def parse_values(text: str) -> tuple[str, list[Any]]:
     """The key and the values of `key=value,value`, the values read as YAML.
 
     Raises:
-        RecipeError: it is not of that form.
+        UsageError: it is not of that form.
     """
     key, sign, values = text.partition("=")
     try:
@@ -34,7 +34,7 @@ def parse_values(text: str) -> tuple[str, list[Any]]:
     except yaml.YAMLError:
         parsed = []
     if not sign or not key.strip() or not parsed:
-        raise RecipeError(f"--vary takes key=value,value, such as training.batch_size=32,512; received {text!r}.")
+        raise UsageError(f"--vary takes key=value,value, such as training.batch_size=32,512; received {text!r}.")
     return key.strip(), parsed
 
 
@@ -42,7 +42,7 @@ def parse_change(text: str) -> tuple[str, dict[str, Any]]:
     """The name and the settings of `name: key=value; key=value`; without a name the text is the name.
 
     Raises:
-        RecipeError: it is not of that form.
+        UsageError: it is not of that form.
     """
     name, colon, rest = text.partition(": ")
     has_name = bool(colon) and "=" not in name
@@ -57,7 +57,7 @@ def parse_setting(text: str, option: str = "--set") -> tuple[str, Any]:
         option: of the command line, for the error.
 
     Raises:
-        RecipeError: it is not of that form.
+        UsageError: it is not of that form.
     """
     key, sign, value = text.partition("=")
     try:
@@ -65,7 +65,7 @@ def parse_setting(text: str, option: str = "--set") -> tuple[str, Any]:
     except yaml.YAMLError:
         sign = ""
     if not sign or not key.strip():
-        raise RecipeError(f"{option} takes key=value, such as training.epochs=5; received {text!r}.")
+        raise UsageError(f"{option} takes key=value, such as training.epochs=5; received {text!r}.")
     return key.strip(), parsed
 
 

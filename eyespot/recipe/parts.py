@@ -26,10 +26,10 @@ EXPECTED = {
     "dict_type": "keys and values",
     "model_type": "keys and values",
     "model_attributes_type": "keys and values",
-    "greater_than_equal": "at least {ge}",
-    "greater_than": "above {gt}",
-    "less_than_equal": "at most {le}",
-    "less_than": "below {lt}",
+    "greater_than_equal": "at least {ge:.16g}",
+    "greater_than": "above {gt:.16g}",
+    "less_than_equal": "at most {le:.16g}",
+    "less_than": "below {lt:.16g}",
     "literal_error": "{expected}",
     "too_short": "of length {min_length} or more",
     "too_long": "of length {max_length} or less",
@@ -68,7 +68,7 @@ def _sentence(recipe: type[BaseModel], problem: ErrorDetails) -> str:
     """What Pydantic found, in the words of a recipe's writer."""
     *parents, key = [str(part) for part in problem["loc"] if part != "[key]"] or ["recipe"]
     dotted, received, context = ".".join([*parents, key]), problem["input"], problem.get("ctx", {})
-    if problem["type"] == "extra_forbidden":
+    if problem["type"] in {"extra_forbidden", "invalid_key"}:
         part: Any = recipe
         for parent in parents:
             part = get_args(part)[0] if parent.isdecimal() else _fields(part)[parent].annotation

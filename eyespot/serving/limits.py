@@ -6,7 +6,7 @@ The command line reads it too, so it imports nothing that is not always installe
 import ipaddress
 from dataclasses import dataclass, fields
 
-from eyespot.errors import RecipeError
+from eyespot.errors import UsageError
 
 OPTIONS = {
     "body_bytes": "--max-body-bytes",
@@ -39,7 +39,7 @@ class ServerLimits:
         held_bytes: of all requests' bodies, and of answers that have not been taken.
 
     Raises:
-        RecipeError: a limit is not above 0.
+        UsageError: a limit is not above 0.
     """
 
     body_bytes: int = 20_000_000
@@ -57,7 +57,7 @@ class ServerLimits:
         for field in fields(self):
             value = getattr(self, field.name)
             if not value > 0:
-                raise RecipeError(f"{OPTIONS[field.name]} must be above 0; received {value}.")
+                raise UsageError(f"{OPTIONS[field.name]} must be above 0; received {value}.")
 
 
 def is_loopback(host: str) -> bool:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from eyespot.errors import TrackingError, first_line
+from eyespot.errors import MissingExtra, TrackingError, UsageError, first_line
 from eyespot.training.history import EpochFigures
 
 # MLflow, since 3.2, otherwise reports how it is used; it reads this when it is imported and with every report.
@@ -31,14 +31,16 @@ def connect(uri: str) -> Any:
         uri: as MLflow takes it: `http://host:5000`, `sqlite:///mlflow.db`, `file:///folder`, `databricks`, …
 
     Raises:
-        TrackingError: MLflow is not installed, `uri` is none, or nobody answers there.
+        UsageError: `uri` is no address.
+        MissingExtra: MLflow is not installed.
+        TrackingError: nobody answers there.
     """
     if not is_address(uri):
-        raise TrackingError(f"{uri} is no address of MLflow: write --mlflow http://host:5000 or {DEFAULT_URI}.")
+        raise UsageError(f"{uri} is no address of MLflow: write --mlflow http://host:5000 or {DEFAULT_URI}.")
     try:
         from mlflow import MlflowClient
     except ImportError:
-        raise TrackingError("MLflow is not installed: pip install 'eyespot[mlflow]'.") from None
+        raise MissingExtra("`mlflow`", ["MLflow"], "mlflow") from None
     logging.getLogger("mlflow.store").setLevel(logging.WARNING)  # it logs each table that it makes
     try:
         with patience():

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from eyespot.data.dataset import Split
-from eyespot.errors import DataError, RunError
+from eyespot.errors import DataError, RunError, UsageError
 from eyespot.evaluation.statistics import holm, mcnemar
 from eyespot.files import check_own, rewrite_text
 from eyespot.inference.predictor import Predictor
@@ -70,7 +70,7 @@ def compare(runs: Sequence[RunLike], output: str | Path | None = None, language:
     page_language = check_language(language)
     opened = [open_run(run) for run in runs]
     if len({run.path.resolve() for run in opened}) < max(TWO, len(opened)):
-        raise RunError("Two runs or more are compared, each of them once.")
+        raise UsageError("Two runs or more are compared, each of them once.")
     page = Path(output) if output else opened[0].path / "compare.html"
     check_own(page)
     predictors = [run.predictor() for run in opened]

@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from eyespot.data.dataset import Split
 from eyespot.data.load import Source
-from eyespot.errors import DataError, ModelError, PictureError, RecipeError, RunError, unknown
+from eyespot.errors import DataError, ModelError, PictureError, RunError, UsageError, unknown
 from eyespot.explanation.inside import LayerOutput, feature_maps, find_nearest, first_filters
 from eyespot.explanation.maps import MAP_METHODS, PictureMaps, explain_images
 from eyespot.explanation.network import Network
@@ -155,7 +155,7 @@ def explain(  # noqa: PLR0913 - each is one option of the command
 
     Raises:
         DataError: an array holds no pictures.
-        RecipeError: there is no such class or method.
+        UsageError: there is no such class or method.
         RunError: the run is missing or half there, or `output` is a file.
         PictureError: a picture cannot be read, or a folder holds none.
         ModelError: the model cannot be opened, or is not built of layers.
@@ -164,10 +164,10 @@ def explain(  # noqa: PLR0913 - each is one option of the command
     requested = METHODS if methods is None else tuple(dict.fromkeys(methods))
     for method in requested:
         if method not in METHODS:
-            raise RecipeError(unknown("method", method, METHODS))
+            raise UsageError(unknown("method", method, METHODS))
     predictor = opened.predictor()
     if label is not None and label not in predictor.class_names:
-        raise RecipeError(unknown("class", label, predictor.class_names))
+        raise UsageError(unknown("class", label, predictor.class_names))
     folder = Path(output or opened.path / FOLDER)
     if os.path.lexists(folder) and not folder.is_dir():
         raise RunError(f"{folder} is a file, and is left alone: --output names a folder.")

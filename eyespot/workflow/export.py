@@ -7,7 +7,7 @@ from typing import Any
 
 from eyespot.data.dataset import Dataset, Split
 from eyespot.data.load import Source
-from eyespot.errors import DataError, ExportError
+from eyespot.errors import DataError, UsageError
 from eyespot.exporting.formats import ExportSource, format_named
 from eyespot.exporting.package import check_target, write_package
 from eyespot.exporting.verify import Verification
@@ -93,10 +93,10 @@ def export(  # noqa: PLR0913 - each is one option of the command
         OSError: the folder cannot be written.
     """
     if not 0 <= tolerance <= 1:
-        raise ExportError(f"The tolerance is a share of the pictures, from 0 to 1; received {tolerance:g}.")
+        raise UsageError(f"The tolerance is a share of the pictures, from 0 to 1; received {tolerance:g}.")
     form = format_named(format)
     if examples and form.name != WITH_EXAMPLES:
-        raise ExportError(f"The format {form.name} holds no examples (--examples): only {WITH_EXAMPLES} does.")
+        raise UsageError(f"The format {form.name} holds no examples (--examples): only {WITH_EXAMPLES} does.")
     opened = open_run(run)
     folder = Path(output) if output else opened.path / FOLDER / form.name
     check_target(folder)

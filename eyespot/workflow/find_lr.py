@@ -12,7 +12,7 @@ from rich.console import Console
 
 from eyespot.data.load import Source
 from eyespot.engine.hardware import deterministic_kernels
-from eyespot.errors import RecipeError, RunError
+from eyespot.errors import RunError, UsageError
 from eyespot.figures.curves import learning_rate_curve
 from eyespot.figures.style import save
 from eyespot.files import replacing
@@ -85,7 +85,7 @@ def find_lr(  # noqa: PLR0913 - as of `train`
         RunError: `output` exists.
     """
     if not (0 < lowest < highest < np.inf and steps >= FEWEST_STEPS):
-        raise RecipeError(
+        raise UsageError(
             f"Learning rates to try must rise from above 0 in at least {FEWEST_STEPS} steps; received {lowest:g} to "
             f"{highest:g} in {steps}."
         )

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from eyespot.data.dataset import Dataset
 from eyespot.engine.hardware import deterministic_kernels
-from eyespot.errors import EyespotError, RecipeError, RunError
+from eyespot.errors import MissingExtra, RecipeError, RunError
 from eyespot.random import seed_for
 from eyespot.recipe.schema import Recipe
 from eyespot.studies.space import Range, Space
@@ -92,9 +92,9 @@ def run_trial(
 
 
 def check_optuna() -> None:
-    """Raises an EyespotError where Optuna is not installed."""
+    """Raises a MissingExtra where Optuna is not installed."""
     if not find_spec("optuna"):
-        raise EyespotError("A search needs Optuna, which is not installed: pip install 'eyespot[tune]'")
+        raise MissingExtra("A search", ["Optuna"], "tune")
 
 
 @contextmanager

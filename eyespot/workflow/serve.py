@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eyespot.errors import EyespotError, ServingError
+from eyespot.errors import EyespotError, MissingExtra
 from eyespot.exporting.package import is_export
 from eyespot.run import Run, RunLike
 
@@ -64,7 +64,8 @@ def serve(  # noqa: PLR0913 - each is one option of the command
     Raises:
         RunError: there is no model at one of them, or two have one name.
         ModelError: a model cannot be opened.
-        ServingError: the address is taken, or the extra `serve` is not installed.
+        ServingError: the address is taken.
+        MissingExtra: the extra `serve` is not installed.
     """
     _check_installed()
     from eyespot.serving.server import BackgroundServer, address_of, bind, serve_until_stopped
@@ -111,9 +112,7 @@ def _in_event_loop() -> bool:
 def _check_installed() -> None:
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        raise ServingError(
-            f"eyespot serve needs what is not installed ({', '.join(missing)}): pip install 'eyespot[serve]'"
-        )
+        raise MissingExtra("The server", missing, "serve")
 
 
 def _corrections_of(folder: Path, corrections: str | Path | None, *, alone: bool) -> Path:

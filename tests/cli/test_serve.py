@@ -91,7 +91,7 @@ def test_what_is_not_installed_is_told(eyespot: Callable[..., Answer], here: Pat
     monkeypatch.setattr(serve, "NEEDED", ("httptools", "no_such_module"))
     answer = eyespot("serve", "digits")
     assert answer.code == 1
-    assert "not installed (no_such_module): pip install 'eyespot[serve]'" in answer.err
+    assert "needs no_such_module, which is not installed: pip install 'eyespot[serve]'" in answer.err
 
 
 @pytest.mark.parametrize("content", ["", "  \n", "two words", "ä", "a\nb", "\x07"])

@@ -13,7 +13,7 @@ import torch
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
 from eyespot.engine.accelerate import accelerate
-from eyespot.errors import DataError, ModelError
+from eyespot.errors import DataError, ModelError, UsageError
 
 layers, losses, optimizers = keras.layers, keras.losses, keras.optimizers
 SPARSE = "sparse_categorical_crossentropy"
@@ -380,7 +380,7 @@ def test_a_model_that_is_not_ready_is_refused(name: str):
 
 def test_an_unknown_precision_is_refused():
     """The known ones are named."""
-    with pytest.raises(ModelError, match=r"no precision named 'float16'.*bfloat16"):
+    with pytest.raises(UsageError, match=r"no precision named 'float16'.*bfloat16"):
         accelerate(twins()[1], "float16")
 
 

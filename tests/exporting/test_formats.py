@@ -14,7 +14,7 @@ from scipy.special import softmax
 
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
-from eyespot.errors import ExportError, ModelError
+from eyespot.errors import ExportError, MissingExtra, ModelError
 from eyespot.exporting import formats
 from eyespot.exporting.formats import FORMATS, ExportFormat, ExportSource, format_named
 from eyespot.exporting.keras import with_calibration
@@ -227,5 +227,5 @@ def test_an_unknown_format_suggests_the_nearest():
 def test_a_missing_converter_is_told(name: str, package: str, monkeypatch: pytest.MonkeyPatch):
     """With what to install."""
     monkeypatch.setattr(formats, "find_spec", lambda module: None)
-    with pytest.raises(ExportError, match=rf"needs {package}, which is not installed: pip install 'eyespot\[{name}\]'"):
+    with pytest.raises(MissingExtra, match=rf"needs {package}, which is not.*: pip install 'eyespot\[{name}\]'"):
         format_named(name)

@@ -23,7 +23,7 @@ from rich.console import Console
 from eyespot.data.catalog import CATALOG
 from eyespot.data.dataset import Dataset
 from eyespot.data.download import PublishedFiles, RemoteFile
-from eyespot.errors import ExportError
+from eyespot.errors import ExportError, UsageError
 from eyespot.exporting import web
 from eyespot.exporting.web import FILES, MIRRORS, VERSION, runtime_files
 from eyespot.run import Run
@@ -209,7 +209,7 @@ def test_pictures_that_a_run_was_not_trained_on_are_not_published(stand_in: None
 
 def test_other_formats_hold_no_examples(run: Run, bars: Dataset, tmp_path: Path):
     """To ask them for some is a mistake."""
-    with pytest.raises(ExportError, match=r"onnx holds no examples \(--examples\): only web does"):
+    with pytest.raises(UsageError, match=r"onnx holds no examples \(--examples\): only web does"):
         export(run, "onnx", tmp_path / "x", on=bars, examples=True)
 
 

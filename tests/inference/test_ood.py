@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 import eyespot
 from eyespot.data.dataset import Dataset
-from eyespot.errors import ModelError, RecipeError
+from eyespot.errors import ModelError, UsageError
 from eyespot.inference.metadata import METADATA_KEY, REJECTION_KEY, add_metadata
 from eyespot.inference.ood import LEVELS, Gaussian, Rejection, contrasts, shrunk
 from eyespot.inference.predictor import Predictor
@@ -114,7 +114,7 @@ def test_a_larger_rate_rejects_more(reader: Run, digits: Dataset):
     assert thresholds == sorted(thresholds, reverse=True)
     assert thresholds[0] > thresholds[-1]
     for rate in (0.0, 1.0, -1.0, 2.0):
-        with pytest.raises(RecipeError, match="strictly between 0 and 1"):
+        with pytest.raises(UsageError, match="strictly between 0 and 1"):
             rejection.threshold(rate)
 
 

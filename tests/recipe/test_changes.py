@@ -1,6 +1,6 @@
 import pytest
 
-from eyespot.errors import RecipeError
+from eyespot.errors import RecipeError, UsageError
 from eyespot.recipe.changes import describe_differences, describe_settings, parse_change, parse_setting, parse_values
 from eyespot.recipe.recipe_files import read_recipe
 from eyespot.recipe.schema import Recipe
@@ -14,7 +14,7 @@ def test_settings_change_any_key():
     with pytest.raises(RecipeError, match=r"'training\.optimizer'"):
         Recipe().with_settings({"training.optimiser": "adam"})
     for wrong in ("training.epochs", "=5", "a=[1"):
-        with pytest.raises(RecipeError, match="key=value"):
+        with pytest.raises(UsageError, match="key=value"):
             parse_setting(wrong)
 
 
@@ -63,7 +63,7 @@ def test_a_change_is_a_name_and_what_it_sets(text: str, name: str, settings: dic
 @pytest.mark.parametrize("text", ["training.optimizer", "=3", "training.epochs=", "training.epochs=[1"])
 def test_values_need_a_key_and_a_value(text: str):
     """What has no key or no values is refused in one sentence with an example."""
-    with pytest.raises(RecipeError, match="--vary takes key=value,value"):
+    with pytest.raises(UsageError, match="--vary takes key=value,value"):
         parse_values(text)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from eyespot.data.picture import MAX_PIXELS
-from eyespot.errors import RecipeError
+from eyespot.errors import UsageError
 from eyespot.serving.limits import OPTIONS, ServerLimits
 from tests.serving import raw
 from tests.serving.conftest import CORRECTIONS, PREDICT, Running, Start, client_of, digit, png
@@ -35,7 +35,7 @@ def test_every_limit_has_an_option():
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
 def test_a_limit_is_above_0(value: float):
     """A limit of nothing is refused before anything is served."""
-    with pytest.raises(RecipeError, match=re.escape("--work-seconds must be above 0")):
+    with pytest.raises(UsageError, match=re.escape("--work-seconds must be above 0")):
         ServerLimits(work_seconds=value)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from eyespot.errors import TrackingError
+from eyespot.errors import MissingExtra, UsageError
 from eyespot.training.mlflow import Tracker, connect, public_reason, without_password
 
 
@@ -114,7 +114,7 @@ def test_passwords_are_not_told():
 def test_without_mlflow_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch):
     """Where MLflow is not installed, and where the address is none, a sentence says what to do."""
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    with pytest.raises(TrackingError, match=r"pip install 'eyespot\[mlflow\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'eyespot\[mlflow\]'"):
         connect("sqlite:///mlflow.db")
-    with pytest.raises(TrackingError, match="runs is no address of MLflow"):
+    with pytest.raises(UsageError, match="runs is no address of MLflow"):
         connect("runs")

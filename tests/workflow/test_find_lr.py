@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from eyespot import Dataset, Recipe, find_lr, open_run, train
-from eyespot.errors import DivergedError, ModelError, RecipeError, RunError
+from eyespot.errors import DivergedError, ModelError, RunError, UsageError
 from eyespot.workflow.find_lr import LearningRateSuggestion
 
 QUIET = Console(quiet=True)
@@ -88,5 +88,5 @@ def test_rates_that_are_too_low_are_a_sentence(bars: Dataset, tmp_path: Path):
 @pytest.mark.parametrize("wrong", [{"lowest": 0.0}, {"lowest": 1.0, "highest": 0.1}, {"steps": 3}])
 def test_rates_must_rise(bars: Dataset, tmp_path: Path, wrong: dict):
     """Rates that do not rise from above 0, or too few, are refused."""
-    with pytest.raises(RecipeError, match="must rise from above 0"):
+    with pytest.raises(UsageError, match="must rise from above 0"):
         find_lr(bars, SMALL, tmp_path / "lr", console=QUIET, **wrong)

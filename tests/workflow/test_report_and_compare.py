@@ -18,7 +18,7 @@ from scipy.stats import binomtest
 
 import eyespot
 from eyespot.data.dataset import Dataset
-from eyespot.errors import EyespotError, RunError
+from eyespot.errors import EyespotError, RunError, UsageError
 from eyespot.evaluation.calibration import fit_temperature
 from eyespot.recipe.schema import Recipe
 from eyespot.run import Run
@@ -179,7 +179,7 @@ def test_what_cannot_be_compared_is_told(pair: tuple[Run, Run], run: Run, tmp_pa
     """One run, one twice, other classes, other pictures, damaged predictions: a sentence."""
     short, long = pair
     for runs in ([short], [short, short]):
-        with pytest.raises(RunError, match="Two runs or more are compared, each of them once"):
+        with pytest.raises(UsageError, match="Two runs or more are compared, each of them once"):
             eyespot.compare(runs)
     with pytest.raises(RunError, match="knows other classes than"):
         eyespot.compare([short, run])

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from eyespot import train, tune
 from eyespot.data.dataset import Dataset
-from eyespot.errors import EyespotError, InterruptedRun, RecipeError, RunError
+from eyespot.errors import EyespotError, InterruptedRun, MissingExtra, RecipeError, RunError
 from eyespot.recipe.recipe_files import read_recipe
 from eyespot.training.fit import fit
 from eyespot.workflow import search as search_module
@@ -226,7 +226,7 @@ def test_a_search_needs_validation_data_of_its_own(bars: Dataset, tmp_path: Path
 def test_without_optuna_one_sentence_says_how_to_get_it(bars: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The extra is named, before any data is read."""
     monkeypatch.setattr(search_module, "find_spec", lambda name: None if name == "optuna" else find_spec(name))
-    with pytest.raises(EyespotError, match=r"pip install 'eyespot\[tune\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'eyespot\[tune\]'"):
         search(bars, tmp_path)
     assert tune_module.SEEDS == 3
 
