@@ -8,6 +8,7 @@ import typer
 import eyespot
 from eyespot.cli.recipe_options import recipe_options
 from eyespot.cli.tables import JsonOption, console, print_json, print_table, table
+from eyespot.recipe.effects import check_effect, stated_keys
 from eyespot.recipe.schema import OPTIONS
 
 # How own images are read, and a policy of augmentation to draw; what has to do with training is not for looking.
@@ -46,10 +47,13 @@ def look(
 
     Exit codes: 0 whatever was found; 1 there is no dataset to look at.
     """
+    from eyespot.data.load import is_read_as_is
+
     augment = options.pop("augment")
-    picture_settings = eyespot.Recipe().with_options(options).pictures
+    recipe = eyespot.Recipe().with_options(options)
+    check_effect(recipe, stated_keys(options, {}), source if is_read_as_is(source) else None)
     out = console(as_json)
-    result = eyespot.look(source, output, pictures=picture_settings, labels=labels, augment=augment, console=out)
+    result = eyespot.look(source, output, pictures=recipe.pictures, labels=labels, augment=augment, console=out)
     if as_json:
         print_json(result.to_dict())
         return

@@ -9,7 +9,7 @@ import typer
 
 import eyespot
 from eyespot.cli.tables import JsonOption, console, print_json, print_table, table
-from eyespot.errors import PictureError
+from eyespot.errors import PictureError, UsageError
 
 if TYPE_CHECKING:
     from eyespot.inference.predictor import Prediction
@@ -48,6 +48,10 @@ def predict(
 
     Pictures that cannot be read are named on standard error, the others are still answered, and the exit code is 1.
     """
+    if as_json and as_csv:
+        raise UsageError("--json and --csv cannot both be printed: leave one of them out.")
+    if as_is and each:
+        raise UsageError("--each has no effect with --as-is, which looks for no objects: leave one of them out.")
     failed: list[PictureError] = []
     items = [sys.stdin.buffer.read() if picture == "-" else picture for picture in pictures]
     judged = reject or reject_rate is not None

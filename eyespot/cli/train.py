@@ -92,6 +92,10 @@ def train(
     eyespot train --resume RUN goes on.
     """
     changed_settings = dict(parse_setting(text) for text in settings or ())
+    if accept_changes and not resume:
+        raise UsageError("--accept-changes has no effect without --resume: add --resume RUN, or leave it out.")
+    if output and resume and resume != "auto":
+        raise UsageError(f"--output has no effect with --resume: what is resumed is written to {resume}. Leave it out.")
     if find_lr:
         if resume or mlflow:
             raise UsageError("--find-lr trains nothing to resume or to log: leave out --resume and --mlflow.")

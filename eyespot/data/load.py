@@ -84,6 +84,11 @@ def _public(name: str) -> Dataset:
     return replace(CATALOG[name].read(), public=True)
 
 
+def is_read_as_is(source: str | Path | Dataset, *, own_first: bool = True) -> bool:
+    """Whether `load` takes a source as it is, so that its `pictures` has no effect: a catalog name, or a `Dataset`."""
+    return isinstance(source, Dataset) or (source in CATALOG and not (own_first and is_path(source)))
+
+
 def is_path(source: str | Path) -> bool:
     """Whether it is something that exists: own pictures go before datasets of the same name."""
     return Path(source).exists()

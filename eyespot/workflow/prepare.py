@@ -16,7 +16,7 @@ from eyespot.data.augment.policy import resolve_policy as settled_augmentation
 from eyespot.data.catalog import CATALOG
 from eyespot.data.class_balance import balanced_weights, class_weights_text
 from eyespot.data.dataset import Dataset
-from eyespot.data.load import Source, is_path, load, looks_like_path
+from eyespot.data.load import Source, is_path, is_read_as_is, load, looks_like_path
 from eyespot.data.split import split
 from eyespot.engine.hardware import dtype_for
 from eyespot.engine.kernels.cpu import are_compiled
@@ -24,6 +24,7 @@ from eyespot.errors import DataError, ModelError, unknown
 from eyespot.models.architectures import build_recipe
 from eyespot.models.loading import check_built, continue_from, is_own_model, load_model
 from eyespot.onnx_writer.write import write_onnx
+from eyespot.recipe.effects import check_effect, stated_keys
 from eyespot.recipe.recipe_files import SUFFIXES, read_recipe, recipe_names
 from eyespot.recipe.schema import Recipe
 from eyespot.run import open_run
@@ -80,6 +81,8 @@ def prepare(  # noqa: PLR0913 - as of `train`
     path_first = own_first(source)
     source, recipe = recipe_for(source, recipe, settings)
     recipe = recipe.with_options(dict(options))
+    stated, as_is = stated_keys(options, settings), is_read_as_is(source, own_first=path_first)
+    check_effect(recipe, stated, str(getattr(source, "name", source)) if as_is else None)
     built = model_before_data(source, recipe, trust=trust)
     full = load(source, recipe.pictures, console, own_first=path_first)
     origin = full.origin
@@ -89,6 +92,7 @@ def prepare(  # noqa: PLR0913 - as of `train`
         pictures=origin.pictures if origin else None,
         augmentation=settled_augmentation(recipe.augmentation, full),
     )
+    check_effect(recipe, stated)
     dataset = split(full, recipe.split, recipe.training.seed)
     findings = audit(dataset, console, labels=False, within=False) if origin else None
     if findings and recipe.pictures.drop_leaks:

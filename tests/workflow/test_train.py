@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from scipy.special import softmax
 
 from eyespot import Dataset, Recipe, Run, Split, open_run, train
 from eyespot.backend import keras
-from eyespot.errors import DataError, DivergedError, ModelError, RecipeError, RunError
+from eyespot.errors import DataError, DivergedError, ModelError, RecipeError, RunError, UsageError
 from eyespot.models.architectures import build
 from eyespot.workflow.evaluate import evaluate
 from tests.conftest import make_split
@@ -310,3 +311,13 @@ def test_a_model_with_foreign_classes_needs_trust(bars: Dataset, tmp_path: Path)
         train(bars, output=tmp_path / "r", **options)
     assert not (tmp_path / "r").exists()
     assert train(bars, output=tmp_path / "r", trust=True, **options).test is not None
+
+
+def test_a_setting_that_the_dataset_leaves_without_effect_is_refused(bars: Dataset, tmp_path: Path):
+    """A share to validate on, where validation images are given; in a recipe's own default it is no mistake."""
+    given = replace(bars, validation=bars.test)
+    with pytest.raises(UsageError, match=r"`split\.fraction` has no effect with `split\.method='given'`"):
+        train(given, output=tmp_path / "a", model="mlp", fraction=0.2)
+    with pytest.raises(UsageError, match=r"`pictures\.size` is for images of your own, and bars is not"):
+        train(bars, output=tmp_path / "a", model="mlp", settings={"pictures.size": 14})
+    assert not (tmp_path / "a").exists()
