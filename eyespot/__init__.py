@@ -1,8 +1,8 @@
 """Eyespot: small image classifiers, from labelled pictures to a model you can trust.
 
 The verbs are functions here and commands in the terminal: `look`, `train`, `evaluate`, `predict`, `explain`, `report`,
-`compare`, `study`, `tune`, `reproduce`, `doctor`, and `find_lr`, which is `train --find-lr`; `load` reads a dataset and
-`open_run` a finished run; `accelerate` makes a Keras model of your own run on the engine. Nothing heavy is imported
+`compare`, `study`, `tune`, `reproduce`, `doctor`, and `find_lr`, which suggests a learning rate; `load` reads a dataset
+and `open_run` a finished run; `accelerate` makes a Keras model of your own run on the engine. Nothing heavy is imported
 until one of them is used, and nothing in the process is changed.
 """
 

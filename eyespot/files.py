@@ -207,7 +207,7 @@ def check_own(*paths: Path) -> None:
         if os.path.lexists(path) and not is_own(path):
             raise RunError(
                 f"{path} is not by eyespot, or has been changed since, and is left alone: move it away, or choose "
-                "another --output."
+                "another `output`."
             )
 
 

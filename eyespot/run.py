@@ -48,8 +48,8 @@ class Run:
         if path.exists():
             return path
         raise RunError(
-            f"{self.path} has no {name}: its training did not finish. Continue it with: eyespot train --resume "
-            f"{self.path}"
+            f"{self.path} has no {name}: its training did not finish. Continue it with: "
+            f"`train(resume={str(self.path)!r})`"
         )
 
     @cached_property
@@ -193,7 +193,7 @@ def check_new(output: str | Path | None) -> None:
 
 
 def _exists(output: str | Path) -> RunError:
-    return RunError(f"{output} exists already, and a run is never overwritten: choose another --output.")
+    return RunError(f"{output} exists already, and a run is never overwritten: choose another `output`.")
 
 
 def create_run(output: Path | None, name: str) -> Run:

@@ -65,7 +65,7 @@ def flag_for(parameters: Sequence[Any], name: str, value: object = None) -> str 
         name: an argument of the verb, or a setting of the recipe by its dotted name.
     """
     options = {parameter.name: parameter for parameter in parameters if parameter.param_type_name == "option"}
-    option = options.get(_option_name(name) if "." in name else name)
+    option = options.get(name.replace(".", "_")) or (options.get(_option_name(name) or "") if "." in name else None)
     if option is None:
         has_set = "." in name and "settings" in options
         return f"--set {name}{'' if value is None else shlex.quote(f'={value}')}" if has_set else None

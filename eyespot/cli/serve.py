@@ -26,7 +26,9 @@ def serve(
             help="Where corrected pictures are kept. Default: RUN/corrections/; for an export, EXPORT-corrections/."
         ),
     ] = None,
-    no_corrections: Annotated[bool, typer.Option("--no-corrections", help="Take no corrected pictures.")] = False,
+    take_corrections: Annotated[
+        bool, typer.Option(" /--no-corrections", help="Take no corrected pictures.", show_default=False)
+    ] = True,
     examples: ExamplesOption = None,
     token_file: Annotated[
         Path | None,
@@ -34,45 +36,61 @@ def serve(
             help="A file with the bearer token that requests must bring; or set EYESPOT_TOKEN.", rich_help_panel=ACCESS
         ),
     ] = None,
-    allow_origin: Annotated[
+    allow_origins: Annotated[
         list[str] | None,
         typer.Option(
-            help="Another site whose pages may ask, as https://example.org; may be repeated.", rich_help_panel=ACCESS
+            "--allow-origin",
+            help="Another site whose pages may ask, as https://example.org; may be repeated.",
+            rich_help_panel=ACCESS,
         ),
     ] = None,
-    allow_host: Annotated[
+    allow_hosts: Annotated[
         list[str] | None,
         typer.Option(
+            "--allow-host",
             help="Another name of the server while it listens on loopback, as behind a proxy; may be repeated.",
             rich_help_panel=ACCESS,
         ),
     ] = None,
-    max_body_bytes: Annotated[
-        int, typer.Option(help="Of a request's body.", rich_help_panel=LIMITS)
+    limits_body_bytes: Annotated[
+        int, typer.Option("--max-body-bytes", help="Largest body of a request, in bytes.", rich_help_panel=LIMITS)
     ] = DEFAULT.body_bytes,
-    max_pixels: Annotated[int, typer.Option(help="Of one picture.", rich_help_panel=LIMITS)] = DEFAULT.pixels,
-    max_pictures: Annotated[int, typer.Option(help="In one request.", rich_help_panel=LIMITS)] = DEFAULT.pictures,
-    max_concurrent: Annotated[
-        int, typer.Option(help="Requests worked on at the same time.", rich_help_panel=LIMITS)
+    limits_pixels: Annotated[
+        int, typer.Option("--max-pixels", help="Largest picture, in pixels.", rich_help_panel=LIMITS)
+    ] = DEFAULT.pixels,
+    limits_pictures: Annotated[
+        int, typer.Option("--max-pictures", help="Most pictures in one request.", rich_help_panel=LIMITS)
+    ] = DEFAULT.pictures,
+    limits_concurrent: Annotated[
+        int, typer.Option("--max-concurrent", help="Most requests worked on at the same time.", rich_help_panel=LIMITS)
     ] = DEFAULT.concurrent,
-    max_corrections: Annotated[
-        int, typer.Option(help="Corrections kept for each model.", rich_help_panel=LIMITS)
+    limits_corrections: Annotated[
+        int,
+        typer.Option("--max-corrections", help="Most corrected pictures kept for each model.", rich_help_panel=LIMITS),
     ] = DEFAULT.corrections,
-    max_connections: Annotated[
-        int, typer.Option(help="Open at the same time.", rich_help_panel=LIMITS)
+    limits_connections: Annotated[
+        int, typer.Option("--max-connections", help="Most connections open at the same time.", rich_help_panel=LIMITS)
     ] = DEFAULT.connections,
-    max_held_bytes: Annotated[
-        int, typer.Option(help="Of all bodies, and of answers not yet taken.", rich_help_panel=LIMITS)
+    limits_held_bytes: Annotated[
+        int,
+        typer.Option(
+            "--max-held-bytes", help="Most bytes of all bodies and waiting answers in memory.", rich_help_panel=LIMITS
+        ),
     ] = DEFAULT.held_bytes,
-    body_seconds: Annotated[
+    limits_body_seconds: Annotated[
         float,
-        typer.Option(help="Until a request has come, and until its answer is taken.", rich_help_panel=LIMITS),
+        typer.Option(
+            "--body-seconds",
+            help="Seconds in which a request must arrive, and its answer be taken.",
+            rich_help_panel=LIMITS,
+        ),
     ] = DEFAULT.body_seconds,
-    work_seconds: Annotated[
-        float, typer.Option(help="That the work on a request may take.", rich_help_panel=LIMITS)
+    limits_work_seconds: Annotated[
+        float,
+        typer.Option("--work-seconds", help="Seconds that the work on a request may take.", rich_help_panel=LIMITS),
     ] = DEFAULT.work_seconds,
-    stop_seconds: Annotated[
-        float, typer.Option(help="Until the server has stopped.", rich_help_panel=LIMITS)
+    limits_stop_seconds: Annotated[
+        float, typer.Option("--stop-seconds", help="Seconds that stopping may take.", rich_help_panel=LIMITS)
     ] = DEFAULT.stop_seconds,
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not log requests.")] = False,
     as_json: JsonOption = False,
@@ -86,7 +104,7 @@ def serve(
 
     A run that is trained again is taken up within a second. Ctrl-C or SIGTERM: what was accepted is finished first.
     """
-    if no_corrections and corrections:
+    if corrections and not take_corrections:
         raise UsageError("--corrections has no effect with --no-corrections: leave one of them out.")
     token = _token(token_file)
     out = console(as_json)
@@ -105,14 +123,14 @@ def serve(
         host,
         port,
         token=token,
-        allow_origins=allow_origin or (),
-        allow_hosts=allow_host or (),
+        allow_origins=allow_origins or (),
+        allow_hosts=allow_hosts or (),
         corrections=corrections,
-        take_corrections=not no_corrections,
+        take_corrections=take_corrections,
         examples=examples,
         limits=ServerLimits(
-            max_body_bytes, max_pixels, max_pictures, max_concurrent, body_seconds, work_seconds, stop_seconds,
-            max_corrections, max_connections, max_held_bytes,
+            limits_body_bytes, limits_pixels, limits_pictures, limits_concurrent, limits_body_seconds,
+            limits_work_seconds, limits_stop_seconds, limits_corrections, limits_connections, limits_held_bytes,
         ),
         quiet=quiet,
         on_ready=announce,

@@ -14,13 +14,15 @@ def study(
         str | None,
         typer.Argument(help="A dataset, a recipe's name or file, or a study's file. Default: digits."),
     ] = None,
-    vary: Annotated[
+    grid: Annotated[
         list[str] | None,
-        typer.Option(help="KEY=VALUE,VALUE: values that a key of the recipe takes; several are all combined."),
+        typer.Option(
+            "--vary", help="KEY=VALUE,VALUE: values that a key of the recipe takes; several are all combined."
+        ),
     ] = None,
-    change: Annotated[
+    changes: Annotated[
         list[str] | None,
-        typer.Option(help="'NAME: KEY=VALUE; KEY=VALUE': one change against the base; repeatable."),
+        typer.Option("--change", help="'NAME: KEY=VALUE; KEY=VALUE': one change against the base; repeatable."),
     ] = None,
     repeats: Annotated[int | None, typer.Option(min=1, help="Trainings of each; seeds differ. Default: 3.")] = None,
     settings: Annotated[
@@ -46,8 +48,8 @@ def study(
     out = console(as_json)
     result = eyespot.study(
         source,
-        changes=[Change.of(*parse_change(text)) for text in change or ()],
-        grid=dict(parse_values(text) for text in vary or ()),
+        changes=[Change.of(*parse_change(text)) for text in changes or ()],
+        grid=dict(parse_values(text) for text in grid or ()),
         repeats=repeats,
         output=output,
         settings=dict(parse_setting(text) for text in settings or ()),

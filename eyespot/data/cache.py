@@ -136,7 +136,8 @@ def _make_room(path: Path, shape: tuple[int, ...]) -> int:
         if free < size:
             raise DataError(
                 f"The pixels of {shape[0]:,} pictures take {size / 1e9:,.1f} GB, but {path.parent} has "
-                f"{free / 1e9:,.1f} GB left: make room, choose a smaller --size, or set EYESPOT_CACHE to another disk."
+                f"{free / 1e9:,.1f} GB left: make room, choose a smaller `pictures.size`, or set EYESPOT_CACHE to "
+                "another disk."
             )
         with replacing(path) as unfinished:
             np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)

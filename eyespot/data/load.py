@@ -238,7 +238,7 @@ def _size(recipe: PicturesRecipe, headers: Sequence[PictureHeader], total: int) 
     if size == (height, width):
         return size, [f"All are brought to {height}x{width}: {several}."] if several else []
     reason = several or f"they are {height}x{width}"
-    return size, [f"All are brought to {size[0]}x{size[1]}: {reason}. --size sets another."]
+    return size, [f"All are brought to {size[0]}x{size[1]}: {reason}. `pictures.size` sets another."]
 
 
 def _has_colors(listing: Listing, headers: Sequence[tuple[int, PictureHeader]], limits: Limits) -> bool:

@@ -30,11 +30,11 @@ def split(dataset: Dataset, recipe: SplitRecipe, seed: int) -> Dataset:
         return replace(dataset, validation=None)
     if method == "test":
         if dataset.test is None:
-            raise DataError(f"{dataset.name} has no test pictures to validate on: use the split method 'fraction'.")
+            raise DataError(f"{dataset.name} has no test pictures to validate on: use `split.method='fraction'`.")
         return replace(dataset, validation=dataset.test)
     if method == "given":
         if dataset.validation is None:
-            raise DataError(f"{dataset.name} comes without a validation split: use the split method 'fraction'.")
+            raise DataError(f"{dataset.name} comes without a validation split: use `split.method='fraction'`.")
         return dataset
     rows = np.arange(len(dataset.train))
     if method == "last":
@@ -60,14 +60,14 @@ def _drawn(dataset: Dataset, recipe: SplitRecipe, seed: int) -> tuple[Int64[np.n
         class_name = dataset.class_names[int((counts == 1).argmax())]
         raise DataError(
             f"{dataset.name}: {class_name!r} has only one picture, which training and validation cannot share: add "
-            "more, take the class away, or use --no-stratify."
+            "more, take the class away, or use `split.stratify=False`."
         )
     split_seed = seed_for(seed, "split") if recipe.seed is None else recipe.seed
     labels = dataset.train.labels if recipe.stratify else None
     try:
         train, validation = train_test_split(rows, test_size=recipe.fraction, stratify=labels, random_state=split_seed)
     except ValueError as error:
-        hint = " --no-stratify splits without regard to classes." if recipe.stratify else ""
+        hint = " `split.stratify=False` splits without regard to classes." if recipe.stratify else ""
         raise DataError(
             f"{dataset.name}: its {len(rows):,} training pictures cannot be split by a validation fraction of "
             f"{recipe.fraction:g}: {str(error).rstrip('.')}.{hint}"

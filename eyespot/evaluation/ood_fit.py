@@ -1,4 +1,4 @@
-"""Fitting what `--reject` goes by: what pictures are like on training data, and how far off is usual on validation."""
+"""Fitting what `reject` goes by: what pictures are like on training data, and how far off is usual on validation."""
 
 from collections.abc import Iterator
 from dataclasses import replace

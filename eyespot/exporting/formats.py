@@ -70,7 +70,7 @@ class ExportFormat(Protocol):
     """One format.
 
     Attributes:
-        name: as `--format` takes it.
+        name: as `export` takes it.
         inside: what the model itself does and holds, as opposed to what `metadata.json` alone says: some of
             `rescaling`, `calibration`, `class_names`, `rejection`, `card`.
     """

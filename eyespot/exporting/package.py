@@ -66,23 +66,23 @@ def _check(folder: Path, target: Path) -> None:
     if not os.path.lexists(folder):
         return
     if folder.is_symlink() or not folder.is_dir():
-        raise ExportError(f"{target} is there and is no folder: choose another --output.")
+        raise ExportError(f"{target} is there and is no folder: choose another `output`.")
     if not any(folder.iterdir()):
         return
     if not is_export(folder):
-        raise ExportError(f"{target} holds other things than an export, and is left alone: choose another --output.")
+        raise ExportError(f"{target} holds other things than an export, and is left alone: choose another `output`.")
     digests = _digests(folder)
     if digests is None:
         raise ExportError(
             f"{target / METADATA} has been changed, or is by an earlier eyespot, and does not say which files are the "
-            "export's: move the folder away, or choose another --output."
+            "export's: move the folder away, or choose another `output`."
         )
     foreign = [path.relative_to(folder) for path in _entries(folder) if not _is_as_written(folder, path, digests)]
     if foreign:
         rest = f" (and {len(foreign) - 1:,} more)" if len(foreign) > 1 else ""
         raise ExportError(
             f"{target / foreign[0]}{rest} is not as the earlier export wrote it, and would be lost: move it away, or "
-            "choose another --output."
+            "choose another `output`."
         )
 
 

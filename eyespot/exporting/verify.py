@@ -42,7 +42,7 @@ class Verification:
         if lost > tolerance * self.pictures + ROUNDING:
             raise ExportError(
                 f"The export as {name} is refused: its accuracy on {self.pictures:,} pictures is {self.accuracy:.2%}, "
-                f"the run's {self.accuracy_before:.2%}, and at most {tolerance:.2%} may be lost (--tolerance)."
+                f"the run's {self.accuracy_before:.2%}, and at most {tolerance:.2%} may be lost (`tolerance`)."
             )
 
 

@@ -90,7 +90,7 @@ def _box(detected: DetectedObject, scale: float) -> Box:
 def _note(count: int, *, each: bool) -> str | None:
     if count == 1 or each:
         return None
-    return f"{count} objects are on it; the most prominent one is read, and --each reads them all."
+    return f"{count} objects are on it; the most prominent one is read, and `each` reads them all."
 
 
 def _working_grey(picture: Image.Image) -> Float32[np.ndarray, "height width"]:

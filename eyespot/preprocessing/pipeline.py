@@ -23,7 +23,7 @@ class PhotographReading:
         images: one an object, uint8 [height, width, channels] at the model's size.
         boxes: where each is on the photograph, (left, top, right, bottom) in its pixels; None: the whole picture.
         note: what a user should know, a sentence; None if all is as usual.
-        steps: the picture after each step, with what was done, for `--show`.
+        steps: the picture after each step, with what was done, for `show`.
     """
 
     images: list[UInt8[np.ndarray, "height width channels"]]

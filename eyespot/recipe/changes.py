@@ -4,10 +4,10 @@ A change is a setting, `key: value`: the key a dotted name (`training.epochs`, `
 counted from 0), the value as in YAML. Whatever changes a recipe comes down to settings:
 
     set: of a file            training.epochs: 5, as it is
-    --set                     training.epochs=5                                   `parse_setting`
-    --vary                    training.epochs=5,10                                `parse_values`
-    --change                  short, slow: training.epochs=5; training.seed=1     `parse_change`
-    --epochs 5, epochs=5      an option, a short name of a key                    `Recipe.with_options`
+    settings, as text         training.epochs=5                                   `parse_setting`
+    grid, as text             training.epochs=5,10                                `parse_values`
+    changes, as text          short, slow: training.epochs=5; training.seed=1     `parse_change`
+    options, as epochs=5      a short name of a key                               `Recipe.with_options`
 
 and is described as `training.epochs: 5` (`describe_settings`) or `training.epochs: 10 → 5` (`describe_differences`).
 """
@@ -34,7 +34,7 @@ def parse_values(text: str) -> tuple[str, list[Any]]:
     except yaml.YAMLError:
         parsed = []
     if not sign or not key.strip() or not parsed:
-        raise UsageError(f"--vary takes key=value,value, such as training.batch_size=32,512; received {text!r}.")
+        raise UsageError(f"`grid` takes key=value,value, such as training.batch_size=32,512; received {text!r}.")
     return key.strip(), parsed
 
 
@@ -46,15 +46,15 @@ def parse_change(text: str) -> tuple[str, dict[str, Any]]:
     """
     name, colon, rest = text.partition(": ")
     has_name = bool(colon) and "=" not in name
-    settings = dict(parse_setting(setting, "--change") for setting in (rest if has_name else text).split(";"))
+    settings = dict(parse_setting(setting, "changes") for setting in (rest if has_name else text).split(";"))
     return (name if has_name else text).strip(), settings
 
 
-def parse_setting(text: str, option: str = "--set") -> tuple[str, Any]:
+def parse_setting(text: str, argument: str = "settings") -> tuple[str, Any]:
     """The key and the value of `key=value`, the value read as YAML.
 
     Args:
-        option: of the command line, for the error.
+        argument: of the verb, for the error.
 
     Raises:
         UsageError: it is not of that form.
@@ -65,7 +65,7 @@ def parse_setting(text: str, option: str = "--set") -> tuple[str, Any]:
     except yaml.YAMLError:
         sign = ""
     if not sign or not key.strip():
-        raise UsageError(f"{option} takes key=value, such as training.epochs=5; received {text!r}.")
+        raise UsageError(f"`{argument}` takes key=value, such as training.epochs=5; received {text!r}.")
     return key.strip(), parsed
 
 

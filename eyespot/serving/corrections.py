@@ -134,7 +134,7 @@ def _means_something_else(label: str) -> bool:
 
 
 def names_file(class_names: tuple[str, ...]) -> str:
-    """Return what each folder is called, as `eyespot train --class-names` reads it."""
+    """Return what each folder is called, as the setting `pictures.class_names` reads it."""
     names = {}
     for label in class_names:
         try:

@@ -159,7 +159,7 @@ async def correct(service: Service, request: Request) -> Response:
     options = requests.read_options(request, CORRECTION_OPTIONS)
     corrections, predictor = model.corrections, model.current.predictor
     if corrections is None:
-        raise Refusal(HTTPStatus.FORBIDDEN, "corrections_off", "This server takes no corrections (--no-corrections).")
+        raise Refusal(HTTPStatus.FORBIDDEN, "corrections_off", "This server was started to take no corrections.")
     predictions.class_index(predictor, options["label"])
     content_type, body = await _body(service, request)
 

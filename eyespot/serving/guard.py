@@ -57,7 +57,10 @@ class Access:
             return
         name = host_name(headers.get("host", ""))
         if name not in self.hosts:
-            detail = f"This server does not go by the name {name[:100]!r}: use its own address (or --allow-host)."
+            detail = (
+                f"This server does not go by the name {name[:100]!r}: use its own address, or start it with this name "
+                "allowed."
+            )
             raise Refusal(HTTPStatus.MISDIRECTED_REQUEST, "host", detail)
 
     def _check_token(self, headers: Headers) -> None:
@@ -75,7 +78,7 @@ class Access:
             return
         site, host = headers.get("sec-fetch-site"), headers.get("host", "").lower()
         if (origin and origin_host(origin) != host) or (site is not None and site not in {"same-origin", "none"}):
-            detail = "Other sites' pages may not send to this server: allow one with --allow-origin."
+            detail = "Other sites' pages may not send to this server, unless it is started with them allowed."
             raise Refusal(HTTPStatus.FORBIDDEN, "origin", detail)
 
 

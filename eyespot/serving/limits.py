@@ -57,7 +57,7 @@ class ServerLimits:
         for field in fields(self):
             value = getattr(self, field.name)
             if not value > 0:
-                raise UsageError(f"{OPTIONS[field.name]} must be above 0; received {value}.")
+                raise UsageError(f"`limits.{field.name}` must be above 0; received {value}.")
 
 
 def is_loopback(host: str) -> bool:

@@ -43,7 +43,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except OSError as error:
         raise ServingError(
-            f"There is no address {host!r} here ({error.strerror or error}): name another --host."
+            f"There is no address {host!r} here ({error.strerror or error}): name another `host`."
         ) from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -52,7 +52,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.close()
         reason = getattr(error, "strerror", None) or error
         raise ServingError(
-            f"Nobody can listen on {host} port {port} ({reason}): choose another --port or --host."
+            f"Nobody can listen on {host} port {port} ({reason}): choose another `port` or `host`."
         ) from None
     return listener
 

@@ -200,7 +200,7 @@ def sentences(rows: Sequence[VariantComparison]) -> list[str]:
         verb = f"made no difference that {base.repeats} repeats could show"
         lines += [f"{row.name} {verb} ({_numbers(_of(row))})." for row in unclear]
     if judged and base.repeats == 1:
-        lines.append("One repeat cannot tell a difference from chance: repeat each training (--repeats 5).")
+        lines.append("One repeat cannot tell a difference from chance: repeat each training (`repeats=5`).")
     untested = [row for row in judged if _of(row).why and base.repeats > 1]
     lines += [f"{row.name}: {_signed(_of(row).mean)} points, not tested: {_of(row).why}." for row in untested]
     lines += [

@@ -18,7 +18,7 @@ BASE = "base"
 OF_A_STUDY = {"changes", "grid", "repeats"}  # keys that no recipe has
 NOT_VARIED = {
     "dataset": "variants are compared on the same pictures: make a study of each dataset",
-    "training.seed": "the repeats differ in it: say how many with --repeats",
+    "training.seed": "the repeats differ in it: say how many with `repeats`",
 }
 
 
@@ -96,7 +96,7 @@ def variants_of(changes: Sequence[Change], grid: Mapping[str, Sequence[Any]]) ->
         raise RecipeError(f"The grid has no values for {empty_keys[0]}: state one at least.")
     changed_variants = [*(Variant(change.name, change.settings) for change in changes), *_combined(grid)]
     if not changed_variants:
-        raise RecipeError("There is nothing to compare: state what varies with --vary key=value,value or --change.")
+        raise RecipeError("There is nothing to compare: state what varies as `grid` or `changes`.")
     variants = [Variant(BASE), *changed_variants]
     if duplicates := [
         name for name, count in Counter(folder_name(variant.name) for variant in variants).items() if count > 1

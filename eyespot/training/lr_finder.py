@@ -92,7 +92,7 @@ def suggest(curve: RateCurve) -> float:
         raise ModelError(
             f"No learning rate can be suggested: from {curve.rates[0]:.1e} to {curve.rates[-1]:.1e} the loss does not "
             f"fall beyond its noise (from {smoothed[highest]:.3f} to {smoothed[lowest]:.3f}). Check labels and model, "
-            "or take a larger --batch-size."
+            "or take a larger `training.batch_size`."
         )
     above = np.flatnonzero(smoothed[: lowest + 1] > smoothed[highest] - SHARE * fall)
     return float(f"{curve.rates[above[-1] + 1]:.1e}")

@@ -36,7 +36,9 @@ def connect(uri: str) -> Any:
         TrackingError: nobody answers there.
     """
     if not is_address(uri):
-        raise UsageError(f"{uri} is no address of MLflow: write --mlflow http://host:5000 or {DEFAULT_URI}.")
+        raise UsageError(
+            f"{uri} is no address of MLflow: write `mlflow='http://host:5000'` or `mlflow={DEFAULT_URI!r}`."
+        )
     try:
         from mlflow import MlflowClient
     except ImportError:
@@ -49,7 +51,7 @@ def connect(uri: str) -> Any:
     except Exception as error:  # noqa: BLE001 - MLflow, its databases and its network each have errors of their own
         raise TrackingError(
             f"MLflow does not answer at {without_password(uri)}: {public_reason(error)}. Nothing was trained; start it "
-            "(mlflow server), or leave out --mlflow."
+            "(mlflow server), or leave out `mlflow`."
         ) from None
     return client
 

@@ -72,7 +72,7 @@ class Audit:
             exact = sum(pair.kind == "exact" for pair in leaks)
             lines.append(
                 f"{len(leaks):,} pairs of the same picture lie in two splits, {exact:,} of them exactly equal: results "
-                "on these are too good. --drop-leaks leaves them out of training."
+                "on these are too good. `pictures.drop_leaks=True` leaves them out of training."
             )
         if within := len(self.duplicates) - len(leaks):
             lines.append(f"{within:,} pairs of pictures within a split are the same.")
@@ -82,7 +82,7 @@ class Audit:
         if self.balance["imbalance"] > WORTH_SAYING:
             lines.append(
                 f"The largest class has {self.balance['imbalance']:.1f} times as many training pictures as the "
-                "smallest: --class-weights balanced makes up for it."
+                "smallest: `training.class_weights='balanced'` makes up for it."
             )
         if self.oddities:
             lines.append(f"{len(self.oddities):,} pictures stand out, the first for being {self.oddities[0].reason}.")

@@ -170,7 +170,7 @@ def explain(  # noqa: PLR0913 - each is one option of the command
         raise UsageError(unknown("class", label, predictor.class_names))
     folder = Path(output or opened.path / FOLDER)
     if os.path.lexists(folder) and not folder.is_dir():
-        raise RunError(f"{folder} is a file, and is left alone: --output names a folder.")
+        raise RunError(f"{folder} is a file, and is left alone: `output` names a folder.")
     inputs = _read(predictor, pictures, value_range, on_error, as_is=as_is)
     if not inputs:
         return Explanations(opened, [], None, [])

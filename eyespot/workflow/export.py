@@ -96,7 +96,7 @@ def export(  # noqa: PLR0913 - each is one option of the command
         raise UsageError(f"The tolerance is a share of the pictures, from 0 to 1; received {tolerance:g}.")
     form = format_named(format)
     if examples and form.name != WITH_EXAMPLES:
-        raise UsageError(f"The format {form.name} holds no examples (--examples): only {WITH_EXAMPLES} does.")
+        raise UsageError(f"The format {form.name} holds no examples (`examples`): only {WITH_EXAMPLES} does.")
     opened = open_run(run)
     folder = Path(output) if output else opened.path / FOLDER / form.name
     check_target(folder)
@@ -104,7 +104,9 @@ def export(  # noqa: PLR0913 - each is one option of the command
     name, split, more_notes = _to_compare_on(dataset, own=on is None)
     with_examples = dataset.public and not notes if examples is None else examples
     if form.name == WITH_EXAMPLES and examples is None and dataset.test is not None and not with_examples:
-        more_notes.append("Test pictures are left out, since they are no public dataset's: --examples publishes some.")
+        more_notes.append(
+            "Test pictures are left out, since they are no public dataset's: `examples=True` publishes some."
+        )
     predictor = opened.predictor()
     model = opened.file("model.onnx")
     source = ExportSource(
@@ -128,9 +130,9 @@ def _pictures(run: Run, on: Source | None) -> tuple[Dataset, list[str]]:
     try:
         return pictures_of(run, on)
     except DataError as error:
-        if on is not None or "--on" in str(error):
+        if on is not None or "`on`" in str(error):
             raise
-        raise DataError(f"{error} An export is compared with its run on pictures: name some with --on.") from None
+        raise DataError(f"{error} An export is compared with its run on pictures: name some with `on`.") from None
 
 
 def _to_compare_on(dataset: Dataset, *, own: bool) -> tuple[str, Split, list[str]]:

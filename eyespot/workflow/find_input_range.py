@@ -32,7 +32,7 @@ AUTO = "auto"
 INSIDE = "Rescaling is now part of the run's model."
 ASSUMED = (
     f"The model does not rescale pixels, and nothing shows which range it expects: {USUAL} is assumed, as in most "
-    f"tutorials; --input-range {RAW}, -1-1 or standardised changes that."
+    f"tutorials; `model.input_range={RAW!r}`, '-1-1' or 'standardised' changes that."
 )
 
 
@@ -107,16 +107,16 @@ def _cross_entropy(rows: np.ndarray, labels: Int64[np.ndarray, " n"]) -> float:
 
 def _of_asked(requested: str, readings: Mapping[str, RangeScore], expected: str | None) -> list[str]:
     """Sentences on the range that was asked for, and on what speaks against it."""
-    sentences = [f"The model gets pixels in {requested}, as model.input_range says."]
+    sentences = [f"The model gets pixels in {requested}, as `model.input_range` says."]
     if readings:
         best, _ = _chosen(readings, expected)
         if _is_better(readings[best], readings[requested]):
             sentences.append(
-                f"Warning: it reads {_figures(readings, [requested, best])}. --input-range {best} fits better."
+                f"Warning: it reads {_figures(readings, [requested, best])}. `model.input_range={best!r}` fits better."
             )
     elif expected not in {None, requested}:
         sentences.append(
-            f"Warning: its first layers expect pixels in {expected}. --input-range {expected} fits better."
+            f"Warning: its first layers expect pixels in {expected}. `model.input_range={expected!r}` fits better."
         )
     return sentences
 

@@ -90,7 +90,7 @@ def find_lr(  # noqa: PLR0913 - as of `train`
             f"{highest:g} in {steps}."
         )
     if output and os.path.lexists(output):
-        raise RunError(f"{output} exists already, and is not overwritten: choose another --output.")
+        raise RunError(f"{output} exists already, and is not overwritten: choose another `output`.")
     terminal = console or Console()
     prepared = prepare(source, recipe, settings or {}, options, terminal, trust=trust)
     requested = prepared.recipe.training

@@ -81,8 +81,8 @@ def _learn_to_reject(predictor: Predictor, path: Path, prepared: PreparedTrainin
     dataset = prepared.dataset
     if dataset.validation is None:
         out.say(
-            "Note: without validation data, what is too strange for the model (predict --reject) is chosen on training "
-            "pictures, and more new pictures than stated will be."
+            "Note: without validation data, what is too strange for the model (`reject` of `predict`) is chosen on "
+            "training pictures, and more new pictures than stated will be."
         )
     rejection = fit_rejection(predictor, dataset.train, dataset.validation, prepared.recipe.training.seed)
     add_metadata(path, REJECTION_KEY, rejection.dump())

@@ -225,7 +225,8 @@ def _notes(recipe: Recipe, full: Dataset, dataset: Dataset) -> tuple[str, ...]:
     notes = list(full.origin.notes) if full.origin else []
     if full.validation is not None and recipe.split.method != "given":
         notes.append(
-            f"Note: the validation data that {full.name} comes with is left out (--split {recipe.split.method})."
+            f"Note: the validation data that {full.name} comes with is left out "
+            f"(`split.method={recipe.split.method!r}`)."
         )
     changes, weights = changes_for(recipe.augmentation), _class_weights(recipe, dataset)
     if changes.any:

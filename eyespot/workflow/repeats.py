@@ -53,7 +53,7 @@ def check_made_so(run: Run, recipe: Recipe, dataset: Dataset) -> None:
         differences.append(f"the pictures or labels of {dataset.name} have changed")
     if differences:
         raise RunError(
-            f"{run.path} was made otherwise than is asked for now: {'; '.join(differences)}. Choose another --output, "
+            f"{run.path} was made otherwise than is asked for now: {'; '.join(differences)}. Choose another `output`, "
             "or move it away."
         )
 
@@ -64,7 +64,7 @@ def _check_free(run: Run) -> None:
     if not os.path.lexists(folder):
         return
     if folder.is_symlink() or not folder.is_dir() or {path.name for path in folder.rglob("*")} - LEFT_AT_ONCE:
-        raise RunError(f"{folder} is no run, and is left alone: move it away, or choose another --output.")
+        raise RunError(f"{folder} is no run, and is left alone: move it away, or choose another `output`.")
     if any(folder.iterdir()) and is_under_way(run):
         raise RunError(f"{folder} is being trained by another process: wait for it, or stop it.")
 

@@ -83,12 +83,12 @@ def check_is_the_same(run: Run, prepared: PreparedTraining, *, accept_changes: b
     if differences and not accept_changes:
         raise RunError(
             f"{run.path} would not go on as it began: {'; '.join(differences)}. Undo that, or continue all the same "
-            "with --accept-changes."
+            "with `accept_changes=True`."
         )
     if ending and not differences:
         raise RunError(
             f"{run.path} is finished ({ending} after {len(run.history)} epochs): there is nothing to resume. To train "
-            "on, change what ended it, as in: --epochs 60 --accept-changes"
+            "on, change what ended it, as in: `training.epochs=60` `accept_changes=True`"
         )
     return differences
 

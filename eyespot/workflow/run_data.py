@@ -64,7 +64,7 @@ def _check_they_are_there(run: Run) -> None:
         raise DataError(f"{run.path} was trained on arrays ({source}), which are not kept: name others with `on`.")
     if Path(source).is_absolute() and not Path(source).exists():
         raise DataError(
-            f"The pictures of {run.path} are no longer at {source}: put them back, or name others with --on."
+            f"The pictures of {run.path} are no longer at {source}: put them back, or name others with `on`."
         )
 
 

@@ -41,8 +41,8 @@ def without_test(dataset: Dataset, recipe: Recipe) -> Dataset:
     """
     if recipe.split.method in {"none", "test"}:
         raise RecipeError(
-            f"A search chooses on validation data, and split.method {recipe.split.method!r} leaves it none of its own: "
-            "add --set split.method=fraction."
+            f"A search chooses on validation data, and `split.method={recipe.split.method!r}` leaves it none of its "
+            "own: use `split.method='fraction'`."
         )
     # Where leaks are to be dropped, each training looks for them anew; otherwise that time is saved.
     return replace(dataset, test=None, origin=dataset.origin if recipe.pictures.drop_leaks else None)
@@ -117,7 +117,7 @@ def open_search(folder: Path, space: Space, seed: int, warmup: int, about: Mappi
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if (folder / FILE).exists() and not _is_search(folder / FILE):
         raise RunError(
-            f"{folder / FILE} is no search by eyespot, and is left alone: move it away, or choose another --output."
+            f"{folder / FILE} is no search by eyespot, and is left alone: move it away, or choose another `output`."
         )
     folder.mkdir(parents=True, exist_ok=True)
     path = (folder / FILE).resolve()
@@ -127,7 +127,7 @@ def open_search(folder: Path, space: Space, seed: int, warmup: int, about: Mappi
                 storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
             except DatabaseError as error:
                 raise RunError(
-                    f"{folder / FILE} is damaged ({error.orig}): remove it, or take another --output."
+                    f"{folder / FILE} is damaged ({error.orig}): remove it, or take another `output`."
                 ) from None
             try:
                 yield Search(storage, folder, space, seed, warmup, about)
@@ -238,7 +238,7 @@ class Search:
         changed = [name for name in about if stored.get(name) != about[name]]
         if changed:
             raise RunError(
-                f"{folder} holds a search with another {' and '.join(changed)}: choose another --output, or remove it."
+                f"{folder} holds a search with another {' and '.join(changed)}: choose another `output`, or remove it."
             )
 
     def _take_up_again(self) -> None:

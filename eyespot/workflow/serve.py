@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PORT = 8000
 CORRECTIONS = "corrections"  # in a run
-NOT_SHOWN = "This server shows no test pictures (--examples)."
+NOT_SHOWN = "This server was started without its test pictures."
 NEEDED = ("uvicorn", "httptools", "starlette", "prometheus_client", "python_multipart")
 
 

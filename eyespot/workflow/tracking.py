@@ -111,7 +111,7 @@ def tracked_run(
     if tracking:
         return tracking.of(run, prepared, out)
     if (run.path / RECORD).exists():
-        out.say("Note: this run was logged to MLflow so far, and is not now: --mlflow goes on there.")
+        out.say("Note: this run was logged to MLflow so far, and is not now: `mlflow` goes on there.")
     return nullcontext(())
 
 

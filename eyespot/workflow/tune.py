@@ -319,7 +319,7 @@ class Campaign:
         needed = result.seconds / epochs * self.recipe.training.epochs * 4 * SEEDS
         return (
             f"The time was over after {result.epochs} epochs of the recipe itself: a search of it needs about "
-            f"{needed:,.0f} seconds (--time)."
+            f"{needed:,.0f} seconds (`seconds`)."
         )
 
     def _say_trial(self, number: int, result: TrialResult, why: str, description: str) -> None:

@@ -231,7 +231,7 @@ def test_own_test_pictures_are_shown_only_where_asked(
     found = {source: asyncio.run(service.models[run.name].examples()) for source, run in runs.items()}
     assert [source for source in runs if len(found[source].images)] == shown
     for source in set(runs) - set(shown):
-        assert found[source].note == "This server shows no test pictures (--examples)."
+        assert found[source].note == "This server was started without its test pictures."
 
 
 @needs_keras

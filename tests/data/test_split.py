@@ -63,8 +63,8 @@ def test_given_and_none():
     [
         (numbered(10), SplitRecipe(method="given"), "without a validation split"),
         (numbered(10, classes=1), SplitRecipe(), "one class, 'a'"),
-        (numbered(3, classes=3), SplitRecipe(fraction=0.5), r"'a' has only one picture.*--no-stratify"),
-        (numbered(6, classes=3), SplitRecipe(fraction=0.1), r"cannot be split.*--no-stratify"),
+        (numbered(3, classes=3), SplitRecipe(fraction=0.5), r"'a' has only one picture.*`split.stratify=False`"),
+        (numbered(6, classes=3), SplitRecipe(fraction=0.1), r"cannot be split.*`split.stratify=False`"),
         (numbered(10), SplitRecipe(method="last", fraction=0.999), "one side empty"),
     ],
 )

@@ -65,7 +65,7 @@ def test_what_a_person_put_or_changed_stays(name: str, target: Path, source: Exp
     """Before any work, one sentence names it; and no file of the folder is touched."""
     CHANGES[name](target)
     before = contents(target)
-    with pytest.raises(ExportError, match=f"{Path(name).parts[0]}.*move.* away, or choose another --output"):
+    with pytest.raises(ExportError, match=f"{Path(name).parts[0]}.*move.* away, or choose another `output`"):
         check_target(target)
     with pytest.raises(ExportError):
         write_package(Nested(), source, original(source), target, 0)
@@ -102,7 +102,7 @@ def test_an_export_of_an_earlier_eyespot_stays(target: Path, source: ExportSourc
         told.pop(name, None)
     (target / "metadata.json").write_text(json.dumps(told, indent=2), encoding="utf-8")
     before = contents(target)
-    with pytest.raises(ExportError, match=r"by an earlier eyespot.*move the folder away, or choose another --output"):
+    with pytest.raises(ExportError, match=r"by an earlier eyespot.*move the folder away, or choose another `output`"):
         write_package(Plain(), source, original(source), target, 0)
     assert contents(target) == before
 
@@ -254,6 +254,6 @@ def test_what_is_no_export_is_left_alone(tmp_path: Path):
     (tmp_path / "link").symlink_to(tmp_path / "folder")
     (tmp_path / "folder" / "metadata.json").write_text('{"format": "mine"}')
     for name, reason in (("file", "is no folder"), ("link", "is no folder"), ("folder", "holds other things")):
-        with pytest.raises(ExportError, match=f"{name}.*{reason}.*choose another --output"):
+        with pytest.raises(ExportError, match=f"{name}.*{reason}.*choose another `output`"):
             check_target(tmp_path / name)
     assert (tmp_path / "file").read_text() == "mine"

@@ -176,7 +176,7 @@ def test_own_pictures_are_published_only_where_asked(stand_in: None, run: Run, b
     for examples in (None, False):
         done = export(run, "web", tmp_path / str(examples), on=bars, examples=examples)
         assert read(done, "examples.json") == {"examples": []}
-        assert sum("--examples publishes some" in note for note in done.notes) == (examples is None)
+        assert sum("`examples=True` publishes some" in note for note in done.notes) == (examples is None)
 
 
 def test_a_public_datasets_pictures_are_published(
@@ -209,7 +209,7 @@ def test_pictures_that_a_run_was_not_trained_on_are_not_published(stand_in: None
 
 def test_other_formats_hold_no_examples(run: Run, bars: Dataset, tmp_path: Path):
     """To ask them for some is a mistake."""
-    with pytest.raises(UsageError, match=r"onnx holds no examples \(--examples\): only web does"):
+    with pytest.raises(UsageError, match=r"onnx holds no examples \(`examples`\): only web does"):
         export(run, "onnx", tmp_path / "x", on=bars, examples=True)
 
 

@@ -87,7 +87,7 @@ def test_several_digits_are_said_and_read_one_by_one():
     picture = photo(page)
     one, every = read(picture), read(picture, each=True)
     assert len(one.images) == 1
-    assert one.note == "5 objects are on it; the most prominent one is read, and --each reads them all."
+    assert one.note == "5 objects are on it; the most prominent one is read, and `each` reads them all."
     assert every.note is None
     assert len(every.images) == 5
     for image, digit in zip(every.images, (3, 1, 7, 5, 2), strict=True):

@@ -63,7 +63,7 @@ def test_a_change_is_a_name_and_what_it_sets(text: str, name: str, settings: dic
 @pytest.mark.parametrize("text", ["training.optimizer", "=3", "training.epochs=", "training.epochs=[1"])
 def test_values_need_a_key_and_a_value(text: str):
     """What has no key or no values is refused in one sentence with an example."""
-    with pytest.raises(UsageError, match="--vary takes key=value,value"):
+    with pytest.raises(UsageError, match="`grid` takes key=value,value"):
         parse_values(text)
 
 

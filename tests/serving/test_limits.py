@@ -35,7 +35,7 @@ def test_every_limit_has_an_option():
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
 def test_a_limit_is_above_0(value: float):
     """A limit of nothing is refused before anything is served."""
-    with pytest.raises(UsageError, match=re.escape("--work-seconds must be above 0")):
+    with pytest.raises(UsageError, match=re.escape("`limits.work_seconds` must be above 0")):
         ServerLimits(work_seconds=value)
 
 

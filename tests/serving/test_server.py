@@ -179,7 +179,7 @@ def test_the_address_is_what_a_browser_takes():
 @pytest.mark.parametrize("host", ["192.0.2.1", "no host"])
 def test_an_address_of_another_machine(host: str):
     """One sentence."""
-    with pytest.raises(ServingError, match="--host"):
+    with pytest.raises(ServingError, match="`host`"):
         bind(host, 0)
 
 

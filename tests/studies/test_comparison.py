@@ -62,7 +62,7 @@ def test_one_repeat_is_not_tested():
     rows = compare_variants(measured("base", [0.9]), [measured("other", [0.8])])
     assert rows[1].difference
     assert rows[1].difference.p_value is None
-    assert sentences(rows) == ["One repeat cannot tell a difference from chance: repeat each training (--repeats 5)."]
+    assert sentences(rows) == ["One repeat cannot tell a difference from chance: repeat each training (`repeats=5`)."]
     assert table_row(rows[1])[:7] == ("other", "80.00 %", "", "0.3000", "-10.00", "", "")
 
 

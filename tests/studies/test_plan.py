@@ -33,7 +33,7 @@ def test_keys_with_one_last_name_are_told_in_full():
     ("changes", "grid", "told"),
     [
         ([], {}, "nothing to compare"),
-        ([], {"training.seed": [1, 2]}, "--repeats"),
+        ([], {"training.seed": [1, 2]}, "`repeats`"),
         ([], {"dataset": ["mnist"]}, "same pictures"),
         ([], {"training.epochs": []}, "no values"),
         ([("a b", "training.epochs"), ("a/b", "training.patience")], {}, "would both be called 'a-b'"),

@@ -166,7 +166,7 @@ def test_the_user_decides(digits: Dataset, trained: dict[str, Any], tmp_path: Pa
     first, second = against.notes
     assert first == "The model gets pixels in 0-255, as model.input_range says."
     assert second.startswith("Warning: it reads ")
-    assert second.endswith("). --input-range -1-1 fits better.")
+    assert second.endswith("). `model.input_range='-1-1'` fits better.")
     assert len(prepared(digits, start=path, input_range="-1-1").notes) == 1
 
 
@@ -210,7 +210,9 @@ def test_a_normalization_of_another_range_is_read(digits: Dataset, known: dict[s
     assert ready.recipe.model.input_range == "0-1"
     assert ready.notes[0].startswith("The model's first layers expect pixels in 0-1.")
     against = prepared(digits, model=str(tmp_path / "theirs.keras"), input_range="0-255")
-    assert against.notes[1] == ("Warning: its first layers expect pixels in 0-1. --input-range 0-1 fits better.")
+    assert against.notes[1] == (
+        "Warning: its first layers expect pixels in 0-1. `model.input_range='0-1'` fits better."
+    )
 
 
 @pytest.mark.parametrize("how", ["fresh", "untrained", "other classes", "other labels", "wider"])
@@ -229,7 +231,7 @@ def test_what_nothing_tells_is_assumed_and_said(how: str, digits: Dataset, train
     ready = prepare(dataset, None, settings, named, QUIET, trust=False)
     assert ready.recipe.model.input_range == "0-1"
     (told,) = [note for note in ready.notes if "0-1 is assumed" in note]
-    assert "--input-range 0-255, -1-1 or standardised changes that" in told
+    assert "`model.input_range='0-255'`, '-1-1' or 'standardised' changes that" in told
     assert ready.model.get_layer("pixel_range").scale == pytest.approx(1 / 255)
 
 

@@ -213,7 +213,7 @@ def test_a_report_is_written_over_no_other_file(name: str, reported: Run, tmp_pa
         (own.path / name).write_text("changed", encoding="utf-8")
     before = (own.path / name).read_bytes()
     output = None if name == "model-card.md" else own.path / name
-    with pytest.raises(RunError, match=f"{name} is not by eyespot, or has been changed.*choose another --output"):
+    with pytest.raises(RunError, match=f"{name} is not by eyespot, or has been changed.*choose another `output`"):
         eyespot.report(own, output)
     assert (own.path / name).read_bytes() == before
 

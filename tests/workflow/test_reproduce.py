@@ -134,6 +134,6 @@ def test_a_persons_files_are_left_alone(name: str, tmp_path: Path, monkeypatch: 
     path.parent.mkdir(parents=True)
     path.write_text("mine")
     monkeypatch.setattr(train, "fit", None)
-    with pytest.raises(RunError, match="left alone: move it away, or choose another --output"):
+    with pytest.raises(RunError, match="left alone: move it away, or choose another `output`"):
         run(tmp_path, ["mnist-mlp"])
     assert path.read_text() == "mine"

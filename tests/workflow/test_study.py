@@ -125,7 +125,7 @@ def test_more_is_added_to_what_is_there(bars: Dataset, begun: Path, trained: lis
     """A later call with more repeats or variants trains those alone; one with other settings is refused first."""
     done = run(bars, begun, changes=DROPOUT | {"rmsprop": {"training.optimizer": "rmsprop"}}, repeats=1)
     assert trained == ["rmsprop 0"]
-    assert done.sentences == ("One repeat cannot tell a difference from chance: repeat each training (--repeats 5).",)
+    assert done.sentences == ("One repeat cannot tell a difference from chance: repeat each training (`repeats=5`).",)
     del trained[:]
     run(bars, begun, grid=GRID, repeats=3)
     assert trained == ["adam 2", "sgd 2"]
@@ -199,7 +199,7 @@ def test_a_persons_files_are_not_written_over(name: str, bars: Dataset, tmp_path
     """What lies in the study's folder at the name of a page or picture is refused before anything is trained."""
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / name).write_text("mine")
-    with pytest.raises(RunError, match=f"{name} is not by eyespot.*move it away, or choose another --output"):
+    with pytest.raises(RunError, match=f"{name} is not by eyespot.*move it away, or choose another `output`"):
         run(bars, tmp_path, changes=DROPOUT, repeats=1)
     assert not trained
     assert [(path.name, path.read_text()) for path in (tmp_path / "s").iterdir()] == [(name, "mine")]
@@ -246,7 +246,7 @@ def test_what_lies_at_a_repeats_place_is_never_removed(
     monkeypatch.setattr(train_module, "fit", lambda *_: started.append(1))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"}
     asked = {"training.epochs": 2} if kind == "half done by other settings" else {}
-    with pytest.raises(RunError, match="another --output"):
+    with pytest.raises(RunError, match="another `output`"):
         run(bars, tmp_path, changes=DROPOUT, repeats=1, settings=asked)
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"}
     assert after == before

@@ -212,7 +212,7 @@ def test_a_half_run_says_how_to_go_on(run: Run, tmp_path: Path):
     half = tmp_path / "half"
     half.mkdir()
     (half / "recipe.yaml").write_text(run.recipe.dump())
-    with pytest.raises(RunError, match=r"no metrics\.json.*eyespot train --resume"):
+    with pytest.raises(RunError, match=r"no metrics\.json.*`train\(resume='"):
         _ = open_run(half).metrics
 
 
@@ -307,7 +307,7 @@ def test_a_model_with_foreign_classes_needs_trust(bars: Dataset, tmp_path: Path)
     model.add(keras.layers.Dense(3, activation="softmax"))
     model.save(tmp_path / "own.keras")
     options: dict[str, Any] = {"model": str(tmp_path / "own.keras"), "epochs": 1, "console": Console(quiet=True)}
-    with pytest.raises(ModelError, match=r"'Halved'.*pass --trust"):
+    with pytest.raises(ModelError, match=r"'Halved'.*pass `trust=True`"):
         train(bars, output=tmp_path / "r", **options)
     assert not (tmp_path / "r").exists()
     assert train(bars, output=tmp_path / "r", trust=True, **options).test is not None

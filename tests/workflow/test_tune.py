@@ -243,7 +243,7 @@ def test_a_persons_files_are_not_written_over(name: str, bars: Dataset, tmp_path
     else:
         path.write_text("mine")
     before = path.read_bytes()
-    with pytest.raises(RunError, match=r"left alone: move it away, or choose another --output"):
+    with pytest.raises(RunError, match=r"left alone: move it away, or choose another `output`"):
         search(bars, tmp_path)
     assert path.read_bytes() == before
     assert [one.name for one in (tmp_path / "t").iterdir()] == [name]

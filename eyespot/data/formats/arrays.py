@@ -98,7 +98,7 @@ def _role(name: str) -> tuple[str, str] | None:
 
 def _stated(path: Path, arrays: ArrayFile, name: str | None) -> str:
     if name is None:
-        raise DataError(f"For {path}, state both arrays: --image-column and --label-column.")
+        raise DataError(f"For {path}, state both arrays: `pictures.image_column` and `pictures.label_column`.")
     if name not in arrays:
         raise DataError(f"In {path}: " + unknown("array", name, arrays))
     return name
@@ -114,7 +114,8 @@ def _guessed(path: Path, arrays: ArrayFile) -> dict[str, tuple[str, str]]:
     if "train" not in pairs:
         raise DataError(
             f"{path} holds the arrays {', '.join(sorted(arrays)) or '(none)'}, of which none are pictures and labels "
-            "by their names, such as x_train and y_train: name them with --image-column and --label-column."
+            "by their names, such as x_train and y_train: name them with `pictures.image_column` and "
+            "`pictures.label_column`."
         )
     return pairs
 

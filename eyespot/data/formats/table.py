@@ -264,7 +264,7 @@ def _chosen(path: Path, names: Sequence[str], stated: str | None, usual: Sequenc
     if match is None:
         raise DataError(
             f"{path} has no column that is known to hold the {kind} ({', '.join(usual[:6])}, …), but "
-            f"{', '.join(map(repr, names[:8]))}: name it with --{kind}-column."
+            f"{', '.join(map(repr, names[:8]))}: name it with `pictures.{kind}_column`."
         )
     return match
 

@@ -58,7 +58,7 @@ def vet_config(config: dict[str, Any], path: Path, *, trust: bool) -> bool:
             if not trust:
                 raise ModelError(
                     f"{path} holds {_named(part)!r} of {part.get('module')!r}, which is not among the "
-                    "classes of Keras that only compute: pass --trust if the file comes from someone you trust."
+                    "classes of Keras that only compute: pass `trust=True` if the file comes from someone you trust."
                 )
         _check_name(part.get("config"))
         _check_calls(part.get("inbound_nodes"))

@@ -54,7 +54,7 @@ def test_columns_may_be_stated(tmp_path: Path):
     put(tmp_path, "a.png")
     (tmp_path / "t.tsv").write_text("what\twhich\na.png\tx\n")
     assert listed(tmp_path / "t.tsv", image_column="what", label_column="which").entries[0].label == "x"
-    with pytest.raises(DataError, match="name it with --image-column"):
+    with pytest.raises(DataError, match="name it with `pictures\\.image_column`"):
         listed(tmp_path / "t.tsv")
     with pytest.raises(DataError, match="Did you mean 'which'"):
         listed(tmp_path / "t.tsv", image_column="what", label_column="whihc")

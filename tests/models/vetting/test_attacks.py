@@ -127,7 +127,7 @@ def test_layers_of_ones_own_need_trust(tmp_path: Path):
     """The refusal names the class and says what to do; with `trust`, the model is as it was."""
     model = keras.Sequential([keras.Input((4,)), Doubled(3)])
     model.save(tmp_path / "m.keras")
-    with pytest.raises(ModelError, match=r"holds 'Doubled' of 'tests.models.vetting.test_attacks'.*pass --trust"):
+    with pytest.raises(ModelError, match=r"holds 'Doubled' of 'tests.models.vetting.test_attacks'.*pass `trust=True`"):
         load_model(tmp_path / "m.keras")
     loaded = load_model(tmp_path / "m.keras", trust=True)
     ones = np.ones((1, 4), np.float32)
