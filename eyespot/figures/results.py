@@ -98,7 +98,7 @@ def reliability_diagram(before: Sequence[Mapping[str, Any]], after: Sequence[Map
     """
     figure = new_figure(SIDE, SIDE)
     axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":", label="as it should be")
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":", label="perfectly calibrated")
     confidence, accuracy = ([row[name] for row in before] for name in ("confidence", "accuracy"))
     axes.plot(
         confidence, accuracy, color=VALIDATION, marker="s", markersize=3, linewidth=0.8, label="before calibration"

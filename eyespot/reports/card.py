@@ -1,4 +1,4 @@
-"""The model card: what a classifier is for, what it was made of, how good it is, where it fails.
+"""The model card: details of the model, its intended use, training data, performance and limitations.
 
 Its sections follow Mitchell et al. 2019, "Model Cards for Model Reporting", arXiv:1810.03993.
 """
@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from eyespot.data.dataset import Dataset
 from eyespot.evaluation.statistics import wilson
+from eyespot.reports.shown_data import ShownData
 from eyespot.training.diagnose import Verdict
 
 Words = Callable[..., str]
 Section = tuple[str, list[str]]
-FEW = 30  # pictures of a class, with which its figures are uncertain
+FEW = 30  # images of a class: with fewer, its figures are uncertain
 NAMED = 20  # classes
 WEAKEST = 3
 
@@ -31,7 +31,7 @@ class CardFacts:
         environment, metrics: what the run's files of these names hold.
         judged: the name of the split that the model is judged by; None where there was none to measure on.
         class_names: one a class.
-        dataset: the run's pictures; None where they are gone or have changed.
+        data: what is known of the run's images; None where they are not available.
     """
 
     name: str
@@ -40,11 +40,11 @@ class CardFacts:
     metrics: dict[str, Any]
     judged: str | None
     class_names: tuple[str, ...]
-    dataset: Dataset | None
+    data: ShownData | None
 
     @property
     def evaluation(self) -> dict[str, Any]:
-        """The figures on the split that counts; none where there is none."""
+        """The figures on the judged split; none where there is none."""
         metrics: dict[str, Any] = self.metrics[self.judged] if self.judged else {}
         return metrics
 
@@ -52,34 +52,33 @@ class CardFacts:
 def model_card(facts: CardFacts, words: Words) -> list[Section]:
     """Headings, each with its sentences."""
     return [
-        (words("The model"), _model(facts, words)),
-        (words("What it is for"), _use(facts, words)),
-        (words("What it has learnt from"), _data(facts, words)),
-        (words("How good it is"), _figures(facts, words)),
-        (words("Where it fails"), _limits(facts, words)),
+        (words("Model details"), _model(facts, words)),
+        (words("Intended use"), _use(facts, words)),
+        (words("Training data"), _data(facts, words)),
+        (words("Performance"), _figures(facts, words)),
+        (words("Limitations"), _limits(facts, words)),
     ]
 
 
 def _model(facts: CardFacts, words: Words) -> list[str]:
-    settings, packages = facts.settings["model"], facts.environment.get("packages", {})
+    packages = facts.environment.get("packages", {})
     lines = [
         words(
-            "{name}, a Keras model with {parameters} parameters, made by eyespot {version} on {date}.",
-            name=_without_folder(settings.get("name") or settings.get("from") or facts.name),
+            "{name}: a Keras model with {parameters} parameters, trained with eyespot {version} on {date}.",
+            name=model_name(facts),
             parameters=f"{facts.metrics['parameters']:,}",
             version=packages.get("eyespot", "?"),
             date=str(facts.environment.get("started", "?"))[:10],
         )
     ]
-    if facts.dataset:
-        height, width, channels = facts.dataset.input_shape
-        colour = words("grey") if channels == 1 else words("colour")
+    if facts.data:
+        height, width, channels = facts.data.input_shape
         lines.append(
             words(
-                "It takes {colour} pictures of {height} x {width} pixels, and names one of {classes} classes: {names}.",
+                "It takes {colour} images of {height} x {width} pixels and predicts one of {classes} classes: {names}.",
                 height=height,
                 width=width,
-                colour=colour,
+                colour=words("greyscale") if channels == 1 else words("colour"),
                 classes=len(facts.class_names),
                 names=_names(facts),
             )
@@ -87,8 +86,19 @@ def _model(facts: CardFacts, words: Words) -> list[str]:
     return lines
 
 
+def model_name(facts: CardFacts) -> str:
+    """The name of the architecture, or of the file that the model comes from."""
+    settings = facts.settings["model"]
+    return _without_folder(settings.get("name") or settings.get("from") or facts.name)
+
+
+def data_name(facts: CardFacts) -> str:
+    """The name of the dataset."""
+    return facts.data.name if facts.data else _without_folder(facts.settings["dataset"])
+
+
 def _without_folder(name: str) -> str:
-    """A file's or folder's name without where it lies, which a card that is passed on does not tell."""
+    """A file's or folder's name without its place, which a card that is passed on does not reveal."""
     return Path(name).name or name
 
 
@@ -99,42 +109,40 @@ def _names(facts: CardFacts) -> str:
 
 def _use(facts: CardFacts, words: Words) -> list[str]:
     return [
+        words("For images like those of {data}, each of which shows one of the classes.", data=data_name(facts)),
+        words("Not for decisions about people, nor where a wrong prediction does harm, without a separate evaluation."),
         words(
-            "For pictures like those of {data}, each of which shows one of the classes.",
-            data=facts.dataset.name if facts.dataset else _without_folder(facts.settings["dataset"]),
-        ),
-        words(
-            "Not for decisions about people, or where a wrong answer does harm, without a check of its own. Whatever "
-            "it is shown, it names a class, unless it is asked to reject what is unlike anything it has seen."
+            "It predicts a class for every image, unless it is set to reject images that are out of distribution "
+            "(predict --reject)."
         ),
     ]
 
 
 def _data(facts: CardFacts, words: Words) -> list[str]:
-    if facts.dataset is None:
-        return [words("Its pictures are no longer there.")]
-    counts = {name: f"{len(split):,}" for name, split in facts.dataset.splits.items()}
+    if facts.data is None:
+        return [words("The images are not available.")]
+    counts = {name: f"{total:,}" for name, total in facts.data.totals.items()}
     lines = [
         words(
-            "{train} training, {validation} validation and {test} test pictures of {data}.",
+            "{train} training, {validation} validation and {test} test images of {data}.",
             train=counts["train"], validation=counts.get("validation", "0"), test=counts.get("test", "0"),
-            data=facts.dataset.name,
+            data=facts.data.name,
         )
     ]  # fmt: skip
     policy = facts.settings.get("augmentation", {}).get("policy", "none")
     if policy != "none":
-        lines.append(words("Training pictures were changed at random (policy {policy}).", policy=policy))
+        lines.append(words("Augmentation of the training images: policy {policy}.", policy=policy))
     return lines
 
 
 def _figures(facts: CardFacts, words: Words) -> list[str]:
     if facts.judged is None:
-        return [words("It has been measured on no pictures: there were neither test nor validation data.")]
+        return [words("Not evaluated: there were no test or validation images.")]
     figures, (low, high) = facts.evaluation, facts.evaluation["accuracy_interval"]
     f1_low, f1_high = facts.evaluation["macro_f1_interval"]
     return [
         words(
-            "Accuracy on {n} {split} pictures: {accuracy} (95 % interval {low} to {high}).",
+            "Accuracy on {n} {split} images: {accuracy} (95 % interval {low} to {high}).",
             n=f"{figures['n']:,}", split=words(facts.judged), accuracy=f"{figures['accuracy']:.2%}",
             low=f"{low:.2%}", high=f"{high:.2%}",
         ),
@@ -143,12 +151,12 @@ def _figures(facts: CardFacts, words: Words) -> list[str]:
             value=f"{figures['report']['macro avg']['f1-score']:.4f}", low=f"{f1_low:.4f}", high=f"{f1_high:.4f}",
         ),
         words(
-            "Its probabilities are off by {after} on average ({before} before calibration, temperature {temperature}).",
+            "Expected calibration error: {after} ({before} before calibration, temperature {temperature}).",
             after=f"{figures['calibration']['ece']:.2%}", before=f"{figures['before_calibration']['ece']:.2%}",
             temperature=f"{facts.metrics.get('temperature', 1.0):.2f}",
         ),
         words(
-            "Fit, judged on training and validation pictures: {verdict}.",
+            "Verdict on the fit: {verdict}.",
             verdict=words(Verdict.from_dict(facts.metrics["verdict"]).of_kept_model),
         ),
     ]  # fmt: skip
@@ -156,9 +164,9 @@ def _figures(facts: CardFacts, words: Words) -> list[str]:
 
 def _limits(facts: CardFacts, words: Words) -> list[str]:
     caution = words(
-        "All figures are of pictures from the same source as those it has learnt from; on others it may do worse."
+        "All figures are of images from the same source as the training data. On other images it may do worse."
     )
-    return [*_mistakes(facts, words), caution] if facts.judged else [words("That has not been measured.")]
+    return [*_mistakes(facts, words), caution] if facts.judged else [words("Not evaluated.")]
 
 
 def _mistakes(facts: CardFacts, words: Words) -> list[str]:
@@ -171,7 +179,7 @@ def _mistakes(facts: CardFacts, words: Words) -> list[str]:
             low, high = wilson(int(confusion[label, label]), int(totals[label]))
             lines.append(
                 words(
-                    "Of {name}, it recognises {recall} (95 % interval {low} to {high}, {n} pictures).",
+                    "Recall of {name}: {recall} (95 % interval {low} to {high}, {n} images).",
                     name=facts.class_names[label],
                     recall=f"{recalls[label]:.1%}",
                     low=f"{low:.1%}",
@@ -181,17 +189,13 @@ def _mistakes(facts: CardFacts, words: Words) -> list[str]:
             )
     lines += [
         words(
-            "{label} is taken for {predict} most often: {n} pictures.",
+            "Most frequent mistake: {label} predicted as {predict}, {n} images.",
             label=pair["label"], predict=pair["predict"], n=f"{pair['pictures']:,}",
         )
         for pair in facts.evaluation["most_confused"][:1]
     ]  # fmt: skip
     if rare := int((totals < FEW).sum()):
-        lines.append(
-            words(
-                "{few} classes have fewer than {n} pictures here: what is said of them is uncertain.", few=rare, n=FEW
-            )
-        )
+        lines.append(words("Classes with fewer than {n} images, whose figures are uncertain: {few}.", few=rare, n=FEW))
     return lines
 
 

@@ -1,4 +1,4 @@
-"""The comparison of several runs: what tells them apart, whether that can be chance, and on which pictures."""
+"""The comparison of several runs: their figures, the significance of differences, and the images that differ."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from eyespot.shapes import Float32, Int64
 from eyespot.training.diagnose import Verdict
 from eyespot.training.history import History
 
-SHOWN = 16  # pictures on which only one of two is right
+SHOWN = 16  # images that only one of two predicts correctly
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class ComparedRun:
     """One run.
 
     Attributes:
-        name: unlike the others'.
-        metrics: as the run has them; `judged` names the split that counts.
+        name: differs from the others' names.
+        metrics: as the run has them; `judged` names the split that the runs are judged by.
         size: of `model.onnx`, in bytes.
-        speed: pictures a second; None where there were no pictures to measure it on.
+        speed: images per second; None where there were no images to measure it on.
         predictions, probabilities: of the judged split.
     """
 
@@ -42,7 +42,7 @@ class ComparedRun:
 
     @property
     def figures(self) -> dict[str, Any]:
-        """On the split that counts."""
+        """The figures on the judged split."""
         metrics: dict[str, Any] = self.metrics[self.judged]
         return metrics
 
@@ -53,7 +53,7 @@ class ComparedRun:
 
     @property
     def seconds(self) -> float | None:
-        """Median seconds of an epoch of its training."""
+        """Median seconds per epoch of the training."""
         durations = sorted(self.history.column("seconds"))
         return durations[len(durations) // 2] if durations else None
 
@@ -79,13 +79,13 @@ class ComparedRun:
 
 @dataclass(frozen=True)
 class RunPair:
-    """Two runs on the same pictures.
+    """Two runs on the same images.
 
     Attributes:
         test: McNemar's.
         p_adjusted: its p-value, adjusted for all pairs that are compared.
         differences: of the second's recipe from the first's, in words.
-        only_first, only_second: rows that only one of them got right.
+        only_first, only_second: rows that only one of them predicts correctly.
     """
 
     first: ComparedRun
@@ -98,7 +98,7 @@ class RunPair:
 
     @property
     def is_significant(self) -> bool:
-        """Whether chance alone would seldom make so uneven a split."""
+        """Whether the difference is significant at the 5 % level."""
         return self.p_adjusted < SIGNIFICANT
 
     def sentence(self, words: Callable[..., str] = lambda text, **values: text.format(**values)) -> str:
@@ -114,13 +114,14 @@ class RunPair:
         }  # fmt: skip
         if self.is_significant:
             return words(
-                "{better} is better than {worse}: {high} against {low} of {n} pictures, {points} points more; "
-                "{only_better} pictures only it gets right, {only_worse} only the other (McNemar, exact, {p}).",
+                "{better} is better than {worse}: accuracy {high} against {low} on {n} images, {points} points more. "
+                "{better} alone is right on {only_better} images, {worse} alone on {only_worse} (exact McNemar test, "
+                "{p}).",
                 **values,
             )
         return words(
-            "{better} and {worse} cannot be told apart on these {n} pictures: {high} against {low}; {only_better} "
-            "pictures only the first gets right, {only_worse} only the second (McNemar, exact, {p}).",
+            "No significant difference between {better} and {worse}: accuracy {high} against {low} on {n} images. "
+            "{better} alone is right on {only_better} images, {worse} alone on {only_worse} (exact McNemar test, {p}).",
             **values,
         )
 
@@ -186,7 +187,7 @@ def _shown(
     class_names: tuple[str, ...],
     split: Split | None,
 ) -> list[dict[str, Any]]:
-    """Pictures on which one is right alone, those first on which the other is surest."""
+    """Images that only one run predicts correctly, the most confident predictions first."""
     if split is None:
         return []
     first, second = pair.first, pair.second
@@ -211,6 +212,6 @@ def _curves(compared: Sequence[ComparedRun], words: Callable[..., str]) -> list[
 
 
 def _recalls(compared: Sequence[ComparedRun], class_names: tuple[str, ...]) -> list[tuple[str, list[float]]]:
-    """How much of each class every run recognises, where they differ most first."""
+    """Recall of each class by run, in order of the largest difference."""
     rows = [(name, [run.figures["report"]["classes"][name]["recall"] for run in compared]) for name in class_names]
     return sorted(rows, key=lambda row: min(row[1]) - max(row[1]))

@@ -1,4 +1,4 @@
-"""The confusion matrix as a page shows it: each cell with the pictures behind it."""
+"""The confusion matrix as a page shows it: each cell with its images."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,24 +9,24 @@ from eyespot.data.dataset import Split
 from eyespot.reports.html import data_uri
 from eyespot.shapes import Float32, Int64
 
-MOST_CLASSES = 40  # in a table that can still be read; beyond, the largest mistakes are listed
+MOST_CLASSES = 40  # in a table that can still be read; beyond, the most frequent mistakes are listed
 LISTED = 100  # mistakes
-BUDGET = 2_500_000  # characters that all pictures together may take
-CAPS = (48, 24, 12, 6, 3, 1)  # pictures a cell
-STRONG = 0.35  # the share of a class's pictures from which a cell is dark
+BUDGET = 2_500_000  # characters that all images together may take
+CAPS = (48, 24, 12, 6, 3, 1)  # images a cell
+STRONG = 0.35  # the share of a class's images from which a cell is dark
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The pictures of one class that were taken for one class.
+    """The images of one class that were predicted as one class.
 
     Attributes:
         key: names the cell on the page.
         label, predict: class names.
-        n: how many pictures.
-        share: of all pictures of the class, in [0, 1].
-        pictures: some of them, as (data address, what to say of it): of mistakes the surest, of right answers the least
-            sure ones.
+        n: number of images.
+        share: of all images of the class, in [0, 1].
+        pictures: some of them, as (data address, caption): of mistakes the most confident, of correct predictions the
+            least confident.
     """
 
     key: str
@@ -38,7 +38,7 @@ class Cell:
 
     @property
     def is_strong(self) -> bool:
-        """Whether it is drawn dark."""
+        """Whether the cell is drawn dark."""
         return self.share > STRONG
 
     def to_dict(self) -> dict[str, Any]:
@@ -52,10 +52,10 @@ def confusion_cells(
     split: Split | None,
     probabilities: Float32[np.ndarray, "n classes"] | None,
 ) -> dict[tuple[int, int], Cell]:
-    """Every cell that holds a picture, by (label, prediction); of many classes, the largest mistakes alone.
+    """Every cell that holds an image, by (label, prediction); of many classes, the most frequent mistakes alone.
 
     Args:
-        split: where the pictures are, and `probabilities` what was answered; None: cells are counts alone.
+        split: images to show, of all or of some rows, and `probabilities` of the same; None: cells are counts alone.
     """
     positions = [(int(row), int(column)) for row, column in zip(*np.nonzero(confusion), strict=True)]
     if len(class_names) > MOST_CLASSES:
@@ -79,7 +79,7 @@ def confusion_cells(
 def _pictures(
     positions: list[tuple[int, int]], split: Split, probabilities: Float32[np.ndarray, "n classes"]
 ) -> dict[tuple[int, int], tuple[tuple[str, str], ...]]:
-    """The pictures of each cell, as many as the page has room for."""
+    """The images of each cell, as many as the page has room for."""
     confidence, predictions = probabilities.max(axis=1), probabilities.argmax(axis=1)
     rows = {}
     for label, predict in positions:
@@ -101,5 +101,5 @@ def _size(rows: dict[tuple[int, int], Int64[np.ndarray, " m"]], uris: dict[int, 
 
 
 def picture_name(split: Split, row: int) -> str:
-    """Its file, or where it is in the split."""
+    """The file of an image, or its row in the split."""
     return split.files[row] if split.files else f"#{row}"

@@ -1,7 +1,7 @@
-"""The report: one page that says how good a classifier is, how sure that is, and what it gets wrong."""
+"""The report: one page on how good a classifier is, how certain that is, and which mistakes it makes."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from eyespot.figures.explanation import DIVERGING
 from eyespot.figures.results import reliability_diagram, wrong_rows
 from eyespot.figures.style import svg
 from eyespot.models.cost import LayerCost
-from eyespot.reports.card import CardFacts, model_card
+from eyespot.reports.card import FEW, CardFacts, Words, data_name, model_card, model_name
 from eyespot.reports.confusion import MOST_CLASSES, confusion_cells, picture_name
 from eyespot.reports.html import Language, data_uri, render, translator
 from eyespot.shapes import Float32, Int64, UInt8
@@ -25,20 +25,18 @@ from eyespot.training.history import History
 
 WIDEST, TALLEST = 132.0, 60.0  # pixels on the page
 UNDERNEATH = 0.35  # how much of the picture is seen through a map
-STRIP = 8  # pictures of a class
-MOST_STRIPS = 60  # classes that are shown with pictures
 MISTAKES = 24
 SHORT_NAME = 3  # letters that fit above a cell without turning
 
 
 @dataclass(frozen=True, eq=False)
 class ExplainedMistakes:
-    """Why a model was wrong, as far as maps say it.
+    """Explanations of wrong predictions.
 
     Attributes:
-        rows: of the split that counts.
-        pictures: the maps of each, of the class that it was taken for.
-        notes: sentences about methods that the model leaves no room for, or that suit it ill.
+        rows: of the images that are shown.
+        pictures: the maps of each, of the predicted class.
+        notes: sentences about methods that do not suit the model.
     """
 
     rows: Int64[np.ndarray, " n"]
@@ -48,16 +46,16 @@ class ExplainedMistakes:
 
 @dataclass(frozen=True)
 class ReportFacts(CardFacts):
-    """All that a report rests on: what its model card does, and more.
+    """The facts that a report rests on, besides those of its model card.
 
     Attributes:
-        judged: the name of the split that the report judges by.
+        judged: the name of the split that the model is judged by.
         recipe: as YAML.
         layers: of the model; None where it cannot be opened.
-        probabilities: what the model answers on the judged split `[n, classes]`; None without its pictures.
-        notes: what a reader should know before anything else.
+        probabilities: of the images of the judged split that are shown `[shown, classes]`; None without images.
+        notes: sentences that a reader should see first.
         files: sizes in bytes, by name.
-        explained: the surest mistakes, explained; None where there are no pictures, or none can be.
+        explained: explanations of the most confident mistakes; None where there are none.
     """
 
     judged: str
@@ -76,8 +74,8 @@ class ReportFacts(CardFacts):
 
     @property
     def split(self) -> Split | None:
-        """The pictures of the split that counts."""
-        return self.dataset.splits[self.judged] if self.dataset else None
+        """The images of the judged split that are shown."""
+        return self.data.judged if self.data else None
 
 
 def report_page(facts: ReportFacts, language: Language = "en") -> str:
@@ -91,9 +89,15 @@ def report_page(facts: ReportFacts, language: Language = "en") -> str:
         facts=facts,
         evaluation=facts.evaluation,
         verdict=facts.verdict,
+        gap="" if language == "zh" else " ",  # between sentences
+        subject=_subject(facts, words),
+        largest=_largest_mistake(facts),
+        next_steps=_next_steps(facts, words, language),
+        how_measured=_how_measured(facts, words),
         verdict_sentence=verdict_text(facts.verdict, language),
-        made=_made(facts),
-        splits=facts.dataset.splits if facts.dataset else {},
+        is_calibrated=facts.metrics.get("temperature", 1.0) != 1.0,
+        environment=_environment(facts, words),
+        splits=facts.data.totals if facts.data else {},
         classes=_classes(facts),
         boxes=layer_boxes(facts.layers) if facts.layers else None,
         curves=_curves(facts, words),
@@ -109,58 +113,131 @@ def report_page(facts: ReportFacts, language: Language = "en") -> str:
     )
 
 
+def _subject(facts: ReportFacts, words: Words) -> list[str]:
+    """Sentences on what was trained on what."""
+    count = len(facts.history.rows)
+    values = {
+        "model": model_name(facts),
+        "data": data_name(facts),
+        "epochs": words("1 epoch") if count == 1 else words("{n} epochs", n=count),
+        "parameters": f"{facts.metrics['parameters']:,}",
+        "classes": len(facts.class_names),
+    }
+    if facts.data is None:
+        return [words("{model}, trained on {data} for {epochs}: {parameters} parameters, {classes} classes.", **values)]
+    height, width, channels = facts.data.input_shape
+    return [
+        words("{model}, trained on {n} images of {data} for {epochs}.", n=f"{facts.data.totals['train']:,}", **values),
+        words(
+            "{parameters} parameters; {colour} images of {height} × {width} pixels; {classes} classes.",  # noqa: RUF001
+            height=height,
+            width=width,
+            colour=words("greyscale") if channels == 1 else words("colour"),
+            **values,
+        ),
+    ]
+
+
+def _largest_mistake(facts: ReportFacts) -> dict[str, Any] | None:
+    """The most frequent mistake, with the number of images of its label."""
+    pair: dict[str, Any]
+    for pair in facts.evaluation["most_confused"][:1]:
+        return pair | {"total": sum(facts.evaluation["confusion"][facts.class_names.index(pair["label"])])}
+    return None
+
+
+def _next_steps(facts: ReportFacts, words: Words, language: Language) -> list[str]:
+    """What the verdict advises, and what the mistakes and the number of images suggest."""
+    steps = [advice_text(facts.verdict, language)]
+    steps += [
+        words(
+            "Check the labels of the most confident mistakes. Where the labels are right, add training images of "
+            "{label} and {predict}, which the model confuses most often.",
+            label=pair["label"],
+            predict=pair["predict"],
+        )
+        for pair in facts.evaluation["most_confused"][:1]
+    ]
+    totals = np.array(facts.evaluation["confusion"]).sum(axis=1)
+    if rare := int((totals < FEW).sum()):
+        steps.append(
+            words(
+                "Add {split} images where a class has fewer than {n} (classes: {few}): its figures are uncertain.",
+                split=words(facts.judged),
+                n=FEW,
+                few=rare,
+            )
+        )
+    return [step for step in steps if step]
+
+
+def _how_measured(facts: ReportFacts, words: Words) -> list[str]:
+    """Sentences on the intervals, and on what the test images were used for."""
+    sentences = [words("The intervals are Wilson's for the accuracy and bootstrapped for macro F1.")]
+    if facts.judged == "test":
+        shared = facts.settings.get("split", {}).get("method") == "test"
+        sentences.append(
+            words("The test images also served as validation data: the figures may be too good.")
+            if shared
+            else words("No choice in the training was made on the test images.")
+        )
+    return sentences
+
+
 def verdict_text(verdict: Verdict, language: Language) -> str:
-    """The verdict's own words; in other languages, its numbers in a sentence of theirs."""
+    """The verdict's own sentence; in other languages, its numbers in sentences of theirs."""
     if language == "en":
-        return f"{verdict.sentence} {verdict.advice}"
+        return verdict.sentence
     words = translator(language)
-    sentences = [words(f"advice: {verdict.fit}")]
-    if verdict.images_needed:
-        sentences.append(words("About {n} validation pictures would tell.", n=f"{verdict.images_needed:,}"))
-    if verdict.best_epoch:
-        sentences.insert(0, words("Validation loss was lowest in epoch {best}.", best=verdict.best_epoch))
+    sentences = [words("{verdict}.", verdict=words(verdict.fit))]
     if verdict.from_epoch:
-        sentences.insert(0, words("Overfitting from epoch {epoch}.", epoch=verdict.from_epoch))
-    return " ".join(sentences)
+        sentences.append(words("Overfitting from epoch {epoch}.", epoch=verdict.from_epoch))
+    if verdict.best_epoch:
+        sentences.append(words("Validation loss was lowest in epoch {best}.", best=verdict.best_epoch))
+    if verdict.accuracy_gap is not None:
+        gap = f"{100 * verdict.accuracy_gap:+.2f}"
+        sentences.append(words("Training accuracy minus validation accuracy at the end: {gap} points.", gap=gap))
+    return "".join(sentences)
 
 
-def _made(facts: ReportFacts) -> list[tuple[str, str]]:
+def advice_text(verdict: Verdict, language: Language) -> str:
+    """The verdict's own advice; in other languages, that of its kind."""
+    if language == "en":
+        return verdict.advice
+    words = translator(language)
+    advice = words(f"advice: {verdict.fit}")
+    if verdict.images_needed:
+        advice += words("About {n} validation images are enough to judge the fit.", n=f"{verdict.images_needed:,}")
+    return advice
+
+
+def _environment(facts: ReportFacts, words: Words) -> list[tuple[str, str]]:
     """Rows on the run: when and on what it was trained, with which versions."""
     environment, rows = facts.environment, facts.history.rows
     seconds = sum(row["seconds"] for row in rows)
     versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items() if version)
-    sizes = ", ".join(f"{name} {size / 1e6:.2f} MB" for name, size in facts.files.items())
-    entries = {
-        "command": " ".join(map(str, environment["command"])),
-        "started": environment["started"],
-        "epochs": f"{len(rows)}",
-        "seconds of training": f"{seconds:.1f}",
-        "seed": str(facts.settings["training"]["seed"]),
-        "versions": f"Python {environment['python']}, {versions}",
-        "machine": f"{environment['processor']}, {environment['cores']} cores, {environment['platform']}",
-        "device": str(environment["device"]),
-        "data (SHA-256)": str(environment.get("dataset_sha256", "")),
-        "files": sizes,
-    }
-    return list(entries.items())
+    return [
+        (words("command"), " ".join(map(str, environment["command"]))),
+        (words("started"), environment["started"]),
+        (words("epochs"), f"{len(rows)}"),
+        (words("training time"), words("{seconds} s", seconds=f"{seconds:.1f}")),
+        (words("seed"), str(facts.settings["training"]["seed"])),
+        (words("versions"), f"Python {environment['python']}, {versions}"),
+        (words("machine"), f"{environment['processor']}, {environment['cores']} cores, {environment['platform']}"),
+        (words("device"), str(environment["device"])),
+        (words("data (SHA-256)"), str(environment.get("dataset_sha256", ""))),
+    ]
 
 
 def _classes(facts: ReportFacts) -> list[dict[str, Any]]:
-    """Each class with its counts and some training pictures."""
-    if facts.dataset is None:
+    """Each class with its counts and some training images."""
+    if facts.data is None:
         return []
-    generator, classes = np.random.default_rng(0), []
-    counts = {
-        name: np.bincount(split.labels, minlength=len(facts.class_names))
-        for name, split in facts.dataset.splits.items()
-    }
+    train, classes = facts.data.train, []
     for label, name in enumerate(facts.class_names):
-        members = generator.permutation(np.flatnonzero(facts.dataset.train.labels == label))[:STRIP]
-        images = [facts.dataset.train.images[row] for row in members] if label < MOST_STRIPS else []
-        strip = data_uri(*images) if images else None
-        classes.append(
-            {"name": name, "counts": [int(class_counts[label]) for class_counts in counts.values()], "strip": strip}
-        )
+        images = [train.images[row] for row in np.flatnonzero(train.labels == label)]
+        counts = [class_counts[label] for class_counts in facts.data.counts.values()]
+        classes.append({"name": name, "counts": counts, "strip": data_uri(*images) if images else None})
     return classes
 
 
@@ -218,14 +295,14 @@ def _scaled(value: int, largest: int) -> float:
     return 0.1 + 0.9 * math.log1p(value) / math.log1p(largest)
 
 
-def _curves(facts: ReportFacts, words: Callable[..., str]) -> list[Any]:
+def _curves(facts: ReportFacts, words: Words) -> list[Any]:
     if not facts.history.rows:
         return []
     return list(curves_as_svg(lambda metric: learning_curve(facts.history, facts.verdict, metric), words))
 
 
 def _mistakes(facts: ReportFacts) -> list[dict[str, Any]]:
-    """The surest wrong answers."""
+    """The most confident wrong predictions."""
     split, probabilities = facts.split, facts.probabilities
     if split is None or probabilities is None:
         return []
@@ -244,7 +321,7 @@ def _mistakes(facts: ReportFacts) -> list[dict[str, Any]]:
 
 
 def _explanations(facts: ReportFacts) -> list[dict[str, Any]]:
-    """The maps of some mistakes, by method."""
+    """The maps of the most confident mistakes, by method."""
     split, explained = facts.split, facts.explained
     if split is None or explained is None:
         return []
@@ -261,7 +338,7 @@ def _explanations(facts: ReportFacts) -> list[dict[str, Any]]:
 
 
 def map_picture(found: Float32[np.ndarray, "height width"], image: UInt8[np.ndarray, "height width channels"]) -> str:
-    """A map over its picture, as data: red speaks for the class, blue against it, white says nothing."""
+    """A map over its image, as data: red raises the score of the class, blue lowers it."""
     limit = float(np.abs(found).max()) or 1.0
     colours = colormaps[DIVERGING](0.5 + found / (2 * limit))[..., :3]
     grey = image.mean(axis=-1, keepdims=True) / 255
@@ -279,7 +356,7 @@ def _per_class(facts: ReportFacts) -> list[dict[str, Any]]:
     return rows
 
 
-def _reliability(facts: ReportFacts, words: Callable[..., str]) -> Any:
+def _reliability(facts: ReportFacts, words: Words) -> Any:
     before, after = (facts.evaluation[name]["bins"] for name in ("before_calibration", "calibration"))
-    description = words("How often answers are right, by how sure the model is of them, before and after calibration.")
+    description = words("Accuracy by predicted probability, before and after calibration.")
     return svg(reliability_diagram(before, after), "reliability", description, words)

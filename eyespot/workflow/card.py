@@ -9,6 +9,7 @@ from eyespot.files import check_own, record, write_text
 from eyespot.inference.metadata import CARD_KEY, add_metadata
 from eyespot.reports.card import CardFacts, card_markdown, model_card
 from eyespot.reports.html import Language, translator
+from eyespot.reports.shown_data import ShownData, shown_data
 from eyespot.run import Run
 from eyespot.workflow.run_data import pictures_of
 
@@ -22,7 +23,7 @@ def write_card(run: Run, dataset: Dataset) -> None:
     Args:
         dataset: what it was trained on.
     """
-    card = card_text(card_facts(run, dataset, dataset.class_names))
+    card = card_text(card_facts(run, shown_data(dataset, None), dataset.class_names))
     add_metadata(run.file("model.onnx"), CARD_KEY, card)
     write_text(run.path / CARD, card)  # as `check_card` found before the training, it is nobody else's
 
@@ -32,11 +33,11 @@ def card_text(facts: CardFacts, language: Language = "en") -> str:
     return card_markdown(facts.name, model_card(facts, translator(language)))
 
 
-def card_facts(run: Run, dataset: Dataset | None, class_names: tuple[str, ...]) -> CardFacts:
+def card_facts(run: Run, data: ShownData | None, class_names: tuple[str, ...]) -> CardFacts:
     """The facts that a run's files hold.
 
     Args:
-        dataset: its pictures; None where they are gone or have changed.
+        data: None where its images are not available, or have changed.
     """
     metrics = run.metrics
     return CardFacts(
@@ -46,7 +47,7 @@ def card_facts(run: Run, dataset: Dataset | None, class_names: tuple[str, ...]) 
         metrics=metrics,
         judged=judged_split(metrics),
         class_names=class_names,
-        dataset=dataset,
+        data=data,
     )
 
 
@@ -78,10 +79,12 @@ def card_of(run: Run) -> str:
     if predictor.card is not None:
         return predictor.card
     try:
-        dataset, notes = pictures_of(run)
+        dataset, changed = pictures_of(run)
     except DataError:
-        dataset, notes = None, []
-    facts = card_facts(run, None if notes else dataset, predictor.class_names)
+        data = None
+    else:
+        data = None if changed else shown_data(dataset, None)
+    facts = card_facts(run, data, predictor.class_names)
     if facts.judged and "calibration" not in facts.evaluation:
         raise RunError(
             f"{run.path} was measured by an earlier eyespot: measure it anew with: eyespot evaluate {run.path}"

@@ -1,4 +1,4 @@
-"""report: one page that says how good a run's classifier is, how sure that is, and what it gets wrong."""
+"""report: one page on how good a run's classifier is, how certain that is, and which mistakes it makes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from eyespot.backend import keras
-from eyespot.data.dataset import Dataset, Split
+from eyespot.data.dataset import Split
 from eyespot.errors import DataError, ModelError, RunError
 from eyespot.explanation.maps import explain_images
 from eyespot.figures.results import wrong_rows
@@ -15,6 +15,7 @@ from eyespot.files import check_own, rewrite_text
 from eyespot.models.cost import layer_costs
 from eyespot.reports.html import check_language
 from eyespot.reports.report import ExplainedMistakes, ReportFacts, report_page
+from eyespot.reports.shown_data import ShownData, shown_data
 from eyespot.run import Run, RunLike, open_run
 from eyespot.shapes import Float32
 from eyespot.workflow.card import CARD, card_facts, card_text, check_card, judged_split
@@ -82,15 +83,17 @@ def report_facts(run: Run) -> ReportFacts:
         dataset, notes = pictures_of(run)
     except DataError as error:
         return gather_results(run, None, [str(error)])
-    return gather_results(run, None if notes else dataset, notes)  # other pictures than those it was measured on
+    changed = bool(notes)  # these are not the images that it was measured on
+    return gather_results(run, None if changed else shown_data(dataset, measured_split(run)), notes)
 
 
-def gather_results(run: Run, dataset: Dataset | None, notes: list[str]) -> ReportFacts:
-    """The facts of a run and its pictures, which are None where they are gone or have changed."""
+def gather_results(run: Run, data: ShownData | None, notes: list[str]) -> ReportFacts:
+    """The facts of a run and its images, which are None where they are not available or have changed."""
     split_name = measured_split(run)
-    facts = card_facts(run, dataset, run.predictor().class_names)
-    split = dataset.splits.get(split_name) if dataset else None
-    probabilities = read_predictions(run, split_name, facts.class_names).probabilities if split is not None else None
+    facts = card_facts(run, data, run.predictor().class_names)
+    split, probabilities = (data.judged, None) if data else (None, None)
+    if data and split is not None:
+        probabilities = read_predictions(run, split_name, facts.class_names).probabilities[data.rows]
     model = _model(run)
     if split_name != "test":
         notes = [*notes, "There is no test data: what is reported is of validation data, by which choices were made."]
@@ -109,7 +112,7 @@ def gather_results(run: Run, dataset: Dataset | None, notes: list[str]) -> Repor
 
 
 def measured_split(run: Run) -> str:
-    """The split to judge by; figures of an earlier eyespot are measured anew."""
+    """The name of the split to judge by; figures of an earlier eyespot are measured anew."""
     split_name = judged_split(run.metrics)
     if split_name is None:
         raise RunError(f"{run.path} has no figures on test or validation data: there is nothing to report.")
@@ -130,7 +133,7 @@ def _model(run: Run) -> keras.Model | None:
 def _explained(
     model: keras.Model, split: Split, probabilities: Float32[np.ndarray, "n classes"]
 ) -> ExplainedMistakes | None:
-    """Maps of the surest mistakes, of the classes that they were taken for."""
+    """Maps of the most confident mistakes, of the classes that were predicted."""
     rows = wrong_rows(split, probabilities)[:EXPLAINED]
     if not len(rows):
         return None

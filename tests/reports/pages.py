@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eyespot.data.dataset import Dataset
+from eyespot.data.dataset import Dataset, Split
 from eyespot.evaluation.metrics import evaluate_probabilities
 from eyespot.reports.report import ReportFacts
+from eyespot.reports.shown_data import shown_data
 from eyespot.run import Run
 from eyespot.workflow.report import gather_results
 
@@ -26,32 +27,29 @@ needs_browser = pytest.mark.skipif(
 
 def facts_of(run: Run, dataset: Dataset, **changes: Any) -> ReportFacts:
     """As `report` gathers them, of a run on arrays, whose pictures it could not open again."""
-    return replace(gather_results(run, dataset, []), **changes)
+    return replace(gather_results(run, shown_data(dataset, "test"), []), **changes)
 
 
 def renamed(facts: ReportFacts, names: tuple[str, ...]) -> ReportFacts:
     """The same answers under other class names."""
-    assert facts.dataset is not None
     assert facts.split is not None
     assert facts.probabilities is not None
     found = evaluate_probabilities(facts.probabilities, facts.split.labels, names).to_dict()
-    dataset = replace(facts.dataset, class_names=names)
-    return replace(facts, class_names=names, dataset=dataset, metrics=facts.metrics | {"test": found})
+    return replace(facts, class_names=names, metrics=facts.metrics | {"test": found})
 
 
 def many_classes(facts: ReportFacts, classes: int) -> ReportFacts:
     """Pictures of as many classes, most answers wrong, at random."""
-    assert facts.dataset is not None
     generator = np.random.default_rng(0)
     labels = np.tile(np.arange(classes), 2)
     images = generator.integers(0, 256, (len(labels), 8, 8, 1), dtype=np.uint8)
     probabilities = generator.dirichlet(np.full(classes, 0.1), len(labels)).astype(np.float32)
     names = tuple(f"class {number}" for number in range(classes))
-    split = type(facts.dataset.train)(images, labels)
+    split = Split(images, labels)
     found = evaluate_probabilities(probabilities, labels, names).to_dict()
-    dataset = Dataset("many", names, split, test=split)
+    data = shown_data(Dataset("many", names, split, test=split), "test")
     metrics = facts.metrics | {"test": found}
-    return replace(facts, class_names=names, dataset=dataset, probabilities=probabilities, metrics=metrics)
+    return replace(facts, class_names=names, data=data, probabilities=probabilities, metrics=metrics)
 
 
 @contextmanager

@@ -60,6 +60,33 @@ def test_the_page_says_what_was_measured(facts: ReportFacts):
         assert told in page
 
 
+def test_results_come_before_details(facts: ReportFacts):
+    """Model, data and next steps stand first; layers, recipe, files and environment last, and folded."""
+    page = report_page(facts)
+    subject = "mlp, trained on 120 images of bars for 8 epochs."
+    headings = re.findall(r"<h2>(.*?)</h2>", page)
+    assert headings == [
+        "Next steps", "Results", "Learning curves", "Confusion matrix", "Most confident mistakes",
+        "Explanations of mistakes", "Classification report", "Calibration", "Training data", "Model card",
+        "Layers", "Recipe", "Files", "Environment",
+    ]  # fmt: skip
+    assert 0 < page.index(subject) < page.index(facts.verdict.advice) < page.index("<h2>Results</h2>")
+    assert re.findall(r"<details><summary><h2>(.*?)</h2>", page) == headings[-4:]
+    assert "<details open" not in page
+
+
+def test_test_images_that_served_as_validation_data_are_named(facts: ReportFacts):
+    """Where choices were made on the test images, the page says so instead of the opposite."""
+    apart, shared = (
+        "No choice in the training was made on the test images.",
+        "test images also served as validation data",
+    )
+    assert apart in report_page(facts)
+    page = report_page(replace(facts, settings=facts.settings | {"split": {"method": "test"}}))
+    assert shared in page
+    assert apart not in page
+
+
 def test_every_cell_counts_and_shows_its_own_pictures(facts: ReportFacts):
     """Cells add up to all pictures; each picture is of the cell's label, answered as the cell says, pixel by pixel."""
     split, probabilities = facts.split, facts.probabilities
@@ -110,20 +137,20 @@ def test_the_page_needs_nothing_else(facts: ReportFacts):
 
 
 def test_a_thousand_classes_make_a_page(facts: ReportFacts):
-    """Instead of a million cells, the largest mistakes are listed; the page stays under 5 MB."""
+    """Instead of a million cells, the most frequent mistakes are listed; the page stays under 5 MB."""
     page = report_page(many_classes(facts, 1_000))
-    assert "With 1000 classes, these are the largest mistakes." in page
+    assert "With 1000 classes, the most frequent mistakes are listed." in page
     assert page.count("data-cell=") == 100
     assert len(page.encode()) < 5_000_000
 
 
 def test_without_pictures_counts_are_left(facts: ReportFacts):
-    """Where the pictures are gone, the page has every figure, and no cell to open."""
-    page = report_page(replace(facts, dataset=None, probabilities=None, layers=None))
+    """Where the images are not available, the page has every figure, and no cell to open."""
+    page = report_page(replace(facts, data=None, probabilities=None, layers=None))
     assert f"{100 * facts.evaluation['accuracy']:.2f}\u00a0%" in page
     assert "data-cell=" not in page
-    assert "Its pictures are no longer there." in page
-    assert "is not drawn here" in page
+    assert "The images are not available." in page
+    assert "Its layers are not shown." in page
 
 
 def test_pictures_side_by_side_stay_apart():
@@ -158,7 +185,7 @@ def test_mistakes_are_explained(facts: ReportFacts, run: Run):
     wrong = (split.labels[:2] + 1) % 3
     found = explain_images(run.model(), split.images[:2], wrong)
     page = report_page(replace(facts, explained=ExplainedMistakes(np.arange(2), found.pictures, found.notes)))
-    assert page.count("as the model sees it") == 2
+    assert page.count("input of the model") == 2
     assert (
         page.count("<figcaption>Occlusion</figcaption>")
         == page.count("<figcaption>Integrated gradients</figcaption>")
@@ -201,5 +228,5 @@ def test_the_page_speaks_chinese(facts: ReportFacts):
     for told in ("混淆矩阵", "校准", "模型卡", "可靠性", "每轮的损失"):
         assert told in page
     assert f"验证损失在第 {facts.verdict.best_epoch} 轮最低" in page
-    assert "What is taken for what" not in page
+    assert "Confusion matrix" not in page
     assert translator("zh")("a text nobody translated") == "a text nobody translated"

@@ -31,7 +31,9 @@ def test_a_click_on_a_cell_shows_the_pictures_behind_it(page_file: Path, run: Ru
             behind = np.flatnonzero((bars.test.labels == label) & (predictions == label))
             page.click(f'[data-cell="{label}-{label}"]')
             assert page.is_visible("#pictures")
-            assert page.inner_text("#pictures-title") == f"{len(behind)} pictures of {HOSTILE[label]}, answered right"
+            assert page.inner_text("#pictures-title") == (
+                f"{len(behind)} images of {HOSTILE[label]}, predicted correctly"
+            )
             shown = [image.get_attribute("src") for image in page.query_selector_all("#pictures-grid img")]
             assert {decoded(uri)[..., None].tobytes() for uri in shown} == {
                 bars.test.images[row].tobytes() for row in behind

@@ -1,5 +1,5 @@
 "use strict";
-// Opens the pictures behind a cell. Texts are set as text, never as markup.
+// Opens the images of a cell, and the folded section that a link leads to. Texts are set as text, never as markup.
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
 const cells = read("cells"), words = read("words");
 const dialog = document.getElementById("pictures");
@@ -26,3 +26,12 @@ document.addEventListener("click", (event) => {
   if (button) open(cells[button.dataset.cell]);
   if (event.target === dialog || event.target.closest("#close")) dialog.close();
 });
+
+function unfold() {
+  const section = location.hash && document.getElementById(location.hash.slice(1));
+  const folded = section && section.querySelector(":scope > details");
+  if (folded) folded.open = true;
+}
+
+window.addEventListener("hashchange", unfold);
+unfold();
