@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from eyespot.data.dataset import Split
 from eyespot.evaluation.statistics import SIGNIFICANT, Mcnemar
 from eyespot.figures.curves import curves_as_svg, curves_together
 from eyespot.reports.confusion import picture_name
 from eyespot.reports.html import Language, data_uri, render, translator
+from eyespot.reports.shown_data import ShownData
 from eyespot.shapes import Float32, Int64
 from eyespot.training.diagnose import Verdict
 from eyespot.training.history import History
@@ -146,14 +146,14 @@ def comparison_page(  # noqa: PLR0913, PLR0917 - what a page holds
     pairs: Sequence[RunPair],
     labels: Int64[np.ndarray, " n"],
     class_names: tuple[str, ...],
-    split: Split | None,
+    shown: ShownData | None,
     language: Language = "en",
 ) -> str:
     """The page, as HTML.
 
     Args:
         labels: of the judged split.
-        split: its pictures; None: they are not shown.
+        shown: its images, or some of them; None: none are shown.
     """
     words = translator(language)
     return render(
@@ -164,8 +164,8 @@ def comparison_page(  # noqa: PLR0913, PLR0917 - what a page holds
             {
                 "pair": pair,
                 "sentence": pair.sentence(words),
-                "only_first": _shown(pair.only_first, pair, labels, class_names, split),
-                "only_second": _shown(pair.only_second, pair, labels, class_names, split),
+                "only_first": _shown(pair.only_first, pair, labels, class_names, shown),
+                "only_second": _shown(pair.only_second, pair, labels, class_names, shown),
             }
             for pair in pairs
         ],
@@ -185,17 +185,19 @@ def _shown(
     pair: RunPair,
     labels: Int64[np.ndarray, " n"],
     class_names: tuple[str, ...],
-    split: Split | None,
+    shown: ShownData | None,
 ) -> list[dict[str, Any]]:
     """Images that only one run predicts correctly, the most confident predictions first."""
-    if split is None:
+    if shown is None or shown.judged is None:
         return []
+    split, places = shown.judged, {row: place for place, row in enumerate(shown.rows.tolist())}
+    rows = rows[np.isin(rows, shown.rows)]
     first, second = pair.first, pair.second
     confidence = np.maximum(first.probabilities[rows].max(axis=1), second.probabilities[rows].max(axis=1))
     return [
         {
-            "picture": data_uri(split.images[row]),
-            "name": picture_name(split, row),
+            "picture": data_uri(split.images[places[row]]),
+            "name": picture_name(split, places[row]),
             "label": class_names[labels[row]],
             "answers": [
                 (run.name, class_names[run.predictions[row]], float(run.probabilities[row].max()))

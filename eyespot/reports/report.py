@@ -19,13 +19,13 @@ from eyespot.models.cost import LayerCost
 from eyespot.reports.card import FEW, CardFacts, Words, data_name, model_card, model_name
 from eyespot.reports.confusion import MOST_CLASSES, confusion_cells, picture_name
 from eyespot.reports.html import Language, data_uri, render, translator
+from eyespot.reports.shown_data import MISTAKES
 from eyespot.shapes import Float32, Int64, UInt8
 from eyespot.training.diagnose import Verdict
 from eyespot.training.history import History
 
 WIDEST, TALLEST = 132.0, 60.0  # pixels on the page
 UNDERNEATH = 0.35  # how much of the picture is seen through a map
-MISTAKES = 24
 SHORT_NAME = 3  # letters that fit above a cell without turning
 
 

@@ -1,12 +1,14 @@
 """What pages say and show of a run's data: counts of all images, and a few of them."""
 
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
 from eyespot.data.dataset import Dataset, Split
 from eyespot.shapes import Int64
 
+MISTAKES = 24  # most confident ones that a report shows
 STRIP = 8  # training images of a class
 MOST_STRIPS = 60  # classes of which training images are shown
 
@@ -22,6 +24,7 @@ class ShownData:
         train: training images to show, a few of each class.
         judged: images of the split that the model is judged by, to show; None where there is no such split.
         rows: the row of each of these in its split, `[shown]`.
+        is_complete: whether no page would show more images if the dataset were at hand.
     """
 
     name: str
@@ -30,6 +33,7 @@ class ShownData:
     train: Split
     judged: Split | None
     rows: Int64[np.ndarray, " shown"]
+    is_complete: bool = True
 
     @property
     def totals(self) -> dict[str, int]:
@@ -56,10 +60,10 @@ def class_counts(dataset: Dataset) -> dict[str, list[int]]:
 
 
 def strip_rows(dataset: Dataset) -> Int64[np.ndarray, " chosen"]:
-    """Rows of the training images to show: some of each class, chosen at random, always the same ones."""
+    """Rows of the training images to show: some of each class in turns, chosen at random, always the same ones."""
     generator, labels = np.random.default_rng(0), dataset.train.labels
     chosen = [
-        generator.permutation(np.flatnonzero(labels == label))[:STRIP]
+        generator.permutation(np.flatnonzero(labels == label))[:STRIP].tolist()
         for label in range(min(dataset.classes, MOST_STRIPS))
     ]
-    return np.concatenate(chosen).astype(np.int64)
+    return np.array([row for turn in zip_longest(*chosen) for row in turn if row is not None], np.int64)

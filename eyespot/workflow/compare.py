@@ -17,7 +17,9 @@ from eyespot.files import check_own, rewrite_text
 from eyespot.inference.predictor import Predictor
 from eyespot.reports.compare import ComparedRun, RunPair, comparison_page
 from eyespot.reports.html import check_language
+from eyespot.reports.shown_data import ShownData, shown_data
 from eyespot.run import Run, RunLike, open_run
+from eyespot.workflow.kept_images import kept_images, together
 from eyespot.workflow.report import measured_split
 from eyespot.workflow.run_data import StoredPredictions, pictures_of, read_predictions
 
@@ -79,8 +81,8 @@ def compare(runs: Sequence[RunLike], output: str | Path | None = None, language:
     for run, answer in zip(opened, answers, strict=True):
         if not np.array_equal(answer.labels, answers[0].labels):
             raise RunError(f"{run.path} was measured on other {split_name} pictures than {opened[0].path}.")
-    split = _pictures(opened[0], split_name)
-    speeds = _speeds(predictors, split) if split else [None] * len(opened)
+    shown = _images(opened, split_name, names)
+    speeds = _speeds(predictors, shown.judged) if shown and shown.judged else [None] * len(opened)
     compared = tuple(
         ComparedRun(
             name=name,
@@ -97,7 +99,7 @@ def compare(runs: Sequence[RunLike], output: str | Path | None = None, language:
     )
     pairs = _pairs(opened, compared, answers)
     page.parent.mkdir(parents=True, exist_ok=True)
-    rewrite_text(page, comparison_page(compared, pairs, answers[0].labels, names, split, page_language))
+    rewrite_text(page, comparison_page(compared, pairs, answers[0].labels, names, shown, page_language))
     return Comparison(split_name, compared, pairs, page)
 
 
@@ -118,13 +120,18 @@ def _common_ground(runs: Sequence[Run], predictors: Sequence[Predictor]) -> tupl
     return split_name, names
 
 
-def _pictures(run: Run, split_name: str) -> Split | None:
-    """To show; without them, the figures are there all the same."""
+def _images(runs: Sequence[Run], split_name: str, names: tuple[str, ...]) -> ShownData | None:
+    """The images to show: those that the runs keep, or, where these are not all, those of the dataset."""
+    kept = [each for run in runs if (each := kept_images(run, split_name, names))]
+    if len(kept) == len(runs) and all(each.is_complete for each in kept):
+        return together(kept)
     try:
-        dataset, changed = pictures_of(run)
+        dataset, changed = pictures_of(runs[0])
     except DataError:
-        return None
-    return None if changed else dataset.splits.get(split_name)
+        changed = ["The dataset is not available."]
+    if changed:
+        return together(kept) if kept else None
+    return shown_data(dataset, split_name)
 
 
 def _speeds(predictors: Sequence[Predictor], split: Split) -> list[float]:

@@ -4,13 +4,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from scipy.special import softmax
+
 from eyespot.data.load import Source
-from eyespot.evaluation.metrics import Evaluation
+from eyespot.errors import DataError, RunError
+from eyespot.evaluation.metrics import Evaluation, evaluate_probabilities
 from eyespot.run import Run, RunLike, open_run
+from eyespot.workflow.card import judged_split
 from eyespot.workflow.finish import FIGURES, measure_split
-from eyespot.workflow.run_data import pictures_of
+from eyespot.workflow.kept_images import keep_images
+from eyespot.workflow.run_data import FILE, pictures_of, read_predictions
 
 ROUNDED_IN_PRINT = ("fashion-cnn", "fashion-cnn-dropout")  # the tutorial of these two rounds before argmax
+
+TINY = np.finfo(np.float32).tiny  # a probability of 0 has no logarithm
 
 
 @dataclass(frozen=True)
@@ -51,14 +59,20 @@ def evaluate(run: RunLike, on: Source | None = None) -> EvaluationResult:
     Args:
         run: a run, or its directory.
         on: None: the test data of the run's own dataset (its validation data where it has no test data); else another
-            source with the same classes, whose test split, or all it has, is taken.
+            source with the same classes, whose test split, or all it has, is taken. Where the run's own dataset is not
+            at hand, the figures are those of the predictions that the run keeps, and a note says so.
 
     Raises:
         RunError: the run is missing or half there.
-        DataError: the dataset is missing, or has other classes.
+        DataError: the dataset is missing and the run keeps no predictions; or the source has other classes.
     """
     opened = open_run(run)
-    recipe, dataset, notes = opened.recipe, *pictures_of(opened, on)
+    try:
+        recipe, dataset, notes = opened.recipe, *pictures_of(opened, on)
+    except DataError as error:
+        if on is not None:
+            raise
+        return _from_predictions(opened, error)
     name, pictures = next((n, s) for n, s in reversed(dataset.splits.items()))
     if on is None and name != "test":
         notes.append(
@@ -68,6 +82,7 @@ def evaluate(run: RunLike, on: Source | None = None) -> EvaluationResult:
     evaluation = measure_split(opened, opened.predictor(), pictures, name, folder)
     if on is None:
         opened.write_json("metrics.json", opened.metrics | {name: evaluation.to_dict()})
+        keep_images(opened, dataset, name)
     else:
         opened.write_json(f"{folder}metrics.json", {name: evaluation.to_dict()})
     if (recipe.model.name or recipe.name) in ROUNDED_IN_PRINT and name == "test":
@@ -80,3 +95,31 @@ def evaluate(run: RunLike, on: Source | None = None) -> EvaluationResult:
     figures = [opened.path / folder / "figures" / f"{kind}-{name}.png" for kind in FIGURES]
     measured_on = name if on is None else f"{dataset.name} ({name})"
     return EvaluationResult(opened, measured_on, evaluation, dataset.class_names, figures, notes)
+
+
+def _from_predictions(run: Run, missing: DataError) -> EvaluationResult:
+    """Measures the predictions that a run keeps; nothing is drawn, and figures that the run has are not written again.
+
+    Raises:
+        DataError: `missing`, where the run keeps no predictions.
+    """
+    name, predictor = judged_split(run.metrics), run.predictor()
+    if name is None:
+        raise missing
+    try:
+        stored = read_predictions(run, name, predictor.class_names)
+    except RunError:
+        raise missing from None
+    # The network's own probabilities: softmax(logits), where the stored ones are softmax(logits / temperature).
+    logits = run.metrics.get("temperature", 1.0) * np.log(np.maximum(stored.probabilities, TINY))
+    own = softmax(logits, axis=1).astype(np.float32)
+    evaluation = evaluate_probabilities(own, stored.labels, predictor.class_names, stored.probabilities)
+    if "calibration" not in run.metrics[name]:
+        run.write_json("metrics.json", run.metrics | {name: evaluation.to_dict()})
+    note = (
+        f"The dataset {run.recipe.dataset} is not available. These are the figures of the predictions on its {name} "
+        f"images that the run keeps in {FILE}."
+    )
+    drawn = (run.path / "figures" / f"{kind}-{name}.png" for kind in FIGURES)
+    figures = [path for path in drawn if path.exists()]
+    return EvaluationResult(run, name, evaluation, predictor.class_names, figures, [note])

@@ -20,9 +20,12 @@ from eyespot.run import Run, RunLike, open_run
 from eyespot.shapes import Float32
 from eyespot.workflow.card import CARD, card_facts, card_text, check_card, judged_split
 from eyespot.workflow.evaluate import evaluate
+from eyespot.workflow.kept_images import kept_images
 from eyespot.workflow.run_data import pictures_of, read_predictions
 
 EXPLAINED = 6  # mistakes
+KEPT_ARE_SHOWN = "The dataset is not available. The images that the run keeps are shown."
+NONE_ARE_SHOWN = "The dataset is not available, and the run keeps no images: none are shown."
 DELIVERED = ("model.keras", "model.onnx", "weights.weights.h5")
 
 
@@ -79,12 +82,17 @@ def report(run: RunLike, output: str | Path | None = None, language: str = "en")
 
 def report_facts(run: Run) -> ReportFacts:
     """All that a report of a run rests on; raises as `report` does."""
+    split_name = measured_split(run)
+    kept = kept_images(run, split_name, run.predictor().class_names)
+    if kept and kept.is_complete:
+        return gather_results(run, kept, [])
     try:
-        dataset, notes = pictures_of(run)
-    except DataError as error:
-        return gather_results(run, None, [str(error)])
-    changed = bool(notes)  # these are not the images that it was measured on
-    return gather_results(run, None if changed else shown_data(dataset, measured_split(run)), notes)
+        dataset, changed = pictures_of(run)
+    except DataError:
+        return gather_results(run, kept, [KEPT_ARE_SHOWN if kept else NONE_ARE_SHOWN])
+    if changed:  # these are not the images that it was measured on
+        return gather_results(run, kept, [] if kept else changed)
+    return gather_results(run, shown_data(dataset, split_name), [])
 
 
 def gather_results(run: Run, data: ShownData | None, notes: list[str]) -> ReportFacts:

@@ -136,7 +136,8 @@ def read_predictions(run: Run, name: str, names: tuple[str, ...]) -> StoredPredi
     try:
         table = pq.read_table(path, filters=pc.field("split") == name).sort_by("row")
         labels = np.array([names.index(label) for label in table["label"].to_pylist()], np.int64)
-        probabilities = np.array(table["probabilities"].to_pylist(), np.float32).reshape(len(labels), len(names))
+        values = table["probabilities"].combine_chunks().flatten()
+        probabilities = np.asarray(values, np.float32).reshape(len(labels), len(names))
     except (pa.ArrowException, KeyError, ValueError) as error:
         raise RunError(f"{path} is damaged ({error}). Make it anew with: eyespot evaluate {run.path}") from None
     if not len(labels):

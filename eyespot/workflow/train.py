@@ -28,6 +28,7 @@ from eyespot.training.program import compile_classifier
 from eyespot.training.tensorboard import EventFiles
 from eyespot.workflow.card import CARD, check_card, write_card
 from eyespot.workflow.finish import measure_split, write_models
+from eyespot.workflow.kept_images import keep_images
 from eyespot.workflow.prepare import PreparedTraining, model_stem, names_recipe, prepare, program_for
 from eyespot.workflow.resume import AUTO, check_is_the_same, open_earlier, record, unfinished_run
 from eyespot.workflow.tracking import Tracking, tracked_run
@@ -254,6 +255,8 @@ def _conclude(  # noqa: PLR0913 - all that is known in the end
         "temperature": temperature,
     }
     run.write_json("metrics.json", values | figures)
+    if evaluations:
+        keep_images(run, dataset, list(evaluations)[-1])
     write_card(run, dataset)
     seconds = time.perf_counter() - started
     return Training(run, outcome, verdict, evaluations.get("validation"), evaluations.get("test"), seconds, stopped_by)

@@ -114,12 +114,16 @@ def test_other_pictures_judge_a_run_too(eyespot: Command, trained: Path, folder:
 
 
 def test_pictures_that_were_moved_are_told(eyespot: Command, trained: Path, written: Path, folder: Path, here: Path):
-    """A run whose pictures are gone says where they were."""
+    """A run whose pictures are gone says where they were; its figures are those of the predictions that it keeps."""
     shutil.copytree(trained, here / "r")
     recipe = (here / "r" / "recipe.yaml").read_text(encoding="utf-8")
     assert str(written) in recipe
     (here / "r" / "recipe.yaml").write_text(recipe.replace(str(written), str(folder)), encoding="utf-8")
     folder.rename(here / "elsewhere")
+    answer = eyespot("evaluate", "r")
+    assert answer.code == 0
+    assert f"The dataset {folder} is not available" in answer.out
+    (here / "r" / "predictions.parquet").unlink()
     answer = eyespot("evaluate", "r")
     assert answer.code == 1
     assert f"no longer at {folder}" in answer.err

@@ -84,11 +84,11 @@ def test_report_writes_a_page_and_a_card(pair: tuple[Run, Run], eyespot: Callabl
     assert "混淆矩阵" in (tmp_path / "zh.html").read_text(encoding="utf-8")
 
 
-def test_a_report_without_pictures_says_so(run: Run, tmp_path: Path):
-    """Of a run on arrays, every figure and a sentence why there are no pictures."""
+def test_a_run_on_arrays_is_reported_with_images(run: Run, tmp_path: Path):
+    """The arrays are gone with the process that held them; the images that pages show are in the run."""
     done = eyespot.report(run, tmp_path / "report.html")
-    assert done.notes == [f"{run.path} was trained on arrays (bars), which are not kept: name others with `on`."]
-    assert "data-cell=" not in done.page.read_text(encoding="utf-8")
+    assert done.notes == []
+    assert "data-cell=" in done.page.read_text(encoding="utf-8")
 
 
 def test_what_an_earlier_eyespot_measured_is_measured_anew(pair: tuple[Run, Run], tmp_path: Path):

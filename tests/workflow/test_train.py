@@ -23,7 +23,8 @@ from tests.conftest import make_split
 
 FILES = {
     "recipe.yaml", "environment.json", "history.csv", "model.keras", "model.onnx", "model-card.md",
-    "weights.weights.h5", "metrics.json", "predictions.parquet", "log", "figures", "checkpoints", "tensorboard",
+    "weights.weights.h5", "metrics.json", "predictions.parquet", "log", "figures", "images", "checkpoints",
+    "tensorboard",
 }  # fmt: skip
 
 OWN_LAYER = """
@@ -54,10 +55,12 @@ def test_options_change_the_recipe(bars: Dataset, tmp_path: Path, capsys: pytest
         train(bars, epoch=3)
 
 
-def test_a_run_on_arrays_asks_for_them(run: Run):
-    """Arrays are not kept in a run, so evaluating it needs them again, and says so."""
+def test_a_run_on_arrays_asks_for_them(run: Run, tmp_path: Path):
+    """Arrays are not kept in a run: it is evaluated by its predictions, and where these are gone too, it says so."""
+    own = Run(shutil.copytree(run.path, tmp_path / "run"))
+    own.file("predictions.parquet").unlink()
     with pytest.raises(DataError, match="trained on arrays"):
-        evaluate(run)
+        evaluate(own)
 
 
 def test_a_run_is_whole(run: Run):
