@@ -25,28 +25,27 @@ def evaluate(
         print_json(result.to_dict())
         return
     out = console(as_json)
-    figures = result.evaluation
-    low, high = figures.accuracy_interval
+    low, high = result.accuracy_interval
     out.print(
-        f"{result.run.path} on {result.on}: accuracy {figures.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}), "
-        f"loss {figures.loss:.4f}; {figures.correct:,} right and {figures.incorrect:,} wrong of {figures.n:,}.",
+        f"{result.run.path} on {result.on}: accuracy {result.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}), "
+        f"loss {result.loss:.4f}; {result.correct:,} right and {result.incorrect:,} wrong of {result.n:,}.",
         highlight=False,
         markup=False,
         soft_wrap=True,
     )
     out.print()
-    print_table(out, _report(figures.report, result.class_names))
+    print_table(out, _report(result.report, result.class_names))
     out.print()
     if len(result.class_names) <= MOST_COLUMNS:
-        print_table(out, _confusion(figures.confusion, result.class_names))
+        print_table(out, _confusion(result.confusion, result.class_names))
     else:
         out.print(f"The confusion matrix of {len(result.class_names)} classes is in metrics.json and drawn below.")
     out.print()
-    if figures.most_confused:
-        rows = [(pair["label"], pair["predict"], pair["pictures"]) for pair in figures.most_confused]
+    if result.most_confused:
+        rows = [(pair["label"], pair["predict"], pair["pictures"]) for pair in result.most_confused]
         print_table(out, table(("label", "predict", "pictures"), rows, title="most confused", text_columns=2))
         out.print()
-    after, before = figures.calibration, figures.before_calibration
+    after, before = result.calibration, result.before_calibration
     out.print(
         f"Calibration: probabilities are off by {after.ece:.2%} on average (ECE; {before.ece:.2%} before), Brier score "
         f"{after.brier:.4f} ({before.brier:.4f}), negative log-likelihood {after.nll:.4f} ({before.nll:.4f}).",

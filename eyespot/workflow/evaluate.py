@@ -1,6 +1,6 @@
 """evaluate: measure a run's model on labelled pictures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,13 @@ ROUNDED_IN_PRINT = ("fashion-cnn", "fashion-cnn-dropout")  # the tutorial of the
 TINY = np.finfo(np.float32).tiny  # a probability of 0 has no logarithm
 
 
-@dataclass(frozen=True)
-class EvaluationResult:
-    """Result of `evaluate`.
+@dataclass(frozen=True, kw_only=True)
+class EvaluationResult(Evaluation):
+    """Result of `evaluate`: the figures, and what they are of.
 
     Attributes:
         run: the model's run.
-        on: which pictures: a split's name, or another source's.
-        evaluation: the figures.
+        on: which images: a split's name, or another source's.
         class_names: one a class.
         figures: the pictures drawn.
         notes: what a reader should know besides.
@@ -36,18 +35,18 @@ class EvaluationResult:
 
     run: Run
     on: str
-    evaluation: Evaluation
     class_names: tuple[str, ...]
     figures: list[Path]
     notes: list[str]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
+        measured = Evaluation(**{field.name: getattr(self, field.name) for field in fields(Evaluation)})
         figures = [str(path) for path in self.figures]
         return {
             "run": str(self.run.path),
             "on": self.on,
-            **self.evaluation.to_dict(),
+            **measured.to_dict(),
             "figures": figures,
             "notes": self.notes,
         }
@@ -94,7 +93,9 @@ def evaluate(run: RunLike, on: Source | None = None) -> EvaluationResult:
         )
     figures = [opened.path / folder / "figures" / f"{kind}-{name}.png" for kind in FIGURES]
     measured_on = name if on is None else f"{dataset.name} ({name})"
-    return EvaluationResult(opened, measured_on, evaluation, dataset.class_names, figures, notes)
+    return EvaluationResult(
+        **vars(evaluation), run=opened, on=measured_on, class_names=dataset.class_names, figures=figures, notes=notes
+    )
 
 
 def _from_predictions(run: Run, missing: DataError) -> EvaluationResult:
@@ -122,4 +123,6 @@ def _from_predictions(run: Run, missing: DataError) -> EvaluationResult:
     )
     drawn = (run.path / "figures" / f"{kind}-{name}.png" for kind in FIGURES)
     figures = [path for path in drawn if path.exists()]
-    return EvaluationResult(run, name, evaluation, predictor.class_names, figures, [note])
+    return EvaluationResult(
+        **vars(evaluation), run=run, on=name, class_names=predictor.class_names, figures=figures, notes=[note]
+    )

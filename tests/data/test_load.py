@@ -170,4 +170,4 @@ def test_what_a_recipe_names_is_the_dataset(here: Path):
     recipe.write_text("dataset: digits\nmodel: {name: mnist-mlp-one-hidden}\ntraining: {epochs: 1}\n", encoding="utf-8")
     run = eyespot.train(str(recipe), output="digits-run").run
     assert len(run.predictor().class_names) == 10
-    assert eyespot.evaluate(run).evaluation.n == 360
+    assert eyespot.evaluate(run).n == 360

@@ -180,7 +180,7 @@ def test_figures_come_from_predictions_where_the_dataset_is_gone(moved: Run, tmp
     own = Run(shutil.copytree(moved.path, tmp_path / "r"))
     before = own.file("metrics.json").read_bytes()
     measured = eyespot.evaluate(own)
-    written, found = own.metrics["test"], measured.evaluation.to_dict()
+    written, found = own.metrics["test"], measured.to_dict()
     for name in ("n", "accuracy", "correct", "confusion", "report", "macro_f1_interval", "most_confused"):
         assert found[name] == (tuple(written[name]) if isinstance(found[name], tuple) else written[name])
     assert found["loss"] == pytest.approx(written["loss"], rel=1e-5)

@@ -240,7 +240,7 @@ def test_evaluating_again_finds_the_same(run: Run, bars: Dataset):
     assert bars.test is not None
     other = Dataset("other", bars.class_names, make_split(5, 9))
     found = evaluate(run, on=other)
-    assert found.evaluation.n == 15
+    assert found.n == 15
     assert {path.name for path in (run.path / "evaluations" / "other").iterdir()} == {
         "metrics.json", "predictions.parquet", "figures"
     }  # fmt: skip
@@ -253,7 +253,7 @@ def test_a_damaged_table_is_written_afresh(run: Run, bars: Dataset, tmp_path: Pa
     shutil.copytree(run.path, copy)
     table = copy / "evaluations" / "bars" / "predictions.parquet"
     for _ in range(2):
-        assert evaluate(copy, bars).evaluation.correct == run.metrics["test"]["correct"]
+        assert evaluate(copy, bars).correct == run.metrics["test"]["correct"]
         assert pq.read_table(table).num_rows == 30
         table.write_bytes(b"P")
 
