@@ -39,7 +39,7 @@ def test_it_says_what_it_said(name: str, copy: Path, digits: Dataset):
     run = open_run(copy / name)
     assert len(run.history) == 3
     written = run.metrics["test"]
-    again = evaluate(run).evaluation
+    again = evaluate(run)
     assert again.accuracy == pytest.approx(written["accuracy"])
     assert again.loss == pytest.approx(written["loss"], abs=1e-5)
     assert digits.test is not None
