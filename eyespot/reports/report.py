@@ -205,7 +205,8 @@ def advice_text(verdict: Verdict, language: Language) -> str:
     if language == "en":
         return verdict.advice
     words = translator(language)
-    advice = words(f"advice: {verdict.fit}")
+    is_without_validation = verdict.fit == "not judged" and verdict.best_epoch is None
+    advice = words("advice: without validation data" if is_without_validation else f"advice: {verdict.fit}")
     if verdict.images_needed:
         advice += words("About {n} validation images are enough to judge the fit.", n=f"{verdict.images_needed:,}")
     return advice
