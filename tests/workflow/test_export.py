@@ -47,13 +47,13 @@ def test_the_card_is_that_of_the_report(digits: Run, tmp_path: Path):
 
 
 def test_a_run_without_figures_has_a_card(bars: Dataset, tmp_path: Path):
-    """Where there is neither test nor validation data, the card says that nothing was measured."""
+    """Where there is neither test nor validation data, the card says so."""
     alone = Dataset("alone", bars.class_names, bars.train)
     settings = {
         "model.name": "mlp", "split.method": "none", "training.epochs": 1, "training.early_stopping": False,
     }  # fmt: skip
     done = eyespot.train(alone, Recipe(), tmp_path / "run", settings=settings, console=QUIET)
-    assert "It has been measured on no pictures" in (done.run.predictor().card or "")
+    assert "Not evaluated: there were no test or validation images." in (done.run.predictor().card or "")
 
 
 def test_a_run_of_an_earlier_eyespot_gets_its_card(digits: Run, tmp_path: Path):
