@@ -50,8 +50,11 @@ def with_flags(sentence: str) -> str:
 def _translated(match: re.Match[str], context: Any) -> str:
     verb, name, value = match.group("verb", "name", "value")
     try:
+        plain = None if value is None else literal_eval(value)
         command = context.parent.command.load(verb) if verb else context.command
-        flag = flag_for(command.params, name, None if value is None else literal_eval(value))
+        flag = flag_for(command.params, name, plain)
+        if flag is None and "." in name:  # a setting of training, where a command looks at data or at a run
+            verb, flag = "train", flag_for(context.parent.command.load("train").params, name, plain)
     except (LookupError, SyntaxError, ValueError):  # it is code of another kind
         flag = None
     return match.group() if flag is None else f"eyespot {verb} {flag}" if verb else flag
@@ -65,19 +68,18 @@ def flag_for(parameters: Sequence[Any], name: str, value: object = None) -> str 
         name: an argument of the verb, or a setting of the recipe by its dotted name.
     """
     options = {parameter.name: parameter for parameter in parameters if parameter.param_type_name == "option"}
-    option = options.get(name.replace(".", "_")) or (options.get(_option_name(name) or "") if "." in name else None)
+    option = options.get(name.replace(".", "_"))
+    if option is None and "." in name:
+        from eyespot.recipe.schema import OPTIONS, Recipe  # with Pydantic, which most sentences can do without
+
+        short_name = next((option.name for option in OPTIONS.values() if option.key == name), "")
+        option = options.get(short_name)
+        if option is None and "settings" in options and name.partition(".")[0] in Recipe.model_fields:
+            return f"--set {name}{'' if value is None else shlex.quote(f'={value}')}"
     if option is None:
-        has_set = "." in name and "settings" in options
-        return f"--set {name}{'' if value is None else shlex.quote(f'={value}')}" if has_set else None
+        return None
     if value is None or value is True:
         return str(option.opts[0])
     if value is False:
         return str(option.secondary_opts[0]) if option.secondary_opts else None
     return f"{option.opts[0]} {shlex.quote(str(value))}"
-
-
-def _option_name(key: str) -> str | None:
-    """The short name of a setting; None where it has none."""
-    from eyespot.recipe.schema import OPTIONS  # with Pydantic, which most sentences can do without
-
-    return next((option.name for option in OPTIONS.values() if option.key == key), None)

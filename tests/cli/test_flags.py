@@ -100,7 +100,9 @@ def test_sentences_name_many_settings():
         ("serve", "`limits.pixels` and `limits.corrections`", "--max-pixels and --max-corrections"),
         ("serve", "`take_corrections=False`", "--no-corrections"),
         ("evaluate", "Go on: `train(resume='my runs/a')`", "Go on: eyespot train --resume 'my runs/a'"),
-        ("evaluate", "Set `pictures.size`.", "Set `pictures.size`."),
+        ("look", "`pictures.drop_leaks=True` leaves them out.", "eyespot train --drop-leaks leaves them out."),
+        ("look", "Set `pictures.size` or `output`.", "Set --size or --output."),
+        ("evaluate", "Set `output`, or `limits.pixels`.", "Set `output`, or `limits.pixels`."),
         ("train", "Odd: `f(x)`, `size=`, `output=a b`, ` `.", "Odd: `f(x)`, `size=`, `output=a b`, ` `."),
     ],
 )  # fmt: skip

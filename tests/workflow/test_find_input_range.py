@@ -164,7 +164,7 @@ def test_the_user_decides(digits: Dataset, trained: dict[str, Any], tmp_path: Pa
     assert against.recipe.model.input_range == "0-255"
     assert "pixel_range" not in [layer.name for layer in against.model.layers]
     first, second = against.notes
-    assert first == "The model gets pixels in 0-255, as model.input_range says."
+    assert first == "The model gets pixels in 0-255, as `model.input_range` says."
     assert second.startswith("Warning: it reads ")
     assert second.endswith("). `model.input_range='-1-1'` fits better.")
     assert len(prepared(digits, start=path, input_range="-1-1").notes) == 1
@@ -252,7 +252,7 @@ def test_only_models_of_ones_own_have_a_range(bars: Dataset):
     """Eyespot's own architectures begin with raw pixels, so a range for them is refused, and an unknown one anyway."""
     with pytest.raises(ModelError, match=r"model\.input_range goes with a model of your own; mlp"):
         prepared(bars, model="mlp", input_range="0-1")
-    with pytest.raises(RecipeError, match="input_range must be 'auto', '0-255', '0-1', '-1-1' or 'standardised'"):
+    with pytest.raises(RecipeError, match="input_range` must be 'auto', '0-255', '0-1', '-1-1' or 'standardised'"):
         prepared(bars, input_range="0-2")
 
 
@@ -264,6 +264,6 @@ def test_the_option(trained: dict[str, Any], here: Path, eyespot: Callable[..., 
         "train", "digits", "--from", "theirs.keras", "--epochs", 1, "--input-range", "-1-1", "--output", "a"
     )
     assert first.code == 0, first.err
-    assert "The model gets pixels in -1-1, as model.input_range says." in first.out
+    assert "The model gets pixels in -1-1, as --input-range says." in first.out
     assert open_run("a").recipe.model.input_range == "-1-1"
     assert dict([parse_setting("model.input_range=-1-1")]) == {"model.input_range": "-1-1"}

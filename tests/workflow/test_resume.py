@@ -137,7 +137,7 @@ def test_what_differs_is_told_and_refused(bars: Dataset, stopped: Path):
         "the pictures or labels of bars have changed",
         "keras: 3.0.0 → ",
         "torch_threads: 99 → ",
-        "--accept-changes",
+        "`accept_changes=True`",
     ):
         assert difference in told
     train(bars, resume=stopped, accept_changes=True, console=QUIET)
