@@ -113,7 +113,7 @@ def _use(facts: CardFacts, words: Words) -> list[str]:
         words("Not for decisions about people, nor where a wrong prediction does harm, without a separate evaluation."),
         words(
             "It predicts a class for every image, unless it is set to reject images that are out of distribution "
-            "(predict --reject)."
+            "(`predict(reject=True)`)."
         ),
     ]
 

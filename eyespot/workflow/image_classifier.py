@@ -39,7 +39,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         learning_rate: None: the optimizer's own.
         augment: how training images are changed at random: `none`, `auto`, `digits`, `objects` or `photos`.
         class_weights: `"balanced"`, or None: every image counts the same.
-        validation_fraction: share of the images that choices are made on; 0: none, and nothing is calibrated.
+        validation_fraction: share of the images that choices are made on; 0: none, so that it neither stops early nor
+            calibrates.
         early_stopping: stop when validation loss stops falling.
         patience: epochs to wait for that.
         value_range: the numbers that stand for black and white, as (-1, 1); None: 0 and 255, or 0 and 1 for fractions
@@ -132,9 +133,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
                 learning_rate=self.learning_rate,
                 augment=self.augment,
                 class_weights=self.class_weights,
-                **self._split(),
-                early_stopping=self.early_stopping,
-                patience=self.patience,
+                **self._choosing(),
                 seed=self._seed(),
             )
             if training.outcome.ending == "interrupted":
@@ -169,10 +168,12 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         check_is_fitted(self)
         return self._fitted_predictor().probabilities(self._images(X))
 
-    def _split(self) -> dict[str, Any]:
+    def _choosing(self) -> dict[str, Any]:
+        """The settings of validation and stopping, those alone that have an effect."""
         if self.validation_fraction == 0:
             return {"split": "none"}
-        return {"fraction": self.validation_fraction}
+        stopping = {"patience": self.patience} if self.early_stopping else {"early_stopping": False}
+        return {"fraction": self.validation_fraction, **stopping}
 
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):
