@@ -310,7 +310,7 @@ class _Course:
 
     def _in_doubt(self, claim: "_Claim") -> Verdict:
         """What keeps a claim from being made: few epochs, their jumping, few images, or a figure at its limit."""
-        if not math.isfinite(self.curve.rise.epoch_error):
+        if not (math.isfinite(self.curve.rise.epoch_error) and math.isfinite(claim.figure.epoch_error)):
             sentence = (
                 f"Not judged, {len(self.losses)} epochs are too few to tell how much training jumps. {self._end()}."
             )

@@ -116,9 +116,10 @@ def test_both_losses_rising_is_not_overfitting():
     assert "learning rate" in verdict.advice
 
 
-def test_two_epochs_are_too_few():
+@pytest.mark.parametrize("val_loss", [[0.4, 0.5], [0.34, 0.31]], ids=["rising", "falling"])
+def test_two_epochs_are_too_few(val_loss: list[float]):
     """From two epochs nobody can tell how much a training jumps, and the sentence says so."""
-    verdict = diagnose(history(loss=[0.5, 0.3], val_loss=[0.4, 0.5]), classes=10)
+    verdict = diagnose(history(loss=[0.5, 0.3], val_loss=val_loss), classes=10, validation_images=6000)
     assert verdict.fit == "not judged"
     assert "2 epochs are too few" in verdict.sentence
 
