@@ -29,11 +29,11 @@ class EyespotError(Exception):
     exit_code = 1
 
 
-class UsageError(EyespotError, ValueError):
+class UsageError(EyespotError):
     """Arguments contradict each other, have no effect, or are out of range."""
 
 
-class MissingExtra(EyespotError, ImportError):  # noqa: N818 - nothing is wrong but that a library is not there
+class MissingExtra(EyespotError):  # noqa: N818 - nothing is wrong but that a library is not there
     """A library that a verb needs is not installed.
 
     Args:
@@ -47,11 +47,11 @@ class MissingExtra(EyespotError, ImportError):  # noqa: N818 - nothing is wrong 
         super().__init__(f"{user} needs {names}, which {are} not installed: pip install 'eyespot[{extra}]'")
 
 
-class RecipeError(EyespotError, ValueError):
+class RecipeError(EyespotError):
     """A setting of a recipe is unknown or out of range."""
 
 
-class DataError(EyespotError, ValueError):
+class DataError(EyespotError):
     """A dataset is missing or malformed."""
 
 

@@ -2,7 +2,8 @@
 
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from eyespot.data.dataset import Dataset, shape_text
 from eyespot.data.in_memory import as_images
-from eyespot.errors import DataError
+from eyespot.errors import DataError, RecipeError, UsageError
 from eyespot.inference.predictor import Predictor
 from eyespot.shapes import Float32, Shaped, UInt8
 from eyespot.workflow.train import train
@@ -108,45 +109,49 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
         Raises:
             ValueError: images or labels are not that, or there is one class only.
-            EyespotError: a setting is unknown or does not fit.
+            ValueError: a setting is unknown or does not fit.
+            EyespotError: the loss stopped being a number in the first epoch, or the model cannot be made.
         """
-        labels = column_or_1d(y, warn=True)
-        assert_all_finite(labels, input_name="y")
-        check_classification_targets(labels)
-        images = as_images(X, "X", self.value_range)
-        if len(images) != len(labels):
-            raise DataError(f"X holds {len(images):,} images, but y {len(labels):,} labels: expected one each.")
-        classes, codes = np.unique(labels, return_inverse=True)
-        if len(classes) == 1:
-            raise DataError("y holds 1 class: a classifier needs at least two.")
-        dataset = Dataset.from_arrays(images, codes, class_names=[str(label) for label in classes.tolist()], name="fit")
-        with tempfile.TemporaryDirectory() as folder:
-            training = train(
-                dataset,
-                output=Path(folder) / "run",
-                settings=self.settings,
-                console=Console(quiet=not self.verbose),
-                model=self.model,
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                optimizer=self.optimizer,
-                learning_rate=self.learning_rate,
-                augment=self.augment,
-                class_weights=self.class_weights,
-                **self._choosing(),
-                seed=self._seed(),
+        with _value_errors():
+            labels = column_or_1d(y, warn=True)
+            assert_all_finite(labels, input_name="y")
+            check_classification_targets(labels)
+            images = as_images(X, "X", self.value_range)
+            if len(images) != len(labels):
+                raise DataError(f"X holds {len(images):,} images, but y {len(labels):,} labels: expected one each.")
+            classes, codes = np.unique(labels, return_inverse=True)
+            if len(classes) == 1:
+                raise DataError("y holds 1 class: a classifier needs at least two.")
+            dataset = Dataset.from_arrays(
+                images, codes, class_names=[str(label) for label in classes.tolist()], name="fit"
             )
-            if training.outcome.ending == "interrupted":
-                raise KeyboardInterrupt
-            self._onnx = training.run.file("model.onnx").read_bytes()
-        if training.outcome.ending == "diverged":
-            warnings.warn(f"The loss diverged. {training.verdict.advice}", ConvergenceWarning, stacklevel=2)
-        self.classes_ = classes
-        self.image_shape_: tuple[int, int, int] = images.shape[1:]
-        self.n_iter_ = len(training.outcome.history)
-        self.history_ = {name: training.outcome.history.column(name) for name in training.outcome.history.rows[0]}
-        self.verdict_ = training.verdict.sentence
-        self._predictor: Predictor | None = _open(self._onnx)
+            with tempfile.TemporaryDirectory() as folder:
+                training = train(
+                    dataset,
+                    output=Path(folder) / "run",
+                    settings=self.settings,
+                    console=Console(quiet=not self.verbose),
+                    model=self.model,
+                    epochs=self.epochs,
+                    batch_size=self.batch_size,
+                    optimizer=self.optimizer,
+                    learning_rate=self.learning_rate,
+                    augment=self.augment,
+                    class_weights=self.class_weights,
+                    **self._choosing(),
+                    seed=self._seed(),
+                )
+                if training.outcome.ending == "interrupted":
+                    raise KeyboardInterrupt
+                self._onnx = training.run.file("model.onnx").read_bytes()
+            if training.outcome.ending == "diverged":
+                warnings.warn(f"The loss diverged. {training.verdict.advice}", ConvergenceWarning, stacklevel=2)
+            self.classes_ = classes
+            self.image_shape_: tuple[int, int, int] = images.shape[1:]
+            self.n_iter_ = len(training.outcome.history)
+            self.history_ = {name: training.outcome.history.column(name) for name in training.outcome.history.rows[0]}
+            self.verdict_ = training.verdict.sentence
+            self._predictor: Predictor | None = _open(self._onnx)
         return self
 
     def predict(self, X: Any) -> Shaped[np.ndarray, " n"]:  # noqa: N803 - scikit-learn's name
@@ -163,10 +168,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
         Raises:
             NotFittedError: it has not been fitted.
-            DataError: they are no images, or of another size.
+            ValueError: they are no images, or of another size.
         """
         check_is_fitted(self)
-        return self._fitted_predictor().probabilities(self._images(X))
+        with _value_errors():
+            return self._fitted_predictor().probabilities(self._images(X))
 
     def _choosing(self) -> dict[str, Any]:
         """The settings of validation and stopping, those alone that have an effect."""
@@ -204,6 +210,15 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         tags.target_tags.single_output = True
         tags.non_deterministic = self.random_state is None
         return tags
+
+
+@contextmanager
+def _value_errors() -> Iterator[None]:
+    """Within it, what is wrong with data and settings is a ValueError, which scikit-learn's tools expect."""
+    try:
+        yield
+    except (DataError, RecipeError, UsageError) as error:
+        raise ValueError(str(error)) from error
 
 
 def _open(model: bytes) -> Predictor:

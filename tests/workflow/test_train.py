@@ -235,13 +235,14 @@ def test_a_damaged_json_is_told(run: Run, tmp_path: Path):
         _ = open_run(tmp_path).metrics
 
 
-def test_evaluating_again_finds_the_same(run: Run, bars: Dataset):
+def test_evaluating_again_finds_the_same(run: Run, bars: Dataset, tmp_path: Path):
     """`evaluate` on the same pictures finds what training found; on other pictures it keeps its own files."""
     assert bars.test is not None
     other = Dataset("other", bars.class_names, make_split(5, 9))
-    found = evaluate(run, on=other)
+    own = Run(shutil.copytree(run.path, tmp_path / "own"))
+    found = evaluate(own, on=other)
     assert found.n == 15
-    assert {path.name for path in (run.path / "evaluations" / "other").iterdir()} == {
+    assert {path.name for path in (own.path / "evaluations" / "other").iterdir()} == {
         "metrics.json", "predictions.parquet", "figures"
     }  # fmt: skip
     assert all(path.exists() for path in found.figures)
