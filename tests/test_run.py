@@ -27,3 +27,4 @@ def test_a_run_predicts_and_evaluates(run: Run, bars: Dataset, tmp_path: Path):
     assert run.predict(images, top=2) == eyespot.predict(run, images, top=2)
     other = (images, bars.train.labels[:3])
     assert run.evaluate(other).to_dict() == eyespot.evaluate(run, other).to_dict()
+    assert run.evaluate((other, other)).n == 3  # of training and test data, the test data

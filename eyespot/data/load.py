@@ -60,7 +60,7 @@ def load(
     if isinstance(source, Dataset):
         return source
     if isinstance(source, tuple):
-        return _in_memory(source)
+        return from_pair(source)
     if not own_first and source in CATALOG:
         return _public(str(source))
     if is_path(source):
@@ -72,12 +72,17 @@ def load(
     return _public(source)
 
 
-def _in_memory(source: tuple[Any, ...]) -> Dataset:
+def from_pair(source: tuple[Any, ...], class_names: Sequence[str] | None = None) -> Dataset:
+    """Make a dataset of `(images, labels)`, or of two such pairs: training and test data.
+
+    Raises:
+        DataError: as of `Dataset.from_arrays`.
+    """
     if len(source) != 2:  # noqa: PLR2004 - a pair
         raise DataError(f"Arrays come as (images, labels); received a tuple of {len(source)}.")
     if isinstance(source[0], tuple) and isinstance(source[1], tuple):
-        return Dataset.from_arrays(*source[0], test=source[1])
-    return Dataset.from_arrays(*source)
+        return Dataset.from_arrays(*source[0], test=source[1], class_names=class_names)
+    return Dataset.from_arrays(*source, class_names=class_names)
 
 
 def _public(name: str) -> Dataset:

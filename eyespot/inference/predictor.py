@@ -186,7 +186,7 @@ class Predictor:
         Raises:
             PictureError: one of them cannot be read, and there is no `on_error`.
             ModelError: it is to reject, and the model carries nothing to go by.
-            RecipeError: `reject` does not lie between 0 and 1.
+            UsageError: `reject` does not lie between 0 and 1.
         """
         threshold = None if reject is False else self.rejection.threshold(DEFAULT_RATE if reject is True else reject)
         reader = PictureReader(self.input_shape, self.resize, None if as_is else self.appearance, each=each)

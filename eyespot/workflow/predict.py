@@ -54,7 +54,7 @@ def predict(  # noqa: PLR0913 - each is one option of the command
         RunError: the run is missing or half there.
         PictureError: a picture cannot be read, or a folder holds none.
         ModelError: it is to reject, and the run is of before eyespot could.
-        RecipeError: `reject` does not lie between 0 and 1.
+        UsageError: `reject` does not lie between 0 and 1.
         DataError: an array holds no pictures.
     """
     from eyespot.inference.pictures import named_pictures

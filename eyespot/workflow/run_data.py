@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from eyespot.data.catalog import CATALOG
 from eyespot.data.dataset import Dataset, with_classes
-from eyespot.data.load import Source, load
+from eyespot.data.load import Source, from_pair, load
 from eyespot.data.split import split
 from eyespot.errors import DataError, RunError
 from eyespot.files import replacing
@@ -48,7 +48,7 @@ def unsplit_pictures_of(run: Run, on: Source | None = None) -> tuple[Dataset, li
     height, width, channels = predictor.input_shape
     as_trained = recipe.pictures.model_copy(update={"size": (height, width), "color": channels > 1})
     if isinstance(on, tuple) and not all(name.isdecimal() for name in predictor.class_names):
-        loaded = Dataset.from_arrays(*on, class_names=predictor.class_names)  # whole numbers are those of its classes
+        loaded = from_pair(on, predictor.class_names)  # whole numbers are those of its classes
     else:
         loaded = load(recipe.dataset if on is None else on, as_trained, own_first=on is not None)
     dataset = with_classes(loaded, predictor.class_names, str(run.path))

@@ -68,7 +68,7 @@ def test_no_sentence_below_the_command_line_names_a_flag(file: Path):
     ("file", "verb", "name"), NAMED, ids=[f"{file.relative_to(ROOT)}-{name}" for file, _, name in NAMED]
 )
 def test_each_setting_that_a_sentence_names_is_a_flag_of_the_verb(file: Path, verb: str | None, name: str):
-    """Of the verb that the file is of, else of one at least; the flag is one that the verb takes."""
+    """A setting that a sentence names has a flag: in a verb's own file one of that verb, elsewhere one of any verb."""
     own = file.stem if file.parent.name == "workflow" and file.stem in VERBS else None
     verbs = [verb or own] if verb or own else list(VERBS)
     flags = {other: flag_for(COMMANDS[other].params, name) for other in verbs if other}
@@ -86,7 +86,7 @@ def test_sentences_name_many_settings():
 
 
 @pytest.mark.parametrize(
-    ("verb", "sentence", "told"),
+    ("verb", "sentence", "expected"),
     [
         ("train", "Choose another `output`.", "Choose another --output."),
         ("train", "Set `pictures.size`, or `model.from`.", "Set --size, or --from."),
@@ -106,10 +106,10 @@ def test_sentences_name_many_settings():
         ("train", "Odd: `f(x)`, `size=`, `output=a b`, ` `.", "Odd: `f(x)`, `size=`, `output=a b`, ` `."),
     ],
 )  # fmt: skip
-def test_settings_become_flags_of_the_verb_that_runs(verb: str, sentence: str, told: str):
+def test_settings_become_flags_of_the_verb_that_runs(verb: str, sentence: str, expected: str):
     """With their values, quoted for a shell; what the verb has no flag for stays as it is."""
     with flags_of(context_of(verb)):
-        assert with_flags(sentence) == told
+        assert with_flags(sentence) == expected
     assert with_flags(sentence) == sentence
 
 

@@ -48,10 +48,10 @@ def test_the_help_of_train_reads_well(width: int):
     """At any width no word of it is cut, and each option's default is there."""
     code = "import sys; from eyespot.cli.main import main; sys.argv = ['eyespot', 'train', '--help']; main()"
     environment = {"COLUMNS": str(width), "PYTHONPATH": ":".join(sys.path), "PYTHONIOENCODING": "utf-8"}
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-    assert "…  " not in told.stdout
-    assert max(map(len, told.stdout.splitlines())) == width
-    words = told.stdout.replace("│", " ").split()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert "…  " not in done.stdout
+    assert max(map(len, done.stdout.splitlines())) == width
+    words = done.stdout.replace("│", " ").split()
     for option in OPTIONS.values():
         assert option.flag in words
         assert " ".join(option.default.split()[-1:]) + "." in words
