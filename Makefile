@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-slow test-serving test-pages test-wheel test-benchmarks test-next lessons clean
+.PHONY: demo test test-slow test-serving test-pages test-wheel test-benchmarks test-next lessons docs figures clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -61,6 +61,19 @@ test-benchmarks: .venv/installed-dev
 
 lessons: .venv/installed-lessons
 	$(BIN)/jupyter nbconvert --to html --execute --ExecutePreprocessor.timeout=-1 --output-dir lessons docs/lessons/*.ipynb
+
+# What the blocks of the first page print, written below them.
+docs: .venv/installed-dev
+	$(BIN)/python docs/paste.py README.md README.zh-CN.md
+
+# The picture of the first page: the top of a training's report, in Chromium. Needs `EYESPOT_DATA`, or the network.
+RUN_OF_FIGURE := fashion-mnist-fashion-cnn-1
+figures: .venv/installed
+	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; run="$$folder/$(RUN_OF_FIGURE)"; \
+	$(BIN)/eyespot train fashion-mnist --model fashion-cnn --epochs 12 --no-early-stopping --output "$$run"; \
+	$(BIN)/eyespot report "$$run"; \
+	chromium --headless --no-sandbox --hide-scrollbars --window-size=1000,1300 \
+		--screenshot=docs/figures/report.png "file://$$run/report.html"
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "eyespot needs Python 3.11 or newer: make PYTHON=python3.12 …")'
