@@ -26,7 +26,7 @@ from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parent.parent
 COLUMNS = 100
-NUMBER = re.compile(r"[+-]?\d[\d,.]*(e[+-]?\d+)?")
+NUMBER = re.compile(r"[+-]?\d+([.,]\d+)*(e[+-]?\d+)?")
 Run = Callable[[str], str]
 
 

@@ -148,6 +148,29 @@ def test_the_first_page_prints_what_it_shows(
     assert same(pasted(read(README), run), read(README)), "run `make docs`"
 
 
+def test_a_session_is_pasted_below_its_command(here: Path):
+    """What stood there goes; `last` keeps the last lines, and long lines are folded."""
+    long = "word " * 30
+    document = "# Title\n\n```console last=2\n$ eyespot look\nold\n```\n\nText.\n"
+    made = pasted(document, lambda command: f"first\n{long}\n{command}\n")
+    folded = f"{long[:99]}\n{long[100:149]}"
+    assert made == f"# Title\n\n```console last=2\n$ eyespot look\n{folded}\neyespot look\n```\n\nText.\n"
+
+
+def test_a_program_is_run_where_its_output_stands_below(here: Path):
+    """A block of Python is a file that Python runs; one without output below is left alone."""
+    ran = []
+    document = "```python\nprint(1)\n```\n\n```text\nold\n```\n\n```python\nprint(2)\n```\n"
+    made = pasted(document, lambda command: ran.append(read(here / command.split()[1])) or "new")
+    assert (made, ran) == (document.replace("old", "new"), ["print(1)\n"])
+
+
+def test_a_check_sees_words_and_no_numbers():
+    """Figures and folds may differ; a word may not."""
+    assert same("Test: accuracy 99.44%,\nloss 1.7e-02.", "Test: accuracy 98%, loss 0.0173.")
+    assert not same("Test: accuracy 99.44%", "Validation: accuracy 99.44%")
+
+
 def execute(code: str, place: str, names: dict[str, object]) -> None:
     exec(compile(code, place, "exec"), names)  # noqa: S102 - our own documents
 
