@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from harness import parse_arguments, run_benchmark
-from rich.console import Console
 
 import eyespot
 
@@ -57,13 +56,12 @@ def fingerprint(name: str, folder: Path, **options: Any) -> str:
         folder: where the run is written.
         options: of the training, besides.
     """
-    quiet = Console(quiet=True)
     path = folder / name
     observers = [StopsOnce()] if name == "resume" else []
-    training = eyespot.train("digits", output=path, console=quiet, observers=observers, **TRAININGS[name], **options)
+    training = eyespot.train("digits", output=path, verbose=0, observers=observers, **TRAININGS[name], **options)
     if observers:
         assert training.outcome.ending == "interrupted"
-        training = eyespot.train(resume=path, console=quiet)
+        training = eyespot.train(resume=path, verbose=0)
     digest = hashlib.sha256()
     for weight in training.run.model().get_weights():
         digest.update(weight.tobytes())

@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
 
 import eyespot
 from eyespot.data.dataset import Dataset, Split
@@ -84,4 +83,4 @@ def train_run(folder: Path) -> Run:
     Args:
         folder: where the run is written; it must not exist.
     """
-    return eyespot.train("digits", output=folder, model="mlp", epochs=3, console=Console(quiet=True)).run
+    return eyespot.train("digits", output=folder, model="mlp", epochs=3, verbose=0).run

@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 from harness import parse_arguments, run_benchmark
-from rich.console import Console
 
 import eyespot
 from eyespot.data.dataset import Dataset
@@ -34,7 +33,6 @@ from eyespot.training.fit import fit
 from eyespot.training.lr_finder import RateCurve, Smoothing, suggest
 from eyespot.workflow.prepare import prepare, program_for
 
-QUIET = Console(quiet=True)
 GRID = [float(f"{10 ** (power / 2):.3g}") for power in range(-9, 2)]
 SETS = {"digits": (None, 2), "mnist": (12_000, 1), "fashion-mnist": (12_000, 1)}  # training images, epochs
 NETWORKS, OPTIMIZERS = ("mlp", "cnn"), ("adam", "sgd")
@@ -89,7 +87,7 @@ def pictures(name: str, count: int | None) -> Dataset:
 
 def accuracy(dataset: Dataset, recipe: Recipe) -> float:
     """On validation pictures, after training by the recipe; 0 where the loss is no number."""
-    prepared = prepare(dataset, recipe, {}, {}, QUIET, trust=False)
+    prepared = prepare(dataset, recipe, {}, {}, trust=False, verbose=0)
     training = prepared.recipe.training
     program = program_for(prepared, training.steps_for(len(prepared.dataset.train)), lambda _: None)
     rows = fit(program, prepared.dataset, training).history.rows
@@ -104,9 +102,7 @@ def measured(dataset: Dataset, model: str, optimizer: str, epochs: int, grid: li
         return accuracy(dataset, Recipe.parse({"model": {"name": model}, "training": training}))
 
     with tempfile.TemporaryDirectory() as folder:
-        suggestion = eyespot.find_lr(
-            dataset, None, Path(folder) / "lr", model=model, optimizer=optimizer, console=QUIET
-        )
+        suggestion = eyespot.find_lr(dataset, None, Path(folder) / "lr", model=model, optimizer=optimizer, verbose=0)
     assert suggestion.suggested == suggest(suggestion.curve)
     rates = {name: float(f"{rule(suggestion.curve):.2g}") for name, rule in RULES.items()}
     return {

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from harness import load_dataset, parse_arguments, run_benchmark
 from PIL import Image
-from rich.console import Console
 
 import eyespot
 from eyespot.data.dataset import Dataset
@@ -93,15 +92,15 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="write folder and run here, and leave them")
     parser.set_defaults(training=TRAINING, corrupt=CORRUPT, leaks=LEAKS)
     arguments = parse_arguments(parser, **SMOKE)
-    dataset, quiet = load_dataset("fashion-mnist", smoke=arguments.smoke), Console(quiet=True)
+    dataset = load_dataset("fashion-mnist", smoke=arguments.smoke)
     label = dataset.class_names[BAG].replace("/", "-")
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
         pictures = folder / "pictures"
         planted = write_folder(pictures, dataset, arguments.training, arguments.corrupt, arguments.leaks)
-        result = compare(planted, eyespot.look(pictures, folder / "look", console=quiet).to_dict())
+        result = compare(planted, eyespot.look(pictures, folder / "look", verbose=0).to_dict())
         training = eyespot.train(
-            str(pictures), output=folder / "run", drop_leaks=True, epochs=arguments.epochs, console=quiet
+            str(pictures), output=folder / "run", drop_leaks=True, epochs=arguments.epochs, verbose=0
         ).to_dict()
         evaluation = eyespot.evaluate(folder / "run").to_dict()
         predictions = eyespot.predict(folder / "run", [pictures / "test" / label], on_error=lambda _: None)

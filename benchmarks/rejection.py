@@ -29,7 +29,6 @@ import numpy as np
 import onnxruntime
 from harness import load_dataset, parse_arguments, run_benchmark
 from PIL import Image
-from rich.console import Console
 from scipy import ndimage
 from scipy.special import logsumexp
 from sklearn.metrics import roc_auc_score
@@ -170,7 +169,7 @@ def trained(whole: Dataset, model: str, seed: int, folder: Path, options: argpar
     recipe = Recipe.parse({"model": {"name": model}, "training": {"epochs": epochs, "seed": seed, "batch_size": 64}})
     path = folder / f"{whole.name}-{model}-{seed}"
     if not path.exists():
-        train(dataset, recipe, path, console=Console(quiet=True))
+        train(dataset, recipe, path, verbose=0)
     return eyespot.open_run(path), split(dataset, recipe.split, seed)
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from harness import load_dataset, parse_arguments, run_benchmark
 from PIL import Image
-from rich.console import Console
 
 import eyespot
 from eyespot.data.dataset import Dataset
@@ -45,9 +44,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as temporary:
             folder, run = Path(temporary) / "digits", Path(temporary) / "run"
             write_folder(folder, mnist, seed, arguments.pictures)
-            training = eyespot.train(
-                str(folder), output=run, epochs=arguments.epochs, seed=seed, console=Console(quiet=True)
-            )
+            training = eyespot.train(str(folder), output=run, epochs=arguments.epochs, seed=seed, verbose=0)
             probabilities = training.run.predictor().probabilities(np.asarray(mnist.test.images))
         right = int((probabilities.argmax(axis=1) == mnist.test.labels).sum())
         low, high = wilson(right, len(probabilities))

@@ -1,12 +1,65 @@
-"""Where words go: to the user's terminal, and to the run's log."""
+"""Where words go: to the user's terminal, and to the run's log.
 
+A verb prints by its `verbose`: 0 nothing, 1 its lines, and bars where the output is a terminal (`console_for`). They go
+to standard output, or to where `printing_to` sends them, as the command line does with `--json`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from eyespot.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
 LOG_WIDTH = 110
+PRINTING: ContextVar[Console | None] = ContextVar("printing", default=None)
+
+
+@contextmanager
+def printing_to(console: Console) -> Iterator[None]:
+    """Within it, verbs print to this console, unless they are silent."""
+    token = PRINTING.set(console)
+    try:
+        yield
+    finally:
+        PRINTING.reset(token)
+
+
+def console_for(verbose: int) -> Console:
+    """Return the console that a verb prints to.
+
+    Args:
+        verbose: 0 is silent, 1 prints.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if verbose not in (0, 1):
+        raise UsageError(f"`verbose` must be 0 (silent) or 1 (progress and lines); received {verbose!r}.")
+    if verbose == 0:
+        # Rich takes no notice of `quiet` in a notebook.
+        return Console(quiet=True, force_terminal=False, force_jupyter=False)
+    return PRINTING.get() or Console()
+
+
+def console_for_downloads() -> Console:
+    """Return the console for bars of downloads: standard error, which is silent where a verb is."""
+    console = PRINTING.get()
+    return Console(stderr=True, quiet=console is not None and console.quiet)
+
+
+def progress_bar(console: Console) -> "Progress":
+    """Return a bar that is shown on a terminal, and removed at its end; elsewhere nothing is shown."""
+    from rich.progress import Progress  # which most commands can do without
+
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 class Output:

@@ -1,11 +1,13 @@
+import io
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
-from eyespot.errors import first_line, unknown
+from eyespot.errors import UsageError, first_line, unknown
 from eyespot.files import replacing, write_text
-from eyespot.output import Output
+from eyespot.output import Output, console_for, console_for_downloads, printing_to, progress_bar
 from eyespot.random import seed_for
 
 
@@ -37,6 +39,36 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_verbose_says_whether_and_the_context_says_where(capsys: pytest.CaptureFixture[str]):
+    """A verb prints to standard output, or where it is sent; silence stays silence, and other values are an error."""
+    elsewhere = Console(stderr=True)
+    for verbose in (0, 1):
+        console_for(verbose).print("to standard output")
+        with printing_to(elsewhere):
+            console_for(verbose).print("elsewhere")
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("to standard output\n", "elsewhere\n")
+    with pytest.raises(UsageError, match=r"`verbose` must be 0 \(silent\) or 1 \(progress and lines\); received 2"):
+        console_for(2)
+
+
+def test_a_download_shows_its_bar_unless_a_verb_is_silent():
+    """Bars of downloads go to standard error."""
+    assert console_for_downloads().stderr
+    for verbose in (0, 1):
+        with printing_to(console_for(verbose)):
+            assert console_for_downloads().quiet == (not verbose)
+
+
+def test_bars_are_for_terminals():
+    """In a log or a notebook a bar would be a line of nothing, and a warning."""
+    for terminal in (False, True):
+        file = io.StringIO()
+        with progress_bar(Console(force_terminal=terminal, file=file)) as bar:
+            bar.add_task("Reading", total=3)
+        assert ("Reading" in file.getvalue()) == terminal
 
 
 def test_what_is_said_is_also_logged(tmp_path: Path):

@@ -9,6 +9,7 @@ import typer
 import eyespot
 from eyespot.cli.tables import JsonOption, console, print_json, print_table, table
 from eyespot.errors import PictureError
+from eyespot.output import printing_to
 
 if TYPE_CHECKING:
     from eyespot.workflow.explain import ExplainedPicture
@@ -55,19 +56,19 @@ def explain(
     """
     failed: list[PictureError] = []
     out = console(as_json)
-    result = eyespot.explain(
-        run,
-        [sys.stdin.buffer.read() if picture == "-" else picture for picture in pictures],
-        label=class_name,
-        methods=method or None,
-        on=on,
-        as_is=as_is,
-        save=save,
-        output=output,
-        on_error=failed.append,
-        trust=trust,
-        console=console(as_json=True),
-    )
+    with printing_to(console(as_json=True)):
+        result = eyespot.explain(
+            run,
+            [sys.stdin.buffer.read() if picture == "-" else picture for picture in pictures],
+            label=class_name,
+            methods=method or None,
+            on=on,
+            as_is=as_is,
+            save=save,
+            output=output,
+            on_error=failed.append,
+            trust=trust,
+        )
     if as_json:
         print_json(result.to_dict())
     elif result.pictures:

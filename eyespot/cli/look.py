@@ -53,7 +53,7 @@ def look(
     recipe = eyespot.Recipe().with_options(options)
     check_effect(recipe, stated_keys(options, {}), source if is_read_as_is(source) else None)
     out = console(as_json)
-    result = eyespot.look(source, output, pictures=recipe.pictures, labels=labels, augment=augment, console=out)
+    result = eyespot.look(source, output, pictures=recipe.pictures, labels=labels, augment=augment)
     if as_json:
         print_json(result.to_dict())
         return

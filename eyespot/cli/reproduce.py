@@ -32,7 +32,7 @@ def reproduce(
 
     out = console(as_json)
     changed_settings = dict(parse_setting(text) for text in settings or ())
-    result = eyespot.reproduce(names, repeats, output, settings=changed_settings, console=out)
+    result = eyespot.reproduce(names, repeats, output, settings=changed_settings)
     if as_json:
         print_json(result.to_dict())
         return

@@ -53,7 +53,6 @@ def study(
         repeats=repeats,
         output=output,
         settings=dict(parse_setting(text) for text in settings or ()),
-        console=out,
     )
     if as_json:
         print_json(result.to_dict())

@@ -100,9 +100,7 @@ def train(
         if resume or mlflow:
             raise UsageError("--find-lr trains nothing to resume or to log: leave out --resume and --mlflow.")
         print_suggestion(
-            eyespot.find_lr(
-                source, output=output, trust=trust, settings=changed_settings, console=console(as_json), **options
-            ),
+            eyespot.find_lr(source, output=output, trust=trust, settings=changed_settings, **options),
             as_json=as_json,
         )
         return
@@ -114,7 +112,6 @@ def train(
         accept_changes=accept_changes,
         trust=trust,
         settings=changed_settings,
-        console=console(as_json),
         **options,
     )
     if as_json:

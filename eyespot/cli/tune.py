@@ -53,7 +53,6 @@ def tune(
         seed=seed,
         output=output,
         settings=changed_settings,
-        console=out,
     )
     if as_json:
         print_json(result.to_dict())

@@ -8,6 +8,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from eyespot.cli.flags import flags_of
 from eyespot.cli.optional_values import with_default
+from eyespot.cli.tables import console
+from eyespot.output import printing_to
 
 # First sentences of the commands' docstrings, for `eyespot --help`.
 VERBS = {
@@ -38,7 +40,8 @@ class Verb(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """As Typer does."""
-        with flags_of(ctx):
+        # What a verb prints goes where the command's own words go: to standard error with --json.
+        with flags_of(ctx), printing_to(console(ctx.params.get("as_json", False))):
             return super().invoke(ctx)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from rich.console import Console
-from rich.progress import Progress
 
 from eyespot.data.cache import CHUNK, CachedPixels, cached_pixels, read_headers
 from eyespot.data.catalog import CATALOG
@@ -24,6 +23,7 @@ from eyespot.data.in_memory import GREYEST, common_size, in_order
 from eyespot.data.parallel import map_in_processes
 from eyespot.data.picture import InputForm, Limits, PictureHeader, read_picture
 from eyespot.errors import DataError, PictureError, unknown
+from eyespot.output import console_for, printing_to, progress_bar
 from eyespot.recipe.schema import PicturesRecipe
 
 SAMPLE = 1_000  # pictures whose headers are read
@@ -38,8 +38,8 @@ Source = str | Path | Dataset | tuple[Any, ...]
 def load(
     source: Source = "digits",
     pictures: PicturesRecipe | None = None,
-    console: Console | None = None,
     *,
+    verbose: int = 1,
     own_first: bool = True,
 ) -> Dataset:
     """Read a dataset.
@@ -49,7 +49,7 @@ def load(
             `mnist`, …); a `Dataset`; or what `Dataset.from_arrays` takes: `(images, labels)`, or
             `((images, labels), (test_images, test_labels))` as `keras.datasets` has it.
         pictures: how own pictures are read.
-        console: where progress is shown; None: nowhere.
+        verbose: 0 prints nothing, 1 shows progress on a terminal.
         own_first: what a user names is a path that exists before it is a catalog name; what a recipe or a run names is
             the other way round, so that it means the same in every working directory.
 
@@ -57,19 +57,20 @@ def load(
         DataError: there is no such dataset (the nearest name is suggested), or its files are malformed.
         DownloadError: it is not on this machine and cannot be fetched.
     """
+    console = console_for(verbose)
     if isinstance(source, Dataset):
         return source
     if isinstance(source, tuple):
         return from_pair(source)
     if not own_first and source in CATALOG:
-        return _public(str(source))
+        return _public(str(source), console)
     if is_path(source):
-        return load_own(Path(source), pictures or PicturesRecipe(), console or Console(quiet=True))
+        return load_own(Path(source), pictures or PicturesRecipe(), console)
     if isinstance(source, Path) or looks_like_path(source):
         raise DataError(f"There is no file or folder {source}.")
     if source not in CATALOG:
         raise DataError(unknown("dataset", source, CATALOG))
-    return _public(source)
+    return _public(source, console)
 
 
 def from_pair(source: tuple[Any, ...], class_names: Sequence[str] | None = None) -> Dataset:
@@ -85,8 +86,9 @@ def from_pair(source: tuple[Any, ...], class_names: Sequence[str] | None = None)
     return Dataset.from_arrays(*source, class_names=class_names)
 
 
-def _public(name: str) -> Dataset:
-    return replace(CATALOG[name].read(), public=True)
+def _public(name: str, console: Console) -> Dataset:
+    with printing_to(console):  # a download's bar is as silent
+        return replace(CATALOG[name].read(), public=True)
 
 
 def is_read_as_is(source: str | Path | Dataset, *, own_first: bool = True) -> bool:
@@ -188,7 +190,7 @@ def _from_listing(path: Path, listing: Listing, recipe: PicturesRecipe, console:
     shape, notes = infer_shape(listing, recipe, limits)
     resolved = recipe.model_copy(update={"size": shape[:2], "color": shape[2] == 3})  # noqa: PLR2004
     total = len(listing.entries)
-    with Progress(console=console, transient=True) as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task(f"Reading {total:,} pictures", total=total)
         form = InputForm(shape, recipe.resize, limits)
         cached = cached_pixels(listing, form, lambda done: progress.update(task, completed=done))

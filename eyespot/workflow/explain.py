@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.progress import Progress
 
 from eyespot.data.dataset import Split
@@ -23,6 +22,7 @@ from eyespot.figures.style import save as save_figure
 from eyespot.files import is_own, numbered, replacing, rewriting
 from eyespot.inference.pictures import PictureReader, PictureSource, ReadPicture, named_pictures, open_source
 from eyespot.inference.predictor import Predictor, top_classes
+from eyespot.output import console_for, progress_bar
 from eyespot.run import Run, RunLike, open_run
 from eyespot.shapes import Float32, UInt8
 from eyespot.workflow.run_data import pictures_of
@@ -131,7 +131,7 @@ def explain(  # noqa: PLR0913 - each is one option of the command
     on_error: Callable[[PictureError], None] | None = None,
     trust: bool = False,
     value_range: tuple[float, float] | None = None,
-    console: Console | None = None,
+    verbose: int = 1,
 ) -> Explanations:
     """Draws what a run's model looks at in pictures.
 
@@ -151,7 +151,7 @@ def explain(  # noqa: PLR0913 - each is one option of the command
         on_error: called with the error of each picture that cannot be read, which is then left out; None: it raises.
         trust: allow classes of layers that are not Keras's own, as `load_model` does.
         value_range: of arrays, as of `predict`.
-        console: where progress is shown; None: nowhere.
+        verbose: 0 prints nothing, 1 shows progress on a terminal.
 
     Raises:
         DataError: an array holds no pictures.
@@ -160,7 +160,7 @@ def explain(  # noqa: PLR0913 - each is one option of the command
         PictureError: a picture cannot be read, or a folder holds none.
         ModelError: the model cannot be opened, or is not built of layers.
     """
-    opened = open_run(run)
+    out, opened = console_for(verbose), open_run(run)
     requested = METHODS if methods is None else tuple(dict.fromkeys(methods))
     for method in requested:
         if method not in METHODS:
@@ -176,8 +176,9 @@ def explain(  # noqa: PLR0913 - each is one option of the command
         return Explanations(opened, [], None, [])
     network = Network(opened.model(trust=trust))
     job = Explainer(opened, predictor, network, requested, folder)
-    with Progress(console=console or Console(quiet=True), transient=True) as progress:
-        near = job.neighbours(np.stack([item.read.image for item in inputs]), on, progress)
+    train = job.training_pictures(on, verbose)
+    with progress_bar(out) as progress:
+        near = job.neighbours(np.stack([item.read.image for item in inputs]), train, progress)
         filters = job.filters()
         task = progress.add_task("Explaining", total=len(inputs))
         explained = []
@@ -232,16 +233,23 @@ class Explainer:
         self._methods, self._folder = methods, folder
         self.notes: dict[str, None] = {}  # each once, in order
 
-    def neighbours(
-        self, images: np.ndarray, on: Source | None, progress: Progress
-    ) -> list[list[tuple[SimilarImage, Neighbour]]]:
-        """The training pictures nearest to each picture; none, and a note, where they are gone."""
+    def training_pictures(self, on: Source | None, verbose: int) -> Split | None:
+        """The pictures to look for near ones in; None where nobody looks, and, with a note, where they are gone."""
         if "similar" not in self._methods:
-            return [[] for _ in images]
+            return None
         try:
-            train = self._training_pictures(on)
+            dataset, notes = pictures_of(self._run, on, verbose=verbose)
         except DataError as error:
             self.notes[f"The nearest training pictures are left out: {error}"] = None
+            return None
+        self.notes |= dict.fromkeys(notes)
+        return dataset.train
+
+    def neighbours(
+        self, images: np.ndarray, train: Split | None, progress: Progress
+    ) -> list[list[tuple[SimilarImage, Neighbour]]]:
+        """The training pictures nearest to each picture; none without training pictures."""
+        if train is None:
             return [[] for _ in images]
         task = progress.add_task("Looking for near pictures", total=len(train))
         nearest = find_nearest(
@@ -299,11 +307,6 @@ class Explainer:
         return ExplainedPicture(
             given.read.name, explained, top, maps, similar_images, tuple(figures), arrays, given.read.note
         )
-
-    def _training_pictures(self, on: Source | None) -> Split:
-        dataset, notes = pictures_of(self._run, on)
-        self.notes |= dict.fromkeys(notes)
-        return dataset.train
 
     def _near(self, train: Split, row: np.int64, similarity: np.float32) -> tuple[SimilarImage, Neighbour]:
         label = self._predictor.class_names[int(train.labels[row])]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from eyespot.data.load import Source
 from eyespot.engine.hardware import deterministic_kernels
@@ -16,7 +15,7 @@ from eyespot.errors import RunError, UsageError
 from eyespot.figures.curves import learning_rate_curve
 from eyespot.figures.style import save
 from eyespot.files import replacing
-from eyespot.output import Output
+from eyespot.output import Output, console_for, progress_bar
 from eyespot.recipe.schema import Recipe
 from eyespot.run import create_run
 from eyespot.training.lr_finder import RateCurve, suggest
@@ -62,7 +61,7 @@ def find_lr(  # noqa: PLR0913 - as of `train`
     steps: int = 200,
     trust: bool = False,
     settings: Mapping[str, Any] | None = None,
-    console: Console | None = None,
+    verbose: int = 1,
     **options: Any,
 ) -> LearningRateSuggestion:
     """Raises the learning rate from step to step until the loss diverges, and suggests one to train with.
@@ -76,7 +75,7 @@ def find_lr(  # noqa: PLR0913 - as of `train`
         output: a new folder for `curve.png` and `curve.csv`; None: `runs/lr-<dataset>-<model>-<n>`. It is no run.
         lowest, highest: learning rates to begin and to end with.
         steps: from the one to the other; epoch after epoch, where one has fewer.
-        console: where progress is printed; None: standard output.
+        verbose: 0 prints nothing, 1 prints lines, and progress on a terminal.
 
     Raises:
         EyespotError: something asked for is missing, unknown or does not fit.
@@ -91,8 +90,8 @@ def find_lr(  # noqa: PLR0913 - as of `train`
         )
     if output and os.path.lexists(output):
         raise RunError(f"{output} exists already, and is not overwritten: choose another `output`.")
-    terminal = console or Console()
-    prepared = prepare(source, recipe, settings or {}, options, terminal, trust=trust)
+    terminal = console_for(verbose)
+    prepared = prepare(source, recipe, settings or {}, options, trust=trust, verbose=verbose)
     requested = prepared.recipe.training
     overrides = {"schedule": "constant", "warmup_epochs": 0.0, "average": None, "learning_rate": lowest}
     training = requested.model_copy(update=overrides)
@@ -118,10 +117,12 @@ def find_lr(  # noqa: PLR0913 - as of `train`
         )
         out.say(f"{description}, {training.optimizer}.")
         rates = np.geomspace(lowest, highest, steps)
-        with deterministic_kernels(enabled=training.deterministic), terminal.status("") as line:
+        with deterministic_kernels(enabled=training.deterministic), progress_bar(terminal) as bar:
+            task = bar.add_task("", total=steps)
 
             def tell(step: int, rate: float, loss: float) -> None:
-                line.update(f"step {step}/{steps}  learning rate {rate:.1e}  loss {loss:.4f}")
+                description = f"step {step}/{steps}  learning rate {rate:.1e}  loss {loss:.4f}"
+                bar.update(task, description=description, completed=step)
 
             curve = sweep(program, prepared.dataset.train, training, rates, tell)
         suggested = suggest(curve)

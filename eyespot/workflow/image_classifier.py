@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import assert_all_finite, check_random_state
@@ -48,7 +47,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             up to 1.
         settings: any other keys of the recipe, by their dotted names: `{"training.schedule": "cosine"}`.
         random_state: the seed of weights, order, dropout and split, or a generator to draw one from.
-        verbose: 0 prints nothing, 1 prints what `eyespot.train` prints.
+        verbose: 0 prints nothing, 1 prints what `train` prints.
 
     Attributes:
         classes_: the labels, sorted; columns of `predict_proba` are in this order.
@@ -130,7 +129,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
                     dataset,
                     output=Path(folder) / "run",
                     settings=self.settings,
-                    console=Console(quiet=not self.verbose),
+                    verbose=self.verbose,
                     model=self.model,
                     epochs=self.epochs,
                     batch_size=self.batch_size,

@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from eyespot.data.augment.policy import resolve_policy
 from eyespot.data.dataset import Dataset, chunks
 from eyespot.data.load import Source, load
 from eyespot.figures.dataset import draw_look, outlier_gallery, pair_gallery, suspect_gallery
 from eyespot.figures.style import save
+from eyespot.output import console_for
 from eyespot.recipe.schema import AugmentationRecipe, PicturesRecipe, Recipe
 from eyespot.run import check_new, create_run
 from eyespot.workflow.audit import Audit, audit
@@ -42,7 +41,7 @@ def look(  # noqa: PLR0913 - each is one option of the command
     pictures: PicturesRecipe | None = None,
     labels: bool | None = None,
     augment: str | None = None,
-    console: Console | None = None,
+    verbose: int = 1,
 ) -> Look:
     """Describes a dataset, draws it, and looks for what may be wrong with it.
 
@@ -52,7 +51,7 @@ def look(  # noqa: PLR0913 - each is one option of the command
         pictures: how own pictures are read.
         labels: whether they are checked, which takes a minute or two for 60,000 pictures; None: those of own pictures.
         augment: a policy, or `auto`: what it does to training pictures is drawn too.
-        console: where progress is shown; None: nowhere.
+        verbose: 0 prints nothing, 1 shows progress on a terminal.
 
     Raises:
         RecipeError: there is no such policy.
@@ -60,9 +59,9 @@ def look(  # noqa: PLR0913 - each is one option of the command
         RunError: `output` exists.
     """
     check_new(output)
-    out = console or Console(quiet=True)
+    out = console_for(verbose)
     policy = Recipe().with_options({"augment": augment}).augmentation
-    dataset = load(source, pictures, out)
+    dataset = load(source, pictures, verbose=verbose)
     findings = audit(dataset, out, labels=dataset.origin is not None if labels is None else labels)
     folder = create_run(Path(output) if output else None, f"look-{dataset.name}").path
     figures = [*draw_look(dataset, folder), *_draw_audit(findings, folder)]

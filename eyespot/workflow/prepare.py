@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from eyespot.backend import keras
 from eyespot.data.audit.duplicates import DuplicatePair, leaking_rows
@@ -24,6 +23,7 @@ from eyespot.errors import DataError, ModelError, unknown
 from eyespot.models.architectures import build_recipe
 from eyespot.models.loading import check_built, continue_from, is_own_model, load_model
 from eyespot.onnx_writer.write import write_onnx
+from eyespot.output import console_for
 from eyespot.recipe.effects import check_effect, stated_keys
 from eyespot.recipe.recipe_files import SUFFIXES, read_recipe, recipe_names
 from eyespot.recipe.schema import Recipe
@@ -69,9 +69,9 @@ def prepare(  # noqa: PLR0913 - as of `train`
     recipe: Recipe | None,
     settings: Mapping[str, Any],
     options: Mapping[str, Any],
-    console: Console,
     *,
     trust: bool,
+    verbose: int,
 ) -> PreparedTraining:
     """Finds the recipe, builds the model, reads the pictures; arguments as of `train`.
 
@@ -84,7 +84,7 @@ def prepare(  # noqa: PLR0913 - as of `train`
     stated, as_is = stated_keys(options, settings), is_read_as_is(source, own_first=path_first)
     check_effect(recipe, stated, str(getattr(source, "name", source)) if as_is else None)
     built = model_before_data(source, recipe, trust=trust)
-    full = load(source, recipe.pictures, console, own_first=path_first)
+    full = load(source, recipe.pictures, verbose=verbose, own_first=path_first)
     origin = full.origin
     recipe = recipe.settled(
         origin.path if origin else full.name,
@@ -94,7 +94,7 @@ def prepare(  # noqa: PLR0913 - as of `train`
     )
     check_effect(recipe, stated)
     dataset = split(full, recipe.split, recipe.training.seed)
-    findings = audit(dataset, console, labels=False, within=False) if origin else None
+    findings = audit(dataset, console_for(verbose), labels=False, within=False) if origin else None
     if findings and recipe.pictures.drop_leaks:
         dataset = _without_leaks(dataset, findings.leaks)
     batch_size = recipe.training.batch_size_for(len(dataset.train))

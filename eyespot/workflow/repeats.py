@@ -10,8 +10,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
-
 from eyespot.backend import keras
 from eyespot.data.dataset import Dataset
 from eyespot.environment import describe_environment
@@ -96,14 +94,13 @@ def train_or_resume(run: Run, recipe: Recipe, dataset: Dataset, observer: Observ
 
 
 def _train(run: Run, recipe: Recipe, dataset: Dataset, observer: ObservedTraining) -> Training:
-    quiet = Console(quiet=True, force_terminal=False)
     if (run.path / RECIPE).exists():
         if is_under_way(run):
             raise RunError(f"{run.path} is being trained by another process: wait for it, or stop it.")
-        return train(dataset, recipe, resume=run.path, console=quiet, observers=(observer,))
+        return train(dataset, recipe, resume=run.path, verbose=0, observers=(observer,))
     _check_free(run)
     _make_way(run.path)
-    return train(dataset, recipe, run.path, console=quiet, observers=(observer,))
+    return train(dataset, recipe, run.path, verbose=0, observers=(observer,))
 
 
 def _make_way(path: Path) -> None:

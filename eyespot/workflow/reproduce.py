@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from eyespot.data.dataset import Dataset
 from eyespot.data.load import load
@@ -17,6 +16,7 @@ from eyespot.figures.results import gallery
 from eyespot.figures.style import save
 from eyespot.files import check_own, rewrite_text, rewriting
 from eyespot.models.architectures import build_recipe
+from eyespot.output import console_for
 from eyespot.recipe.recipe_files import read_recipe, recipe_names
 from eyespot.recipe.schema import Published, Recipe
 from eyespot.run import Run
@@ -82,7 +82,7 @@ def reproduce(
     output: str | Path | None = None,
     *,
     settings: Mapping[str, Any] | None = None,
-    console: Console | None = None,
+    verbose: int = 1,
 ) -> Reproduction:
     """Trains experiments of the tutorials, and judges each figure they print; what an earlier call finished is kept.
 
@@ -91,7 +91,7 @@ def reproduce(
         repeats: of each; they differ in the seed.
         output: the study's directory; None: `studies/reproduce`.
         settings: keys to change in every recipe, by their dotted names.
-        console: where progress is printed; None: standard output.
+        verbose: 0 prints nothing, 1 prints a line a training, and progress on a terminal.
 
     Raises:
         RecipeError: there is no such recipe or key.
@@ -100,9 +100,12 @@ def reproduce(
             eyespot or was changed; nothing was trained.
         InterruptedRun: the user stopped it; the same call goes on.
     """
-    folder = Path(output) if output else ROOT
+    out, folder = console_for(verbose), Path(output) if output else ROOT
     recipes = [read_recipe(name).with_settings(settings or {}) for name in names or recipe_names()]
-    datasets = {name: load(name, own_first=False) for name in dict.fromkeys(recipe.dataset for recipe in recipes)}
+    datasets = {
+        name: load(name, own_first=False, verbose=verbose)
+        for name in dict.fromkeys(recipe.dataset for recipe in recipes)
+    }
     planned = {str(recipe.name): [train_repeats(recipe, number) for number in range(repeats)] for recipe in recipes}
     for repeat in (repeat for repeated in planned.values() for repeat in repeated):
         check_made_so(
@@ -112,7 +115,7 @@ def reproduce(
     check_own(*paths)
     costs = {recipe.name: _cost(recipe, datasets[recipe.dataset]) for recipe in recipes}
     experiments = []
-    with StudyProgress(console or Console(), sum(costs.values()) * repeats) as progress:
+    with StudyProgress(out, sum(costs.values()) * repeats) as progress:
         for recipe in recipes:
             runs = []
             for number, repeat in enumerate(planned[str(recipe.name)]):

@@ -22,11 +22,12 @@ from eyespot.shapes import Bool, Float32, Int64
 FILE = "predictions.parquet"
 
 
-def pictures_of(run: Run, on: Source | None = None) -> tuple[Dataset, list[str]]:
+def pictures_of(run: Run, on: Source | None = None, *, verbose: int = 1) -> tuple[Dataset, list[str]]:
     """The pictures that a run was trained on, split as they were then, or other pictures of the same classes.
 
     Args:
         on: another source; it is brought to the size that the model takes. None: the run's own.
+        verbose: as of `load`.
 
     Returns:
         The dataset, and what a reader should know of it.
@@ -35,13 +36,17 @@ def pictures_of(run: Run, on: Source | None = None) -> tuple[Dataset, list[str]]
         RunError: the run is half there.
         DataError: the pictures are gone or were never on disk, or have other classes.
     """
-    dataset, notes = unsplit_pictures_of(run, on)
+    dataset, notes = unsplit_pictures_of(run, on, verbose=verbose)
     recipe = run.recipe
     return dataset if on is not None else split(dataset, recipe.split, recipe.training.seed), notes
 
 
-def unsplit_pictures_of(run: Run, on: Source | None = None) -> tuple[Dataset, list[str]]:
-    """The same without the validation split, for those who look at the test pictures only."""
+def unsplit_pictures_of(run: Run, on: Source | None = None, *, verbose: int = 1) -> tuple[Dataset, list[str]]:
+    """Return the same without the validation split, for those who look at the test pictures only.
+
+    Args:
+        verbose: as of `load`.
+    """
     recipe, predictor = run.recipe, run.predictor()
     if on is None:
         _check_they_are_there(run)
@@ -50,7 +55,7 @@ def unsplit_pictures_of(run: Run, on: Source | None = None) -> tuple[Dataset, li
     if isinstance(on, tuple) and not all(name.isdecimal() for name in predictor.class_names):
         loaded = from_pair(on, predictor.class_names)  # whole numbers are those of its classes
     else:
-        loaded = load(recipe.dataset if on is None else on, as_trained, own_first=on is not None)
+        loaded = load(recipe.dataset if on is None else on, as_trained, own_first=on is not None, verbose=verbose)
     dataset = with_classes(loaded, predictor.class_names, str(run.path))
     notes = []
     if on is None and dataset.fingerprint != run.environment.get("dataset_sha256"):

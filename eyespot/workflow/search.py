@@ -11,8 +11,6 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from eyespot.data.dataset import Dataset
 from eyespot.engine.hardware import deterministic_kernels
 from eyespot.errors import MissingExtra, RecipeError, RunError
@@ -80,7 +78,7 @@ def run_trial(
         stop: asked after every step; the training then ends as interrupted.
     """
     started = time.perf_counter()
-    prepared = prepare(dataset, recipe, {}, {}, Console(quiet=True), trust=False)
+    prepared = prepare(dataset, recipe, {}, {}, trust=False, verbose=0)
     training = prepared.recipe.training
     program = program_for(prepared, training.steps_for(len(prepared.dataset.train)), lambda _: None)
     with deterministic_kernels(enabled=training.deterministic):

@@ -148,7 +148,7 @@ def _test_pictures(folder: Path, shown: bool | None) -> "Examples":
             return no_examples(shape, "The run was trained on arrays, which are not kept.")
         if shown is False or (shown is None and run.recipe.dataset not in CATALOG):
             return no_examples(shape, NOT_SHOWN)
-        dataset, notes = unsplit_pictures_of(run)
+        dataset, notes = unsplit_pictures_of(run, verbose=0)
         if shown is None and (notes or not dataset.public):  # not the public pictures that it was trained on
             return no_examples(shape, NOT_SHOWN)
     except (EyespotError, ImportError, OSError):

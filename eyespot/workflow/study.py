@@ -15,6 +15,7 @@ from eyespot.errors import EyespotError, RecipeError
 from eyespot.figures.curves import DotRow, dots_with_intervals
 from eyespot.figures.style import save
 from eyespot.files import check_own, rewrite_text, rewriting
+from eyespot.output import console_for
 from eyespot.recipe.schema import Recipe
 from eyespot.run import Run
 from eyespot.studies.comparison import VariantComparison, VariantMeasurements, compare_variants, sentences, study_page
@@ -66,7 +67,7 @@ def study(  # noqa: PLR0913 - each is one setting of the study
     repeats: int | None = None,
     output: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
-    console: Console | None = None,
+    verbose: int = 1,
 ) -> Study:
     """Trains a recipe and its variants with the same seeds, and compares them; what an earlier call finished is kept.
 
@@ -77,7 +78,7 @@ def study(  # noqa: PLR0913 - each is one setting of the study
         repeats: trainings of each variant, which differ in the seed alone; None: as the file says, else 3.
         output: the study's directory; None: `studies/<name>`.
         settings: keys to change for all variants, the base too, by their dotted names.
-        console: where progress is printed; None: standard output.
+        verbose: 0 prints nothing, 1 prints a line a training, and progress on a terminal.
 
     Raises:
         EyespotError: something asked for is missing, unknown or does not fit; nothing was trained.
@@ -90,8 +91,8 @@ def study(  # noqa: PLR0913 - each is one setting of the study
     more_changes = [Change.of(*change) for change in changes.items()] if isinstance(changes, Mapping) else changes
     variants = variants_of([*plan.changes, *more_changes], {**plan.grid, **(grid or {})})
     data, recipe = recipe_for(base, None, {**plan.settings, **(settings or {})})
-    out = console or Console()
-    checked, notes = _distinct(list(_check(data, recipe, variants, out, path_first=own_first(base))))
+    out = console_for(verbose)
+    checked, notes = _distinct(list(_check(data, recipe, variants, verbose, path_first=own_first(base))))
     title = Path(source).stem if isinstance(source, str) and plan.base else recipe.name or checked[0].dataset.name
     folder, count = Path(output) if output else ROOT / title, repeats or plan.repeats
     check_own(*(folder / name for name in (PICTURE, TABLE, PAGE)))
@@ -148,7 +149,7 @@ def _distinct(checked: Sequence[_CheckedVariant]) -> tuple[list[_CheckedVariant]
 
 
 def _check(
-    data: str | Dataset, recipe: Recipe, variants: Sequence[Variant], out: Console, *, path_first: bool
+    data: str | Dataset, recipe: Recipe, variants: Sequence[Variant], verbose: int, *, path_first: bool
 ) -> Iterator[_CheckedVariant]:
     """Builds every variant's model for its data before any is trained."""
     loaded: dict[str, Dataset] = {}
@@ -157,9 +158,9 @@ def _check(
         varied = recipe.with_settings(variant.settings, where)
         picture_settings = varied.pictures.model_dump_json()
         if picture_settings not in loaded:
-            loaded[picture_settings] = load(data, varied.pictures, out, own_first=path_first)
+            loaded[picture_settings] = load(data, varied.pictures, verbose=verbose, own_first=path_first)
         try:
-            prepared = prepare(loaded[picture_settings], varied, {}, {}, Console(quiet=True), trust=False)
+            prepared = prepare(loaded[picture_settings], varied, {}, {}, trust=False, verbose=0)
         except EyespotError as error:
             raise type(error)(f"In {where}: {error}") from None
         if prepared.dataset.validation is None:

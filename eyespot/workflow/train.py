@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from eyespot.data.dataset import Dataset, shape_text
 from eyespot.data.load import Source
 from eyespot.engine.hardware import deterministic_kernels
@@ -16,7 +14,7 @@ from eyespot.evaluation.metrics import Evaluation
 from eyespot.figures.curves import learning_curves
 from eyespot.figures.style import save
 from eyespot.models.loading import layers_of_their_own, takes_raw_pixels
-from eyespot.output import Output
+from eyespot.output import Output, console_for
 from eyespot.recipe.schema import Recipe
 from eyespot.run import Run, RunLike, check_new, create_run
 from eyespot.training.checkpoint import Checkpoints, TrainingState, latest_state
@@ -85,7 +83,7 @@ def train(  # noqa: PLR0913 - each is one setting of the training
     accept_changes: bool = False,
     trust: bool = False,
     settings: Mapping[str, Any] | None = None,
-    console: Console | None = None,
+    verbose: int = 1,
     observers: Sequence[Observer] = (),
     mlflow: str | None = None,
     **options: Any,
@@ -103,7 +101,7 @@ def train(  # noqa: PLR0913 - each is one setting of the training
         trust: open a `.keras` file with classes that are not Keras's own, and are registered with it; a recipe cannot
             ask for this.
         settings: keys of the recipe to change, by their dotted names: `{"training.epochs": 3}`.
-        console: where progress is printed; None: standard output. `Console(quiet=True)` prints nothing.
+        verbose: 0 prints nothing, 1 prints lines, and progress on a terminal. The run's `log` has the lines always.
         observers: notified of steps and epochs.
         mlflow: a tracking server or store to log to as well, such as `http://host:5000` or `sqlite:///mlflow.db`.
         options: settings of the recipe to change, by the names of the command line: `model="mlp"`, `epochs=3`, …
@@ -120,15 +118,14 @@ def train(  # noqa: PLR0913 - each is one setting of the training
         CheckpointError: the run's checkpoint is of another model.
         TrackingError: `mlflow` cannot be reached; nothing was trained.
     """
-    started = time.perf_counter()
+    started, terminal = time.perf_counter(), console_for(verbose)
     earlier = open_earlier(resume)
     if earlier and recipe is None and not names_recipe(source):
         recipe = earlier.recipe
     if resume is None:
         check_new(output)
-    terminal = console or Console()
     tracking = Tracking(mlflow) if mlflow else None
-    prepared = prepare(source, recipe, settings or {}, options, terminal, trust=trust)
+    prepared = prepare(source, recipe, settings or {}, options, trust=trust, verbose=verbose)
     if resume == AUTO:
         earlier = unfinished_run(prepared.recipe)
     changes = check_is_the_same(earlier, prepared, accept_changes=accept_changes) if earlier else []

@@ -16,6 +16,7 @@ from eyespot.data.dataset import Dataset
 from eyespot.data.load import Source, load
 from eyespot.errors import EyespotError, InterruptedRun, ModelError, RecipeError
 from eyespot.files import check_own, rewrite_text
+from eyespot.output import console_for
 from eyespot.random import seed_for
 from eyespot.recipe.changes import describe_settings
 from eyespot.recipe.schema import Recipe
@@ -107,7 +108,7 @@ def tune(  # noqa: PLR0913 - each is one setting of the search
     seed: int | None = None,
     output: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
-    console: Console | None = None,
+    verbose: int = 1,
 ) -> Tuning:
     """Searches a recipe's settings for a lower validation loss; the same call goes on with an interrupted search.
 
@@ -122,7 +123,7 @@ def tune(  # noqa: PLR0913 - each is one setting of the search
         seed: of the trainings, and of what is proposed; None: as the recipe has it.
         output: the search's directory; None: `studies/tune-<name>`.
         settings: keys of the recipe to change first, by their dotted names.
-        console: where progress is printed; None: standard output.
+        verbose: 0 prints nothing, 1 prints a line a training.
 
     Raises:
         EyespotError: something asked for is missing, unknown or does not fit, Optuna is not installed, or the time was
@@ -137,11 +138,11 @@ def tune(  # noqa: PLR0913 - each is one setting of the search
     dataset_name, recipe = recipe_for(
         source, None, {**(settings or {}), **({} if seed is None else {"training.seed": seed})}
     )
-    out = console or Console()
-    full = load(dataset_name, recipe.pictures, out, own_first=own_first(source))
+    out = console_for(verbose)
+    full = load(dataset_name, recipe.pictures, verbose=verbose, own_first=own_first(source))
     recipe = recipe.with_settings({"dataset": full.origin.path if full.origin else full.name})
     dataset = without_test(full, recipe)
-    prepared = prepare(dataset, recipe, {}, {}, Console(quiet=True), trust=False)
+    prepared = prepare(dataset, recipe, {}, {}, trust=False, verbose=0)
     base = base_values(recipe, prepared.dataset)
     search_space = _space(space, recipe, base, prepared.dataset)
     folder = Path(output) if output else ROOT / f"tune-{recipe.name or full.name}"

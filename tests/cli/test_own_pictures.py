@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from eyespot import train
 from tests.conftest import Answer, make_split
@@ -45,7 +44,7 @@ def folder(written: Path, here: Path) -> Path:
 def trained(written: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on the written bars; tests that write into it take a copy."""
     output = tmp_path_factory.mktemp("trained") / "r"
-    train(str(written), output=output, model="mlp", epochs=12, seed=3, console=Console(quiet=True))
+    train(str(written), output=output, model="mlp", epochs=12, seed=3, verbose=0)
     return output
 
 

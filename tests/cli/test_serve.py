@@ -265,8 +265,6 @@ def opened(eyespot: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch) -> O
 @pytest.fixture(scope="module")
 def trained_on(tmp_path_factory: pytest.TempPathFactory, fewer: Dataset) -> Iterator[Callable[[str], Path]]:
     """Runs on some of the embedded digits, and on a folder of own pictures, each trained once."""
-    from rich.console import Console
-
     import eyespot as api
 
     root = tmp_path_factory.mktemp("sources")
@@ -278,7 +276,7 @@ def trained_on(tmp_path_factory: pytest.TempPathFactory, fewer: Dataset) -> Iter
         if source not in made:
             given = str(root / source) if source == "mine" else source
             output = root / f"on-{source}"
-            api.train(given, output=output, model="mlp", epochs=1, console=Console(quiet=True))
+            api.train(given, output=output, model="mlp", epochs=1, verbose=0)
             made[source] = output
         return made[source]
 

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from eyespot.data.catalog import CATALOG
 from eyespot.data.dataset import Dataset
@@ -184,7 +183,7 @@ def test_a_public_datasets_pictures_are_published(
 ):
     """Those of a dataset that goes by name are in the folder, unless they are refused; a folder of that name is own."""
     monkeypatch.chdir(tmp_path)
-    train("digits", output=tmp_path / "r", model="mnist-mlp-one-hidden", epochs=1, console=Console(quiet=True))
+    train("digits", output=tmp_path / "r", model="mnist-mlp-one-hidden", epochs=1, verbose=0)
     assert len(read(export(tmp_path / "r", "web"), "examples.json")["examples"]) == 24
     assert not read(export(tmp_path / "r", "web", examples=False), "examples.json")["examples"]
     assert read(export(tmp_path / "r", "web", on="digits"), "examples.json")["examples"]
@@ -201,7 +200,7 @@ def test_pictures_that_a_run_was_not_trained_on_are_not_published(stand_in: None
     """A run on arrays that its user calls as a public dataset counts as own: exports and the server show nothing."""
     named = replace(CATALOG["digits"].read(), name="digits", public=False)
     arrays = replace(named, train=named.train.take(np.arange(150)))
-    made = train(arrays, output=tmp_path / "r", model="mnist-mlp-one-hidden", epochs=1, console=Console(quiet=True)).run
+    made = train(arrays, output=tmp_path / "r", model="mnist-mlp-one-hidden", epochs=1, verbose=0).run
     assert read(export(made, "web"), "examples.json") == {"examples": []}
     assert serve._test_pictures(made.path, None).note == NOT_SHOWN
     assert len(serve._test_pictures(made.path, True).images) == 60
@@ -217,7 +216,7 @@ def test_nothing_says_where_own_pictures_lie(stand_in: None, tmp_path: Path):
     """No file of an export holds a folder's or a picture's name."""
     write_pictures(tmp_path / "home-of-ann" / "bars")
     source = str(tmp_path / "home-of-ann" / "bars")
-    made = train(source, output=tmp_path / "r", model="mlp", epochs=1, console=Console(quiet=True)).run
+    made = train(source, output=tmp_path / "r", model="mlp", epochs=1, verbose=0).run
     for form, examples in (("onnx", None), ("onnx-int8", None), ("keras", None), ("web", True)):
         done = export(made, form, tmp_path / form, examples=examples, tolerance=1)
         for name in done.files:

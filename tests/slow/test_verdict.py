@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from eyespot.training.diagnose import diagnose
 from eyespot.training.fit import fit
@@ -33,7 +32,7 @@ class Course:
     def verdict(self, seed: int) -> str:
         """The verdict on the training with that seed."""
         settings = {**self.settings, "training.seed": seed}
-        prepared = prepare(self.source, None, settings, {}, Console(quiet=True), trust=False)
+        prepared = prepare(self.source, None, settings, {}, trust=False, verbose=0)
         dataset, recipe = prepared.dataset, prepared.recipe.training
         assert dataset.validation is not None
         generator = np.random.default_rng(seed)

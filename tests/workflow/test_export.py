@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from rich.console import Console
 
 import eyespot
 from eyespot.data.dataset import Dataset
@@ -20,15 +19,13 @@ from eyespot.run import Run
 from eyespot.workflow.card import card_of
 from tests.conftest import Answer
 
-QUIET = Console(quiet=True)
-
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run whose pictures are always at hand."""
     settings = {"model.name": "mlp", "training.epochs": 2}
     output = tmp_path_factory.mktemp("runs") / "digits"
-    return eyespot.train("digits", Recipe(), output, settings=settings, console=QUIET).run
+    return eyespot.train("digits", Recipe(), output, settings=settings, verbose=0).run
 
 
 def test_the_card_is_there_after_training(digits: Run):
@@ -52,7 +49,7 @@ def test_a_run_without_figures_has_a_card(bars: Dataset, tmp_path: Path):
     settings = {
         "model.name": "mlp", "split.method": "none", "training.epochs": 1, "training.early_stopping": False,
     }  # fmt: skip
-    done = eyespot.train(alone, Recipe(), tmp_path / "run", settings=settings, console=QUIET)
+    done = eyespot.train(alone, Recipe(), tmp_path / "run", settings=settings, verbose=0)
     assert "Not evaluated: there were no test or validation images." in (done.run.predictor().card or "")
 
 
@@ -129,7 +126,7 @@ def test_without_validation_pictures_training_ones_serve(tmp_path: Path):
     settings = {
         "model.name": "mlp", "split.method": "none", "training.epochs": 1, "training.early_stopping": False,
     }  # fmt: skip
-    done = eyespot.train("digits", Recipe(), tmp_path / "run", settings=settings, console=QUIET)
+    done = eyespot.train("digits", Recipe(), tmp_path / "run", settings=settings, verbose=0)
     exported = eyespot.export(done.run, "onnx")
     assert exported.on == "train"
     assert "no validation pictures" in exported.notes[-1]

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
@@ -29,7 +28,6 @@ from tests.exporting.sources import source_of
 layers = keras.layers
 RANGES = ("0-255", "0-1", "-1-1", "standardised")
 SHAPE, HIDDEN = (8, 8, 1), 32
-QUIET = Console(quiet=True)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +68,7 @@ def keras_model(name: str, weights: list[np.ndarray], shape: tuple[int, ...] = S
 
 def prepared(dataset: Dataset, **options: Any) -> PreparedTraining:
     """What a training begins with."""
-    return prepare(dataset, None, {}, options, QUIET, trust=False)
+    return prepare(dataset, None, {}, options, trust=False, verbose=0)
 
 
 def accuracy(model: keras.Model, images: np.ndarray, split: Split) -> float:
@@ -177,7 +175,7 @@ def test_a_recipe_names_the_range(digits: Dataset, trained: dict[str, Any], tmp_
     (tmp_path / "recipe.yaml").write_text(first.recipe.dump(), encoding="utf-8")
     recipe = read_recipe(tmp_path / "recipe.yaml")
     assert recipe.model.input_range == "standardised"
-    again = prepare(digits, recipe, {}, {}, QUIET, trust=False)
+    again = prepare(digits, recipe, {}, {}, trust=False, verbose=0)
     assert again.recipe.dump() == first.recipe.dump()
     assert again.model.get_layer("pixel_range").get_config() == first.model.get_layer("pixel_range").get_config()
 
@@ -228,7 +226,7 @@ def test_what_nothing_tells_is_assumed_and_said(how: str, digits: Dataset, train
     dataset = Dataset("mine", names, train_split)
     settings = {"model.width": 2.0} if how == "wider" else {}
     named = {"model" if how in {"fresh", "wider"} else "start": str(tmp_path / "theirs.keras")}
-    ready = prepare(dataset, None, settings, named, QUIET, trust=False)
+    ready = prepare(dataset, None, settings, named, trust=False, verbose=0)
     assert ready.recipe.model.input_range == "0-1"
     (told,) = [note for note in ready.notes if "0-1 is assumed" in note]
     assert "`model.input_range='0-255'`, '-1-1' or 'standardised' changes that" in told

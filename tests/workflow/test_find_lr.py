@@ -4,13 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from eyespot import Dataset, Recipe, find_lr, open_run, train
 from eyespot.errors import DivergedError, ModelError, RunError, UsageError
 from eyespot.workflow.find_lr import LearningRateSuggestion
 
-QUIET = Console(quiet=True)
 STEPS = 80  # fewer than a user's searches have, and enough on the bars
 SMALL = Recipe.parse({"model": {"name": "mlp"}, "training": {"precision": "float32", "seed": 3}})
 
@@ -18,7 +16,7 @@ SMALL = Recipe.parse({"model": {"name": "mlp"}, "training": {"precision": "float
 @pytest.fixture(scope="module")
 def found(bars: Dataset, tmp_path_factory: pytest.TempPathFactory) -> LearningRateSuggestion:
     """A search on the bars; tests read it and do not change it."""
-    return find_lr(bars, SMALL, tmp_path_factory.mktemp("found") / "lr", console=QUIET, steps=STEPS)
+    return find_lr(bars, SMALL, tmp_path_factory.mktemp("found") / "lr", verbose=0, steps=STEPS)
 
 
 def test_the_suggestion_trains(bars: Dataset, found: LearningRateSuggestion, tmp_path: Path):
@@ -26,7 +24,7 @@ def test_the_suggestion_trains(bars: Dataset, found: LearningRateSuggestion, tmp
     losses = []
     for place, factor in enumerate((1, 1 / 30, 30)):
         options: dict[str, Any] = {"learning_rate": found.suggested * factor, "epochs": 2, "keep": "last"}
-        done = train(bars, SMALL, tmp_path / f"r{place}", console=QUIET, **options)
+        done = train(bars, SMALL, tmp_path / f"r{place}", verbose=0, **options)
         losses.append(done.outcome.history.rows[-1]["val_loss"])
     assert losses[0] == min(losses)
 
@@ -42,13 +40,13 @@ def test_what_is_left_behind_is_no_run(bars: Dataset, found: LearningRateSuggest
     with pytest.raises(RunError, match="is not a run"):
         open_run(folder)
     with pytest.raises(RunError, match="not overwritten"):
-        find_lr(bars, SMALL, folder, console=QUIET)
+        find_lr(bars, SMALL, folder, verbose=0)
 
 
 def test_it_repeats_in_a_folder_with_the_next_number(bars: Dataset, found: LearningRateSuggestion, here: Path):
     """The same seed gives the same curve and suggestion; by default the folder is the next of a number under runs/."""
     (here / "runs" / "lr-bars-mlp-1").mkdir(parents=True)
-    again = find_lr(bars, SMALL, console=QUIET, steps=STEPS)
+    again = find_lr(bars, SMALL, verbose=0, steps=STEPS)
     assert str(again.figure) == "runs/lr-bars-mlp-2/curve.png"
     assert np.array_equal(found.curve.losses, again.curve.losses)
     assert found.suggested == again.suggested
@@ -74,14 +72,14 @@ def test_one_batch_is_told(bars: Dataset, tmp_path: Path, capsys: pytest.Capture
 def test_rates_that_are_too_high_are_a_sentence(bars: Dataset, tmp_path: Path):
     """Where the loss diverges at the lowest rates there is no suggestion, and no folder is left."""
     with pytest.raises(DivergedError, match=r"diverged after \d steps, where the rate is lowest"):
-        find_lr(bars, SMALL, tmp_path / "lr", lowest=1e4, highest=1e9, optimizer="sgd", console=QUIET)
+        find_lr(bars, SMALL, tmp_path / "lr", lowest=1e4, highest=1e9, optimizer="sgd", verbose=0)
     assert not (tmp_path / "lr").exists()
 
 
 def test_rates_that_are_too_low_are_a_sentence(bars: Dataset, tmp_path: Path):
     """Where the loss falls nowhere there is no suggestion, and no folder is left."""
     with pytest.raises(ModelError, match="does not fall beyond its noise"):
-        find_lr(bars, SMALL, tmp_path / "lr", lowest=1e-9, highest=1e-8, optimizer="sgd", console=QUIET, steps=STEPS)
+        find_lr(bars, SMALL, tmp_path / "lr", lowest=1e-9, highest=1e-8, optimizer="sgd", verbose=0, steps=STEPS)
     assert not (tmp_path / "lr").exists()
 
 
@@ -89,4 +87,4 @@ def test_rates_that_are_too_low_are_a_sentence(bars: Dataset, tmp_path: Path):
 def test_rates_must_rise(bars: Dataset, tmp_path: Path, wrong: dict):
     """Rates that do not rise from above 0, or too few, are refused."""
     with pytest.raises(UsageError, match="must rise from above 0"):
-        find_lr(bars, SMALL, tmp_path / "lr", console=QUIET, **wrong)
+        find_lr(bars, SMALL, tmp_path / "lr", verbose=0, **wrong)

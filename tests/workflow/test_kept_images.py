@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 
 import eyespot
 from eyespot.data.dataset import Dataset
@@ -27,8 +26,7 @@ from eyespot.workflow.report import gather_results, report_facts
 from eyespot.workflow.run_data import StoredPredictions, pictures_of, read_predictions, write_predictions
 from tests.conftest import digits_are, write_pictures
 
-QUIET = Console(quiet=True)
-OPTIONS: dict[str, Any] = {"model": "mlp", "precision": "float32", "epochs": 1, "console": QUIET}
+OPTIONS: dict[str, Any] = {"model": "mlp", "precision": "float32", "epochs": 1, "verbose": 0}
 
 
 @pytest.fixture(scope="module")

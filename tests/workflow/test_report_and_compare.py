@@ -12,7 +12,6 @@ import numpy as np
 import onnx
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
 from scipy.special import softmax
 from scipy.stats import binomtest
 
@@ -26,14 +25,12 @@ from eyespot.workflow.run_data import pictures_of
 from tests.conftest import Answer, digits_are
 from tests.reports.pages import needs_browser, opened
 
-QUIET = Console(quiet=True)
-
 
 @pytest.fixture(scope="module")
 def pair(fewer: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Run, Run]]:
     """Two small networks on a few digits, one trained for longer; the digits stay at hand."""
     folder = tmp_path_factory.mktemp("pair")
-    options: dict[str, Any] = {"model": "mlp", "precision": "float32", "console": QUIET}
+    options: dict[str, Any] = {"model": "mlp", "precision": "float32", "verbose": 0}
     with digits_are(fewer):
         short = eyespot.train("digits", output=folder / "short", epochs=1, **options)
         long = eyespot.train("digits", output=folder / "long", epochs=8, **options)
@@ -62,7 +59,7 @@ def test_nothing_is_calibrated_on_test_data(bars: Dataset, tmp_path: Path):
     """Where the test data serve as validation data, or there are none, probabilities stay the network's own."""
     for method in ("test", "none"):
         settings = {"model.name": "mlp", "split.method": method, "training.epochs": 1, "training.early_stopping": False}
-        done = eyespot.train(bars, Recipe(), tmp_path / method, settings=settings, console=QUIET)
+        done = eyespot.train(bars, Recipe(), tmp_path / method, settings=settings, verbose=0)
         assert done.run.metrics["temperature"] == 1
         figures = done.run.metrics["test"]
         for name in ("ece", "brier", "nll"):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from eyespot import reproduce
 from eyespot.data.catalog import CATALOG, CatalogEntry
@@ -48,7 +47,7 @@ def begun(finished: Reproduction, tmp_path: Path) -> Path:
 
 
 def run(tmp_path: Path, names: list[str], repeats: int = 1, **settings: Any) -> Reproduction:
-    return reproduce(names, repeats, tmp_path / "study", settings=SHORT | settings, console=Console(quiet=True))
+    return reproduce(names, repeats, tmp_path / "study", settings=SHORT | settings, verbose=0)
 
 
 @pytest.mark.draws("dropout.png")

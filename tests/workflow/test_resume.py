@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from eyespot import Dataset, Recipe, Run, open_run, train
 from eyespot.errors import RunError
@@ -21,7 +20,6 @@ from eyespot.training.history import EpochFigures
 from eyespot.workflow import train as train_module
 from tests.conftest import Answer, write_pictures
 
-QUIET = Console(quiet=True)
 SHORT = Recipe.parse({"model": {"name": "mlp"}, "training": {"epochs": 3, "batch_size": 16, "early_stopping": False}})
 
 
@@ -67,14 +65,14 @@ def same_weights(one: Path, other: Path) -> bool:
 @pytest.fixture(scope="module")
 def whole(bars: Dataset, without_figures: None, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run that nothing interrupted; tests read it, or change a copy."""
-    return train(bars, SHORT, tmp_path_factory.mktemp("whole") / "r", console=QUIET).run
+    return train(bars, SHORT, tmp_path_factory.mktemp("whole") / "r", verbose=0).run
 
 
 @pytest.fixture(scope="module")
 def interrupted(bars: Dataset, without_figures: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of the same recipe that was interrupted in its second epoch; tests resume copies."""
     path = tmp_path_factory.mktemp("interrupted") / "r"
-    done = train(bars, SHORT, path, console=QUIET, observers=[StopsAt(2, 3)])
+    done = train(bars, SHORT, path, verbose=0, observers=[StopsAt(2, 3)])
     assert (done.outcome.ending, done.stopped_by, done.test) == ("interrupted", signal.SIGTERM, None)
     return path
 
@@ -88,7 +86,7 @@ def stopped(interrupted: Path, tmp_path: Path) -> Path:
 def test_a_resumed_run_is_the_uninterrupted_one(bars: Dataset, whole: Run, stopped: Path):
     """Weights and history are the same; the run holds all that a whole one does, and says that it was resumed."""
     log = (stopped / "log").read_text()
-    done = train(bars, resume=stopped, console=QUIET)
+    done = train(bars, resume=stopped, verbose=0)
     assert done.outcome.ending == "completed"
     assert same_weights(stopped, whole.path)
     for column in ("loss", "val_loss", "accuracy", "val_accuracy"):
@@ -101,9 +99,9 @@ def test_a_resumed_run_is_the_uninterrupted_one(bars: Dataset, whole: Run, stopp
 
 def test_stopped_twice_it_still_ends_the_same(bars: Dataset, whole: Run, stopped: Path):
     """A resumed training can be interrupted too."""
-    again = train(bars, resume=stopped, console=QUIET, observers=[StopsAt(3, 1, signal.SIGINT)])
+    again = train(bars, resume=stopped, verbose=0, observers=[StopsAt(3, 1, signal.SIGINT)])
     assert again.stopped_by == signal.SIGINT
-    train(bars, resume=stopped, console=QUIET)
+    train(bars, resume=stopped, verbose=0)
     assert same_weights(stopped, whole.path)
 
 
@@ -111,12 +109,12 @@ def test_a_finished_run_has_nothing_to_resume(bars: Dataset, whole: Run, tmp_pat
     """It says so; with more epochs, and leave to differ, it trains on."""
     path = Path(shutil.copytree(whole.path, tmp_path / "r"))
     with pytest.raises(RunError, match=r"is finished \(completed after 3 epochs\)"):
-        train(bars, resume=path, console=QUIET)
+        train(bars, resume=path, verbose=0)
     with pytest.raises(RunError, match=r"training\.epochs: 3 → 4"):
-        train(bars, resume=path, epochs=4, console=QUIET)
-    longer = train(bars, resume=path, epochs=4, accept_changes=True, console=QUIET)
+        train(bars, resume=path, epochs=4, verbose=0)
+    longer = train(bars, resume=path, epochs=4, accept_changes=True, verbose=0)
     assert len(longer.run.history) == 4
-    at_once = train(bars, SHORT.with_options({"epochs": 4}), tmp_path / "at-once", console=QUIET).run
+    at_once = train(bars, SHORT.with_options({"epochs": 4}), tmp_path / "at-once", verbose=0).run
     assert same_weights(path, at_once.path)
 
 
@@ -130,7 +128,7 @@ def test_what_differs_is_told_and_refused(bars: Dataset, stopped: Path):
     packages = open_run(stopped).environment["packages"] | {"keras": "3.0.0"}
     changed_environment(stopped, packages=packages, torch_threads=99, dataset_sha256="0")
     with pytest.raises(RunError) as error:
-        train(bars, resume=stopped, learning_rate=0.1, console=QUIET)
+        train(bars, resume=stopped, learning_rate=0.1, verbose=0)
     told = str(error.value)
     for difference in (
         "training.learning_rate: null → 0.1",
@@ -140,14 +138,14 @@ def test_what_differs_is_told_and_refused(bars: Dataset, stopped: Path):
         "`accept_changes=True`",
     ):
         assert difference in told
-    train(bars, resume=stopped, accept_changes=True, console=QUIET)
+    train(bars, resume=stopped, accept_changes=True, verbose=0)
     assert "result is not that of an uninterrupted training" in (stopped / "log").read_text()
 
 
 def test_killed_before_the_first_checkpoint_it_begins_again(bars: Dataset, whole: Run, stopped: Path):
     """A run with nothing but a recipe can be resumed too."""
     shutil.rmtree(stopped / "checkpoints")
-    train(bars, resume=stopped, console=QUIET)
+    train(bars, resume=stopped, verbose=0)
     assert same_weights(stopped, whole.path)
     assert "begins again" in (stopped / "log").read_text()
 
@@ -158,9 +156,9 @@ def test_auto_takes_the_latest_unfinished_one_of_the_recipe(bars: Dataset, whole
     recipe = open_run(other).recipe.with_options({"seed": 9})
     (other / "recipe.yaml").write_text(recipe.dump(), encoding="utf-8")
     finished = shutil.copytree(whole.path, Path("runs/bars-mlp-2"))
-    new = train(bars, SHORT, resume="auto", console=QUIET, observers=[StopsAt(2, 3)]).run.path
+    new = train(bars, SHORT, resume="auto", verbose=0, observers=[StopsAt(2, 3)]).run.path
     assert len({other, finished, new}) == 3
-    assert train(bars, SHORT, resume="auto", console=QUIET).run.path == new
+    assert train(bars, SHORT, resume="auto", verbose=0).run.path == new
     assert same_weights(new, finished)
     assert open_run(other).metrics["ending"] == "interrupted"
 
@@ -170,10 +168,10 @@ def test_a_run_under_way_is_left_alone(bars: Dataset, whole: Run, interrupted: P
     busy = open_run(shutil.copytree(interrupted, Path("runs/bars-mlp-1")))
     with busy.locked():
         with pytest.raises(RunError, match="is being trained by another process"):
-            train(bars, resume=busy.path, console=QUIET)
-        new = train(bars, SHORT, resume="auto", console=QUIET, observers=[StopsAt()]).run
+            train(bars, resume=busy.path, verbose=0)
+        new = train(bars, SHORT, resume="auto", verbose=0, observers=[StopsAt()]).run
     assert new.path != busy.path
-    train(bars, resume=busy, console=QUIET)
+    train(bars, resume=busy, verbose=0)
     assert same_weights(busy.path, whole.path)
 
 
@@ -206,7 +204,7 @@ def test_the_command_that_continues(
     write_pictures(here / "bars")
     settings = {"model.width": 0.1, "training.batch_size": 4, "checkpoints.every_steps": 3}
     options: dict[str, Any] = {"model": "mlp", "epochs": 20, "early_stopping": False, "settings": settings}
-    train("bars", output=here / "whole", console=QUIET, observers=copying, **options)
+    train("bars", output=here / "whole", verbose=0, observers=copying, **options)
     if how == "killed":
         changes = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
         asked = ("bars", "--model", "mlp", "--epochs", 20, "--no-early-stopping", *changes)
@@ -239,12 +237,12 @@ def test_what_a_person_wrote_into_a_run_stays(bars: Dataset, whole: Run, tmp_pat
     text = "# mine\n" + (run.path / "recipe.yaml").read_text(encoding="utf-8")
     (run.path / "recipe.yaml").write_text(text, encoding="utf-8")
     run.write_json("metrics.json", run.metrics | {"ending": "interrupted"})
-    train(bars, resume=run.path, console=QUIET)
+    train(bars, resume=run.path, verbose=0)
     assert (run.path / "recipe.yaml").read_text(encoding="utf-8") == text
     (run.path / "model-card.md").write_text("mine")
     run.write_json("metrics.json", run.metrics | {"ending": "interrupted"})
     before = (run.path / "model.keras").read_bytes()
     with pytest.raises(RunError, match=r"model-card\.md is not by eyespot, or has been changed"):
-        train(bars, resume=run.path, console=QUIET)
+        train(bars, resume=run.path, verbose=0)
     assert (run.path / "model-card.md").read_text() == "mine"
     assert (run.path / "model.keras").read_bytes() == before

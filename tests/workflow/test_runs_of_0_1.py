@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from eyespot import evaluate, export, load, open_run, predict, report, train
 from eyespot.data.dataset import Dataset
@@ -18,7 +17,6 @@ from eyespot.serving.limits import ServerLimits
 from eyespot.serving.served_models import Deployment, open_model
 
 RUNS = Path(__file__).parents[1] / "runs_of_0_1"
-QUIET = Console(quiet=True)
 
 
 @pytest.fixture
@@ -72,7 +70,7 @@ def test_it_is_served(copy: Path):
 
 def test_an_interrupted_one_goes_on(copy: Path):
     """It ends as the training that was not interrupted did, but for the rounding of another processor."""
-    resumed = train(resume=copy / "interrupted", accept_changes=True, console=QUIET)
+    resumed = train(resume=copy / "interrupted", accept_changes=True, verbose=0)
     assert resumed.outcome.ending == "completed"
     whole = open_run(copy / "finished").model().get_weights()
     for weights, expected in zip(resumed.run.model().get_weights(), whole, strict=True):

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from eyespot import Run, study
 from eyespot.data.dataset import Dataset
@@ -44,7 +43,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def run(bars: Dataset, folder: Path, **asked: Any) -> Study:
     settings = QUICK | asked.pop("settings", {})
-    return study(bars, output=folder / "s", settings=settings, console=Console(quiet=True), **asked)
+    return study(bars, output=folder / "s", settings=settings, verbose=0, **asked)
 
 
 @dataclass(frozen=True)
@@ -180,7 +179,7 @@ def test_a_studys_file_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     Path("mine.yaml").write_text("model: {name: mlp, width: 0.05}\ntraining: {epochs: 1, batch_size: 60}\n")
     Path("drop.yaml").write_text("base: mine.yaml\nrepeats: 4\nchanges: [{name: none, set: {model.dropout: 0}}]\n")
-    done = study("drop.yaml", repeats=1, console=Console(quiet=True))
+    done = study("drop.yaml", repeats=1, verbose=0)
     assert str(done.path) == "studies/drop"
     assert [row.name for row in done.rows] == ["base", "none"]
     assert done.rows[0].repeats == 1

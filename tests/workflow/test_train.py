@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
 from scipy.special import softmax
 
 from eyespot import Dataset, Recipe, Run, Split, open_run, train
@@ -43,13 +42,13 @@ def recipe(**parts: dict) -> Recipe:
 
 
 def test_options_change_the_recipe(bars: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    """The command line's options are keywords, progress is printed and logged, and `quiet` silences it."""
+    """The command line's options are keywords, progress is printed and logged, and `verbose=0` silences it."""
     run = train(bars, output=tmp_path / "a", model="mlp", epochs=1, split="last").run
     assert (run.recipe.model.name, run.recipe.training.epochs, run.recipe.split.method) == ("mlp", 1, "last")
     printed = capsys.readouterr().out
     assert "Test: accuracy" in printed
     assert "Test: accuracy" in (run.path / "log").read_text()
-    train(bars, run.recipe, tmp_path / "b", console=Console(quiet=True))
+    train(bars, run.recipe, tmp_path / "b", verbose=0)
     assert capsys.readouterr().out == ""
     with pytest.raises(RecipeError, match="Did you mean 'epochs'"):
         train(bars, epoch=3)
@@ -310,7 +309,7 @@ def test_a_model_with_foreign_classes_needs_trust(bars: Dataset, tmp_path: Path)
     model = keras.Sequential([keras.Input((8, 8, 1)), Halved(), keras.layers.Flatten()])
     model.add(keras.layers.Dense(3, activation="softmax"))
     model.save(tmp_path / "own.keras")
-    options: dict[str, Any] = {"model": str(tmp_path / "own.keras"), "epochs": 1, "console": Console(quiet=True)}
+    options: dict[str, Any] = {"model": str(tmp_path / "own.keras"), "epochs": 1, "verbose": 0}
     with pytest.raises(ModelError, match=r"'Halved'.*pass `trust=True`"):
         train(bars, output=tmp_path / "r", **options)
     assert not (tmp_path / "r").exists()

@@ -12,7 +12,6 @@ from typing import Any
 import optuna
 import pytest
 from filelock import FileLock
-from rich.console import Console
 
 from eyespot import train, tune
 from eyespot.data.dataset import Dataset
@@ -29,7 +28,7 @@ SPACE = {"training.learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}, "tr
 
 def search(bars: Dataset, folder: Path, **asked: Any) -> Any:
     settings = QUICK | asked.pop("settings", {})
-    told: dict[str, Any] = {"trials": 3, "space": SPACE, "console": Console(quiet=True)} | asked
+    told: dict[str, Any] = {"trials": 3, "space": SPACE, "verbose": 0} | asked
     return tune(bars, output=folder / "t", settings=settings, **told)
 
 
@@ -96,7 +95,7 @@ def test_a_search_ends_as_a_recipe_that_trains(bars: Dataset, finished: Finished
     best = min(done.candidates, key=lambda one: one.median)
     for key, value in best.settings.items():
         assert getattr(recipe.training, key.removeprefix("training.")) == value
-    trained = train(bars, recipe, tmp_path / "run", seed=1, console=Console(quiet=True))
+    trained = train(bars, recipe, tmp_path / "run", seed=1, verbose=0)
     history = trained.run.history.column("val_loss")
     assert min(history) == pytest.approx(best.losses[1], rel=1e-6)
     told = json.loads((finished.folder / "t" / "tuning.json").read_text(encoding="utf-8"))
