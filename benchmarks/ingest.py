@@ -32,7 +32,7 @@ PHOTOS, PHOTO_SIZE, PHOTO_SIDE = 1_500, (640, 480), 64
 
 EYESPOT = """
 import eyespot
-from eyespot.recipe.schema import PicturesRecipe
+from eyespot.recipe.data_recipe import PicturesRecipe
 eyespot.load  # is imported with it
 def epochs():
     started = time.perf_counter()

@@ -17,6 +17,7 @@ from .errors import RunError as RunError
 from .evaluation.metrics import Evaluation as Evaluation
 from .inference.predictor import Prediction as Prediction
 from .inference.predictor import Predictor as Predictor
+from .recipe.option_types import RecipeOptions as RecipeOptions
 from .recipe.schema import Recipe as Recipe
 from .run import Run as Run
 from .run import open_run as open_run

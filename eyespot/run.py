@@ -55,9 +55,9 @@ class Run:
     @cached_property
     def recipe(self) -> "Recipe":
         """The recipe of the run."""
-        from eyespot.recipe.recipe_files import read_recipe
+        from eyespot.recipe.schema import Recipe
 
-        return read_recipe(self.file("recipe.yaml"))
+        return Recipe.read(self.file("recipe.yaml"))
 
     @cached_property
     def history(self) -> "History":

@@ -14,7 +14,7 @@ from eyespot.errors import DataError
 from eyespot.shapes import Int64, Shaped, UInt8
 
 if TYPE_CHECKING:  # brings Pydantic, for which a server's start does not wait
-    from eyespot.recipe.schema import PicturesRecipe
+    from eyespot.recipe.data_recipe import PicturesRecipe
 
 AT_ONCE = 1 << 20  # bytes of pixels at a time when something is computed over all rows; as floats some times more
 IMAGES_RANK = 4

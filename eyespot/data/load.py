@@ -24,7 +24,7 @@ from eyespot.data.parallel import map_in_processes
 from eyespot.data.picture import InputForm, Limits, PictureHeader, read_picture
 from eyespot.errors import DataError, PictureError, unknown
 from eyespot.output import console_for, printing_to, progress_bar
-from eyespot.recipe.schema import PicturesRecipe
+from eyespot.recipe.data_recipe import PicturesRecipe
 
 SAMPLE = 1_000  # pictures whose headers are read
 COLOR_SAMPLE = 64  # pictures whose colours are looked at

@@ -7,7 +7,7 @@ import numpy as np
 from eyespot.data.dataset import Dataset
 from eyespot.errors import DataError
 from eyespot.random import seed_for
-from eyespot.recipe.schema import SplitRecipe
+from eyespot.recipe.data_recipe import SplitRecipe
 from eyespot.shapes import Int64
 
 

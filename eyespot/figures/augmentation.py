@@ -10,7 +10,7 @@ from eyespot.data.augment.policy import changes_for
 from eyespot.data.augment.transforms import augment_batch, draw_step
 from eyespot.data.dataset import Dataset
 from eyespot.figures.style import INK, new_figure, shorten, show_image
-from eyespot.recipe.schema import AugmentationRecipe
+from eyespot.recipe.data_recipe import AugmentationRecipe
 from eyespot.shapes import Int64, UInt8
 
 MOST_ROWS = 10

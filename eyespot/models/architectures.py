@@ -9,7 +9,6 @@ from eyespot.errors import ModelError, RecipeError, unknown
 from eyespot.models.layers import Shape, from_layers, layers_of, pixel_input, reason_in, with_dropout, with_width
 from eyespot.models.loading import check_fits, is_own_model, load_own_model, with_fresh_weights
 from eyespot.random import seed_for
-from eyespot.recipe.recipe_files import read_recipe
 from eyespot.recipe.schema import DEFAULT_MODEL, Recipe
 
 layers = keras.layers
@@ -114,7 +113,7 @@ def cnn(input_shape: Shape, classes: int, *, dropout: float = 0.25) -> keras.Mod
 
 def _tutorial(name: str, input_shape: Shape, classes: int) -> keras.Model:
     """The network of the recipe of that name."""
-    model_recipe = read_recipe(name).model
+    model_recipe = Recipe.read(name).model
     return from_layers(model_recipe.layers or [], input_shape, classes, rescale=model_recipe.rescale, name=name)
 
 

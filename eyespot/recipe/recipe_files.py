@@ -1,4 +1,4 @@
-"""Recipes as files: by name or by path, whole, or as one stated change of another.
+"""Files of recipes: by name or by path, whole, or as one stated change of another; what they say, as plain values.
 
 A file with `base` takes everything from that recipe but what it says itself. `set` changes single keys of it, by their
 dotted names (`model.layers.1.units: 2048`; null takes a layer out), `insert` puts layers in, each `after` one of the
@@ -14,7 +14,6 @@ import yaml
 
 from eyespot.errors import RecipeError, unknown
 from eyespot.recipe.changes import apply_settings
-from eyespot.recipe.schema import Recipe
 
 FOLDER = Path(str(files("eyespot.recipe"))) / "presets"
 SUFFIXES = (".yaml", ".yml")
@@ -23,22 +22,20 @@ OF_CHANGES = ("base", "set", "insert")
 OF_ITS_OWN = {"name": None, "description": None, "change": None, "teaches": None, "published": None}
 
 
-def read_recipe(source: str | Path, settings: Mapping[str, Any] | None = None) -> Recipe:
-    """Read a recipe.
+def read_values(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a recipe's file, with its name.
 
     Args:
-        source: a file, or the name of a recipe that comes with eyespot.
+        path: as of `find_recipe`.
         settings: keys to change, by their dotted names.
 
     Raises:
-        RecipeError: there is no such recipe, it is not YAML, or it holds a key or value that does not fit; the sentence
-            names the file, the key and the nearest valid one.
+        RecipeError: it is not YAML, or is no recipe.
     """
-    path = find_recipe(source)
     values = _read(path, [])
-    apply_settings(values, settings or {}, "the settings")
+    apply_settings(values, settings, "the settings")
     stem = None if path.stem == OF_A_RUN else path.stem
-    return Recipe.parse(values | {"name": values.get("name") or stem}, where=str(path))
+    return values | {"name": values.get("name") or stem}
 
 
 def find_recipe(source: str | Path) -> Path:

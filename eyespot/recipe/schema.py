@@ -5,127 +5,36 @@ choices, range, default and description. An unknown key is an error that names t
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
-    BeforeValidator,
     ConfigDict,
     Field,
     FiniteFloat,
     PrivateAttr,
-    model_serializer,
     model_validator,
 )
 
 from eyespot.errors import RecipeError, unknown
+from eyespot.files import write_text
 from eyespot.recipe.changes import apply_settings, describe_differences, settings_of
+from eyespot.recipe.data_recipe import AugmentationRecipe, PicturesRecipe, SplitRecipe
+from eyespot.recipe.option_types import Balanced, Engine, InputRange, Keep, Optimizer, Precision, Schedule
 from eyespot.recipe.options import Option, options_of
 from eyespot.recipe.parts import RecipePart, parse_part
+from eyespot.recipe.recipe_files import find_recipe, read_values
 
-Optimizer = Literal["adam", "adamw", "sgd", "rmsprop", "nadam", "adamax", "adagrad", "lion"]
-Schedule = Literal["constant", "cosine", "linear", "exponential"]
-InputRange = Literal["auto", "0-255", "0-1", "-1-1", "standardised"]
-Side = Annotated[int, Field(ge=1, le=4096)]
 DEFAULT_BATCH = 32  # Keras's own
 DEFAULT_MODEL = "cnn"
-Policy = Literal["none", "auto", "digits", "objects", "photos"]
 Figure = Literal[
     "parameters", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy",
     "correct_after_rounding", "seconds_per_epoch",
 ]  # fmt: skip
 DEPENDED_ON = ("dataset", "pictures", "split", "model", "augmentation", "training")
 REPLACES_LAYERS = {"model.name", "model.from"}
-
-
-def _size(value: object) -> object:
-    """One side stands for both, and text for numbers, as the command line has it: `28`, `28x32`."""
-    sides = value.lower().split("x") if isinstance(value, str) else value
-    return (
-        (sides, sides)
-        if isinstance(sides, int)
-        else sides * 2
-        if isinstance(sides, list) and len(sides) == 1
-        else sides
-    )
-
-
-PictureSize = Annotated[tuple[Side, Side], BeforeValidator(_size)]
-
-
-class PicturesRecipe(RecipePart):
-    """How a user's own pictures become arrays; datasets that go by name leave nothing to choose.
-
-    `resize`: `pad` keeps the shape and fills up with the colour of the picture's edge, `crop` keeps the shape and cuts
-    off what stands out, `squash` changes the shape.
-    """
-
-    size: Annotated[PictureSize | None, Option("Data", unset="the commonest size")] = Field(
-        default=None, description="Size of the images in pixels: one side, as 28, or height and width, as 28x32"
-    )
-    resize: Annotated[Literal["pad", "crop", "squash"], Option("Data")] = Field(
-        default="pad", description="How images are brought to one size"
-    )
-    color: Annotated[bool | None, Option("Data", unset="grey where all images are", negative="--grey")] = Field(
-        default=None, description="Read images in colour or in grey"
-    )
-    class_names: Annotated[str | None, Option("Data", unset="folder names or labels as they are")] = Field(
-        default=None, description="File that names the class of each folder or label (.yaml, .json, .csv)"
-    )
-    image_column: Annotated[str | None, Option("Data", unset="guessed by its name")] = Field(
-        default=None, description="Column of a table, or array of a .npz file, with the images"
-    )
-    label_column: Annotated[str | None, Option("Data", unset="guessed by its name")] = Field(
-        default=None, description="Column of a table, or array of a .npz file, with the labels"
-    )
-    split_column: Annotated[str | None, Option("Data", unset="guessed by its name")] = Field(
-        default=None, description="Column of a table with the split of each row"
-    )
-    max_bytes: Annotated[int, Option("Data")] = Field(
-        default=100_000_000, ge=1, description="Largest image file in bytes: larger ones are left out"
-    )
-    max_pixels: Annotated[int, Option("Data")] = Field(
-        default=64_000_000, ge=1, description="Largest image in pixels: larger ones are left out"
-    )
-    drop_leaks: Annotated[bool, Option("Data")] = Field(
-        default=False, description="Leave out training images that are validation or test images too"
-    )
-
-
-class SplitRecipe(RecipePart):
-    """Where validation data comes from.
-
-    `fraction`: a random share of the training pictures, the same share of each class where `stratify`
-    (scikit-learn's `train_test_split`); `last`: the last rows, as Keras's `validation_split` takes them; `given`: the
-    split the dataset came with; `none`: no validation data; `test`: the test pictures, as some tutorials have it, which
-    leaves none for an honest test.
-    """
-
-    method: Annotated[
-        Literal["fraction", "last", "given", "none", "test"] | None,
-        Option("Data", name="split", unset="given where the dataset comes with a validation split, else fraction"),
-    ] = Field(default=None, description="Where validation data comes from")
-    fraction: Annotated[float, Option("Data")] = Field(
-        default=0.1, description="Share of the training images to validate on, between 0 and 1"
-    )
-    stratify: Annotated[bool, Option("Data")] = Field(
-        default=True, description="Take the same share of each class for validation"
-    )
-    seed: int | None = Field(default=None, ge=0, lt=2**32, description="None: derived from the training seed")
-
-    def method_for(self, *, given: bool) -> str:
-        """The method, decided where it was left open: given, where the dataset comes with a validation split."""
-        return self.method or ("given" if given else "fraction")
-
-    @model_validator(mode="after")
-    def _fraction_leaves_both_sides_something(self) -> "SplitRecipe":
-        if not 0 < self.fraction < 1:
-            raise ValueError(
-                f"`split.fraction` must lie strictly between 0 and 1; received {self.fraction:g}. For no validation "
-                "data use `split.method='none'`"
-            )
-        return self
 
 
 class ModelRecipe(RecipePart):
@@ -179,38 +88,6 @@ class ModelRecipe(RecipePart):
         return self
 
 
-class AugmentationRecipe(RecipePart):
-    """How training pictures are changed at random, afresh in every step; validation and test pictures never are.
-
-    A key that is None is as the policy has it, and off where there is none. `auto` is settled by the class names and
-    the pictures; the run's recipe then names the policy and all of its values.
-    """
-
-    policy: Annotated[Policy, Option("Data", name="augment")] = Field(
-        default="none", description="Random changes of the training images, as suit a kind of image"
-    )
-    shift: FiniteFloat | None = Field(default=None, ge=0, le=0.5, description="Share of height and width, either way")
-    rotate: FiniteFloat | None = Field(default=None, ge=0, le=180, description="Degrees, either way")
-    zoom: FiniteFloat | None = Field(default=None, ge=0, le=1, description="0.1: from 1/1.1 to 1.1 times the size")
-    flip_horizontal: bool | None = Field(default=None, description="Every other image, left for right")
-    flip_vertical: bool | None = Field(default=None, description="Every other image, upside down")
-    brightness: FiniteFloat | None = Field(default=None, ge=0, le=1, description="Share of 255, added or taken away")
-    contrast: FiniteFloat | None = Field(default=None, ge=0, le=1, description="0.2: 0.8 to 1.2 times, about the mean")
-    erase: FiniteFloat | None = Field(default=None, ge=0, le=1, description="Probability of a rectangle of one colour")
-    mixup: FiniteFloat | None = Field(default=None, ge=0, le=10, description="Alpha: the shares are Beta(alpha, alpha)")
-    cutmix: FiniteFloat | None = Field(
-        default=None, ge=0, le=10, description="Alpha, as of mixup; with both, an image gets one of them"
-    )
-    fill: Literal["background", "edge"] | None = Field(
-        default=None, description="Fill of what a shift uncovers: the border's median colour (None), or nearest pixels"
-    )
-
-    @model_serializer(mode="wrap")
-    def _only_what_is_said(self, serialize: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        """Leave out keys that are None, which would be most of a recipe."""
-        return {key: value for key, value in serialize(self).items() if value is not None}
-
-
 class TrainingRecipe(RecipePart):
     """How the weights are found."""
 
@@ -230,10 +107,10 @@ class TrainingRecipe(RecipePart):
     average: Annotated[FiniteFloat | None, Option("Optimiser", unset="no average")] = Field(
         default=None, gt=0, lt=1, description="Momentum of a moving average of the weights, which is judged and kept"
     )
-    class_weights: Annotated[Literal["balanced"] | None, Option("Data", unset="equal weights")] = Field(
+    class_weights: Annotated[Balanced | None, Option("Data", unset="equal weights")] = Field(
         default=None, description="Class weights in the training loss, for rare classes"
     )
-    resample: Annotated[Literal["balanced"] | None, Option("Data", unset="each image once")] = Field(
+    resample: Annotated[Balanced | None, Option("Data", unset="each image once")] = Field(
         default=None, description="Number of training images of each class in an epoch"
     )
     epochs: Annotated[int, Option("Stopping")] = Field(
@@ -245,13 +122,11 @@ class TrainingRecipe(RecipePart):
     patience: Annotated[int, Option("Stopping")] = Field(
         default=5, ge=1, description="Epochs without a lower validation loss before early stopping"
     )
-    engine: Annotated[Literal["eyespot", "keras"], Option("Run")] = Field(
-        default="eyespot", description="What executes the model"
-    )
-    precision: Annotated[Literal["auto", "float32", "bfloat16"], Option("Run")] = Field(
+    engine: Annotated[Engine, Option("Run")] = Field(default="eyespot", description="What executes the model")
+    precision: Annotated[Precision, Option("Run")] = Field(
         default="auto", description="Number format of the engine (auto: bfloat16 where the processor multiplies it)"
     )
-    keep: Annotated[Literal["best", "last"], Option("Stopping")] = Field(
+    keep: Annotated[Keep, Option("Stopping")] = Field(
         default="best", description="Epoch whose weights are kept (best: lowest validation loss)"
     )
     seed: Annotated[int, Option("Run")] = Field(
@@ -367,6 +242,33 @@ class Recipe(RecipePart):
         recipe = parse_part(cls, values, where)
         recipe._where = where or recipe._where
         return recipe
+
+    @classmethod
+    def read(cls, source: str | Path, settings: Mapping[str, object] | None = None) -> "Recipe":
+        """Read a recipe from a YAML file, or one that comes with eyespot by its name.
+
+        Args:
+            source: the file's path, or the name.
+            settings: keys to change, by their dotted names.
+
+        Raises:
+            RecipeError: there is no such recipe, it is not YAML, or it holds a key or value that does not fit; the
+                sentence names the file, the key and the nearest valid one.
+
+        Example:
+            >>> recipe = eyespot.Recipe.read("mnist-cnn-small", {"training.epochs": 3})
+            >>> training = eyespot.train(recipe=recipe)
+        """
+        path = find_recipe(source)
+        return cls.parse(read_values(path, settings or {}), where=str(path))
+
+    def write(self, path: str | Path) -> None:
+        """Write the recipe to a YAML file, which `read` and `eyespot train` take; a file that is there is replaced.
+
+        Example:
+            >>> eyespot.Recipe().with_options({"epochs": 3}).write("short.yaml")
+        """
+        write_text(Path(path), self.dump())
 
     def with_settings(self, settings: Mapping[str, Any], where: str | None = "the settings") -> "Recipe":
         """The recipe with keys changed, by their dotted names.

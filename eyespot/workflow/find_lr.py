@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from eyespot.figures.curves import learning_rate_curve
 from eyespot.figures.style import save
 from eyespot.files import replacing
 from eyespot.output import Output, console_for, progress_bar
+from eyespot.recipe.option_types import RecipeOptions
 from eyespot.recipe.schema import Recipe
 from eyespot.run import create_run
 from eyespot.training.lr_finder import RateCurve, suggest
@@ -60,9 +61,9 @@ def find_lr(  # noqa: PLR0913 - as of `train`
     highest: float = 10.0,
     steps: int = 200,
     trust: bool = False,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     verbose: int = 1,
-    **options: Any,
+    **options: Unpack[RecipeOptions],
 ) -> LearningRateSuggestion:
     """Raises the learning rate from step to step until the loss diverges, and suggests one to train with.
 

@@ -10,7 +10,8 @@ from eyespot.data.load import Source, load
 from eyespot.figures.dataset import draw_look, outlier_gallery, pair_gallery, suspect_gallery
 from eyespot.figures.style import save
 from eyespot.output import console_for
-from eyespot.recipe.schema import AugmentationRecipe, PicturesRecipe, Recipe
+from eyespot.recipe.data_recipe import AugmentationRecipe, PicturesRecipe
+from eyespot.recipe.schema import Recipe
 from eyespot.run import check_new, create_run
 from eyespot.workflow.audit import Audit, audit
 

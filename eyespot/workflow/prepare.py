@@ -25,7 +25,7 @@ from eyespot.models.loading import check_built, continue_from, is_own_model, loa
 from eyespot.onnx_writer.write import write_onnx
 from eyespot.output import console_for
 from eyespot.recipe.effects import check_effect, stated_keys
-from eyespot.recipe.recipe_files import SUFFIXES, read_recipe, recipe_names
+from eyespot.recipe.recipe_files import SUFFIXES, recipe_names
 from eyespot.recipe.schema import Recipe
 from eyespot.run import open_run
 from eyespot.shapes import Float32
@@ -142,7 +142,7 @@ def recipe_for(
     elif isinstance(source, Path):
         source = str(source)
     if recipe is None and isinstance(source, str) and names_recipe(source):
-        chosen = read_recipe(source, settings)
+        chosen = Recipe.read(source, settings)
         return chosen.dataset, chosen
     if isinstance(source, str) and source not in CATALOG and not is_path(source):
         if looks_like_path(source):

@@ -17,7 +17,7 @@ from eyespot.figures.style import save
 from eyespot.files import check_own, rewrite_text, rewriting
 from eyespot.models.architectures import build_recipe
 from eyespot.output import console_for
-from eyespot.recipe.recipe_files import read_recipe, recipe_names
+from eyespot.recipe.recipe_files import recipe_names
 from eyespot.recipe.schema import Published, Recipe
 from eyespot.run import Run
 from eyespot.studies.pages import experiment_page, reproduction_page
@@ -81,7 +81,7 @@ def reproduce(
     repeats: int = 1,
     output: str | Path | None = None,
     *,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     verbose: int = 1,
 ) -> Reproduction:
     """Trains experiments of the tutorials, and judges each figure they print; what an earlier call finished is kept.
@@ -101,7 +101,7 @@ def reproduce(
         InterruptedRun: the user stopped it; the same call goes on.
     """
     out, folder = console_for(verbose), Path(output) if output else ROOT
-    recipes = [read_recipe(name).with_settings(settings or {}) for name in names or recipe_names()]
+    recipes = [Recipe.read(name).with_settings(settings or {}) for name in names or recipe_names()]
     datasets = {
         name: load(name, own_first=False, verbose=verbose)
         for name in dict.fromkeys(recipe.dataset for recipe in recipes)

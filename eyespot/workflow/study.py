@@ -66,7 +66,7 @@ def study(  # noqa: PLR0913 - each is one setting of the study
     grid: Mapping[str, Sequence[Any]] | None = None,
     repeats: int | None = None,
     output: str | Path | None = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     verbose: int = 1,
 ) -> Study:
     """Trains a recipe and its variants with the same seeds, and compares them; what an earlier call finished is kept.

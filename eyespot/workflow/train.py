@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from eyespot.data.dataset import Dataset, shape_text
 from eyespot.data.load import Source
@@ -15,6 +15,7 @@ from eyespot.figures.curves import learning_curves
 from eyespot.figures.style import save
 from eyespot.models.loading import layers_of_their_own, takes_raw_pixels
 from eyespot.output import Output, console_for
+from eyespot.recipe.option_types import RecipeOptions
 from eyespot.recipe.schema import Recipe
 from eyespot.run import Run, RunLike, check_new, create_run
 from eyespot.training.checkpoint import Checkpoints, TrainingState, latest_state
@@ -82,11 +83,11 @@ def train(  # noqa: PLR0913 - each is one setting of the training
     resume: RunLike | None = None,
     accept_changes: bool = False,
     trust: bool = False,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     verbose: int = 1,
     observers: Sequence[Observer] = (),
     mlflow: str | None = None,
-    **options: Any,
+    **options: Unpack[RecipeOptions],
 ) -> Training:
     """Trains a classifier and writes its run: learn, judge the fit, and only then look at the test data, once.
 

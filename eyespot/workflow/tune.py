@@ -107,7 +107,7 @@ def tune(  # noqa: PLR0913 - each is one setting of the search
     space: str | Path | Mapping[str, Any] | None = None,
     seed: int | None = None,
     output: str | Path | None = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     verbose: int = 1,
 ) -> Tuning:
     """Searches a recipe's settings for a lower validation loss; the same call goes on with an interrupted search.

@@ -8,7 +8,7 @@ import eyespot
 from eyespot.data.dataset import Dataset
 from eyespot.data.load import load
 from eyespot.errors import DataError
-from eyespot.recipe.schema import PicturesRecipe
+from eyespot.recipe.data_recipe import PicturesRecipe
 
 
 def make_folder(root: Path, size: tuple[int, int] = (8, 8), mode: str = "L", number: int = 6) -> Path:

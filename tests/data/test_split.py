@@ -7,7 +7,7 @@ from sklearn.model_selection import train_test_split
 from eyespot.data.dataset import Dataset, Split
 from eyespot.data.split import split
 from eyespot.errors import DataError
-from eyespot.recipe.schema import SplitRecipe
+from eyespot.recipe.data_recipe import SplitRecipe
 
 
 def numbered(rows: int, classes: int = 2) -> Dataset:

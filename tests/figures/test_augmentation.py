@@ -4,7 +4,7 @@ import pytest
 from eyespot.data.dataset import Dataset
 from eyespot.errors import RecipeError
 from eyespot.figures.augmentation import DRAWS, augmentation_samples
-from eyespot.recipe.schema import AugmentationRecipe
+from eyespot.recipe.data_recipe import AugmentationRecipe
 from tests.conftest import make_split
 
 pytestmark = pytest.mark.draws

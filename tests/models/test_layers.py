@@ -5,7 +5,6 @@ from eyespot.backend import keras
 from eyespot.errors import ModelError, RecipeError
 from eyespot.models.architectures import ARCHITECTURES, build_recipe
 from eyespot.models.layers import dropout_rate, layers_of, with_dropout
-from eyespot.recipe.recipe_files import read_recipe
 from eyespot.recipe.schema import Recipe
 
 PARAMETERS = {
@@ -17,13 +16,13 @@ PARAMETERS = {
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_a_recipe_builds_the_tutorials_network(name: str):
     """The list of layers gives as many parameters as the tutorial prints."""
-    assert build_recipe(read_recipe(name), (28, 28, 1), 10).count_params() == PARAMETERS[name]
+    assert build_recipe(Recipe.read(name), (28, 28, 1), 10).count_params() == PARAMETERS[name]
 
 
 def test_pixels_are_rescaled_unless_the_recipe_says_no():
     """The first layer is the rescaling, except where the experiment is to leave it out."""
     first = [
-        type(build_recipe(read_recipe(name), (28, 28, 1), 10).layers[0]).__name__
+        type(build_recipe(Recipe.read(name), (28, 28, 1), 10).layers[0]).__name__
         for name in ("mnist-mlp", "mnist-mlp-no-rescaling")
     ]
     assert first == ["Rescaling", "Flatten"]

@@ -2,7 +2,6 @@ import pytest
 
 from eyespot.errors import RecipeError, UsageError
 from eyespot.recipe.changes import describe_differences, describe_settings, parse_change, parse_setting, parse_values
-from eyespot.recipe.recipe_files import read_recipe
 from eyespot.recipe.schema import Recipe
 
 
@@ -30,7 +29,7 @@ def test_options_are_short_names_of_settings():
 
 def test_another_model_takes_the_place_of_layers():
     """`--model` on a recipe with layers is the named model, with its own beginning."""
-    recipe = read_recipe("mnist-mlp-no-rescaling").with_options({"model": "cnn"})
+    recipe = Recipe.read("mnist-mlp-no-rescaling").with_options({"model": "cnn"})
     assert (recipe.model.name, recipe.model.layers, recipe.model.rescale) == ("cnn", None, True)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from eyespot.errors import UsageError
 from eyespot.recipe.effects import check_effect, stated_keys
-from eyespot.recipe.recipe_files import read_recipe, recipe_names
+from eyespot.recipe.recipe_files import recipe_names
 from eyespot.recipe.schema import Recipe
 
 
@@ -65,4 +65,4 @@ def test_settings_count_as_stated():
 @pytest.mark.parametrize("name", recipe_names())
 def test_recipes_that_come_with_eyespot_take_any_default(name: str):
     """What their files state is not looked at."""
-    check_effect(read_recipe(name), set(), "mnist")
+    check_effect(Recipe.read(name), set(), "mnist")

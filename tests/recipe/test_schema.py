@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from eyespot.errors import RecipeError
-from eyespot.recipe.recipe_files import read_recipe, recipe_names
+from eyespot.recipe.recipe_files import recipe_names
 from eyespot.recipe.schema import Recipe
 
 
@@ -11,8 +11,9 @@ def test_a_recipe_survives_writing_and_reading(tmp_path: Path):
     """What is written is what is read."""
     recipe = Recipe.parse({"dataset": "mnist", "model": {"from": "runs/a", "freeze": True}, "training": {"epochs": 2}})
     path = tmp_path / "recipe.yaml"
-    path.write_text(recipe.dump(), encoding="utf-8")
-    assert read_recipe(path).dump() == recipe.dump()
+    recipe.write(path)
+    assert path.read_text(encoding="utf-8") == recipe.dump()
+    assert Recipe.read(path).dump() == recipe.dump()
 
 
 @pytest.mark.parametrize(
@@ -51,13 +52,13 @@ def test_a_file_that_is_no_recipe_is_told(tmp_path: Path, content: str):
     path = tmp_path / "odd.yaml"
     path.write_bytes(content.encode("latin-1"))
     with pytest.raises(RecipeError, match=r"odd\.yaml"):
-        read_recipe(path)
+        Recipe.read(path)
 
 
 def test_a_missing_file_is_told(tmp_path: Path):
     """A path that is not there is named."""
     with pytest.raises(RecipeError, match="no recipe at"):
-        read_recipe(tmp_path / "none.yaml")
+        Recipe.read(tmp_path / "none.yaml")
 
 
 def test_the_default_batch_fits_the_data():
@@ -78,7 +79,7 @@ def test_a_variation_is_its_base_with_one_change(tmp_path: Path):
         "base: base\nchange: wider\nset: {model.layers.1.units: 12, model.layers.2: null, training.epochs: 2}\n"
         "insert: [{after: 2, layer: ReLU}, {after: 0, layer: Dropout, rate: 0.1}]\n"
     )
-    recipe = read_recipe(tmp_path / "other.yaml", {"model.layers.4.units": 5})
+    recipe = Recipe.read(tmp_path / "other.yaml", {"model.layers.4.units": 5})
     layers = [layer.pop("layer") for layer in recipe.model.layers or []]
     assert layers == ["Flatten", "Dropout", "Dense", "ReLU", "Dense"]
     assert recipe.model.layers == [{}, {"rate": 0.1}, {"units": 12}, {}, {"units": 5}]
@@ -108,7 +109,7 @@ def test_a_variation_that_does_not_fit_is_told(tmp_path: Path, content: str, tol
     path = tmp_path / "odd.yaml"
     path.write_text(content)
     with pytest.raises(RecipeError) as caught:
-        read_recipe(path)
+        Recipe.read(path)
     assert told in str(caught.value)
     assert "odd.yaml" in str(caught.value)
 
@@ -116,13 +117,13 @@ def test_a_variation_that_does_not_fit_is_told(tmp_path: Path, content: str, tol
 def test_nothing_is_augmented_unless_asked_for():
     """No recipe that comes with eyespot changes its pictures or weighs its classes, and it does not say otherwise."""
     for name in (*recipe_names(), None):
-        recipe = read_recipe(name) if name else Recipe()
+        recipe = Recipe.read(name) if name else Recipe()
         assert recipe.model_dump()["augmentation"] == {"policy": "none"}
         assert (recipe.training.class_weights, recipe.training.resample) == (None, None)
 
 
 def test_there_are_fifteen_recipes():
     """Every experiment of the tutorials has one, with its source."""
-    recipes = [read_recipe(name) for name in recipe_names()]
+    recipes = [Recipe.read(name) for name in recipe_names()]
     assert len(recipes) == 15
     assert all(recipe.published and recipe.published.source and recipe.description for recipe in recipes)

@@ -18,7 +18,7 @@ from eyespot.errors import ModelError, RecipeError
 from eyespot.exporting.keras import FORMAT as KERAS
 from eyespot.models.input_range import Scaling, as_input, scalings
 from eyespot.recipe.changes import parse_setting
-from eyespot.recipe.recipe_files import read_recipe
+from eyespot.recipe.schema import Recipe
 from eyespot.workflow.explain import explain
 from eyespot.workflow.find_input_range import RangeScore, _chosen
 from eyespot.workflow.prepare import PreparedTraining, prepare
@@ -173,7 +173,7 @@ def test_a_recipe_names_the_range(digits: Dataset, trained: dict[str, Any], tmp_
     keras_model("standardised", trained["standardised"]).save(tmp_path / "theirs.keras")
     first = prepared(digits, start=str(tmp_path / "theirs.keras"))
     (tmp_path / "recipe.yaml").write_text(first.recipe.dump(), encoding="utf-8")
-    recipe = read_recipe(tmp_path / "recipe.yaml")
+    recipe = Recipe.read(tmp_path / "recipe.yaml")
     assert recipe.model.input_range == "standardised"
     again = prepare(digits, recipe, {}, {}, trust=False, verbose=0)
     assert again.recipe.dump() == first.recipe.dump()

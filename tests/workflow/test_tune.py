@@ -16,7 +16,7 @@ from filelock import FileLock
 from eyespot import train, tune
 from eyespot.data.dataset import Dataset
 from eyespot.errors import EyespotError, InterruptedRun, MissingExtra, RecipeError, RunError
-from eyespot.recipe.recipe_files import read_recipe
+from eyespot.recipe.schema import Recipe
 from eyespot.training.fit import fit
 from eyespot.workflow import search as search_module
 from eyespot.workflow import tune as tune_module
@@ -91,7 +91,7 @@ def test_a_search_ends_as_a_recipe_that_trains(bars: Dataset, finished: Finished
     assert done.candidates[0].number is None
     assert [list(one.losses) for one in done.candidates] == [[1, 2, 3]] * len(done.candidates)
     assert [recipe.seed for _, recipe in finished.fitted] == [0] * 3 + [1, 2, 3] * len(done.candidates)
-    recipe = read_recipe(finished.folder / "t" / "best.yaml")
+    recipe = Recipe.read(finished.folder / "t" / "best.yaml")
     best = min(done.candidates, key=lambda one: one.median)
     for key, value in best.settings.items():
         assert getattr(recipe.training, key.removeprefix("training.")) == value
@@ -202,7 +202,7 @@ def test_nothing_better_is_said_plainly(bars: Dataset, tmp_path: Path):
     done = search(bars, tmp_path, trials=2, space={"training.learning_rate": [1e-3, 1e-9]})
     assert not done.found_better
     assert done.sentence.startswith("Nothing better was found in 2 trials")
-    assert read_recipe(tmp_path / "t" / "best.yaml").training.learning_rate is None
+    assert Recipe.read(tmp_path / "t" / "best.yaml").training.learning_rate is None
 
 
 def test_a_folder_that_cannot_be_searched_is_told(bars: Dataset, tmp_path: Path):

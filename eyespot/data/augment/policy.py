@@ -10,7 +10,8 @@ import numpy as np
 from eyespot.data.dataset import Dataset
 from eyespot.data.pixels import border_median
 from eyespot.errors import RecipeError
-from eyespot.recipe.schema import AugmentationRecipe, Policy
+from eyespot.recipe.data_recipe import AugmentationRecipe
+from eyespot.recipe.option_types import Policy
 from eyespot.shapes import UInt8
 
 WORDS = {

@@ -11,7 +11,7 @@ import numpy as np
 from eyespot.data.formats.listing import split_named
 from eyespot.data.in_memory import label_names, pixels_of
 from eyespot.errors import DataError, unknown
-from eyespot.recipe.schema import PicturesRecipe
+from eyespot.recipe.data_recipe import PicturesRecipe
 from eyespot.shapes import Shaped
 
 IMAGES = frozenset({"x", "image", "images", "data", "pictures", "features"})

@@ -25,7 +25,7 @@ from eyespot.data.dataset import SkippedFile
 from eyespot.data.formats.arrays import ImagesWithClassNames, as_images_and_labels
 from eyespot.data.formats.listing import ListedImage, Listing, plain, split_named
 from eyespot.errors import DataError, first_line, unknown
-from eyespot.recipe.schema import PicturesRecipe
+from eyespot.recipe.data_recipe import PicturesRecipe
 
 PIXEL = re.compile(r"(pixel|px|x)?_?\d+(x\d+)?", re.IGNORECASE)
 FEWEST = 16  # pixels: 4 x 4

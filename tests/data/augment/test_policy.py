@@ -8,7 +8,7 @@ from eyespot.data.augment.policy import POLICIES, WORDS, Changes, changes_for, k
 from eyespot.data.dataset import Dataset, Split
 from eyespot.data.load import load
 from eyespot.errors import RecipeError
-from eyespot.recipe.schema import AugmentationRecipe
+from eyespot.recipe.data_recipe import AugmentationRecipe
 from tests.conftest import needs_real_data
 
 

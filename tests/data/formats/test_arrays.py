@@ -6,7 +6,7 @@ import pytest
 
 from eyespot.data.formats.arrays import as_images_and_labels, read_arrays
 from eyespot.errors import DataError
-from eyespot.recipe.schema import PicturesRecipe
+from eyespot.recipe.data_recipe import PicturesRecipe
 
 IMAGES = np.arange(4 * 5 * 6, dtype=np.uint8).reshape(4, 5, 6)
 LABELS = np.array([1, 0, 1, 2])

@@ -9,7 +9,7 @@ from PIL import Image
 
 from eyespot.data.formats.table import list_tables, tables_in
 from eyespot.errors import DataError
-from eyespot.recipe.schema import PicturesRecipe
+from eyespot.recipe.data_recipe import PicturesRecipe
 from tests.data.formats.test_folder import put
 
 
