@@ -32,11 +32,10 @@ PHOTOS, PHOTO_SIZE, PHOTO_SIDE = 1_500, (640, 480), 64
 
 EYESPOT = """
 import eyespot
-from eyespot.recipe.data_recipe import PicturesRecipe
 eyespot.load  # is imported with it
 def epochs():
     started = time.perf_counter()
-    train = eyespot.load(folder, PicturesRecipe(size=(side, side), color=channels == 3, resize="squash")).train
+    train = eyespot.load(folder, size=(side, side), color=channels == 3, resize="squash").train
     for epoch in range(EPOCHS):
         order, seen = np.random.default_rng(epoch).permutation(len(train)), 0
         for start in range(0, len(order), BATCH):

@@ -28,6 +28,7 @@ from harness import parse_arguments, run_benchmark
 
 import eyespot
 from eyespot.data.dataset import Dataset
+from eyespot.recipe.option_types import Optimizer
 from eyespot.recipe.schema import Recipe
 from eyespot.training.fit import fit
 from eyespot.training.lr_finder import RateCurve, Smoothing, suggest
@@ -94,7 +95,9 @@ def accuracy(dataset: Dataset, recipe: Recipe) -> float:
     return 100 * float(rows[-1]["val_accuracy"]) if len(rows) == training.epochs else 0.0
 
 
-def measured(dataset: Dataset, model: str, optimizer: str, epochs: int, grid: list[float]) -> dict[str, dict[str, Any]]:
+def measured(
+    dataset: Dataset, model: str, optimizer: Optimizer, epochs: int, grid: list[float]
+) -> dict[str, dict[str, Any]]:
     """Accuracies of the grid's rates, and each rule's rate with its own."""
 
     def at(rate: float) -> float:

@@ -107,6 +107,19 @@ def first_line(error: BaseException) -> str:
     return (lines[0].rstrip(".") if lines else "") or type(error).__name__
 
 
+def check_at_least(name: str, value: float | None, least: int) -> None:
+    """Check a number that a call states; None is not stated.
+
+    Args:
+        name: of the argument, for the error.
+
+    Raises:
+        UsageError: it is below `least`.
+    """
+    if value is not None and value < least:
+        raise UsageError(f"`{name}` must be at least {least}; received {value:g}.")
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """One sentence for a name that does not exist: the nearest known one, and all of them."""
     names = sorted(known)

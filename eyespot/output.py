@@ -1,7 +1,7 @@
 """Where words go: to the user's terminal, and to the run's log.
 
 A verb prints by its `verbose`: 0 nothing, 1 its lines, and bars where the output is a terminal (`console_for`). They go
-to standard output, or to where `printing_to` sends them, as the command line does with `--json`.
+to standard output, or to where `printing_to` sends them: the command line keeps standard output for JSON so.
 """
 
 from collections.abc import Iterator

@@ -79,7 +79,7 @@ def flag_for(parameters: Sequence[Any], name: str, value: object = None) -> str 
     if option is None:
         return None
     if value is None or value is True:
-        return str(option.opts[0])
+        return str(option.opts[0]) if option.opts else None
     if value is False:
         return str(option.secondary_opts[0]) if option.secondary_opts else None
     return f"{option.opts[0]} {shlex.quote(str(value))}"

@@ -1,20 +1,17 @@
 """eyespot look"""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
 import eyespot
 from eyespot.cli.recipe_options import recipe_options
 from eyespot.cli.tables import JsonOption, console, print_json, print_table, table
-from eyespot.recipe.effects import check_effect, stated_keys
-from eyespot.recipe.schema import OPTIONS
+from eyespot.recipe.option_types import LookOptions
 
 # How own images are read, and a policy of augmentation to draw; what has to do with training is not for looking.
-LOOKED_AT = [
-    name for name, option in OPTIONS.items() if option.key.startswith("pictures.") and name != "drop_leaks"
-] + ["augment"]
+LOOKED_AT = get_type_hints(LookOptions)
 
 
 @recipe_options(LOOKED_AT)
@@ -47,13 +44,8 @@ def look(
 
     Exit codes: 0 whatever was found; 1 there is no dataset to look at.
     """
-    from eyespot.data.load import is_read_as_is
-
-    augment = options.pop("augment")
-    recipe = eyespot.Recipe().with_options(options)
-    check_effect(recipe, stated_keys(options, {}), source if is_read_as_is(source) else None)
     out = console(as_json)
-    result = eyespot.look(source, output, pictures=recipe.pictures, labels=labels, augment=augment)
+    result = eyespot.look(source, output, labels=labels, **options)
     if as_json:
         print_json(result.to_dict())
         return

@@ -50,8 +50,6 @@ def predict(
     """
     if as_json and as_csv:
         raise UsageError("--json and --csv cannot both be printed: leave one of them out.")
-    if as_is and each:
-        raise UsageError("--each has no effect with --as-is, which looks for no objects: leave one of them out.")
     failed: list[PictureError] = []
     items = [sys.stdin.buffer.read() if picture == "-" else picture for picture in pictures]
     judged = reject or reject_rate is not None

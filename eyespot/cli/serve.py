@@ -104,8 +104,6 @@ def serve(
 
     A run that is trained again is taken up within a second. Ctrl-C or SIGTERM: what was accepted is finished first.
     """
-    if corrections and not take_corrections:
-        raise UsageError("--corrections has no effect with --no-corrections: leave one of them out.")
     token = _token(token_file)
     out = console(as_json)
     if token is None and not is_loopback(host):

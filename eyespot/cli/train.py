@@ -92,13 +92,11 @@ def train(
     eyespot train --resume RUN goes on.
     """
     changed_settings = dict(parse_setting(text) for text in settings or ())
-    if accept_changes and not resume:
-        raise UsageError("--accept-changes has no effect without --resume: add --resume RUN, or leave it out.")
-    if output and resume and resume != "auto":
-        raise UsageError(f"--output has no effect with --resume: what is resumed is written to {resume}. Leave it out.")
     if find_lr:
-        if resume or mlflow:
-            raise UsageError("--find-lr trains nothing to resume or to log: leave out --resume and --mlflow.")
+        if resume or mlflow or accept_changes:
+            raise UsageError(
+                "--find-lr trains nothing to resume or to log: leave out --resume, --accept-changes and --mlflow."
+            )
         print_suggestion(
             eyespot.find_lr(source, output=output, trust=trust, settings=changed_settings, **options),
             as_json=as_json,

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from eyespot.data.picture import InputForm, Limits, PictureHeader, read_picture
 from eyespot.errors import DataError, PictureError, unknown
 from eyespot.output import console_for, printing_to, progress_bar
 from eyespot.recipe.data_recipe import PicturesRecipe
+from eyespot.recipe.effects import SourceKind, check_effect_on_source
+from eyespot.recipe.schema import Recipe
 
 SAMPLE = 1_000  # pictures whose headers are read
 COLOR_SAMPLE = 64  # pictures whose colours are looked at
@@ -91,9 +93,35 @@ def _public(name: str, console: Console) -> Dataset:
         return replace(CATALOG[name].read(), public=True)
 
 
-def is_read_as_is(source: str | Path | Dataset, *, own_first: bool = True) -> bool:
-    """Whether `load` takes a source as it is, so that its `pictures` has no effect: a catalog name, or a `Dataset`."""
-    return isinstance(source, Dataset) or (source in CATALOG and not (own_first and is_path(source)))
+def kind_of_source(source: Source, *, own_first: bool = True) -> SourceKind | None:
+    """Return what `load` reads a source as; None where it is nothing that it reads."""
+    if isinstance(source, Dataset | tuple):
+        return "dataset"
+    if source in CATALOG and not (own_first and is_path(source)):
+        return "dataset"
+    return kind_of_files(Path(source)) if is_path(source) else None
+
+
+def check_reading(recipe: Recipe, stated: Collection[str], source: Source, *, own_first: bool = True) -> None:
+    """Check that each setting of how images are read has an effect on a source, where a call states it.
+
+    Raises:
+        UsageError: for the first that has none.
+    """
+    if kind := kind_of_source(source, own_first=own_first):
+        name = "what is given as arrays" if isinstance(source, tuple) else str(getattr(source, "name", source))
+        check_effect_on_source(recipe, stated, name, kind)
+
+
+def kind_of_files(path: Path) -> SourceKind | None:
+    """Return what a user's own images are, recognised by the contents; None where they are no images."""
+    if idx_images(path):
+        return "IDX files"
+    if path.is_dir():
+        return "arrays" if any(path.glob("*.npy")) else "table" if tables_in(path) else "folder"
+    if path.suffix in FORMATS:
+        return "pixel table" if is_pixel_table(path) else "table"
+    return "arrays" if path.suffix in {".npz", ".npy"} else None
 
 
 def is_path(source: str | Path) -> bool:
@@ -111,31 +139,23 @@ def load_own(path: Path, recipe: PicturesRecipe, console: Console) -> Dataset:
     Raises:
         DataError: there are no labelled pictures at `path`; or those there are contradict themselves.
     """
-    listing = _listing(path, recipe)
-    return _from_arrays(path, recipe) if listing is None else _from_listing(path, listing, recipe, console)
+    match kind_of_files(path):
+        case "folder":
+            return _from_listing(path, list_folder(path), recipe, console)
+        case "table":
+            tables = tables_in(path) if path.is_dir() else [path]
+            return _from_listing(path, list_tables(tables, recipe, path), recipe, console)
+        case "pixel table":
+            return _from_arrays(path, {"train": read_pixel_table(path, recipe)}, recipe)
+        case "arrays":
+            return _from_arrays(path, read_arrays(path, recipe), recipe)
+        case "IDX files":
+            return _from_arrays(path, read_idx_pairs(idx_images(path)), recipe)
+        case _:
+            raise DataError(_no_source(path))
 
 
-def _listing(path: Path, recipe: PicturesRecipe) -> Listing | None:
-    """The files or rows to decode; None where the source holds pixels already."""
-    if path.is_dir():
-        if idx_images(path) or any(path.glob("*.npy")):
-            return None
-        tables = tables_in(path)
-        return list_tables(tables, recipe, path) if tables else list_folder(path)
-    if path.suffix in FORMATS and not is_pixel_table(path):
-        return list_tables([path], recipe, path)
-    return None
-
-
-def _from_arrays(path: Path, recipe: PicturesRecipe) -> Dataset:
-    if images := idx_images(path):
-        parts: Mapping[str, ImagesWithClassNames] = read_idx_pairs(images)
-    elif path.is_dir() or path.suffix in {".npz", ".npy"}:
-        parts = read_arrays(path, recipe)
-    elif path.suffix in {".csv", ".tsv"}:
-        parts = {"train": read_pixel_table(path, recipe)}
-    else:
-        raise DataError(_no_source(path))
+def _from_arrays(path: Path, parts: Mapping[str, ImagesWithClassNames], recipe: PicturesRecipe) -> Dataset:
     class_names = next(iter(parts.values())).class_names
     labels = {label for part in parts.values() for label in part.labels if label is not None}
     names, numbers = _classes(labels, class_names, recipe)

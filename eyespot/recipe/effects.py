@@ -4,13 +4,24 @@ Only what is stated in a call is looked at. A recipe's file may hold any default
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from eyespot.errors import UsageError
 from eyespot.recipe.changes import settings_of
 from eyespot.recipe.schema import OPTIONS, Recipe
 
 DRAWN = ("fraction", "last")  # methods that take a share of the training images for validation
+SourceKind = Literal["dataset", "folder", "table", "pixel table", "arrays", "IDX files"]
+DECODING = {"size", "resize", "color", "max_bytes", "max_pixels"}
+OF_ANY = {"class_names", "drop_leaks"}
+# The settings of `pictures` that have an effect on each kind of a user's own images, and what it is called.
+OWN_IMAGES: dict[SourceKind, tuple[str, set[str]]] = {
+    "folder": ("image files", OF_ANY | DECODING),
+    "table": ("a table of image files", OF_ANY | DECODING | {"image_column", "label_column", "split_column"}),
+    "pixel table": ("a table of pixels", OF_ANY | {"label_column"}),
+    "arrays": ("arrays", OF_ANY | {"image_column", "label_column"}),
+    "IDX files": ("IDX files", OF_ANY),
+}
 
 
 def stated_keys(options: Mapping[str, Any], settings: Mapping[str, Any]) -> set[str]:
@@ -19,25 +30,40 @@ def stated_keys(options: Mapping[str, Any], settings: Mapping[str, Any]) -> set[
     return named | settings_of(settings).keys()
 
 
-def check_effect(recipe: Recipe, stated: Collection[str], read_as_is: str | None = None) -> None:
+def check_effect(recipe: Recipe, stated: Collection[str]) -> None:
     """Check that each setting that a call states can have an effect.
 
     Args:
         recipe: with the settings in it; what it leaves open may have an effect.
         stated: keys.
-        read_as_is: name of a dataset that is not read from the user's own files; None: it is, or that is not known.
 
     Raises:
         UsageError: for the first that has none.
     """
-    if read_as_is is not None:
-        for name, value in recipe.pictures:
-            if f"pictures.{name}" in stated:
-                setting = f"pictures.{name}={value}" if isinstance(value, bool) else f"pictures.{name}"
-                raise UsageError(f"`{setting}` is for images of your own, and {read_as_is} is not: leave it out.")
     for key, has_effect, reason in (*_of_split(recipe), *_of_training(recipe)):
         if key in stated and not has_effect:
             raise UsageError(f"`{key}` {reason}.")
+
+
+def check_effect_on_source(recipe: Recipe, stated: Collection[str], source: str, kind: SourceKind) -> None:
+    """Check that each setting of how images are read that a call states has an effect on its source.
+
+    Args:
+        recipe: with the settings in it.
+        stated: keys.
+        source: its name or path, for the error.
+        kind: what it is; `dataset`: none of the user's own files.
+
+    Raises:
+        UsageError: for the first that has none.
+    """
+    called, used = OWN_IMAGES.get(kind, ("", set()))
+    for name, value in recipe.pictures:
+        if f"pictures.{name}" in stated and name not in used:
+            setting = f"pictures.{name}={value}" if isinstance(value, bool) else f"pictures.{name}"
+            if kind == "dataset":
+                raise UsageError(f"`{setting}` is for images of your own, and {source} is not: leave it out.")
+            raise UsageError(f"`{setting}` has no effect on {source}, which holds {called}: leave it out.")
 
 
 def _of_split(recipe: Recipe) -> Iterator[tuple[str, bool, str]]:

@@ -32,6 +32,12 @@ class PictureOptions(TypedDict, total=False):
     max_pixels: int | None
 
 
+class LookOptions(PictureOptions, total=False):
+    """How images are read and shown."""
+
+    augment: Policy | None
+
+
 class RecipeOptions(PictureOptions, total=False):
     """Settings of a recipe that have a short name; None leaves one as the recipe has it.
 

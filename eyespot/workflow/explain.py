@@ -165,6 +165,8 @@ def explain(  # noqa: PLR0913 - each is one option of the command
     for method in requested:
         if method not in METHODS:
             raise UsageError(unknown("method", method, METHODS))
+    if on is not None and "similar" not in requested:
+        raise UsageError("`on` has no effect without the method 'similar', which looks for images there: leave it out.")
     predictor = opened.predictor()
     if label is not None and label not in predictor.class_names:
         raise UsageError(unknown("class", label, predictor.class_names))

@@ -18,6 +18,7 @@ from eyespot.data.dataset import Dataset, shape_text
 from eyespot.data.in_memory import as_images
 from eyespot.errors import DataError, RecipeError, UsageError
 from eyespot.inference.predictor import Predictor
+from eyespot.recipe.option_types import Balanced, Optimizer, Policy, RecipeOptions
 from eyespot.shapes import Float32, Shaped, UInt8
 from eyespot.workflow.train import train
 
@@ -71,16 +72,16 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         *,
         epochs: int = 30,
         batch_size: int | None = None,
-        optimizer: str = "adam",
+        optimizer: Optimizer = "adam",
         learning_rate: float | None = None,
-        augment: str = "none",
-        class_weights: str | None = None,
+        augment: Policy = "none",
+        class_weights: Balanced | None = None,
         validation_fraction: float = 0.1,
         early_stopping: bool = True,
         patience: int = 5,
         value_range: tuple[float, float] | None = None,
-        settings: Mapping[str, Any] | None = None,
-        random_state: Any = 0,
+        settings: Mapping[str, object] | None = None,
+        random_state: int | np.random.RandomState | None = 0,
         verbose: int = 0,
     ) -> None:
         self.model = model
@@ -130,15 +131,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
                     output=Path(folder) / "run",
                     settings=self.settings,
                     verbose=self.verbose,
-                    model=self.model,
-                    epochs=self.epochs,
-                    batch_size=self.batch_size,
-                    optimizer=self.optimizer,
-                    learning_rate=self.learning_rate,
-                    augment=self.augment,
-                    class_weights=self.class_weights,
-                    **self._choosing(),
-                    seed=self._seed(),
+                    **self._options(),
                 )
                 if training.outcome.ending == "interrupted":
                     raise KeyboardInterrupt
@@ -173,12 +166,24 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         with _value_errors():
             return self._fitted_predictor().probabilities(self._images(X))
 
-    def _choosing(self) -> dict[str, Any]:
-        """The settings of validation and stopping, those alone that have an effect."""
+    def _options(self) -> RecipeOptions:
+        """The options of training; of validation and stopping, those alone that have an effect."""
+        options: RecipeOptions = {
+            "model": self.model,
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "optimizer": self.optimizer,
+            "learning_rate": self.learning_rate,
+            "augment": self.augment,
+            "class_weights": self.class_weights,
+            "seed": self._seed(),
+        }
         if self.validation_fraction == 0:
-            return {"split": "none"}
-        stopping = {"patience": self.patience} if self.early_stopping else {"early_stopping": False}
-        return {"fraction": self.validation_fraction, **stopping}
+            return {**options, "split": "none"}
+        options["fraction"] = self.validation_fraction
+        if not self.early_stopping:
+            return {**options, "early_stopping": False}
+        return {**options, "patience": self.patience}
 
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from eyespot.data.augment.policy import resolve_policy
 from eyespot.data.dataset import Dataset, chunks
@@ -10,10 +10,12 @@ from eyespot.data.load import Source, load
 from eyespot.figures.dataset import draw_look, outlier_gallery, pair_gallery, suspect_gallery
 from eyespot.figures.style import save
 from eyespot.output import console_for
-from eyespot.recipe.data_recipe import AugmentationRecipe, PicturesRecipe
+from eyespot.recipe.data_recipe import AugmentationRecipe
+from eyespot.recipe.option_types import LookOptions
 from eyespot.recipe.schema import Recipe
 from eyespot.run import check_new, create_run
 from eyespot.workflow.audit import Audit, audit
+from eyespot.workflow.load import reading
 
 
 @dataclass(frozen=True)
@@ -35,34 +37,39 @@ class Look:
         return {**self.summary, **self.audit.to_dict(), "figures": [str(path) for path in self.figures]}
 
 
-def look(  # noqa: PLR0913 - each is one option of the command
+def look(
     source: Source = "digits",
     output: str | Path | None = None,
     *,
-    pictures: PicturesRecipe | None = None,
     labels: bool | None = None,
-    augment: str | None = None,
     verbose: int = 1,
+    **options: Unpack[LookOptions],
 ) -> Look:
-    """Describes a dataset, draws it, and looks for what may be wrong with it.
+    """Describe a dataset, draw it, and look for what may be wrong with it.
 
     Args:
         source: as `load` takes it.
         output: folder for the figures; None: `runs/look-<dataset>-<n>`.
-        pictures: how own pictures are read.
-        labels: whether they are checked, which takes a minute or two for 60,000 pictures; None: those of own pictures.
-        augment: a policy, or `auto`: what it does to training pictures is drawn too.
+        labels: check labels too, which takes a minute or two for 60,000 images; None: those of your own images.
         verbose: 0 prints nothing, 1 shows progress on a terminal.
+        options: how your own images are read, as of `load`: `size=28`, `color=False`, …; and `augment`: a policy, or
+            `auto`, whose changes of training images are drawn too.
 
     Raises:
-        RecipeError: there is no such policy.
+        RecipeError: there is no such policy, or an option is out of range.
+        UsageError: an option is unknown, or has no effect on this source.
         DataError: the dataset is missing or malformed.
         RunError: `output` exists.
+
+    Example:
+        >>> found = eyespot.look("digits")
+        >>> print(*found.audit.sentences(), sep="\\n")
     """
     check_new(output)
     out = console_for(verbose)
+    augment = options.pop("augment", None)
     policy = Recipe().with_options({"augment": augment}).augmentation
-    dataset = load(source, pictures, verbose=verbose)
+    dataset = load(source, reading(source, options), verbose=verbose)
     findings = audit(dataset, out, labels=dataset.origin is not None if labels is None else labels)
     folder = create_run(Path(output) if output else None, f"look-{dataset.name}").path
     figures = [*draw_look(dataset, folder), *_draw_audit(findings, folder)]

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eyespot.errors import PictureError
+from eyespot.errors import PictureError, UsageError, check_at_least
 from eyespot.files import creating, numbered
 from eyespot.run import Run, RunLike, open_run
 
@@ -59,6 +59,9 @@ def predict(  # noqa: PLR0913 - each is one option of the command
     """
     from eyespot.inference.pictures import named_pictures
 
+    if as_is and each:
+        raise UsageError("`each=True` has no effect with `as_is=True`, which looks for no objects: leave one out.")
+    check_at_least("top", top, 1)
     opened = open_run(run)
     predictor = opened.predictor()
     items = named_pictures(pictures, value_range, on_error)

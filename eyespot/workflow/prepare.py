@@ -15,11 +15,11 @@ from eyespot.data.augment.policy import resolve_policy as settled_augmentation
 from eyespot.data.catalog import CATALOG
 from eyespot.data.class_balance import balanced_weights, class_weights_text
 from eyespot.data.dataset import Dataset
-from eyespot.data.load import Source, is_path, is_read_as_is, load, looks_like_path
+from eyespot.data.load import Source, check_reading, is_path, load, looks_like_path
 from eyespot.data.split import split
 from eyespot.engine.hardware import dtype_for
 from eyespot.engine.kernels.cpu import are_compiled
-from eyespot.errors import DataError, ModelError, unknown
+from eyespot.errors import DataError, ModelError, UsageError, unknown
 from eyespot.models.architectures import build_recipe
 from eyespot.models.loading import check_built, continue_from, is_own_model, load_model
 from eyespot.onnx_writer.write import write_onnx
@@ -81,8 +81,14 @@ def prepare(  # noqa: PLR0913 - as of `train`
     path_first = own_first(source)
     source, recipe = recipe_for(source, recipe, settings)
     recipe = recipe.with_options(dict(options))
-    stated, as_is = stated_keys(options, settings), is_read_as_is(source, own_first=path_first)
-    check_effect(recipe, stated, str(getattr(source, "name", source)) if as_is else None)
+    stated = stated_keys(options, settings)
+    check_reading(recipe, stated, source, own_first=path_first)
+    check_effect(recipe, stated)
+    if trust and not opens_model_file(recipe):
+        raise UsageError(
+            "`trust=True` has no effect, since no .keras file is opened: name one as `model.name` or `model.from`, or "
+            "leave it out."
+        )
     built = model_before_data(source, recipe, trust=trust)
     full = load(source, recipe.pictures, verbose=verbose, own_first=path_first)
     origin = full.origin
@@ -109,6 +115,11 @@ def prepare(  # noqa: PLR0913 - as of `train`
         _class_weights(recipe, dataset),
         (*_notes(recipe, full, dataset), *(findings.sentences() if findings else ()), *model_notes),
     )
+
+
+def opens_model_file(recipe: Recipe) -> bool:
+    """Whether the model comes from a `.keras` file, of a run or of the user's own."""
+    return recipe.model.start is not None or (recipe.model.name or "").endswith(".keras")
 
 
 def own_first(source: object) -> bool:

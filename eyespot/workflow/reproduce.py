@@ -9,7 +9,7 @@ import numpy as np
 
 from eyespot.data.dataset import Dataset
 from eyespot.data.load import load
-from eyespot.errors import DivergedError
+from eyespot.errors import DivergedError, check_at_least
 from eyespot.figures.curves import curves_side_by_side
 from eyespot.figures.dataset import pixel_values, sample_grid
 from eyespot.figures.results import gallery
@@ -100,6 +100,7 @@ def reproduce(
             eyespot or was changed; nothing was trained.
         InterruptedRun: the user stopped it; the same call goes on.
     """
+    check_at_least("repeats", repeats, 1)
     out, folder = console_for(verbose), Path(output) if output else ROOT
     recipes = [Recipe.read(name).with_settings(settings or {}) for name in names or recipe_names()]
     datasets = {

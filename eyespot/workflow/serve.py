@@ -6,14 +6,14 @@ from contextlib import ExitStack
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
-from eyespot.errors import EyespotError, MissingExtra
+from eyespot.errors import EyespotError, MissingExtra, UsageError
 from eyespot.exporting.package import is_export
 from eyespot.run import Run, RunLike
+from eyespot.serving.limits import ServerLimits, is_loopback
 
 if TYPE_CHECKING:
-    from eyespot.serving.limits import ServerLimits
     from eyespot.serving.served_models import Deployment, Examples
     from eyespot.serving.server import BackgroundServer
 
@@ -21,6 +21,63 @@ PORT = 8000
 CORRECTIONS = "corrections"  # in a run
 NOT_SHOWN = "This server was started without its test pictures."
 NEEDED = ("uvicorn", "httptools", "starlette", "prometheus_client", "python_multipart")
+
+
+@overload
+def serve(
+    runs: RunLike | Sequence[RunLike],
+    host: str = ...,
+    port: int = ...,
+    *,
+    token: str | None = ...,
+    allow_origins: Sequence[str] = ...,
+    allow_hosts: Sequence[str] = ...,
+    corrections: str | Path | None = ...,
+    take_corrections: bool = ...,
+    examples: bool | None = ...,
+    limits: ServerLimits | None = ...,
+    quiet: bool = ...,
+    on_ready: Callable[[str, list[str]], None] | None = ...,
+    background: Literal[True],
+) -> "BackgroundServer": ...
+
+
+@overload
+def serve(
+    runs: RunLike | Sequence[RunLike],
+    host: str = ...,
+    port: int = ...,
+    *,
+    token: str | None = ...,
+    allow_origins: Sequence[str] = ...,
+    allow_hosts: Sequence[str] = ...,
+    corrections: str | Path | None = ...,
+    take_corrections: bool = ...,
+    examples: bool | None = ...,
+    limits: ServerLimits | None = ...,
+    quiet: bool = ...,
+    on_ready: Callable[[str, list[str]], None] | None = ...,
+    background: Literal[False],
+) -> None: ...
+
+
+@overload
+def serve(
+    runs: RunLike | Sequence[RunLike],
+    host: str = ...,
+    port: int = ...,
+    *,
+    token: str | None = ...,
+    allow_origins: Sequence[str] = ...,
+    allow_hosts: Sequence[str] = ...,
+    corrections: str | Path | None = ...,
+    take_corrections: bool = ...,
+    examples: bool | None = ...,
+    limits: ServerLimits | None = ...,
+    quiet: bool = ...,
+    on_ready: Callable[[str, list[str]], None] | None = ...,
+    background: bool | None = ...,
+) -> "BackgroundServer | None": ...
 
 
 def serve(  # noqa: PLR0913 - each is one option of the command
@@ -34,7 +91,7 @@ def serve(  # noqa: PLR0913 - each is one option of the command
     corrections: str | Path | None = None,
     take_corrections: bool = True,
     examples: bool | None = None,
-    limits: "ServerLimits | None" = None,
+    limits: ServerLimits | None = None,
     quiet: bool = False,
     on_ready: Callable[[str, list[str]], None] | None = None,
     background: bool | None = None,
@@ -64,10 +121,21 @@ def serve(  # noqa: PLR0913 - each is one option of the command
     Raises:
         RunError: there is no model at one of them, or two have one name.
         ModelError: a model cannot be opened.
+        UsageError: a setting has no effect with another one.
         ServingError: the address is taken.
         MissingExtra: the extra `serve` is not installed.
+
+    Example:
+        >>> with eyespot.serve("runs/digits-cnn-1", port=0, background=True) as server:
+        ...     print(server.url)
     """
     _check_installed()
+    if corrections is not None and not take_corrections:
+        raise UsageError("`corrections` has no effect with `take_corrections=False`: leave one of them out.")
+    if allow_hosts and not is_loopback(host):
+        raise UsageError(
+            f"`allow_hosts` has no effect with `host={host!r}`, where a server answers to any name: leave it out."
+        )
     from eyespot.serving.server import BackgroundServer, address_of, bind, serve_until_stopped
 
     single = [runs] if isinstance(runs, RunLike) else list(runs)
@@ -77,7 +145,6 @@ def serve(  # noqa: PLR0913 - each is one option of the command
     with ExitStack() as stack:
         listener = stack.enter_context(bind(host, port))
         from eyespot.serving.guard import Access, hosts_for
-        from eyespot.serving.limits import ServerLimits
         from eyespot.serving.log import Log
         from eyespot.serving.served_models import open_service
 

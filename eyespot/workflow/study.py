@@ -11,7 +11,7 @@ from rich.console import Console
 
 from eyespot.data.dataset import Dataset
 from eyespot.data.load import Source, load
-from eyespot.errors import EyespotError, RecipeError
+from eyespot.errors import EyespotError, RecipeError, check_at_least
 from eyespot.figures.curves import DotRow, dots_with_intervals
 from eyespot.figures.style import save
 from eyespot.files import check_own, rewrite_text, rewriting
@@ -86,6 +86,7 @@ def study(  # noqa: PLR0913 - each is one setting of the study
             or was changed; nothing was trained.
         InterruptedRun: the user stopped it; the same call goes on.
     """
+    check_at_least("repeats", repeats, 1)
     plan = read_plan(source) if isinstance(source, str) and names_study(source) else StudyPlan()
     base = plan.base if isinstance(source, str) and names_study(source) else source
     more_changes = [Change.of(*change) for change in changes.items()] if isinstance(changes, Mapping) else changes

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 from eyespot.data.dataset import Dataset, shape_text
 from eyespot.data.load import Source
 from eyespot.engine.hardware import deterministic_kernels
-from eyespot.errors import DivergedError
+from eyespot.errors import DivergedError, UsageError
 from eyespot.evaluation.metrics import Evaluation
 from eyespot.figures.curves import learning_curves
 from eyespot.figures.style import save
@@ -120,6 +120,7 @@ def train(  # noqa: PLR0913 - each is one setting of the training
         TrackingError: `mlflow` cannot be reached; nothing was trained.
     """
     started, terminal = time.perf_counter(), console_for(verbose)
+    _check_resume(resume, output, accept_changes=accept_changes)
     earlier = open_earlier(resume)
     if earlier and recipe is None and not names_recipe(source):
         recipe = earlier.recipe
@@ -150,6 +151,17 @@ def train(  # noqa: PLR0913 - each is one setting of the training
             )
         _tell(training, out)
         return training
+
+
+def _check_resume(resume: RunLike | None, output: str | Path | None, *, accept_changes: bool) -> None:
+    """Raise a UsageError where settings of resuming contradict each other."""
+    if accept_changes and resume is None:
+        raise UsageError(
+            "`accept_changes=True` has no effect without `resume`: name the run to resume, or leave it out."
+        )
+    if output is not None and resume is not None and resume != AUTO:
+        path = resume.path if isinstance(resume, Run) else resume
+        raise UsageError(f"`output` has no effect with `resume`: what is resumed is written to {path}. Leave it out.")
 
 
 def _fit(

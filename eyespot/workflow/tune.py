@@ -14,7 +14,7 @@ from rich.console import Console
 
 from eyespot.data.dataset import Dataset
 from eyespot.data.load import Source, load
-from eyespot.errors import EyespotError, InterruptedRun, ModelError, RecipeError
+from eyespot.errors import EyespotError, InterruptedRun, ModelError, RecipeError, check_at_least
 from eyespot.files import check_own, rewrite_text
 from eyespot.output import console_for
 from eyespot.random import seed_for
@@ -133,6 +133,7 @@ def tune(  # noqa: PLR0913 - each is one setting of the search
         InterruptedRun: the user stopped it; the same call goes on.
     """
     started = time.perf_counter()
+    check_at_least("trials", trials, 1)
     check_optuna()
     limit = USUAL_SECONDS if seconds is None and trials is None else seconds
     dataset_name, recipe = recipe_for(

@@ -78,6 +78,8 @@ def test_version_and_no_arguments(eyespot: Command):
         (("train", "--patience", "3", "--no-early-stopping"), "--patience has no effect with --no-early-stopping"),
         (("train", "--freeze"), "--freeze needs trained weights: name a run or a .keras file as --from."),
         (("train", "--accept-changes"), "--accept-changes has no effect without --resume"),
+        (("train", "--find-lr", "--accept-changes"), "leave out --resume, --accept-changes and --mlflow."),
+        (("train", "--trust"), "--trust has no effect, since no .keras file is opened: name one as --model or --from"),
         (("train", "--resume", "runs/a", "--output", "b"), "--output has no effect with --resume"),
         (("predict", "runs/a", "a.png", "--json", "--csv"), "--json and --csv cannot both be printed"),
         (("predict", "runs/a", "a.png", "--each", "--as-is"), "--each has no effect with --as-is"),

@@ -15,11 +15,17 @@ from tests.conftest import Answer
 ROOT = Path(__file__).parent.parent.parent / "eyespot"
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if path.relative_to(ROOT).parts[0] != "cli"]
 # They make flags, or name a server's flags to its clients, who know no other name of a limit.
-FLAGS_THEMSELVES = {"recipe/options.py", "recipe/schema.py", "serving/limits.py", "serving/schemas.py"}
+FLAGS_THEMSELVES = {
+    "recipe/options.py",
+    "recipe/data_recipe.py",
+    "recipe/schema.py",
+    "serving/limits.py",
+    "serving/schemas.py",
+}
 FLAG = re.compile(r"(^|[^-\w])--[a-z]")
 COMMANDS = {verb: Verbs.load(verb) for verb in VERBS}
-# In backticks, and no settings: names of verbs and of what files hold.
-NO_SETTINGS = {"probabilities", "predict", "change", "layer", "layers", "detail", "option", "picture"}
+# In backticks, and no flags: names of verbs and of what files hold, and what a program alone sets.
+NO_SETTINGS = {"verbose", "probabilities", "predict", "change", "layer", "layers", "detail", "option", "picture"}
 UNKNOWN = "ANY"  # stands for what is put in while it runs
 
 
@@ -71,7 +77,11 @@ def test_each_setting_that_a_sentence_names_is_a_flag_of_the_verb(file: Path, ve
     """A setting that a sentence names has a flag: in a verb's own file one of that verb, elsewhere one of any verb."""
     own = file.stem if file.parent.name == "workflow" and file.stem in VERBS else None
     verbs = [verb or own] if verb or own else list(VERBS)
-    flags = {other: flag_for(COMMANDS[other].params, name) for other in verbs if other}
+    flags = {
+        other: flag_for(COMMANDS[other].params, name) or flag_for(COMMANDS[other].params, name, value=False)
+        for other in verbs
+        if other
+    }
     assert any(flags.values())
     for other, flag in flags.items():
         known = {

@@ -165,7 +165,7 @@ def test_own_pictures_go_before_a_dataset_of_the_same_name(here: Path):
 def test_what_a_recipe_names_is_the_dataset(here: Path):
     """A folder called digits changes nothing for a recipe or a run that was made with the dataset of that name."""
     make_folder(here / "digits")
-    assert eyespot.load("digits", own_first=False).classes == 10
+    assert load("digits", own_first=False).classes == 10
     recipe = Path(here / "mine.yaml")
     recipe.write_text("dataset: digits\nmodel: {name: mnist-mlp-one-hidden}\ntraining: {epochs: 1}\n", encoding="utf-8")
     run = eyespot.train(str(recipe), output="digits-run").run

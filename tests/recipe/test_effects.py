@@ -1,11 +1,18 @@
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 from eyespot.errors import UsageError
-from eyespot.recipe.effects import check_effect, stated_keys
+from eyespot.recipe.effects import SourceKind, check_effect, check_effect_on_source, stated_keys
 from eyespot.recipe.recipe_files import recipe_names
 from eyespot.recipe.schema import Recipe
+
+
+def check_all(recipe: Recipe, stated: set[str]) -> None:
+    """As a training on MNIST checks what it was given."""
+    check_effect_on_source(recipe, stated, "mnist", "dataset")
+    check_effect(recipe, stated)
 
 
 @pytest.mark.parametrize(
@@ -28,10 +35,10 @@ def test_what_can_have_no_effect_is_refused(options: dict[str, Any], told: str):
     """It is refused where the call states it, by its option or as a setting, and taken where a file holds it."""
     recipe = Recipe().with_options(options)
     with pytest.raises(UsageError) as caught:
-        check_effect(recipe, stated_keys(options, {}), "mnist")
+        check_all(recipe, stated_keys(options, {}))
     assert told in str(caught.value)
     assert str(caught.value).endswith(".")
-    check_effect(recipe, stated_keys({}, {}), "mnist")
+    check_all(recipe, stated_keys({}, {}))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +58,32 @@ def test_what_can_have_no_effect_is_refused(options: dict[str, Any], told: str):
 )
 def test_what_has_an_effect_or_says_what_is_so_anyway_is_taken(options: dict[str, Any]):
     """So is what asks for nothing but the way it is."""
-    check_effect(Recipe().with_options(options), stated_keys(options, {}), "mnist")
+    check_all(Recipe().with_options(options), stated_keys(options, {}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "refused", "told"),
+    [
+        ("folder", {"image_column", "label_column", "split_column"}, "has no effect on mine, which holds image files"),
+        ("table", set(), ""),
+        ("arrays", {"size", "resize", "color", "max_bytes", "max_pixels", "split_column"}, "which holds arrays: leave"),
+        (
+            "pixel table",
+            {"size", "resize", "color", "max_bytes", "max_pixels", "image_column", "split_column"},
+            "which holds a table of pixels",
+        ),
+        (
+            "IDX files",
+            {"size", "resize", "color", "max_bytes", "max_pixels", "image_column", "label_column", "split_column"},
+            "which holds IDX files",
+        ),
+    ],
+)
+def test_what_a_source_leaves_nothing_to_choose_is_refused(kind: SourceKind, refused: set[str], told: str):
+    """Columns are a table's, and sizes are those of files that are decoded."""
+    for name, _ in Recipe().pictures:
+        with pytest.raises(UsageError, match=told) if name in refused else nullcontext():
+            check_effect_on_source(Recipe(), {f"pictures.{name}"}, "mine", kind)
 
 
 def test_settings_count_as_stated():
@@ -65,4 +97,4 @@ def test_settings_count_as_stated():
 @pytest.mark.parametrize("name", recipe_names())
 def test_recipes_that_come_with_eyespot_take_any_default(name: str):
     """What their files state is not looked at."""
-    check_effect(Recipe.read(name), set(), "mnist")
+    check_all(Recipe.read(name), set())

@@ -167,7 +167,7 @@ def test_bad_input_is_a_value_error(data: tuple[np.ndarray, np.ndarray], change:
 def test_bad_settings_are_value_errors(data: tuple[np.ndarray, np.ndarray]):
     """An unknown setting, and images of another size than those of the fit, are named."""
     with pytest.raises(ValueError, match=r"training\.optimizer. must be"):
-        eyespot.ImageClassifier("mlp", optimizer="adan").fit(*data)
+        eyespot.ImageClassifier("mlp").set_params(optimizer="adan").fit(*data)
 
 
 def test_images_of_another_size_are_refused(fitted: eyespot.ImageClassifier):

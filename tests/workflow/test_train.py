@@ -51,7 +51,7 @@ def test_options_change_the_recipe(bars: Dataset, tmp_path: Path, capsys: pytest
     train(bars, run.recipe, tmp_path / "b", verbose=0)
     assert capsys.readouterr().out == ""
     with pytest.raises(RecipeError, match="Did you mean 'epochs'"):
-        train(bars, epoch=3)
+        train(bars, epoch=3)  # type: ignore[call-arg]  # the mistake
 
 
 def test_a_run_on_arrays_asks_for_them(run: Run, tmp_path: Path):
