@@ -14,6 +14,7 @@ from eyespot.files import write_text
 if TYPE_CHECKING:  # a prediction from a cold start loads none of these but the last
     import eyespot
     from eyespot.backend import keras
+    from eyespot.inference.pictures import Pictures
     from eyespot.inference.predictor import Predictor
     from eyespot.recipe.schema import Recipe
     from eyespot.training.history import History
@@ -111,7 +112,7 @@ class Run:
 
     def predict(  # noqa: PLR0913 - as of the verb
         self,
-        pictures: Any,
+        pictures: "Pictures",
         top: int = 5,
         *,
         reject: bool | float = False,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -16,6 +16,17 @@ from eyespot.preprocessing.appearance import Appearance
 from eyespot.preprocessing.pipeline import Box, read_photograph
 from eyespot.shapes import Shaped, UInt8
 
+
+@runtime_checkable
+class SupportsArray(Protocol):
+    """What NumPy makes an array of: an array itself, a tensor, a column of a table."""
+
+    def __array__(self) -> np.ndarray:
+        """Return the array."""
+
+
+Picture = str | Path | bytes | Image.Image | SupportsArray
+Pictures = Picture | Iterable[Picture]
 PictureSource = Path | bytes | Image.Image | UInt8[np.ndarray, "height width channels"]
 PreprocessingSteps = list[tuple[str, Shaped[np.ndarray, "..."]]]
 

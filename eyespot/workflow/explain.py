@@ -20,7 +20,7 @@ from eyespot.explanation.network import Network
 from eyespot.figures.explanation import ExplanationPanel, Neighbour, explanation_figure, features_figure, filters_figure
 from eyespot.figures.style import save as save_figure
 from eyespot.files import is_own, numbered, replacing, rewriting
-from eyespot.inference.pictures import PictureReader, PictureSource, ReadPicture, named_pictures, open_source
+from eyespot.inference.pictures import PictureReader, Pictures, PictureSource, ReadPicture, named_pictures, open_source
 from eyespot.inference.predictor import Predictor, top_classes
 from eyespot.output import console_for, progress_bar
 from eyespot.run import Run, RunLike, open_run
@@ -120,7 +120,7 @@ class Explanations:
 
 def explain(  # noqa: PLR0913 - each is one option of the command
     run: RunLike,
-    pictures: Any,
+    pictures: Pictures,
     *,
     label: str | None = None,
     methods: Sequence[str] | None = None,
@@ -206,7 +206,7 @@ class PictureToExplain:
 
 def _read(
     predictor: Predictor,
-    pictures: Any,
+    pictures: Pictures,
     value_range: tuple[float, float] | None,
     on_error: Callable[[PictureError], None] | None,
     *,

@@ -4,14 +4,14 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from eyespot.errors import PictureError, UsageError, check_at_least
 from eyespot.files import creating, numbered
 from eyespot.run import Run, RunLike, open_run
 
 if TYPE_CHECKING:
-    from eyespot.inference.pictures import PreprocessingSteps
+    from eyespot.inference.pictures import Pictures, PreprocessingSteps
     from eyespot.inference.predictor import Prediction
 
 STEPS_FOLDER = "predictions"
@@ -19,7 +19,7 @@ STEPS_FOLDER = "predictions"
 
 def predict(  # noqa: PLR0913 - each is one option of the command
     run: RunLike,
-    pictures: Any,
+    pictures: "Pictures",
     top: int = 5,
     on_error: Callable[[PictureError], None] | None = None,
     reject: bool | float = False,

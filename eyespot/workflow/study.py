@@ -62,8 +62,8 @@ class Study:
 def study(  # noqa: PLR0913 - each is one setting of the study
     source: Source | None = None,
     *,
-    changes: Sequence[Change] | Mapping[str, Mapping[str, Any]] = (),
-    grid: Mapping[str, Sequence[Any]] | None = None,
+    changes: Sequence[Change] | Mapping[str, Mapping[str, object]] = (),
+    grid: Mapping[str, Sequence[object]] | None = None,
     repeats: int | None = None,
     output: str | Path | None = None,
     settings: Mapping[str, object] | None = None,

@@ -104,7 +104,7 @@ def tune(  # noqa: PLR0913 - each is one setting of the search
     *,
     seconds: float | None = None,
     trials: int | None = None,
-    space: str | Path | Mapping[str, Any] | None = None,
+    space: str | Path | Mapping[str, object] | None = None,
     seed: int | None = None,
     output: str | Path | None = None,
     settings: Mapping[str, object] | None = None,
