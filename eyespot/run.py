@@ -26,6 +26,10 @@ class Run:
     """A training's directory: every file of it by name, and what the files say.
 
     Nothing in it is pickled; opening it executes nothing.
+
+    Example:
+        >>> run = eyespot.open_run("runs/digits-cnn-1")
+        >>> run.metrics["test"]["accuracy"], run.recipe.training.epochs
     """
 
     def __init__(self, path: Path) -> None:
@@ -105,6 +109,13 @@ class Run:
 
         Args:
             trust: allow classes that are not Keras's own, as `load_model` does.
+
+        Raises:
+            RunError: the run is half there.
+            ModelError: the file cannot be opened, or has classes that are not Keras's own.
+
+        Example:
+            >>> eyespot.open_run("runs/digits-cnn-1").model().summary()
         """
         from eyespot.models.loading import load_model
 
@@ -120,7 +131,7 @@ class Run:
         each: bool = False,
         value_range: tuple[float, float] | None = None,
     ) -> "list[eyespot.Prediction]":
-        """Say what pictures show, as `eyespot.predict` does.
+        """Say what pictures show, as `eyespot.predict` does, with the same arguments and errors.
 
         Example:
             >>> run = eyespot.open_run("runs/digits-cnn-1")
@@ -131,7 +142,7 @@ class Run:
         return eyespot.predict(self, pictures, top, reject=reject, as_is=as_is, each=each, value_range=value_range)
 
     def evaluate(self, on: "eyespot.Source | None" = None) -> "eyespot.EvaluationResult":
-        """Measure its model on labelled pictures, as `eyespot.evaluate` does.
+        """Measure its model on labelled images, as `eyespot.evaluate` does, with the same errors.
 
         Example:
             >>> eyespot.open_run("runs/digits-cnn-1").evaluate().accuracy
@@ -165,6 +176,9 @@ def open_run(run: RunLike) -> Run:
 
     Raises:
         RunError: there is no such directory, or it is no run.
+
+    Example:
+        >>> eyespot.open_run("runs/digits-cnn-1").history.column("val_loss")
     """
     if isinstance(run, Run):
         return run

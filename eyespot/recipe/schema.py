@@ -202,6 +202,10 @@ class Recipe(RecipePart):
     """A whole training: dataset, split, model, augmentation, training; published figures, if it reproduces something.
 
     `change`: how it differs from the recipe it is based on; `teaches`: what that shows.
+
+    Example:
+        >>> recipe = eyespot.Recipe.read("mnist-cnn-small").with_options({"epochs": 3, "augment": "digits"})
+        >>> training = eyespot.train(recipe=recipe)
     """
 
     name: str | None = None

@@ -54,7 +54,7 @@ class Comparison:
 
 
 def compare(runs: Sequence[RunLike], output: str | Path | None = None, language: str = "en") -> Comparison:
-    """Compares runs on the test pictures that they have in common, and writes a page.
+    """Compare runs on the test images that they have in common, and write a page.
 
     Each two are compared by McNemar's exact test, adjusted for how many pairs there are (Holm). It speaks of these
     models; whether one recipe is better than another takes several seeds of each (`eyespot study`).
@@ -68,6 +68,10 @@ def compare(runs: Sequence[RunLike], output: str | Path | None = None, language:
         EyespotError: there is no such language.
         RunError: there are fewer than two; or one is missing, half there, or was measured on other pictures; or what is
             at `output` is not by eyespot, or was changed.
+
+    Example:
+        >>> comparison = eyespot.compare(["runs/digits-cnn-1", "runs/digits-mlp-1"])
+        >>> comparison.pairs[0].sentence()
     """
     page_language = check_language(language)
     opened = [open_run(run) for run in runs]

@@ -74,7 +74,7 @@ class DoctorReport:
 
 
 def doctor(run: RunLike) -> DoctorReport:
-    """Prepares a run's model for training as `train` would on this machine, and says what executes each part of it.
+    """Prepare a run's model for training as `train` would on this machine, and say what executes each part of it.
 
     Args:
         run: a run, or its directory.
@@ -82,6 +82,9 @@ def doctor(run: RunLike) -> DoctorReport:
     Raises:
         RunError: the run is missing or half there.
         ModelError: its model cannot be opened.
+
+    Example:
+        >>> eyespot.doctor("runs/digits-cnn-1").left_to_keras
     """
     opened = open_run(run)
     recipe, model = opened.recipe.training, opened.model()

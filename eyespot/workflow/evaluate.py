@@ -53,7 +53,7 @@ class EvaluationResult(Evaluation):
 
 
 def evaluate(run: RunLike, on: Source | None = None) -> EvaluationResult:
-    """Measures a run's model on labelled pictures, and draws what it gets right and wrong.
+    """Measure a run's model on labelled images, and draw what it gets right and wrong.
 
     Args:
         run: a run, or its directory.
@@ -64,6 +64,10 @@ def evaluate(run: RunLike, on: Source | None = None) -> EvaluationResult:
     Raises:
         RunError: the run is missing or half there.
         DataError: the dataset is missing and the run keeps no predictions; or the source has other classes.
+
+    Example:
+        >>> evaluation = eyespot.evaluate("runs/digits-cnn-1")
+        >>> evaluation.accuracy, evaluation.accuracy_interval
     """
     opened = open_run(run)
     try:

@@ -133,7 +133,7 @@ def explain(  # noqa: PLR0913 - each is one option of the command
     value_range: tuple[float, float] | None = None,
     verbose: int = 1,
 ) -> Explanations:
-    """Draws what a run's model looks at in pictures.
+    """Draw what a run's model looks at in pictures.
 
     Maps are of the class's logit, before the softmax: where a model is sure, its probability hardly moves. Pictures
     are brought to the model as `predict` does, so that what is explained is what the model sees.
@@ -155,10 +155,14 @@ def explain(  # noqa: PLR0913 - each is one option of the command
 
     Raises:
         DataError: an array holds no pictures.
-        UsageError: there is no such class or method.
+        UsageError: there is no such class or method, or `on` has no effect.
         RunError: the run is missing or half there, or `output` is a file.
         PictureError: a picture cannot be read, or a folder holds none.
         ModelError: the model cannot be opened, or is not built of layers.
+
+    Example:
+        >>> explained = eyespot.explain("runs/digits-cnn-1", "seven.png", methods=["gradcam", "similar"])
+        >>> explained.pictures[0].label, explained.pictures[0].figures
     """
     out, opened = console_for(verbose), open_run(run)
     requested = METHODS if methods is None else tuple(dict.fromkeys(methods))

@@ -68,7 +68,7 @@ def export(  # noqa: PLR0913 - each is one option of the command
     tolerance: float = TOLERANCE,
     examples: bool | None = None,
 ) -> ExportResult:
-    """Writes a run's model in another format, and proves that it answers as the run does.
+    """Write a run's model in another format, and prove that it answers as the run does.
 
     Each export carries its preprocessing, class names, calibration and the model card, in the model itself as far as
     the format has room, and in `metadata.json` and `model-card.md` beside it.
@@ -91,6 +91,10 @@ def export(  # noqa: PLR0913 - each is one option of the command
             expressed in it; the export is too much worse than the run; or what is at `output` is not an export, or was
             changed. Nothing is left behind.
         OSError: the folder cannot be written.
+
+    Example:
+        >>> exported = eyespot.export("runs/digits-cnn-1", "onnx-int8")
+        >>> exported.folder, exported.verified.agreement
     """
     if not 0 <= tolerance <= 1:
         raise UsageError(f"The tolerance is a share of the pictures, from 0 to 1; received {tolerance:g}.")

@@ -65,7 +65,7 @@ def find_lr(  # noqa: PLR0913 - as of `train`
     verbose: int = 1,
     **options: Unpack[RecipeOptions],
 ) -> LearningRateSuggestion:
-    """Raises the learning rate from step to step until the loss diverges, and suggests one to train with.
+    """Raise the learning rate from step to step until the loss diverges, and suggest one to train with.
 
     The method is Smith's range test (2015, arXiv:1506.01186) with a rate that rises by equal factors. Steps are those
     of a training by the recipe, through the program that would train it; its learning rate, its schedule and its
@@ -83,6 +83,10 @@ def find_lr(  # noqa: PLR0913 - as of `train`
         DivergedError: the loss diverges at once; nothing is written.
         ModelError: it falls nowhere; nothing is written.
         RunError: `output` exists.
+
+    Example:
+        >>> found = eyespot.find_lr("digits", model="mlp", optimizer="sgd")
+        >>> eyespot.train("digits", model="mlp", optimizer="sgd", learning_rate=found.suggested)
     """
     if not (0 < lowest < highest < np.inf and steps >= FEWEST_STEPS):
         raise UsageError(

@@ -29,7 +29,7 @@ def predict(  # noqa: PLR0913 - each is one option of the command
     value_range: tuple[float, float] | None = None,
     show: Callable[[Path], None] | None = None,
 ) -> "list[Prediction]":
-    """Says what pictures show, with the run's ONNX model; imports neither Keras nor PyTorch.
+    """Say what pictures show, with the run's ONNX model; import neither Keras nor PyTorch.
 
     A photograph is first brought to the looks of the training pictures, where those show one object each on a plain
     background: light made even, ruled lines taken out, the object found, scaled and centred. A picture that looks like
@@ -54,8 +54,12 @@ def predict(  # noqa: PLR0913 - each is one option of the command
         RunError: the run is missing or half there.
         PictureError: a picture cannot be read, or a folder holds none.
         ModelError: it is to reject, and the run is of before eyespot could.
-        UsageError: `reject` does not lie between 0 and 1.
+        UsageError: `reject` does not lie between 0 and 1, `top` is below 1, or a setting has no effect.
         DataError: an array holds no pictures.
+
+    Example:
+        >>> prediction = eyespot.predict("runs/digits-cnn-1", "seven.png")[0]
+        >>> prediction.label, prediction.probability
     """
     from eyespot.inference.pictures import named_pictures
 

@@ -52,7 +52,7 @@ class ReportResult:
 
 
 def report(run: RunLike, output: str | Path | None = None, language: str = "en") -> ReportResult:
-    """Writes a run's report: one HTML file that opens from disk and asks nothing of any network.
+    """Write a run's report: one HTML file that opens from disk and asks nothing of any network.
 
     Beside it goes `model-card.md`. The next call writes both again, unless somebody has changed them. Nothing is
     measured that the run has measured already; a run of an earlier eyespot is evaluated anew.
@@ -66,6 +66,9 @@ def report(run: RunLike, output: str | Path | None = None, language: str = "en")
         RunError: the run is missing or half there, or has neither test nor validation data.
         RunError: what is at the page's or the card's place is not by eyespot, or was changed.
         EyespotError: there is no such language.
+
+    Example:
+        >>> eyespot.report("runs/digits-cnn-1").page
     """
     page_language = check_language(language)
     opened = open_run(run)

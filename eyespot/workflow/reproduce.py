@@ -84,7 +84,7 @@ def reproduce(
     settings: Mapping[str, object] | None = None,
     verbose: int = 1,
 ) -> Reproduction:
-    """Trains experiments of the tutorials, and judges each figure they print; what an earlier call finished is kept.
+    """Train experiments of the tutorials, and judge each figure they print; what an earlier call finished is kept.
 
     Args:
         names: of recipes that come with eyespot; None: all.
@@ -99,6 +99,10 @@ def reproduce(
         RunError: the directory holds repeats of other settings, or a file that would be written over and is not by
             eyespot or was changed; nothing was trained.
         InterruptedRun: the user stopped it; the same call goes on.
+
+    Example:
+        >>> result = eyespot.reproduce(["fashion-cnn", "fashion-cnn-dropout"], repeats=3)
+        >>> result.experiments[0].figures
     """
     check_at_least("repeats", repeats, 1)
     out, folder = console_for(verbose), Path(output) if output else ROOT

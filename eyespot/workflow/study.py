@@ -69,7 +69,7 @@ def study(  # noqa: PLR0913 - each is one setting of the study
     settings: Mapping[str, object] | None = None,
     verbose: int = 1,
 ) -> Study:
-    """Trains a recipe and its variants with the same seeds, and compares them; what an earlier call finished is kept.
+    """Train a recipe and its variants with the same seeds, and compare them; what an earlier call finished is kept.
 
     Args:
         source: a dataset, a recipe's name or file, or a study's file, to which the other arguments are added.
@@ -85,6 +85,10 @@ def study(  # noqa: PLR0913 - each is one setting of the study
         RunError: the directory holds runs of other settings, or a file that would be written over and is not by eyespot
             or was changed; nothing was trained.
         InterruptedRun: the user stopped it; the same call goes on.
+
+    Example:
+        >>> result = eyespot.study("digits", grid={"model.dropout": [0, 0.25, 0.5]}, repeats=3)
+        >>> print(*result.sentences, sep="\\n")
     """
     check_at_least("repeats", repeats, 1)
     plan = read_plan(source) if isinstance(source, str) and names_study(source) else StudyPlan()

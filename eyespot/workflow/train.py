@@ -89,7 +89,7 @@ def train(  # noqa: PLR0913 - each is one setting of the training
     mlflow: str | None = None,
     **options: Unpack[RecipeOptions],
 ) -> Training:
-    """Trains a classifier and writes its run: learn, judge the fit, and only then look at the test data, once.
+    """Train a classifier and write its run: learn, judge the fit, and only then look at the test data, once.
 
     Args:
         source: as `load` takes it, by default the recipe's dataset; or the name or file of a recipe.
@@ -105,7 +105,8 @@ def train(  # noqa: PLR0913 - each is one setting of the training
         verbose: 0 prints nothing, 1 prints lines, and progress on a terminal. The run's `log` has the lines always.
         observers: notified of steps and epochs.
         mlflow: a tracking server or store to log to as well, such as `http://host:5000` or `sqlite:///mlflow.db`.
-        options: settings of the recipe to change, by the names of the command line: `model="mlp"`, `epochs=3`, …
+        options: settings of the recipe to change, by their short names (`eyespot.RecipeOptions`): `model="mlp"`,
+            `epochs=3`, …
 
     Returns:
         The training, also where the user interrupted it or the loss stopped being a number after a good epoch: its
@@ -113,11 +114,17 @@ def train(  # noqa: PLR0913 - each is one setting of the training
 
     Raises:
         EyespotError: something asked for is missing, unknown or does not fit; nothing was trained.
+        UsageError: a setting has no effect, or contradicts another one; nothing was trained.
         DivergedError: the loss stopped being a number in the first epoch; there is nothing to keep.
         RunError: `output` exists; or the run to resume is missing, finished, under way in another process, would not
             go on as it began, or has a model card that somebody has changed.
         CheckpointError: the run's checkpoint is of another model.
         TrackingError: `mlflow` cannot be reached; nothing was trained.
+
+    Example:
+        >>> training = eyespot.train("digits", model="mlp", epochs=3)
+        >>> training.test.accuracy, training.verdict.sentence
+        >>> eyespot.train((images, labels), batch_size=64, verbose=0)  # arrays, lists of files, Pillow images, …
     """
     started, terminal = time.perf_counter(), console_for(verbose)
     _check_resume(resume, output, accept_changes=accept_changes)

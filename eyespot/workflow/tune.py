@@ -110,7 +110,7 @@ def tune(  # noqa: PLR0913 - each is one setting of the search
     settings: Mapping[str, object] | None = None,
     verbose: int = 1,
 ) -> Tuning:
-    """Searches a recipe's settings for a lower validation loss; the same call goes on with an interrupted search.
+    """Search a recipe's settings for a lower validation loss; the same call goes on with an interrupted search.
 
     The recipe's own settings are the first trial. At the end the best few and the recipe itself are trained with three
     fresh seeds, and the lowest median wins. Test data is never used.
@@ -131,6 +131,10 @@ def tune(  # noqa: PLR0913 - each is one setting of the search
         RunError: the directory holds a search for something else, or a file that would be written over and is not by
             eyespot or was changed.
         InterruptedRun: the user stopped it; the same call goes on.
+
+    Example:
+        >>> found = eyespot.tune("digits", seconds=120)
+        >>> eyespot.train(recipe=found.recipe)
     """
     started = time.perf_counter()
     check_at_least("trials", trials, 1)
