@@ -10,7 +10,7 @@ import eyespot
 from eyespot.cli.picture_options import ExamplesOption
 from eyespot.cli.tables import JsonOption, console, print_json
 from eyespot.errors import UsageError
-from eyespot.serving.limits import ServerLimits, is_loopback
+from eyespot.serving.limits import ServerLimits, is_loopback, is_token
 
 DEFAULT = ServerLimits()
 LIMITS, ACCESS = "Limits", "Access"
@@ -147,6 +147,6 @@ def _token(file: Path | None) -> str | None:
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"The token cannot be read from {file} ({error}).") from None
     token = token.strip()
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
+    if not is_token(token):
         raise UsageError(f"{source} holds no token: expected one line of letters, digits and signs without spaces.")
     return token

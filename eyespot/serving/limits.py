@@ -60,6 +60,11 @@ class ServerLimits:
                 raise UsageError(f"`limits.{field.name}` must be above 0; received {value}.")
 
 
+def is_token(text: str) -> bool:
+    """Return whether text can be a bearer token: letters, digits and signs, at least one, and no spaces."""
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+
+
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach a server that is bound to the address."""
     try:

@@ -56,8 +56,8 @@ def look(
             `auto`, whose changes of training images are drawn too.
 
     Raises:
-        RecipeError: there is no such policy, or an option is out of range.
-        UsageError: an option is unknown, or has no effect on this source.
+        RecipeError: there is no such policy, or an option is unknown or out of range.
+        UsageError: an option has no effect on this source.
         DataError: the dataset is missing or malformed.
         RunError: `output` exists.
 

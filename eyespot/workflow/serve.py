@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, overload
 from eyespot.errors import EyespotError, MissingExtra, UsageError
 from eyespot.exporting.package import is_export
 from eyespot.run import Run, RunLike
-from eyespot.serving.limits import ServerLimits, is_loopback
+from eyespot.serving.limits import ServerLimits, is_loopback, is_token
 
 if TYPE_CHECKING:
     from eyespot.serving.served_models import Deployment, Examples
@@ -121,7 +121,7 @@ def serve(  # noqa: PLR0913 - each is one option of the command
     Raises:
         RunError: there is no model at one of them, or two have one name.
         ModelError: a model cannot be opened.
-        UsageError: a setting has no effect with another one.
+        UsageError: a setting has no effect with another one, or the token is empty or has spaces.
         ServingError: the address is taken.
         MissingExtra: the extra `serve` is not installed.
 
@@ -130,6 +130,8 @@ def serve(  # noqa: PLR0913 - each is one option of the command
         ...     print(server.url)
     """
     _check_installed()
+    if token is not None and not is_token(token):
+        raise UsageError("A server's token must be letters, digits and signs, at least one, without spaces.")
     if corrections is not None and not take_corrections:
         raise UsageError("`corrections` has no effect with `take_corrections=False`: leave one of them out.")
     if allow_hosts and not is_loopback(host):

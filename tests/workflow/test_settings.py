@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import eyespot
-from eyespot.errors import UsageError
+from eyespot.errors import RecipeError, UsageError
 from tests.conftest import write_pictures
 
 
@@ -32,14 +32,13 @@ from tests.conftest import write_pictures
         (lambda: eyespot.look("digits", color=False), "`pictures.color=False` is for images of your own"),
         (lambda: eyespot.load("digits", size=14), "`pictures.size` is for images of your own"),
         (lambda: eyespot.load((np.zeros((4, 8, 8)), [0, 1, 0, 1]), size=14), "and what is given as arrays is not"),
-        (lambda: eyespot.load("digits", sise=14), "There is no option named 'sise'. Did you mean 'size'?"),  # type: ignore[call-arg]
-        (lambda: eyespot.look("digits", epochs=3), "There is no option named 'epochs'"),  # type: ignore[call-arg]
         (lambda: eyespot.predict("runs/a", "a.png", as_is=True, each=True), "`each=True` has no effect with `as_is="),
         (lambda: eyespot.predict("runs/a", "a.png", top=0), "`top` must be at least 1; received 0."),
         (lambda: eyespot.study("digits", grid={"model.dropout": [0]}, repeats=0), "`repeats` must be at least 1"),
         (lambda: eyespot.reproduce(repeats=0), "`repeats` must be at least 1; received 0."),
         (lambda: eyespot.tune(trials=0), "`trials` must be at least 1; received 0."),
         (lambda: eyespot.train(verbose=2), "`verbose` must be 0 (silent) or 1 (progress and lines); received 2."),
+        (lambda: eyespot.serve("runs/a", token=""), "A server's token must be letters, digits and signs, at least one"),
         (
             lambda: eyespot.serve("runs/a", take_corrections=False, corrections="b"),
             "`corrections` has no effect with `take_corrections=False`: leave one of them out.",
@@ -55,6 +54,16 @@ def test_a_verb_refuses_what_can_have_no_effect(here: Path, call: Callable[[], A
     with pytest.raises(UsageError) as caught:
         call()
     assert sentence in str(caught.value)
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", [eyespot.load, eyespot.look])
+def test_an_unknown_option_comes_with_the_nearest(here: Path, verb: Callable[..., Any]):
+    """What has to do with training is no option of looking."""
+    with pytest.raises(RecipeError, match=r"There is no option named 'sise'\. Did you mean 'size'"):
+        verb("digits", sise=14)
+    with pytest.raises(RecipeError, match="There is no option named 'epochs'"):
+        verb("digits", epochs=3)
     assert list(here.iterdir()) == []
 
 
