@@ -16,6 +16,7 @@ from .errors import RunError as RunError
 from .evaluation.metrics import Evaluation as Evaluation
 from .inference.predictor import Prediction as Prediction
 from .inference.predictor import Predictor as Predictor
+from .recipe.option_types import LookOptions as LookOptions
 from .recipe.option_types import PictureOptions as PictureOptions
 from .recipe.option_types import RecipeOptions as RecipeOptions
 from .recipe.schema import Recipe as Recipe

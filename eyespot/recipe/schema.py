@@ -269,6 +269,12 @@ class Recipe(RecipePart):
     def write(self, path: str | Path) -> None:
         """Write the recipe to a YAML file, which `read` and `eyespot train` take; a file that is there is replaced.
 
+        Args:
+            path: of the file; its folder exists.
+
+        Raises:
+            OSError: the file cannot be written.
+
         Example:
             >>> eyespot.Recipe().with_options({"epochs": 3}).write("short.yaml")
         """

@@ -111,6 +111,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             ValueError: images or labels are not that, or there is one class only.
             ValueError: a setting is unknown or does not fit.
             EyespotError: the loss stopped being a number in the first epoch, or the model cannot be made.
+
+        Example:
+            >>> classifier = eyespot.ImageClassifier("mlp", value_range=(0, 16)).fit(digits.images, digits.target)
         """
         with _value_errors():
             labels = column_or_1d(y, warn=True)
@@ -147,7 +150,12 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         return self
 
     def predict(self, X: Any) -> Shaped[np.ndarray, " n"]:  # noqa: N803 - scikit-learn's name
-        """Return the most probable class of each image."""
+        """Return the most probable class of each image; arguments and errors as of `predict_proba`.
+
+        Example:
+            >>> classifier.predict(digits.images[:3])
+            array([0, 1, 2])
+        """
         best = self.predict_proba(X).argmax(axis=1)
         labels: Shaped[np.ndarray, " n"] = self.classes_[best]
         return labels
@@ -161,6 +169,10 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         Raises:
             NotFittedError: it has not been fitted.
             ValueError: they are no images, or of another size.
+
+        Example:
+            >>> classifier.predict_proba(digits.images[:3]).shape
+            (3, 10)
         """
         check_is_fitted(self)
         with _value_errors():

@@ -168,6 +168,8 @@ def test_bad_settings_are_value_errors(data: tuple[np.ndarray, np.ndarray]):
     """An unknown setting, and images of another size than those of the fit, are named."""
     with pytest.raises(ValueError, match=r"training\.optimizer. must be"):
         eyespot.ImageClassifier("mlp").set_params(optimizer="adan").fit(*data)
+    with pytest.raises(ValueError, match="`verbose` must be 0"):
+        eyespot.ImageClassifier("mlp", verbose=2).fit(*data)
 
 
 def test_images_of_another_size_are_refused(fitted: eyespot.ImageClassifier):
