@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eyespot.errors import RunError
+from eyespot.errors import EyespotError, RunError
 from eyespot.files import write_text
 
 if TYPE_CHECKING:  # a prediction from a cold start loads none of these but the last
@@ -37,6 +37,20 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        """Return the run as a notebook shows it: figures, verdict, learning curves."""
+        from eyespot.reports.summaries import run_summary
+        from eyespot.training.history import History
+
+        try:
+            history = self.history if (self.path / "history.csv").exists() else History()
+            metrics = self.metrics if (self.path / "metrics.json").exists() else {}
+            return run_summary(self.path, history, metrics)
+        except (EyespotError, OSError, KeyError, TypeError, ValueError):  # it is damaged
+            from eyespot.notebook import card, paragraph
+
+            return card(self.name, "run", [paragraph(f"The files in {self.path} are missing or damaged.")])
 
     @property
     def name(self) -> str:

@@ -18,8 +18,8 @@ ORDER = (
 )  # fmt: skip
 # Modules that any package may use.
 BASE = {
-    "errors", "random", "shapes", "files", "recipe", "backend", "output", "environment", "keras_internals",
-    "torch_internals",
+    "errors", "random", "shapes", "files", "recipe", "backend", "output", "notebook", "environment",
+    "keras_internals", "torch_internals",
 }  # fmt: skip
 # The only files that touch private names of Keras and PyTorch.
 INTERNALS = [ROOT / "keras_internals.py", ROOT / "torch_internals.py"]

@@ -25,13 +25,5 @@ def doctor(
     rows = [(part.layer, part.how, f"{part.parameters:,}" if part.parameters else "") for part in report.parts]
     print_table(out, table(("layer", "runs as", "parameters"), rows, title=str(report.run.path), text_columns=2))
     out.print()
-    left = ", ".join(report.left_to_keras)
-    engine = f"the engine, but Keras runs {left}" if left else "the engine"
-    unfused = f"Without fused kernels, which costs speed: {report.unfused}." if report.unfused else ""
-    for line in (
-        f"Runs on: {f'Keras, because {report.reason}' if report.reason else engine}.",
-        f"Optimizer: {report.optimizer}, {'fused' if report.optimizer_how == 'fused' else 'by Keras'}.",
-        f"Precision: {report.precision}: {report.precision_reason}.",
-        *filter(None, [unfused]),
-    ):
+    for line in report.sentences():
         out.print(line, markup=False, highlight=False, soft_wrap=True)

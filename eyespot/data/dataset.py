@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # brings Pydantic, for which a server's start does not wait
 
 AT_ONCE = 1 << 20  # bytes of pixels at a time when something is computed over all rows; as floats some times more
 IMAGES_RANK = 4
+SHOWN = 8  # training images of a class in a notebook
 
 
 class RowView:
@@ -122,6 +123,9 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f"<Split of {len(self):,} images, {shape_text(self.images.shape[1:])}>"
 
     def take(self, rows: Int64[np.ndarray, " m"]) -> "Split":
         """The given rows, in the given order."""
@@ -265,6 +269,28 @@ class Dataset:
     def class_counts(self, split: Split) -> Int64[np.ndarray, " classes"]:
         """Return the number of images of each class in a split."""
         return np.bincount(split.labels, minlength=self.classes).astype(np.int64)
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{len(split):,} {name}" for name, split in self.splits.items())
+        return f"<Dataset {self.name}: {sizes} images of {shape_text(self.input_shape)}, {self.classes:,} classes>"
+
+    def _repr_html_(self) -> str:
+        """Return the dataset as a notebook shows it: images of each class, and how many there are."""
+        from eyespot.data.pixels import data_uri
+        from eyespot.notebook import MOST_ROWS, card, notes, table, thumbnail
+
+        counts = {name: self.class_counts(split) for name, split in self.splits.items()}
+        rows: list[list[Any]] = []
+        for label, name in enumerate(self.class_names):
+            members = np.flatnonzero(self.train.labels == label)[:SHOWN] if label < MOST_ROWS else ()
+            images = [np.asarray(self.train.images[row]) for row in members]
+            strip = thumbnail(data_uri(*images), f"training images of {name}") if images else ""
+            rows.append([name, strip, *(f"{count[label]:,}" for count in counts.values())])
+        totals = ", ".join(f"{len(split):,} {name}" for name, split in self.splits.items())
+        subtitle = f"{totals} images of {shape_text(self.input_shape)}, {self.classes:,} classes"
+        columns = ("class", "some training images", *counts)
+        remarks = notes(self.origin.notes) if self.origin else None
+        return card(self.name, subtitle, [table(columns, rows, text_columns=2), remarks])
 
     @cached_property
     def fingerprint(self) -> str:

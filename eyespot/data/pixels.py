@@ -1,11 +1,17 @@
-"""Common operations on an image's pixels: its border, a Pillow image, a PNG, another size."""
+"""Common operations on an image's pixels: its border, a Pillow image, a file's content, another size."""
 
+import base64
 import io
 
 import numpy as np
 from PIL import Image
 
 from eyespot.shapes import Float32, Shaped, UInt8
+
+LARGEST = 96  # pixels a side of an image in a page
+SHARP = 48  # up to this many, pixels are kept as they are
+QUALITY = 80
+GAP = 14  # of an image's width lies between two
 
 
 def border_median(images: UInt8[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n channels"]:
@@ -33,6 +39,33 @@ def encode_png(image: UInt8[np.ndarray, "height width channels"], *, optimize: b
 def as_pillow(image: UInt8[np.ndarray, "height width channels"]) -> Image.Image:
     """A greyscale image of one channel, a colour one of three."""
     return Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+
+
+def data_uri(*images: UInt8[np.ndarray, "height width channels"]) -> str:
+    """Images side by side as one WebP in a `data:` address; small ones without loss, large ones reduced."""
+    thumbnails = [_small(image) for image in images]
+    if len(thumbnails) == 1:
+        row = thumbnails[0]
+    else:
+        width, height = thumbnails[0].size
+        step = width + max(1, width // GAP)
+        row = Image.new("RGBA", (step * len(thumbnails), height))  # see-through between them
+        for number, picture in enumerate(thumbnails):
+            row.paste(picture, (step * number, 0))
+    return webp_uri(row, lossless=row.height <= SHARP)
+
+
+def webp_uri(picture: Image.Image, *, lossless: bool = False, quality: int = QUALITY) -> str:
+    """A picture of Pillow as WebP in a `data:` address."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", lossless=lossless, quality=quality)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _small(image: UInt8[np.ndarray, "height width channels"]) -> Image.Image:
+    picture = as_pillow(image)
+    picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+    return picture
 
 
 def reduce_size(values: Float32[np.ndarray, "height width"], longest: int) -> Float32[np.ndarray, "rows columns"]:

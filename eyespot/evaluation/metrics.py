@@ -1,15 +1,20 @@
 """What a classifier's probabilities are worth on labelled pictures."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from sklearn.metrics import classification_report, confusion_matrix
 
 from eyespot.evaluation.calibration import Calibration, calibration
 from eyespot.evaluation.statistics import macro_f1_interval, wilson
 from eyespot.shapes import Float32, Float64, Int64
 
+MOST_SHOWN = 12  # classes of a confusion matrix in a notebook
+SHORT = 16  # letters of a class name above and beside it
+FEW = 5  # mistakes in a notebook
 CLIP = 1e-7  # Keras's epsilon: a certain mistake costs 16.1, not infinity
 
 
@@ -41,16 +46,49 @@ class Evaluation:
     correct: int
     incorrect: int
     correct_after_rounding: int
-    report: dict[str, Any]
+    report: dict[str, Any] = field(repr=False)
     macro_f1_interval: tuple[float, float]
-    confusion: list[list[int]]
-    most_confused: list[dict[str, Any]]
-    calibration: Calibration
-    before_calibration: Calibration
+    confusion: list[list[int]] = field(repr=False)
+    most_confused: list[dict[str, Any]] = field(repr=False)
+    calibration: Calibration = field(repr=False)
+    before_calibration: Calibration = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        """Return the figures as a notebook shows them."""
+        from eyespot.notebook import card
+
+        return card("Evaluation", f"of {self.n:,} images", parts_for_notebook(self.to_dict()))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return asdict(self)
+
+
+def parts_for_notebook(figures: Mapping[str, Any]) -> list[Markup | None]:
+    """Accuracy with its interval, the confusion matrix or the most frequent mistakes, and the figures of each class.
+
+    Args:
+        figures: as `Evaluation.to_dict` has them, of this version or of another.
+    """
+    from eyespot.notebook import clipped, folded, interval, percent, table
+    from eyespot.notebook import figures as large
+
+    classes, n = figures["report"]["classes"], f"{figures['n']:,}"
+    accuracy = f"accuracy on {n} images, 95 % interval {interval(figures['accuracy_interval'])}"
+    headline = [(percent(figures["accuracy"]), accuracy), (f"{figures['loss']:.4f}", "loss")]
+    if "calibration" in figures:
+        headline.append((percent(figures["calibration"]["ece"]), "expected calibration error"))
+    short = [clipped(name, SHORT) for name in classes]
+    matrix = [[name, *(count or "" for count in row)] for name, row in zip(short, figures["confusion"], strict=True)]
+    pairs = [(pair["label"], pair["predict"], f"{pair['pictures']:,}") for pair in figures["most_confused"]]
+    names = ("precision", "recall", "f1-score")
+    rows = [(name, *(f"{row[key]:.4f}" for key in names), f"{row['support']:,.0f}") for name, row in classes.items()]
+    return [
+        large(headline),
+        table(("label \\ prediction", *short), matrix) if len(classes) <= MOST_SHOWN else None,
+        table(("label of mistakes", "prediction", "images"), pairs[:FEW], text_columns=2),
+        folded("Figures of each class", table(("class", *names, "images"), rows)),
+    ]
 
 
 def evaluate_probabilities(

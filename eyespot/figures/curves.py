@@ -75,13 +75,17 @@ def learning_curve(history: History, verdict: Verdict, metric: str) -> Figure:
     return figure
 
 
-def curves_as_svg(draw: Callable[[str], Figure], words: Callable[..., str]) -> list[Markup]:
-    """The figure of each metric by `draw`, as SVG for a page."""
+def curves_as_svg(draw: Callable[[str], Figure], words: Callable[..., str], mark: str = "") -> list[Markup]:
+    """The figure of each metric by `draw`, as SVG for a page.
+
+    Args:
+        mark: begins the names inside them, where the page may hold other curves.
+    """
     descriptions = {
         "loss": words("Loss by epoch, on training and on validation data."),
         "accuracy": words("Accuracy by epoch, on training and on validation data."),
     }
-    return [svg(draw(metric), metric, description, words) for metric, description in descriptions.items()]
+    return [svg(draw(metric), f"{mark}{metric}", description, words) for metric, description in descriptions.items()]
 
 
 def curves_side_by_side(trainings: HistoriesByName, title: str) -> Figure:

@@ -1,10 +1,12 @@
 """Predictor: a `model.onnx`, its class names and its preprocessing, ready to read pictures."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 import onnxruntime
 
 from eyespot.data.dataset import RowView
+from eyespot.data.pixels import SHARP, webp_uri
 from eyespot.errors import ModelError, PictureError, first_line
 from eyespot.files import stamp_of
 from eyespot.inference import runtime
@@ -25,13 +28,15 @@ from eyespot.inference.metadata import (
     ModelMetadata,
 )
 from eyespot.inference.ood import DEFAULT_RATE, NONE_OF_THESE, Rejection
-from eyespot.inference.pictures import PictureReader, PictureSource, PreprocessingSteps, ReadPicture
+from eyespot.inference.pictures import PictureReader, PictureSource, PreprocessingSteps, ReadPicture, open_source
 from eyespot.inference.runtime import OutOfRoom, OutputArrays, are_probabilities, open_session, run_session
 from eyespot.shapes import Float32, Float64, UInt8
 
 BATCH = 64  # pictures; what a layer makes of them stays in a processor's own memory, which of 256 it did not
 BULK = 4 * BATCH  # pictures from which on several batches are answered at once, each by its own threads
 AT_ONCE = 4  # batches; more would only take more memory
+SHOWN = 20  # pictures that a notebook shows
+FEW = 2  # classes besides the most probable one that it names
 TRIAL_SECONDS = 30.0  # that one picture may take when a file is opened
 
 
@@ -64,6 +69,13 @@ class Prediction:
         """Whether it was asked for, and found to be none of the classes."""
         return self.strangeness is not None and self.threshold is not None and self.strangeness > self.threshold
 
+    def _repr_html_(self) -> str:
+        """Return the prediction as a notebook shows it: the most probable classes."""
+        from eyespot.notebook import card, notes, percent, table
+
+        rows = [(label, percent(probability)) for label, probability in self.top]
+        return card(self.label, self.file, [table(("class", "probability"), rows), notes(filter(None, [self.note]))])
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         top = [{"label": label, "probability": probability} for label, probability in self.top]
@@ -72,6 +84,49 @@ class Prediction:
             values |= {"rejected": self.rejected, "strangeness": self.strangeness, "threshold": self.threshold}
         extra = {"box": list(self.box) if self.box else None, "note": self.note}
         return values | {name: value for name, value in extra.items() if value is not None}
+
+
+class PredictionList(list[Prediction]):
+    """Predictions of pictures, in order: a list that a notebook shows with the first pictures.
+
+    Args:
+        pictures: names with the pictures, of which the first ones are kept.
+    """
+
+    def __init__(
+        self, predictions: Iterable[Prediction] = (), pictures: Iterable[tuple[str, PictureSource]] = ()
+    ) -> None:
+        super().__init__(predictions)
+        self._pictures = list(islice(pictures, SHOWN))
+
+    def _repr_html_(self) -> str:
+        """Return the predictions as a notebook shows them: a row a picture."""
+        from eyespot.notebook import MOST_ROWS, card, listed, notes, percent, table, thumbnail
+
+        thumbnails = {name: thumbnail(uri, name) for name, uri in self._thumbnails()}
+        rows = [
+            (
+                thumbnails.get(one.file, ""),
+                one.file,
+                one.label,
+                "" if one.rejected else percent(one.probability),
+                listed((label, percent(share)) for label, share in one.top[0 if one.rejected else 1 :][:FEW]),
+            )
+            for one in self[: MOST_ROWS + 1]
+        ]
+        columns = ("", "picture", "prediction", "probability", "next")
+        remarks = dict.fromkeys(f"{one.file}: {one.note}" for one in self[:MOST_ROWS] if one.note)
+        parts = [table(columns, rows, text_columns=len(columns), of=len(self)), notes(remarks)]
+        return card("1 prediction" if len(self) == 1 else f"{len(self):,} predictions", "", parts)
+
+    def _thumbnails(self) -> Iterator[tuple[str, str]]:
+        """The pictures that can still be opened, as (name, `data:` address)."""
+        for name, source in self._pictures:
+            with suppress(PictureError):
+                picture = open_source(source, name, grey=False)
+                is_small = max(picture.size) <= SHARP
+                picture.thumbnail((SHARP, SHARP))
+                yield name, webp_uri(picture, lossless=is_small)
 
 
 class Predictor:

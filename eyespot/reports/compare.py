@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from eyespot.data.pixels import data_uri
 from eyespot.evaluation.statistics import SIGNIFICANT, Mcnemar
 from eyespot.figures.curves import curves_as_svg, curves_together
 from eyespot.reports.confusion import picture_name
-from eyespot.reports.html import Language, data_uri, render, translator
+from eyespot.reports.html import Language, render, translator
 from eyespot.reports.shown_data import ShownData
 from eyespot.shapes import Float32, Int64
 from eyespot.training.diagnose import Verdict
@@ -32,9 +33,9 @@ class ComparedRun:
 
     name: str
     path: str
-    metrics: dict[str, Any]
+    metrics: dict[str, Any] = field(repr=False)
     judged: str
-    history: History
+    history: History = field(repr=False)
     size: int
     speed: float | None
     predictions: Int64[np.ndarray, " n"] = field(repr=False)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from eyespot.data.dataset import Split
-from eyespot.reports.html import data_uri
+from eyespot.data.pixels import data_uri
 from eyespot.shapes import Float32, Int64
 
 MOST_CLASSES = 40  # in a table that can still be read; beyond, the most frequent mistakes are listed

@@ -2,39 +2,34 @@
 
 import base64
 import hashlib
-import io
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-import numpy as np
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from PIL import Image
 
-from eyespot.data.pixels import as_pillow
-from eyespot.errors import EyespotError
-from eyespot.shapes import UInt8
+from eyespot.data.picture import open_picture
+from eyespot.data.pixels import webp_uri
+from eyespot.errors import PictureError, UsageError
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[str, ...] = get_args(Language)
 TEMPLATES = "templates"
-LARGEST = 96  # pixels a side
-SHARP = 48  # up to this many, pixels are kept as they are
-QUALITY = 80
-GAP = 14  # of a picture's width lies between two
+FIGURE, QUALITY = 900, 60  # pixels a side of a figure in a notebook, and the quality of its WebP
 
 
 def check_language(language: str) -> Language:
     """The language, if there are pages in it.
 
     Raises:
-        EyespotError: there are none.
+        UsageError: there are none.
     """
     if language not in LANGUAGES:
-        raise EyespotError(f"There are no pages in {language!r}: choose one of {', '.join(LANGUAGES)}.")
+        raise UsageError(f"There are no pages in {language!r}: choose one of {', '.join(LANGUAGES)}.")
     return cast("Language", language)
 
 
@@ -82,23 +77,11 @@ def _words(language: Language) -> dict[str, str]:
     return words
 
 
-def data_uri(*images: UInt8[np.ndarray, "height width channels"]) -> str:
-    """Pictures side by side as one WebP in a `data:` address; small ones without loss, large ones reduced."""
-    thumbnails = [_small(image) for image in images]
-    if len(thumbnails) == 1:
-        row = thumbnails[0]
-    else:
-        width, height = thumbnails[0].size
-        step = width + max(1, width // GAP)
-        row = Image.new("RGBA", (step * len(thumbnails), height))  # see-through between them
-        for number, picture in enumerate(thumbnails):
-            row.paste(picture, (step * number, 0))
-    buffer = io.BytesIO()
-    row.save(buffer, "WEBP", lossless=row.height <= SHARP, quality=QUALITY)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _small(image: UInt8[np.ndarray, "height width channels"]) -> Image.Image:
-    picture = as_pillow(image)
-    picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
-    return picture
+def figure_uri(path: Path, side: int = FIGURE) -> str | None:
+    """A figure's file in a `data:` address, no larger than `side` pixels; None where it is missing or no picture."""
+    try:
+        figure = open_picture(path, grey=False)
+    except PictureError:
+        return None
+    figure.thumbnail((side, side))
+    return webp_uri(figure, quality=QUALITY)

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import colormaps
 
 from eyespot.data.dataset import Split
+from eyespot.data.pixels import data_uri
 from eyespot.evaluation.statistics import wilson
 from eyespot.explanation.maps import TITLES, PictureMaps
 from eyespot.figures.curves import curves_as_svg, learning_curve
@@ -18,7 +19,7 @@ from eyespot.figures.style import svg
 from eyespot.models.cost import LayerCost
 from eyespot.reports.card import FEW, CardFacts, Words, data_name, model_card, model_name
 from eyespot.reports.confusion import MOST_CLASSES, confusion_cells, picture_name
-from eyespot.reports.html import Language, data_uri, render, translator
+from eyespot.reports.html import Language, render, translator
 from eyespot.reports.shown_data import MISTAKES
 from eyespot.shapes import Float32, Int64, UInt8
 from eyespot.training.diagnose import Verdict

@@ -86,6 +86,15 @@ class Verdict:
         note = f" (epoch {self.kept_epoch} is kept)" if self.kept_epoch else ""
         return f"{self.of_kept_model[0].upper()}{self.of_kept_model[1:]}{note}."
 
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.headline, self.sentence, self.advice)))
+
+    def _repr_html_(self) -> str:
+        """Return the verdict as a notebook shows it."""
+        from eyespot.notebook import card, paragraph
+
+        return card(self.headline, "", [paragraph(self.sentence), paragraph(self.advice)])
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {"fit": self.fit, "headline": self.headline} | asdict(self)

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -76,7 +76,7 @@ class Outcome:
     ending: Ending
     kept_epoch: int
     steps_done: int = 0
-    evidence: Evidence | None = None
+    evidence: Evidence | None = field(default=None, repr=False)
 
 
 def fit(  # noqa: PLR0913, PLR0917 - what is trained, and its observers

@@ -24,6 +24,21 @@ class History:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __repr__(self) -> str:
+        last = self.rows[-1] if self.rows else {}
+        names = ("loss", "accuracy", "val_loss", "val_accuracy")
+        ends = ", ".join(f"{name} {last[name]:.4f}" for name in names if name in last)
+        return f"<History of {len(self)} epochs{f', at the end {ends}' if ends else ''}>"
+
+    def _repr_html_(self) -> str:
+        """Return the history as a notebook shows it: the last epochs, with the first one."""
+        from eyespot.notebook import MOST_ROWS, card, table
+
+        rows = self.rows if len(self) <= MOST_ROWS else [self.rows[0], *self.rows[1 - MOST_ROWS :]]
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        cells = [[f"{row[name]:.4g}" if name in row else "" for name in names] for row in rows]
+        return card("History", f"of {len(self):,} epochs", [table(names, cells, text_columns=0)])
+
     def column(self, name: str) -> list[float]:
         """One column, empty where no row has it."""
         return [row[name] for row in self.rows if name in row]

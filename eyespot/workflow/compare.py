@@ -18,6 +18,7 @@ from eyespot.inference.predictor import Predictor
 from eyespot.reports.compare import ComparedRun, RunPair, comparison_page
 from eyespot.reports.html import check_language
 from eyespot.reports.shown_data import ShownData, shown_data
+from eyespot.reports.summaries import comparison_summary
 from eyespot.run import Run, RunLike, open_run
 from eyespot.workflow.kept_images import kept_images, together
 from eyespot.workflow.report import measured_split
@@ -43,6 +44,14 @@ class Comparison:
     pairs: tuple[RunPair, ...]
     page: Path
 
+    def __repr__(self) -> str:
+        accuracies = ", ".join(f"{run.name} {run.figures['accuracy']:.2%}" for run in self.runs)
+        return f"<Comparison on the {self.judged} images: {accuracies}>"
+
+    def _repr_html_(self) -> str:
+        """Return the comparison as a notebook shows it."""
+        return comparison_summary(self.judged, self.runs, self.pairs, str(self.page))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {
@@ -65,7 +74,7 @@ def compare(runs: Sequence[RunLike], output: str | Path | None = None, language:
         language: `en` or `zh`.
 
     Raises:
-        EyespotError: there is no such language.
+        UsageError: there is no such language.
         RunError: there are fewer than two; or one is missing, half there, or was measured on other pictures; or what is
             at `output` is not by eyespot, or was changed.
 

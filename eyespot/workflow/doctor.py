@@ -9,6 +9,7 @@ from eyespot.engine.kernels import why_unavailable
 from eyespot.engine.lowered_program import LoweredProgram
 from eyespot.errors import ModelError
 from eyespot.models.graph import all_layers
+from eyespot.notebook import card, paragraph, table
 from eyespot.run import Run, RunLike, open_run
 from eyespot.training.program import EngineProgram
 
@@ -58,6 +59,26 @@ class DoctorReport:
     def left_to_keras(self) -> list[str]:
         """The layers that Keras runs."""
         return list(dict.fromkeys(part.layer for part in self.parts if part.how == "Keras"))
+
+    def sentences(self) -> list[str]:
+        """Return what runs the model, the optimizer's update and the precision, a sentence each."""
+        left = ", ".join(self.left_to_keras)
+        engine = f"the engine, but Keras runs {left}" if left else "the engine"
+        lines = [
+            f"Runs on: {f'Keras, because {self.reason}' if self.reason else engine}.",
+            f"Optimizer: {self.optimizer}, {'fused' if self.optimizer_how == 'fused' else 'by Keras'}.",
+            f"Precision: {self.precision}: {self.precision_reason}.",
+        ]
+        return [*lines, f"Without fused kernels, which costs speed: {self.unfused}."] if self.unfused else lines
+
+    def __repr__(self) -> str:
+        return f"<DoctorReport of {self.run.path}. {' '.join(self.sentences())}>"
+
+    def _repr_html_(self) -> str:
+        """Return the report as a notebook shows it."""
+        rows = [(part.layer, part.how, f"{part.parameters:,}" if part.parameters else "") for part in self.parts]
+        parts = [*map(paragraph, self.sentences()), table(("layer", "runs as", "parameters"), rows, text_columns=2)]
+        return card(self.run.name, "what executes the model on this machine", parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

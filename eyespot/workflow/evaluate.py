@@ -1,6 +1,6 @@
 """evaluate: measure a run's model on labelled pictures."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from scipy.special import softmax
 from eyespot.data.load import Source
 from eyespot.errors import DataError, RunError
 from eyespot.evaluation.metrics import Evaluation, evaluate_probabilities
+from eyespot.reports.summaries import evaluation_summary
 from eyespot.run import Run, RunLike, open_run
 from eyespot.workflow.card import judged_split
 from eyespot.workflow.finish import FIGURES, measure_split
@@ -35,9 +36,13 @@ class EvaluationResult(Evaluation):
 
     run: Run
     on: str
-    class_names: tuple[str, ...]
-    figures: list[Path]
+    class_names: tuple[str, ...] = field(repr=False)
+    figures: list[Path] = field(repr=False)
     notes: list[str]
+
+    def _repr_html_(self) -> str:
+        """Return the figures as a notebook shows them."""
+        return evaluation_summary(self.run.name, self.on, self.to_dict(), self.figures, self.notes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

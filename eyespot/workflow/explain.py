@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from eyespot.figures.style import save as save_figure
 from eyespot.files import is_own, numbered, replacing, rewriting
 from eyespot.inference.pictures import PictureReader, Pictures, PictureSource, ReadPicture, named_pictures, open_source
 from eyespot.inference.predictor import Predictor, top_classes
+from eyespot.notebook import card, notes, percent, table, wide_picture
 from eyespot.output import console_for, progress_bar
+from eyespot.reports.html import figure_uri
 from eyespot.run import Run, RunLike, open_run
 from eyespot.shapes import Float32, UInt8
 from eyespot.workflow.run_data import pictures_of
@@ -31,6 +33,7 @@ METHODS = (*MAP_METHODS, "features", "filters", "similar")
 TOP = 5
 NEIGHBOURS = 8
 FOLDER = "explanations"
+SHOWN = 3  # figures in a notebook
 MOST_SHOWN = 640  # pixels a side of the picture as it was given
 
 
@@ -69,7 +72,7 @@ class ExplainedPicture:
     file: str
     label: str
     top: tuple[tuple[str, float], ...]
-    found: PictureMaps
+    found: PictureMaps = field(repr=False)
     nearest: tuple[SimilarImage, ...]
     figures: tuple[Path, ...]
     arrays: Path | None
@@ -107,6 +110,24 @@ class Explanations:
     pictures: list[ExplainedPicture]
     filters: Path | None
     notes: list[str]
+
+    def __repr__(self) -> str:
+        labels = ", ".join(f"{Path(picture.file).name}: {picture.label}" for picture in self.pictures[:SHOWN])
+        more = ", …" if len(self.pictures) > SHOWN else ""
+        return f"<Explanations of {len(self.pictures)} pictures by {self.run.path}: {labels}{more}>"
+
+    def _repr_html_(self) -> str:
+        """Return the explanations as a notebook shows them: a row for each picture, and the figures of the first."""
+        rows = [(one.file, one.top[0][0], percent(one.top[0][1]), one.label) for one in self.pictures]
+        drawn = [figure for one in self.pictures[:SHOWN] for figure in one.figures[:1]]
+        remarks = [*self.notes, *(f"{one.file}: {one.note}" for one in self.pictures if one.note)]
+        uris = [(figure_uri(figure), figure.parent.name) for figure in drawn]
+        parts = [
+            table(("picture", "prediction", "probability", "explained class"), rows),
+            *(wide_picture(uri, f"maps of {name}") for uri, name in uris),
+            notes(remarks),
+        ]
+        return card(self.run.name, "what the model looks at", parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

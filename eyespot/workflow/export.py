@@ -12,6 +12,7 @@ from eyespot.exporting.formats import ExportSource, format_named
 from eyespot.exporting.package import check_target, write_package
 from eyespot.exporting.verify import Verification
 from eyespot.inference.metadata import METADATA_KEY, read_metadata, temperature_of
+from eyespot.notebook import card, figures, notes, percent, table
 from eyespot.run import Run, RunLike, open_run
 from eyespot.workflow.card import card_of
 from eyespot.workflow.run_data import pictures_of
@@ -44,6 +45,25 @@ class ExportResult:
     on: str
     tolerance: float
     notes: list[str]
+
+    def _repr_html_(self) -> str:
+        """Return the export as a notebook shows it."""
+        before, after = self.verified.accuracy_before, self.verified.accuracy
+        compared_on = f"{self.verified.pictures:,} {self.on} images"
+        parts = [
+            figures(
+                [
+                    (percent(after), f"accuracy of the export; the run has {percent(before)}"),
+                    (
+                        percent(self.verified.agreement),
+                        f"same prediction on {compared_on}",
+                    ),
+                ]
+            ),
+            table(("file", "bytes"), [(name, f"{size:,}") for name, size in self.files.items()]),
+            notes([*self.notes, f"Directory: {self.folder}"]),
+        ]
+        return card(self.run.name, f"exported as {self.format}", parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

@@ -18,6 +18,7 @@ from eyespot.files import replacing
 from eyespot.output import Output, console_for, progress_bar
 from eyespot.recipe.option_types import RecipeOptions
 from eyespot.recipe.schema import Recipe
+from eyespot.reports.summaries import learning_rate_summary
 from eyespot.run import create_run
 from eyespot.training.lr_finder import RateCurve, suggest
 from eyespot.training.lr_sweep import sweep
@@ -39,6 +40,13 @@ class LearningRateSuggestion:
     suggested: float
     curve: RateCurve
     figure: Path
+
+    def __repr__(self) -> str:
+        return f"<LearningRateSuggestion {self.suggested:g}, from {len(self.curve.losses)} steps: {self.figure}>"
+
+    def _repr_html_(self) -> str:
+        """Return the suggestion as a notebook shows it."""
+        return learning_rate_summary(self.suggested, self.curve, str(self.figure))
 
     def rows(self) -> list[dict[str, float]]:
         """The curve, a row a step."""

@@ -5,17 +5,21 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from eyespot.data.augment.policy import resolve_policy
-from eyespot.data.dataset import Dataset, chunks
+from eyespot.data.dataset import Dataset, chunks, shape_text
 from eyespot.data.load import Source, load
 from eyespot.figures.dataset import draw_look, outlier_gallery, pair_gallery, suspect_gallery
 from eyespot.figures.style import save
+from eyespot.notebook import card, folded, notes, paragraph, table
 from eyespot.output import console_for
 from eyespot.recipe.data_recipe import AugmentationRecipe
 from eyespot.recipe.option_types import LookOptions
 from eyespot.recipe.schema import Recipe
+from eyespot.reports.summaries import figure_files
 from eyespot.run import check_new, create_run
 from eyespot.workflow.audit import Audit, audit
 from eyespot.workflow.load import reading
+
+SHOWN = {"samples", "leaks", "duplicates", "oddities", "suspects", "augmentation"}  # figures in a notebook
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,30 @@ class Look:
     summary: dict[str, Any]
     audit: Audit
     figures: list[Path]
+
+    def __repr__(self) -> str:
+        findings = len(self.audit.sentences())
+        return f"<Look at {self.audit.dataset!r}: {findings} finding{'' if findings == 1 else 's'}>"
+
+    def _repr_html_(self) -> str:
+        """Return what was found as a notebook shows it."""
+        splits = self.summary["splits"]
+        rows = [
+            (name, f"{s['pictures']:,}", shape_text(tuple(s["shape"][1:])), "{} – {}".format(*s["range"]))  # noqa: RUF001
+            for name, s in splits.items()
+        ]
+        counts = [
+            (name, *(f"{s['classes'][name]:,}" for s in splits.values())) for name in self.audit.dataset.class_names
+        ]
+        sentences = self.audit.sentences() or ["Nothing suspicious was found."]
+        parts = [
+            table(("split", "images", "shape", "pixels"), rows),
+            *map(paragraph, sentences),
+            figure_files(path for path in self.figures if path.stem in SHOWN),
+            folded("Images of each class", table(("class", *splits), counts)),
+            notes([*self.summary["notes"], f"Figures: {self.figures[0].parent}"] if self.figures else []),
+        ]
+        return card(self.summary["dataset"], f"dataset, {self.audit.dataset.classes:,} classes", parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

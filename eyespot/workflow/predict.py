@@ -62,6 +62,7 @@ def predict(  # noqa: PLR0913 - each is one option of the command
         >>> prediction.label, prediction.probability
     """
     from eyespot.inference.pictures import named_pictures
+    from eyespot.inference.predictor import PredictionList
 
     if as_is and each:
         raise UsageError("`each=True` has no effect with `as_is=True`, which looks for no objects: leave one out.")
@@ -70,7 +71,8 @@ def predict(  # noqa: PLR0913 - each is one option of the command
     predictor = opened.predictor()
     items = named_pictures(pictures, value_range, on_error)
     on_steps = _drawing(opened, show) if show else None
-    return predictor.predict(items, top, on_error, reject, as_is=as_is, each=each, on_steps=on_steps)
+    predictions = predictor.predict(items, top, on_error, reject, as_is=as_is, each=each, on_steps=on_steps)
+    return PredictionList(predictions, items)
 
 
 def _drawing(run: Run, show: Callable[[Path], None]) -> "Callable[[str, PreprocessingSteps], None]":

@@ -65,7 +65,7 @@ def report(run: RunLike, output: str | Path | None = None, language: str = "en")
     Raises:
         RunError: the run is missing or half there, or has neither test nor validation data.
         RunError: what is at the page's or the card's place is not by eyespot, or was changed.
-        EyespotError: there is no such language.
+        UsageError: there is no such language.
 
     Example:
         >>> eyespot.report("runs/digits-cnn-1").page

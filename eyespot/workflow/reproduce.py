@@ -1,11 +1,13 @@
 """reproduce: run the tutorials' experiments, and set what they give beside what is printed."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from eyespot.data.dataset import Dataset
 from eyespot.data.load import load
@@ -16,11 +18,13 @@ from eyespot.figures.results import gallery
 from eyespot.figures.style import save
 from eyespot.files import check_own, rewrite_text, rewriting
 from eyespot.models.architectures import build_recipe
+from eyespot.notebook import card, notes, paragraph, table, wide_picture
 from eyespot.output import console_for
 from eyespot.recipe.recipe_files import recipe_names
 from eyespot.recipe.schema import Published, Recipe
+from eyespot.reports.html import figure_uri
 from eyespot.run import Run
-from eyespot.studies.pages import experiment_page, reproduction_page
+from eyespot.studies.pages import COLUMNS, experiment_page, figure_row, judgement_reasons, reproduction_page
 from eyespot.studies.progress import ObservedTraining, StudyProgress
 from eyespot.studies.published_figures import JudgedFigure, judge_figures
 from eyespot.workflow.repeats import check_made_so, circumstances, cost_of, train_or_resume, train_repeats
@@ -70,6 +74,24 @@ class Reproduction:
 
     path: Path
     experiments: tuple[Experiment, ...]
+
+    def __repr__(self) -> str:
+        judged = [figure.judgement for one in self.experiments for figure in one.figures if figure.is_shown]
+        counts = ", ".join(f"{count} {judgement}" for judgement, count in Counter(judged).items())
+        return f"<Reproduction {self.path}: {len(self.experiments)} experiments; figures: {counts}>"
+
+    def _repr_html_(self) -> str:
+        """Return the reproduction as a notebook shows it."""
+        parts: list[Markup | None] = []
+        for one in self.experiments:
+            rows = [figure_row(judged) for judged in one.figures if judged.is_shown]
+            parts += [paragraph(one.recipe.description or one.name), table(COLUMNS, rows)]
+            parts.append(notes([*judgement_reasons(one.name, one.figures), *one.notes]))
+        parts += [
+            wide_picture(figure_uri(self.path / PICTURE), "with and without dropout"),
+            notes([f"Page: {self.path / PAGE}"]),
+        ]
+        return card(self.path.resolve().name, f"{len(self.experiments)} experiments beside what is published", parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

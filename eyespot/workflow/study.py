@@ -15,10 +15,20 @@ from eyespot.errors import EyespotError, RecipeError, check_at_least
 from eyespot.figures.curves import DotRow, dots_with_intervals
 from eyespot.figures.style import save
 from eyespot.files import check_own, rewrite_text, rewriting
+from eyespot.notebook import card, notes, paragraph, table, wide_picture
 from eyespot.output import console_for
 from eyespot.recipe.schema import Recipe
+from eyespot.reports.html import figure_uri
 from eyespot.run import Run
-from eyespot.studies.comparison import VariantComparison, VariantMeasurements, compare_variants, sentences, study_page
+from eyespot.studies.comparison import (
+    COLUMNS,
+    VariantComparison,
+    VariantMeasurements,
+    compare_variants,
+    sentences,
+    study_page,
+    table_row,
+)
 from eyespot.studies.plan import Change, StudyPlan, Variant, folder_name, names_study, read_plan, variants_of
 from eyespot.studies.progress import StudyProgress
 from eyespot.workflow.prepare import own_first, prepare, recipe_for
@@ -46,6 +56,21 @@ class Study:
     sentences: tuple[str, ...]
     notes: tuple[str, ...]
     runs: tuple[tuple[Run, ...], ...]
+
+    def __repr__(self) -> str:
+        size = f"{len(self.rows)} variants, {self.rows[0].repeats} repeats"
+        return f"<Study {self.path}: {size}. {' '.join(self.sentences)}>"
+
+    def _repr_html_(self) -> str:
+        """Return the study as a notebook shows it."""
+        parts = [
+            *map(paragraph, self.sentences),
+            table(COLUMNS, map(table_row, self.rows)),
+            wide_picture(figure_uri(self.path / PICTURE), "validation accuracy by variant"),
+            notes([*self.notes, f"Page: {self.path / PAGE}"]),
+        ]
+        subtitle = f"study, {len(self.rows)} variants, {self.rows[0].repeats} repeats"
+        return card(self.path.resolve().name, subtitle, parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

@@ -17,6 +17,7 @@ from eyespot.models.loading import layers_of_their_own, takes_raw_pixels
 from eyespot.output import Output, console_for
 from eyespot.recipe.option_types import RecipeOptions
 from eyespot.recipe.schema import Recipe
+from eyespot.reports.summaries import run_summary
 from eyespot.run import Run, RunLike, check_new, create_run
 from eyespot.training.checkpoint import Checkpoints, TrainingState, latest_state
 from eyespot.training.console import Interrupt, ProgressDisplay
@@ -56,6 +57,18 @@ class Training:
     test: Evaluation | None
     seconds: float
     stopped_by: int | None = None
+
+    def __repr__(self) -> str:
+        figures = {"test": self.test, "validation": self.validation}
+        accuracies = [f"{name} accuracy {one.accuracy:.2%}" for name, one in figures.items() if one]
+        return f"<Training of {self.run.path}: {', '.join([*accuracies, self.verdict.of_kept_model])}>"
+
+    def _repr_html_(self) -> str:
+        """Return the training as a notebook shows it."""
+        evaluations = {"validation": self.validation, "test": self.test}
+        metrics = {name: one.to_dict() for name, one in evaluations.items() if one}
+        metrics["verdict"] = self.verdict.to_dict()
+        return run_summary(self.run.path, self.outcome.history, metrics)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

@@ -16,11 +16,12 @@ from eyespot.data.dataset import Dataset
 from eyespot.data.load import Source, load
 from eyespot.errors import EyespotError, InterruptedRun, ModelError, RecipeError, check_at_least
 from eyespot.files import check_own, rewrite_text
+from eyespot.notebook import card, notes, paragraph, table
 from eyespot.output import console_for
 from eyespot.random import seed_for
 from eyespot.recipe.changes import describe_settings
 from eyespot.recipe.schema import Recipe
-from eyespot.studies.candidates import Candidate, best_candidate, result_sentence, search_page
+from eyespot.studies.candidates import COLUMNS, Candidate, best_candidate, result_sentence, search_page, table_row
 from eyespot.studies.space import (
     Range,
     Space,
@@ -84,6 +85,19 @@ class Tuning:
     def sentence(self) -> str:
         """The result in a sentence."""
         return result_sentence(self.candidates, self.trials)
+
+    def __repr__(self) -> str:
+        return f"<Tuning {self.path}: {self.sentence}>"
+
+    def _repr_html_(self) -> str:
+        """Return the search as a notebook shows it."""
+        parts = [
+            paragraph(self.sentence),
+            table(COLUMNS, map(table_row, self.candidates), text_columns=len(COLUMNS)),
+            notes([f"Train the best recipe with train({str(self.path / BEST)!r})."]),
+        ]
+        subtitle = f"search, {self.trials} trials, {self.pruned} of them cut short, {self.seconds:.0f} s"
+        return card(self.path.resolve().name, subtitle, parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

@@ -15,10 +15,11 @@ import yaml
 from PIL import Image
 
 from eyespot.data.dataset import Dataset
+from eyespot.data.pixels import data_uri
 from eyespot.explanation.maps import explain_images
 from eyespot.reports import confusion as cells_module
 from eyespot.reports.confusion import confusion_cells
-from eyespot.reports.html import LANGUAGES, data_uri, translator
+from eyespot.reports.html import LANGUAGES, translator
 from eyespot.reports.report import ExplainedMistakes, ReportFacts, map_picture, report_page
 from eyespot.run import Run
 from tests.reports.pages import facts_of, many_classes, renamed

@@ -17,7 +17,7 @@ from scipy.stats import binomtest
 
 import eyespot
 from eyespot.data.dataset import Dataset
-from eyespot.errors import EyespotError, RunError, UsageError
+from eyespot.errors import RunError, UsageError
 from eyespot.evaluation.calibration import fit_temperature
 from eyespot.recipe.schema import Recipe
 from eyespot.run import Run
@@ -103,7 +103,7 @@ def test_what_cannot_be_reported_is_told(run: Run, tmp_path: Path):
     """No run, no such language, no figures: a sentence."""
     with pytest.raises(RunError, match="There is no run at"):
         eyespot.report(tmp_path / "nowhere")
-    with pytest.raises(EyespotError, match="There are no pages in 'fr': choose one of en, zh"):
+    with pytest.raises(UsageError, match="There are no pages in 'fr': choose one of en, zh"):
         eyespot.report(run, language="fr")
     bare = Run(shutil.copytree(run.path, tmp_path / "bare"))
     bare.write_json(
