@@ -1,22 +1,20 @@
 """Where words go: to the user's terminal, and to the run's log.
 
 A verb prints by its `verbose`: 0 nothing, 1 its lines, and bars where the output is a terminal (`console_for`). They go
-to standard output, or to where `printing_to` sends them: the command line keeps standard output for JSON so.
+to standard output, or to where `printing_to` sends them: the command line keeps standard output for JSON so. In a
+notebook Rich gives each line an output cell of its own; here lines go to standard output, as any other program's.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
 from eyespot.errors import UsageError
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 LOG_WIDTH = 110
 PRINTING: ContextVar[Console | None] = ContextVar("printing", default=None)
@@ -55,13 +53,6 @@ def console_for_downloads() -> Console:
     return Console(stderr=True, quiet=console is not None and console.quiet)
 
 
-def progress_bar(console: Console) -> "Progress":
-    """Return a bar that is shown on a terminal, and removed at its end; elsewhere nothing is shown."""
-    from rich.progress import Progress  # which most commands can do without
-
-    return Progress(console=console, transient=True, disable=not console.is_terminal)
-
-
 class Output:
     """Prints to a console and, once it is opened, to a log file."""
 
@@ -72,7 +63,7 @@ class Output:
     def open_log(self, path: Path) -> None:
         """Open a log file: what is printed from now on is also written to `path`, line by line."""
         file = path.open("a", encoding="utf-8", buffering=1)
-        self._log = Console(file=file, width=LOG_WIDTH, no_color=True, legacy_windows=False)
+        self._log = Console(file=file, width=LOG_WIDTH, no_color=True, legacy_windows=False, force_jupyter=False)
 
     def __enter__(self) -> "Output":
         return self
@@ -90,5 +81,20 @@ class Output:
 
     def show(self, thing: Any, **options: Any) -> None:
         """Print anything Rich can draw, such as a table."""
-        for console in filter(None, (self.console, self._log)):
+        for console in filter(None, (lines_of(self.console), self._log)):
             console.print(thing, **options)
+
+
+def lines_of(console: Console) -> Console:
+    """The console to print lines on: itself, or standard output where it is a notebook's."""
+    return Console(force_jupyter=False, quiet=console.quiet) if console.is_jupyter else console
+
+
+def no_displays() -> AbstractContextManager[Any]:
+    """Within it, a notebook shows no displays: what captures Rich's output leaves an empty one behind."""
+    if not Console().is_jupyter:
+        return nullcontext()
+    from IPython.utils.capture import capture_output
+
+    context: AbstractContextManager[Any] = capture_output(stdout=False, stderr=False)
+    return context

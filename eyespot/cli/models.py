@@ -22,7 +22,7 @@ def models(
     Example: eyespot models fashion-cnn --input 32x32x3 --classes 100
     """
     from eyespot.models.architectures import ARCHITECTURES, build
-    from eyespot.models.cost import multiply_adds
+    from eyespot.models.cost import multiply_adds, summary_text
 
     if not (match := re.fullmatch(r"(\d+)x(\d+)x([13])", size)):
         raise UsageError(f"--input must be height x width x channels (1 or 3), such as 28x28x1; received {size!r}.")
@@ -40,7 +40,7 @@ def models(
         return
     out = console(as_json)
     if name:
-        built[name].summary(print_fn=lambda text: out.print(text, markup=False, highlight=False), line_length=80)
+        out.print(summary_text(built[name]), markup=False, highlight=False)
     rows = [(key, f"{parameters:,}", f"{work:,}") for key, parameters, work in costs]
     print_table(
         out, table(("model", "parameters", "multiply-adds"), rows, title=f"for pictures of {size}, {classes} classes")

@@ -24,11 +24,12 @@ from typing import BinaryIO
 
 import platformdirs
 from filelock import FileLock
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from eyespot.errors import DataError, DownloadError
 from eyespot.files import move_to_free
 from eyespot.output import console_for_downloads
+from eyespot.progress_bars import progress_bars
 
 BLOCK = 1 << 16
 STALL_SECONDS = 20.0
@@ -273,7 +274,7 @@ def _copy(response: HTTPResponse, stream: BinaryIO, file: RemoteFile, received: 
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console_for_downloads(), transient=True) as progress:
+    with progress_bars(*columns, console=console_for_downloads()) as progress:
         task = progress.add_task(f"downloading {file.name}", total=file.size, completed=received)
         while received <= file.size and (block := response.read1(BLOCK)):
             stream.write(block)

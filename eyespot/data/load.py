@@ -23,7 +23,8 @@ from eyespot.data.in_memory import GREYEST, common_size, in_order
 from eyespot.data.parallel import map_in_processes
 from eyespot.data.picture import InputForm, Limits, PictureHeader, read_picture
 from eyespot.errors import DataError, PictureError, unknown
-from eyespot.output import console_for, printing_to, progress_bar
+from eyespot.output import console_for, printing_to
+from eyespot.progress_bars import progress_bars
 from eyespot.recipe.data_recipe import PicturesRecipe
 from eyespot.recipe.effects import SourceKind, check_effect_on_source
 from eyespot.recipe.schema import Recipe
@@ -210,7 +211,7 @@ def _from_listing(path: Path, listing: Listing, recipe: PicturesRecipe, console:
     shape, notes = infer_shape(listing, recipe, limits)
     resolved = recipe.model_copy(update={"size": shape[:2], "color": shape[2] == 3})  # noqa: PLR2004
     total = len(listing.entries)
-    with progress_bar(console) as progress:
+    with progress_bars(console=console) as progress:
         task = progress.add_task(f"Reading {total:,} pictures", total=total)
         form = InputForm(shape, recipe.resize, limits)
         cached = cached_pixels(listing, form, lambda done: progress.update(task, completed=done))

@@ -1,10 +1,11 @@
-"""The cost of a model: parameters and multiply-adds."""
+"""The cost of a model: parameters and multiply-adds, and its layers in a table."""
 
 import math
 from dataclasses import dataclass
 
 from eyespot.backend import keras
 from eyespot.models.graph import Call, trace
+from eyespot.output import no_displays
 
 layers = keras.layers
 
@@ -67,3 +68,11 @@ def _multiply_adds(call: Call) -> int:
     if isinstance(layer, layers.Dense):
         return int(outputs * layer.kernel.shape[0])
     return 0
+
+
+def summary_text(model: keras.Model) -> str:
+    """The model's layers as Keras prints them, 80 characters wide."""
+    lines: list[str] = []
+    with no_displays():
+        model.summary(print_fn=lines.append, line_length=80)
+    return "\n".join(lines)

@@ -4,15 +4,17 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, TaskID, TextColumn
 
+from eyespot.output import lines_of
+from eyespot.progress_bars import progress_bars
 from eyespot.training.console import duration
 from eyespot.training.fit import StepProgress
 from eyespot.training.history import EpochFigures
 
 
 class StudyProgress:
-    """A bar over the whole study on a terminal, else a line when a training has ended.
+    """A bar over the whole study on a terminal or in a notebook, and a line when a training has ended.
 
     Args:
         cost: of all trainings, in any unit.
@@ -27,7 +29,7 @@ class StudyProgress:
             BarColumn(),
             TextColumn("{task.percentage:.0f} %, {task.fields[left]}"),
         )
-        self._bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+        self._bar = progress_bars(*columns, console=console)
         self._task: TaskID = self._bar.add_task("", total=cost, left="")
 
     def __enter__(self) -> "StudyProgress":
@@ -78,4 +80,4 @@ class ObservedTraining:
         seconds = time.perf_counter() - self.started
         status = f"trained in {duration(seconds)}" if self.trains else "done before"
         self.study.show("", 0)
-        self.study.console.print(f"{self.label}: {status}", highlight=False, markup=False)
+        lines_of(self.study.console).print(f"{self.label}: {status}", highlight=False, markup=False)

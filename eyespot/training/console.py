@@ -1,4 +1,4 @@
-"""The terminal during a training: a live line or plain lines, and Ctrl-C, which ends it after the step."""
+"""The terminal or notebook during a training: a live line or plain lines, and Ctrl-C, which ends it after the step."""
 
 import signal
 import threading
@@ -8,8 +8,9 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, TextColumn
 
+from eyespot.progress_bars import progress_bars
 from eyespot.training.fit import StepProgress
 from eyespot.training.history import EpochFigures
 
@@ -58,7 +59,7 @@ class Interrupt:
 
 
 class ProgressDisplay:
-    """One line an epoch; within the epoch a bar on a terminal, and elsewhere a line every half minute.
+    """One line an epoch; within it a bar on a terminal or in a notebook, and elsewhere a line every half minute.
 
     Attributes:
         console: where the bar is drawn.
@@ -74,7 +75,7 @@ class ProgressDisplay:
         self.epochs, self.before = epochs, before
         self.started = self.spoken = time.perf_counter()
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"))
-        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.bar = progress_bars(*columns, console=console)
         self.task = self.bar.add_task("starting", total=None, figures="")
 
     def __enter__(self) -> "ProgressDisplay":
@@ -96,7 +97,7 @@ class ProgressDisplay:
         description = f"epoch {step.epoch}/{step.epochs}"
         self.bar.update(self.task, description=description, completed=step.step, total=step.steps, figures=figures)
         now = time.perf_counter()
-        if not self.console.is_terminal and now - self.spoken > PLAIN_SECONDS:
+        if not (self.console.is_terminal or self.console.is_jupyter) and now - self.spoken > PLAIN_SECONDS:
             self.spoken = now
             self.say(f"{description}  {figures}")
 

@@ -16,7 +16,7 @@ from eyespot.engine.hardware import dtype_for
 from eyespot.errors import DataError
 from eyespot.evaluation.label_errors import SuspectLabels, find_suspects
 from eyespot.models.architectures import build
-from eyespot.output import progress_bar
+from eyespot.progress_bars import progress_bars
 from eyespot.random import seed_for
 from eyespot.recipe.schema import TrainingRecipe
 from eyespot.shapes import Float32
@@ -169,7 +169,7 @@ def out_of_fold(dataset: Dataset, console: Console, seed: int) -> Float32[np.nda
         )
     probabilities = np.zeros((len(train), dataset.classes), np.float32)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed_for(seed, "folds"))
-    with progress_bar(console) as progress:
+    with progress_bars(console=console) as progress:
         task = progress.add_task("Checking labels", total=FOLDS)
         for number, (train_rows, held_out_rows) in enumerate(folds.split(train.labels, train.labels)):
             observer = _Progress(progress, task, number)

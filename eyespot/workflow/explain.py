@@ -23,7 +23,8 @@ from eyespot.files import is_own, numbered, replacing, rewriting
 from eyespot.inference.pictures import PictureReader, Pictures, PictureSource, ReadPicture, named_pictures, open_source
 from eyespot.inference.predictor import Predictor, top_classes
 from eyespot.notebook import card, notes, percent, table, wide_picture
-from eyespot.output import console_for, progress_bar
+from eyespot.output import console_for
+from eyespot.progress_bars import progress_bars
 from eyespot.reports.html import figure_uri
 from eyespot.run import Run, RunLike, open_run
 from eyespot.shapes import Float32, UInt8
@@ -204,7 +205,7 @@ def explain(  # noqa: PLR0913 - each is one option of the command
     network = Network(opened.model(trust=trust))
     job = Explainer(opened, predictor, network, requested, folder)
     train = job.training_pictures(on, verbose)
-    with progress_bar(out) as progress:
+    with progress_bars(console=out) as progress:
         near = job.neighbours(np.stack([item.read.image for item in inputs]), train, progress)
         filters = job.filters()
         task = progress.add_task("Explaining", total=len(inputs))

@@ -15,7 +15,8 @@ from eyespot.errors import RunError, UsageError
 from eyespot.figures.curves import learning_rate_curve
 from eyespot.figures.style import save
 from eyespot.files import replacing
-from eyespot.output import Output, console_for, progress_bar
+from eyespot.output import Output, console_for
+from eyespot.progress_bars import progress_bars
 from eyespot.recipe.option_types import RecipeOptions
 from eyespot.recipe.schema import Recipe
 from eyespot.reports.summaries import learning_rate_summary
@@ -130,7 +131,7 @@ def find_lr(  # noqa: PLR0913 - as of `train`
         )
         out.say(f"{description}, {training.optimizer}.")
         rates = np.geomspace(lowest, highest, steps)
-        with deterministic_kernels(enabled=training.deterministic), progress_bar(terminal) as bar:
+        with deterministic_kernels(enabled=training.deterministic), progress_bars(console=terminal) as bar:
             task = bar.add_task("", total=steps)
 
             def tell(step: int, rate: float, loss: float) -> None:

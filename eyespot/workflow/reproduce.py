@@ -18,6 +18,7 @@ from eyespot.figures.results import gallery
 from eyespot.figures.style import save
 from eyespot.files import check_own, rewrite_text, rewriting
 from eyespot.models.architectures import build_recipe
+from eyespot.models.cost import summary_text
 from eyespot.notebook import card, notes, paragraph, table, wide_picture
 from eyespot.output import console_for
 from eyespot.recipe.recipe_files import recipe_names
@@ -230,10 +231,8 @@ def _write(result: Reproduction, datasets: Mapping[str, Dataset]) -> None:
     for experiment in result.experiments:
         recipe, run = experiment.recipe, experiment.runs[0]
         dataset = datasets[recipe.dataset]
-        lines: list[str] = []
         model = build_recipe(recipe, dataset.input_shape, dataset.classes)
-        model.summary(print_fn=lines.append, line_length=80)
-        page_parts = "\n".join(lines), run.metrics["test"], dataset.class_names, run.path.name
+        page_parts = summary_text(model), run.metrics["test"], dataset.class_names, run.path.name
         rewrite_text(result.path / experiment.name / PAGE, experiment_page(recipe, experiment.figures, *page_parts))
     runs = {item.name: item.runs[0] for item in result.experiments if item.name in WITH_AND_WITHOUT}
     if len(runs) == len(WITH_AND_WITHOUT):

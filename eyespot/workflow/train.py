@@ -13,6 +13,7 @@ from eyespot.errors import DivergedError, UsageError
 from eyespot.evaluation.metrics import Evaluation
 from eyespot.figures.curves import learning_curves
 from eyespot.figures.style import save
+from eyespot.models.cost import summary_text
 from eyespot.models.loading import layers_of_their_own, takes_raw_pixels
 from eyespot.output import Output, console_for
 from eyespot.recipe.option_types import RecipeOptions
@@ -193,7 +194,7 @@ def _fit(
     out.say(
         f"{run.path}: {dataset.name}, {sizes} pictures of {shape_text(dataset.input_shape)}, {dataset.classes} classes"
     )
-    model.summary(print_fn=out.say, line_length=80)
+    out.say(summary_text(model))
     if prepared.recipe.model.input_range == "auto" and not takes_raw_pixels(model):
         out.say(
             "Note: the model does not rescale pixels; it is given 0-255 as they are. Begin it with Rescaling(1/255)."

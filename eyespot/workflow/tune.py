@@ -17,7 +17,7 @@ from eyespot.data.load import Source, load
 from eyespot.errors import EyespotError, InterruptedRun, ModelError, RecipeError, check_at_least
 from eyespot.files import check_own, rewrite_text
 from eyespot.notebook import card, notes, paragraph, table
-from eyespot.output import console_for
+from eyespot.output import Output, console_for
 from eyespot.random import seed_for
 from eyespot.recipe.changes import describe_settings
 from eyespot.recipe.schema import Recipe
@@ -351,7 +351,7 @@ class Campaign:
         )
 
     def _say(self, text: str) -> None:
-        self.out.print(text, markup=False, highlight=False, soft_wrap=True)
+        Output(self.out).say(text)
 
 
 def _best(recipe: Recipe, candidates: Sequence[Candidate]) -> Recipe:
