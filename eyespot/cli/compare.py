@@ -10,15 +10,15 @@ from eyespot.cli.tables import JsonOption, console, print_json, print_table, tab
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Two or more runs' directories.")],
+    runs: Annotated[list[Path], typer.Argument(help="Directories of two or more runs.")],
     output: Annotated[
         Path | None,
-        typer.Option(help="The page to write; by default compare.html in the first run.", rich_help_panel="Output"),
+        typer.Option(help="Page to write. Default: compare.html in the first run.", rich_help_panel="Output"),
     ] = None,
-    lang: Annotated[Literal["en", "zh"], typer.Option(help="English or Chinese.")] = "en",
+    lang: Annotated[Literal["en", "zh"], typer.Option(help="Language of the page: English or Chinese.")] = "en",
     as_json: JsonOption = False,
 ) -> None:
-    """Tell which of several runs is really better, by how much, and on which pictures.
+    """Compare runs: accuracy, significance of the differences, images that they predict differently.
 
     Example: eyespot compare runs/mnist-cnn-1 runs/mnist-mlp-1
     """

@@ -10,10 +10,10 @@ from eyespot.cli.tables import JsonOption, console, print_json, print_table, tab
 
 
 def doctor(
-    run: Annotated[Path, typer.Argument(help="A run's directory.")],
+    run: Annotated[Path, typer.Argument(help="Directory of a run.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Say what executes a run's model on this machine: layer by layer, the optimizer, the precision, and why.
+    """Show what executes a run's model on this machine, layer by layer, and why.
 
     Example: eyespot doctor runs/mnist-cnn-1
     """

@@ -12,11 +12,13 @@ MOST_COLUMNS = 30  # classes that fit beside each other in a wide terminal
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run's directory.")],
-    on: Annotated[str | None, typer.Option(help="Another dataset with the same classes.")] = None,
+    run: Annotated[Path, typer.Argument(help="Directory of a run.")],
+    on: Annotated[
+        str | None, typer.Option(help="Dataset with the same classes. Default: the run's own test data.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a run's model: accuracy with its interval, report a class, confusion matrix, right and wrong pictures.
+    """Evaluate a run's model: accuracy with its interval, classification report, confusion matrix.
 
     Example: eyespot evaluate runs/mnist-cnn-1
     """

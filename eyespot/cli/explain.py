@@ -18,41 +18,43 @@ COLUMNS = ("file", "predict", "probability", "explained", "logit", "nearest")
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(help="A run's directory.")],
+    run: Annotated[Path, typer.Argument(help="Directory of a run.")],
     pictures: Annotated[list[str], typer.Argument(help="Pictures, folders of pictures, or - for standard input.")],
     class_name: Annotated[
-        str | None, typer.Option("--class", help="The class to explain; by default the most probable one.")
+        str | None, typer.Option("--class", help="Class to explain. Default: the most probable one.")
     ] = None,
     method: Annotated[
         list[str] | None,
         typer.Option(
-            help="gradcam, hirescam, occlusion, integrated-gradients, features, filters or similar; may be given "
-            "several times. Default: all."
+            help="Method: gradcam, hirescam, occlusion, integrated-gradients, features, filters or similar. "
+            "Repeatable. Default: all."
         ),
     ] = None,
     on: Annotated[
-        str | None, typer.Option(help="Where to look for near pictures, if not in the run's own training pictures.")
+        str | None,
+        typer.Option(help="Dataset in which to look for similar images. Default: the run's own training data."),
     ] = None,
     as_is: Annotated[
-        bool, typer.Option("--as-is", help="Only resize pictures; do not look for the object on them.")
+        bool, typer.Option("--as-is", help="Only resize pictures, without looking for the object in them.")
     ] = False,
-    save: Annotated[bool, typer.Option("--save", help="Write the maps as arrays too (arrays.npz).")] = False,
+    save: Annotated[bool, typer.Option("--save", help="Write the maps as arrays, too (arrays.npz).")] = False,
     output: Annotated[
-        Path | None, typer.Option(help="Folder for the figures; by default RUN/explanations.", rich_help_panel="Output")
+        Path | None,
+        typer.Option(help="Directory for the figures. Default: RUN/explanations.", rich_help_panel="Output"),
     ] = None,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Allow classes of layers in the model that are not Keras's own.")
-    ] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="Open a model that contains custom layers.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw what the model looks at in pictures.
+    """Draw which regions of a picture a prediction rests on.
 
-    That is: maps of what speaks for a class and against it (Grad-CAM, HiResCAM, occlusion, integrated gradients);
-    feature maps of each layer; the first layer's filters; the training pictures that the model finds nearest.
+    The figures show attribution maps (Grad-CAM, HiResCAM, occlusion, integrated
+    gradients), the feature maps of each layer, the filters of the first layer,
+    and the most similar training images.
 
     Example: eyespot explain runs/mnist-cnn-1 seven.jpg
 
-    Pictures that cannot be read are named on standard error, the others are still explained, and the exit code is 1.
+    Exit codes: 0 all pictures were explained; 1 some could not be read, and
+    standard error names them.
     """
     failed: list[PictureError] = []
     out = console(as_json)

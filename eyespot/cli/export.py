@@ -11,27 +11,30 @@ from eyespot.cli.tables import JsonOption, console, print_json, print_table, tab
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A run's directory.")],
-    form: Annotated[str, typer.Option("--format", help="onnx, onnx-int8, openvino, litert, keras or web.")] = "onnx",
+    run: Annotated[Path, typer.Argument(help="Directory of a run.")],
+    form: Annotated[
+        str, typer.Option("--format", help="Format: onnx, onnx-int8, openvino, litert, keras or web.")
+    ] = "onnx",
     output: Annotated[
         Path | None,
-        typer.Option(help="The folder to write; by default exports/FORMAT in the run.", rich_help_panel="Output"),
+        typer.Option(help="Directory of the export. Default: RUN/exports/FORMAT.", rich_help_panel="Output"),
     ] = None,
     on: Annotated[
-        str | None, typer.Option(help="Pictures to compare on, where the run's own are gone: any source.")
+        str | None, typer.Option(help="Dataset on which to verify the export. Default: the run's own validation data.")
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(help="Refuse an export that loses more accuracy than this, a share.")
+        float, typer.Option(help="Largest loss of accuracy, from 0 to 1; an export that loses more is refused.")
     ] = 0.005,
     examples: ExamplesOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a run's model in a format that other programs open, and check that it answers as the run does.
+    """Export a run's model to another format, and verify its predictions.
 
     Example: eyespot export runs/mnist-cnn-1 --format onnx-int8
 
-    The folder holds the model, metadata.json (class names, what pictures it takes, calibration) and model-card.md.
-    Before it is there, the export and the run's own model have answered the validation pictures.
+    The directory holds the model, metadata.json (class names, input shape,
+    calibration) and model-card.md. The predictions of the export and of the
+    run's own model are compared on validation images before it is written.
     """
     result = eyespot.export(run, form, output, on=on, tolerance=tolerance, examples=examples)
     if as_json:

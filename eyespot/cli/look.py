@@ -17,28 +17,27 @@ LOOKED_AT = get_type_hints(LookOptions)
 @recipe_options(LOOKED_AT)
 def look(
     source: Annotated[
-        str, typer.Argument(help="Your own pictures (a folder, a table, arrays), or a dataset: digits, mnist, …")
+        str, typer.Argument(help="Your own images (a folder, a table, arrays), or a dataset (digits, mnist, …).")
     ] = "digits",
     output: Annotated[
         Path | None,
-        typer.Option(help="Folder for the pictures; by default a new one in runs/.", rich_help_panel="Output"),
+        typer.Option(help="Directory for the figures. Default: runs/look-<dataset>-<n>.", rich_help_panel="Output"),
     ] = None,
     labels: Annotated[
         bool | None,
         typer.Option(
             "--labels/--no-labels",
-            help="Check labels too, by small networks: a minute or two for 60,000 pictures. Default: of own pictures.",
+            help="Check the labels with small networks, which takes a minute or two for 60,000 images. Default: on for "
+            "your own images.",
             rich_help_panel="Data",
         ),
     ] = None,
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
-    """Describe a dataset, draw it, and say what may be wrong with it.
+    """Describe a dataset, draw it, and check it for duplicates, outliers and wrong labels.
 
-    That is: files that cannot be read; the same picture twice, above all in
-    two splits; missing and small classes; pictures that stand out; labels that
-    may be wrong.
+    Files that cannot be read and missing or small classes are listed, too.
 
     Example: eyespot look my-pictures
 

@@ -14,7 +14,7 @@ from eyespot.errors import EyespotError
 
 app = typer.Typer(
     cls=Verbs,
-    help="Small image classifiers: look, train, diagnose, evaluate, predict, explain, with results you can believe.",
+    help="Train, diagnose, evaluate, explain and serve small image classifiers.",
     epilog="Start with: eyespot train digits",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -32,7 +32,7 @@ for verb, summary in VERBS.items():
 
 
 @app.callback(invoke_without_command=True)
-def eyespot(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+def eyespot(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
     """Options of `eyespot` itself."""
     if version:
         Console().print(f"eyespot {__version__}", highlight=False)

@@ -11,13 +11,13 @@ from eyespot.errors import ModelError, UsageError
 
 def models(
     name: Annotated[
-        str | None, typer.Argument(help="One model, to see its layers; by default all, in a table.")
+        str | None, typer.Argument(help="Architecture whose layers are listed. Default: a table of all.")
     ] = None,
-    size: Annotated[str, typer.Option("--input", help="Height x width x channels of the pictures.")] = "28x28x1",
-    classes: Annotated[int, typer.Option(min=2, help="How many classes.")] = 10,
+    size: Annotated[str, typer.Option("--input", help="Height x width x channels of the images.")] = "28x28x1",
+    classes: Annotated[int, typer.Option(min=2, help="Number of classes.")] = 10,
     as_json: JsonOption = False,
 ) -> None:
-    """List the models by name, with their parameters and multiply-adds for pictures of a given size.
+    """List the architectures with their parameters and multiply-adds.
 
     Example: eyespot models fashion-cnn --input 32x32x3 --classes 100
     """
@@ -43,7 +43,7 @@ def models(
         out.print(summary_text(built[name]), markup=False, highlight=False)
     rows = [(key, f"{parameters:,}", f"{work:,}") for key, parameters, work in costs]
     print_table(
-        out, table(("model", "parameters", "multiply-adds"), rows, title=f"for pictures of {size}, {classes} classes")
+        out, table(("model", "parameters", "multiply-adds"), rows, title=f"for images of {size}, {classes} classes")
     )
     if missing := [key for key in ARCHITECTURES if not name and key not in built]:
         out.print(f"Too small for: {', '.join(missing)}.", highlight=False)

@@ -8,7 +8,7 @@ ExamplesOption = Annotated[
     bool | None,
     typer.Option(
         "--examples/--no-examples",
-        help="Publish test pictures with their labels: everybody who can open the page sees them. Default: those of a "
-        "public dataset; never your own.",
+        help="Publish some test images with their labels, to everybody who can open the page. Default: on for a public "
+        "dataset, off for your own images.",
     ),
 ]

@@ -19,34 +19,38 @@ JUDGED = ("rejected", "strangeness", "threshold")
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="A run's directory.")],
+    run: Annotated[Path, typer.Argument(help="Directory of a run.")],
     pictures: Annotated[list[str], typer.Argument(help="Pictures, folders of pictures, or - for standard input.")],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 3,
-    reject: Annotated[bool, typer.Option("--reject", help="Answer 'none of these' where it is so.")] = False,
+    top: Annotated[int, typer.Option(min=1, help="Number of most probable classes to print.")] = 3,
+    reject: Annotated[
+        bool, typer.Option("--reject", help="Predict 'none of these' for a picture that is out of distribution.")
+    ] = False,
     reject_rate: Annotated[
-        float | None, typer.Option(help="Reject as strictly as would reject this share of the validation pictures.")
+        float | None,
+        typer.Option(help="Share of the validation images to reject, from 0 to 1; includes --reject. Default: 0.01."),
     ] = None,
     as_is: Annotated[
-        bool, typer.Option("--as-is", help="Only resize pictures; do not look for the object on them.")
+        bool, typer.Option("--as-is", help="Only resize pictures, without looking for the object in them.")
     ] = False,
-    each: Annotated[bool, typer.Option("--each", help="Read several objects on one picture, one by one.")] = False,
+    each: Annotated[bool, typer.Option("--each", help="Predict every object in a picture, in reading order.")] = False,
     show: Annotated[
-        bool, typer.Option("--show", help="Draw what becomes of each picture, step by step, into RUN/predictions/.")
+        bool, typer.Option("--show", help="Draw the preprocessing steps of each picture into RUN/predictions/.")
     ] = False,
     as_json: JsonOption = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print a CSV table: file, label, probability.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print a CSV table: file, label, probability.", rich_help_panel="Output")
+    ] = False,
 ) -> None:
-    """Say what pictures show: the most probable class, how probable, and the next ones.
+    """Predict the classes of pictures, with their probabilities.
 
     Example: eyespot predict runs/mnist-cnn-1 seven.jpg
 
-    Where the training pictures show one object each on a plain background, as MNIST's do, a photograph is brought to
-    their looks first: the object is found, freed of its background, scaled and centred.
+    If the training images show one object each on a plain background, as those
+    of MNIST do, a photograph is first made like them: the object is found,
+    separated from its background, scaled and centred.
 
-    With --reject, a picture that is unlike anything the model has seen is "none of these": one that is stranger than
-    99 in 100 of the validation pictures, or than --reject-rate has it.
-
-    Pictures that cannot be read are named on standard error, the others are still answered, and the exit code is 1.
+    Exit codes: 0 all pictures were predicted; 1 some could not be read, and
+    standard error names them.
     """
     if as_json and as_csv:
         raise UsageError("--json and --csv cannot both be printed: leave one of them out.")

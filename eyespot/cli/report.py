@@ -10,17 +10,18 @@ from eyespot.cli.tables import JsonOption, console, print_json
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="A run's directory.")],
+    run: Annotated[Path, typer.Argument(help="Directory of a run.")],
     output: Annotated[
         Path | None,
-        typer.Option(help="The file to write; by default report.html in the run.", rich_help_panel="Output"),
+        typer.Option(help="File to write. Default: RUN/report.html.", rich_help_panel="Output"),
     ] = None,
-    lang: Annotated[Literal["en", "zh"], typer.Option(help="English or Chinese.")] = "en",
+    lang: Annotated[Literal["en", "zh"], typer.Option(help="Language of the page: English or Chinese.")] = "en",
     as_json: JsonOption = False,
 ) -> None:
-    """Write one page that says how good a run's classifier is, how sure that is, and what it gets wrong.
+    """Write a run's report: one HTML page with results, learning curves and mistakes.
 
-    The page is one file that opens from disk, without a network. Beside it goes a model card.
+    The page needs no network: images and scripts are inside the file. A model
+    card (model-card.md) is written beside it.
 
     Example: eyespot report runs/mnist-cnn-1
     """

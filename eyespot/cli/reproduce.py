@@ -10,22 +10,26 @@ from eyespot.cli.tables import JsonOption, console, print_json, print_table, tab
 
 
 def reproduce(
-    names: Annotated[list[str] | None, typer.Argument(help="Experiments, by recipe name; by default all.")] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Trainings of each; they differ in the seed.")] = 1,
+    names: Annotated[list[str] | None, typer.Argument(help="Names of recipes. Default: all experiments.")] = None,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Number of trainings of each experiment, each with its own seed.")
+    ] = 1,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any key of the recipes, such as training.epochs=1; repeatable.")
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE: a setting of every recipe, such as training.epochs=1. Repeatable."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="The study's directory. Default: studies/reproduce.", rich_help_panel="Output")
+        Path | None,
+        typer.Option(help="Directory of the results. Default: studies/reproduce.", rich_help_panel="Output"),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the tutorials' experiments, and set what they give beside what is printed.
+    """Repeat the tutorials' experiments, and compare the results with the published figures.
 
     Example: eyespot reproduce fashion-cnn fashion-cnn-dropout --repeats 3
 
-    What an earlier call finished is kept, so the same command goes on after
-    an interruption.
+    Finished trainings are kept: after an interruption, the same command
+    continues.
     """
     from eyespot.recipe.changes import parse_setting
     from eyespot.studies.pages import figure_row, judgement_reasons

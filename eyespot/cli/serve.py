@@ -17,30 +17,31 @@ LIMITS, ACCESS = "Limits", "Access"
 
 
 def serve(
-    runs: Annotated[list[Path], typer.Argument(help="Runs, or other folders with a model.onnx by eyespot.")],
-    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 is every one.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
+    runs: Annotated[list[Path], typer.Argument(help="Directories of runs, or of ONNX exports.")],
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every network interface.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 8000,
     corrections: Annotated[
         Path | None,
         typer.Option(
-            help="Where corrected pictures are kept. Default: RUN/corrections/; for an export, EXPORT-corrections/."
+            help="Directory for corrected pictures. Default: RUN/corrections; for an export, EXPORT-corrections."
         ),
     ] = None,
     take_corrections: Annotated[
-        bool, typer.Option(" /--no-corrections", help="Take no corrected pictures.", show_default=False)
+        bool, typer.Option(" /--no-corrections", help="Accept no corrected pictures.", show_default=False)
     ] = True,
     examples: ExamplesOption = None,
     token_file: Annotated[
         Path | None,
         typer.Option(
-            help="A file with the bearer token that requests must bring; or set EYESPOT_TOKEN.", rich_help_panel=ACCESS
+            help="File with the bearer token that requests need. Default: the token in EYESPOT_TOKEN, or none.",
+            rich_help_panel=ACCESS,
         ),
     ] = None,
     allow_origins: Annotated[
         list[str] | None,
         typer.Option(
             "--allow-origin",
-            help="Another site whose pages may ask, as https://example.org; may be repeated.",
+            help="Web site whose pages may send requests, such as https://example.org. Repeatable. Default: none.",
             rich_help_panel=ACCESS,
         ),
     ] = None,
@@ -48,66 +49,81 @@ def serve(
         list[str] | None,
         typer.Option(
             "--allow-host",
-            help="Another name of the server while it listens on loopback, as behind a proxy; may be repeated.",
+            help="Host name, besides localhost, that requests may use, such as that of a proxy. Repeatable.",
             rich_help_panel=ACCESS,
         ),
     ] = None,
     limits_body_bytes: Annotated[
-        int, typer.Option("--max-body-bytes", help="Largest body of a request, in bytes.", rich_help_panel=LIMITS)
+        int, typer.Option("--max-body-bytes", help="Largest request body, in bytes.", rich_help_panel=LIMITS)
     ] = DEFAULT.body_bytes,
     limits_pixels: Annotated[
         int, typer.Option("--max-pixels", help="Largest picture, in pixels.", rich_help_panel=LIMITS)
     ] = DEFAULT.pixels,
     limits_pictures: Annotated[
-        int, typer.Option("--max-pictures", help="Most pictures in one request.", rich_help_panel=LIMITS)
+        int, typer.Option("--max-pictures", help="Largest number of pictures in a request.", rich_help_panel=LIMITS)
     ] = DEFAULT.pictures,
     limits_concurrent: Annotated[
-        int, typer.Option("--max-concurrent", help="Most requests worked on at the same time.", rich_help_panel=LIMITS)
+        int,
+        typer.Option(
+            "--max-concurrent", help="Largest number of requests processed at the same time.", rich_help_panel=LIMITS
+        ),
     ] = DEFAULT.concurrent,
     limits_corrections: Annotated[
         int,
-        typer.Option("--max-corrections", help="Most corrected pictures kept for each model.", rich_help_panel=LIMITS),
+        typer.Option(
+            "--max-corrections",
+            help="Largest number of corrected pictures stored for each model.",
+            rich_help_panel=LIMITS,
+        ),
     ] = DEFAULT.corrections,
     limits_connections: Annotated[
-        int, typer.Option("--max-connections", help="Most connections open at the same time.", rich_help_panel=LIMITS)
+        int, typer.Option("--max-connections", help="Largest number of open connections.", rich_help_panel=LIMITS)
     ] = DEFAULT.connections,
     limits_held_bytes: Annotated[
         int,
         typer.Option(
-            "--max-held-bytes", help="Most bytes of all bodies and waiting answers in memory.", rich_help_panel=LIMITS
+            "--max-held-bytes",
+            help="Largest memory for all request bodies and responses together, in bytes.",
+            rich_help_panel=LIMITS,
         ),
     ] = DEFAULT.held_bytes,
     limits_body_seconds: Annotated[
         float,
         typer.Option(
             "--body-seconds",
-            help="Seconds in which a request must arrive, and its answer be taken.",
+            help="Time limit for receiving a request, and for sending its response, in seconds.",
             rich_help_panel=LIMITS,
         ),
     ] = DEFAULT.body_seconds,
     limits_work_seconds: Annotated[
         float,
-        typer.Option("--work-seconds", help="Seconds that the work on a request may take.", rich_help_panel=LIMITS),
+        typer.Option("--work-seconds", help="Time limit for processing a request, in seconds.", rich_help_panel=LIMITS),
     ] = DEFAULT.work_seconds,
     limits_stop_seconds: Annotated[
-        float, typer.Option("--stop-seconds", help="Seconds that stopping may take.", rich_help_panel=LIMITS)
+        float,
+        typer.Option(
+            "--stop-seconds",
+            help="Time limit for finishing open requests when the server stops, in seconds.",
+            rich_help_panel=LIMITS,
+        ),
     ] = DEFAULT.stop_seconds,
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not log requests.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Answer over HTTP what pictures show, and on a page to draw on.
+    """Serve models over HTTP, with a web page for drawings and photographs.
 
     Example: eyespot serve runs/mnist-cnn-1
 
-    Then open http://127.0.0.1:8000, or ask:
+    Then open http://127.0.0.1:8000, or send a picture:
     curl --data-binary @seven.png -H 'Content-Type: image/png' http://127.0.0.1:8000/v1/models/mnist-cnn-1/predict
 
-    A run that is trained again is taken up within a second. Ctrl-C or SIGTERM: what was accepted is finished first.
+    A model that changes on disk is reloaded within a second. Ctrl-C or SIGTERM
+    stops the server after it has answered the open requests.
     """
     token = _token(token_file)
     out = console(as_json)
     if token is None and not is_loopback(host):
-        text = f"Whoever reaches {host} may ask this server anything: give it a --token-file, or a --host on loopback."
+        text = f"Everybody who can reach {host} can use this server: restrict it with --token-file or --host 127.0.0.1."
         console(as_json=True).print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
     def announce(address: str, names: list[str]) -> None:

@@ -12,34 +12,38 @@ from eyespot.cli.tables import JsonOption, console, print_json, print_table, tab
 def study(
     source: Annotated[
         str | None,
-        typer.Argument(help="A dataset, a recipe's name or file, or a study's file. Default: digits."),
+        typer.Argument(help="Dataset, name or file of a recipe, or file of a study. Default: digits."),
     ] = None,
     grid: Annotated[
         list[str] | None,
         typer.Option(
-            "--vary", help="KEY=VALUE,VALUE: values that a key of the recipe takes; several are all combined."
+            "--vary",
+            help="KEY=VALUE,VALUE: values of a setting of the recipe. Repeatable: all combinations are trained.",
         ),
     ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--change", help="'NAME: KEY=VALUE; KEY=VALUE': one change against the base; repeatable."),
+        typer.Option("--change", help="'NAME: KEY=VALUE; KEY=VALUE': a variant with these settings. Repeatable."),
     ] = None,
-    repeats: Annotated[int | None, typer.Option(min=1, help="Trainings of each; seeds differ. Default: 3.")] = None,
+    repeats: Annotated[
+        int | None, typer.Option(min=1, help="Number of trainings of each variant, each with its own seed. Default: 3.")
+    ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A key to change in all of them, the base too; repeatable.")
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE: a setting of every variant and of the base. Repeatable."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="The study's directory. Default: studies/<name>.", rich_help_panel="Output")
+        Path | None, typer.Option(help="Directory of the study. Default: studies/<name>.", rich_help_panel="Output")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a recipe and stated changes of it several times, and say what made a difference.
+    """Train a recipe and variants of it with several seeds, and test their differences.
 
     Example: eyespot study digits --change "no dropout: model.dropout=0" --vary training.batch_size=32,512 --repeats 5
 
-    A study's file holds the same: base, set, changes (a list of name and
-    set), grid (a list of values a key), repeats. What an earlier call
-    finished is kept, so the same command goes on after an interruption.
+    A study can also be a YAML file with the keys base, set, changes (a list of
+    name and set), grid (for each key a list of values) and repeats. Finished
+    trainings are kept: after an interruption, the same command continues.
     """
     from eyespot.recipe.changes import parse_change, parse_setting, parse_values
     from eyespot.studies.comparison import COLUMNS, table_row

@@ -16,7 +16,7 @@ from eyespot.cli.flags import SpeakingConsole
 JsonOption = Annotated[
     bool,
     typer.Option(
-        "--json", help="Print one line of JSON; everything else goes to standard error.", rich_help_panel="Output"
+        "--json", help="Print the result as one line of JSON; messages go to standard error.", rich_help_panel="Output"
     ),
 ]
 

@@ -33,28 +33,28 @@ def train(
     ] = None,
     trust: Annotated[
         bool,
-        typer.Option(
-            "--trust", help="Open a .keras file with classes that are not Keras's own.", rich_help_panel="Model"
-        ),
+        typer.Option("--trust", help="Open a .keras file that contains custom layers.", rich_help_panel="Model"),
     ] = False,
     find_lr: Annotated[
         bool,
         typer.Option(
             "--find-lr",
-            help="Train nothing: raise the learning rate step by step, and suggest one.",
+            help="Suggest a learning rate by a range test; train nothing.",
             rich_help_panel="Optimiser",
         ),
     ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", help="Any setting of the recipe, as training.epochs=5; repeatable.", rich_help_panel="Run"
+            "--set",
+            help="KEY=VALUE: a setting of the recipe, such as training.epochs=5. Repeatable.",
+            rich_help_panel="Run",
         ),
     ] = None,
     resume: Annotated[
         str | None,
         typer.Option(
-            help="Unfinished run to go on with; auto: the latest one of this recipe. Default: a new run.",
+            help="Unfinished run to continue, or auto: the latest one of this recipe. Default: a new run.",
             rich_help_panel="Run",
         ),
     ] = None,
@@ -62,20 +62,18 @@ def train(
         bool,
         typer.Option(
             "--accept-changes",
-            help="With --resume: go on where recipe, data or versions differ, too.",
+            help="With --resume: continue even if recipe, data or versions have changed.",
             rich_help_panel="Run",
         ),
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option(
-            help="Directory to write the run to. Default: runs/<dataset>-<model>-<n>.", rich_help_panel="Output"
-        ),
+        typer.Option(help="Directory of the run. Default: runs/<dataset>-<model>-<n>.", rich_help_panel="Output"),
     ] = None,
     mlflow: Annotated[
         str | None,
         typer.Option(
-            help="MLflow server or store to log to as well: http://host:5000, sqlite:///mlflow.db, … Without a value: "
+            help="MLflow server or store to log to: http://host:5000, sqlite:///mlflow.db, … Without a value: "
             "MLFLOW_TRACKING_URI, or sqlite:///mlflow.db. Default: none.",
             rich_help_panel="Output",
         ),
@@ -83,13 +81,13 @@ def train(
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
-    """Train a classifier, judge the fit, test it once, and write a run.
+    """Train a classifier, judge the fit, evaluate it once on test data, and write a run.
 
     Example: eyespot train mnist --model mnist-cnn-small --epochs 3
 
-    Exit codes: 0 trained; 1 it could not be done; 3 the loss diverged, and
-    what was good is kept; 130 or 143 stopped by Ctrl-C or SIGTERM, and
-    eyespot train --resume RUN goes on.
+    Exit codes: 0 trained; 1 error; 3 the loss diverged, and the last good
+    epoch is kept; 130 or 143 stopped by Ctrl-C or SIGTERM: continue with
+    eyespot train --resume RUN.
     """
     changed_settings = dict(parse_setting(text) for text in settings or ())
     if find_lr:

@@ -11,34 +11,43 @@ from eyespot.cli.tables import JsonOption, console, print_json, print_table, tab
 
 def tune(
     source: Annotated[
-        str | None, typer.Argument(help="Your own pictures, a dataset, or a recipe's name or file. Default: digits.")
+        str | None, typer.Argument(help="Your own images, a dataset, or the name or file of a recipe. Default: digits.")
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option("--time", min=1, help="Seconds for all of it. Default: 120; without limit for --trials."),
+        typer.Option("--time", min=1, help="Time limit of the search, in seconds. Default: 120; with --trials, none."),
     ] = None,
-    trials: Annotated[int | None, typer.Option(min=1, help="At most so many, besides training anew.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Largest number of trials. Default: as many as the time allows.")
+    ] = None,
     space: Annotated[
-        Path | None, typer.Option(help="A YAML file: keys, each with a list of values or with low, high and log.")
+        Path | None,
+        typer.Option(
+            help="YAML file with the search space: for each setting a list of values, or low, high and log. "
+            "Default: a space made for the recipe."
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of trainings and proposals. Default: the recipe's.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the trainings and of the proposed settings. Default: the recipe's.")
+    ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A key of the recipe to change first; repeatable.")
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE: a setting of the recipe to change before the search. Repeatable."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="The search's directory. Default: studies/tune-<name>.", rich_help_panel="Output"),
+        typer.Option(help="Directory of the search. Default: studies/tune-<name>.", rich_help_panel="Output"),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Search for a better recipe, on validation data alone, and write it as best.yaml.
+    """Search for better settings of a recipe on validation data, and write them as best.yaml.
 
     Example: eyespot tune digits --time 120
 
-    The recipe's own settings are the first trial; at the end the best few
-    and the recipe itself are trained with three fresh seeds, and the lowest
-    median validation loss wins. The same command goes on with a search that
-    was interrupted, and one with more time or trials searches further.
+    The recipe's own settings are the first trial. At the end, the best trials
+    and the recipe itself are trained again with three other seeds, and the
+    lowest median validation loss wins. The same command continues a search
+    that was interrupted, and extends one with more time or trials.
     """
     from eyespot.recipe.changes import parse_setting
     from eyespot.studies.candidates import COLUMNS, table_row

@@ -13,21 +13,20 @@ from eyespot.output import printing_to
 
 # First sentences of the commands' docstrings, for `eyespot --help`.
 VERBS = {
-    "look": "Describe a dataset, draw it, and say what may be wrong with it.",
-    "train": "Train a classifier, judge the fit, test it once, and write a run.",
-    "evaluate": "Measure a run's model: accuracy with its interval, report a class, confusion matrix, right and wrong "
-    "pictures.",
-    "predict": "Say what pictures show: the most probable class, how probable, and the next ones.",
-    "explain": "Draw what the model looks at in pictures.",
-    "report": "Write one page that says how good a run's classifier is, how sure that is, and what it gets wrong.",
-    "export": "Write a run's model in a format that other programs open, and check that it answers as the run does.",
-    "serve": "Answer over HTTP what pictures show, and on a page to draw on.",
-    "compare": "Tell which of several runs is really better, by how much, and on which pictures.",
-    "study": "Train a recipe and stated changes of it several times, and say what made a difference.",
-    "tune": "Search for a better recipe, on validation data alone, and write it as best.yaml.",
-    "reproduce": "Run the tutorials' experiments, and set what they give beside what is printed.",
-    "models": "List the models by name, with their parameters and multiply-adds for pictures of a given size.",
-    "doctor": "Say what executes a run's model on this machine: layer by layer, the optimizer, the precision, and why.",
+    "look": "Describe a dataset, draw it, and check it for duplicates, outliers and wrong labels.",
+    "train": "Train a classifier, judge the fit, evaluate it once on test data, and write a run.",
+    "evaluate": "Evaluate a run's model: accuracy with its interval, classification report, confusion matrix.",
+    "predict": "Predict the classes of pictures, with their probabilities.",
+    "explain": "Draw which regions of a picture a prediction rests on.",
+    "report": "Write a run's report: one HTML page with results, learning curves and mistakes.",
+    "export": "Export a run's model to another format, and verify its predictions.",
+    "serve": "Serve models over HTTP, with a web page for drawings and photographs.",
+    "compare": "Compare runs: accuracy, significance of the differences, images that they predict differently.",
+    "study": "Train a recipe and variants of it with several seeds, and test their differences.",
+    "tune": "Search for better settings of a recipe on validation data, and write them as best.yaml.",
+    "reproduce": "Repeat the tutorials' experiments, and compare the results with the published figures.",
+    "models": "List the architectures with their parameters and multiply-adds.",
+    "doctor": "Show what executes a run's model on this machine, layer by layer, and why.",
 }
 
 

@@ -54,13 +54,13 @@ class PicturesRecipe(RecipePart):
         default=None, description="Column of a table with the split of each row"
     )
     max_bytes: Annotated[int, Option("Data")] = Field(
-        default=100_000_000, ge=1, description="Largest image file in bytes: larger ones are left out"
+        default=100_000_000, ge=1, description="Largest image file in bytes; larger ones are left out"
     )
     max_pixels: Annotated[int, Option("Data")] = Field(
-        default=64_000_000, ge=1, description="Largest image in pixels: larger ones are left out"
+        default=64_000_000, ge=1, description="Largest image in pixels; larger ones are left out"
     )
     drop_leaks: Annotated[bool, Option("Data")] = Field(
-        default=False, description="Leave out training images that are validation or test images too"
+        default=False, description="Leave out training images that are also validation or test images"
     )
 
 
@@ -107,7 +107,7 @@ class AugmentationRecipe(RecipePart):
     """
 
     policy: Annotated[Policy, Option("Data", name="augment")] = Field(
-        default="none", description="Random changes of the training images, as suit a kind of image"
+        default="none", description="Augmentation of the training images, chosen for a kind of image"
     )
     shift: FiniteFloat | None = Field(default=None, ge=0, le=0.5, description="Share of height and width, either way")
     rotate: FiniteFloat | None = Field(default=None, ge=0, le=180, description="Degrees, either way")

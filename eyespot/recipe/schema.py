@@ -99,19 +99,19 @@ class TrainingRecipe(RecipePart):
         default=None, ge=1, description="Training images in a step"
     )
     schedule: Annotated[Schedule, Option("Optimiser")] = Field(
-        default="constant", description="Course of the learning rate over all epochs"
+        default="constant", description="Schedule of the learning rate over all epochs"
     )
     warmup_epochs: Annotated[FiniteFloat, Option("Optimiser")] = Field(
         default=0.0, ge=0, description="With the schedule cosine: epochs in which the learning rate rises from 0"
     )
     average: Annotated[FiniteFloat | None, Option("Optimiser", unset="no average")] = Field(
-        default=None, gt=0, lt=1, description="Momentum of a moving average of the weights, which is judged and kept"
+        default=None, gt=0, lt=1, description="Momentum of a moving average of the weights, which is evaluated and kept"
     )
     class_weights: Annotated[Balanced | None, Option("Data", unset="equal weights")] = Field(
         default=None, description="Class weights in the training loss, for rare classes"
     )
     resample: Annotated[Balanced | None, Option("Data", unset="each image once")] = Field(
-        default=None, description="Number of training images of each class in an epoch"
+        default=None, description="Sampling of the training images by class in each epoch"
     )
     epochs: Annotated[int, Option("Stopping")] = Field(
         default=30, ge=1, description="Largest number of passes over the training images"

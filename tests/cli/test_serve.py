@@ -133,7 +133,7 @@ def test_who_listens_everywhere_without_a_token_is_warned(tmp_path: Path):
         got = raw.ask(server.port, raw.head("GET", "/health/live", host="anything.example"))
         assert got is not None
         assert got.status == 200
-        assert "Whoever reaches 0.0.0.0 may ask this server anything" in server.log.read_text().splitlines()[0]
+        assert "Everybody who can reach 0.0.0.0 can use this server" in server.log.read_text().splitlines()[0]
 
 
 def test_a_port_is_free_again_at_once():
