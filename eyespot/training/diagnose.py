@@ -8,19 +8,21 @@ verdict errs, over hundreds of trainings. How large a change matters is this pro
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import norm, sem
 
 from eyespot.training.history import History
-from eyespot.training.validation_loss import Estimate, Evidence, ValidationCurve
+from eyespot.training.validation_loss import WINDOW, Estimate, Evidence, ValidationCurve
 
 Fit = Literal[
-    "underfitting", "good fit", "overfitting", "diverged", "not enough validation pictures to tell", "not judged"
+    "underfitting", "good fit", "overfitting", "diverged", "not enough validation images to tell", "not judged"
 ]
 BEFORE_OVERFITTING = "kept from before overfitting"
-TOO_FEW: Fit = "not enough validation pictures to tell"
+TOO_FEW: Fit = "not enough validation images to tell"
+FORMER: dict[str, Fit] = {"not enough validation pictures to tell": TOO_FEW}  # until 0.2
 SIGNIFICANT = 0.05  # probability of claiming what is not so
 POWER = 0.80  # probability of finding a change that matters, with as many images as the verdict asks for
 CLOSE_TO_LOWEST = 1.02  # stop at the first epoch whose validation loss is within 2 % of the lowest
@@ -103,7 +105,8 @@ class Verdict:
     def from_dict(cls, values: Mapping[str, Any]) -> "Verdict":
         """The verdict that `to_dict` gave, of this version or of another."""
         names = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in names})
+        known = {name: value for name, value in values.items() if name in names}
+        return cls(**known | {"fit": FORMER.get(values["fit"], values["fit"])})
 
 
 def diagnose(  # noqa: PLR0913 - what is known of a training
@@ -192,7 +195,7 @@ class _Course:
             return self._verdict("underfitting", sentence, "Train for more epochs, or with a higher learning rate.")
         if self._ending.bound(1 - SIGNIFICANT) > HIGH_LOSS * self.guessing:
             sentence = (
-                f"Underfitting, the network does not fit its training pictures (guessing gives a loss of "
+                f"Underfitting, the network does not fit its training images (guessing gives a loss of "
                 f"{self.guessing:.2f}). {self._end()}."
             )
             advice = "Use a larger network or less dropout; check that pixels are rescaled and that labels are right."
@@ -304,9 +307,7 @@ class _Course:
             f"explain ({_p(self.curve.rise_p_value)}{self._of_images(', ')}). {self._end()}."
         )
         verdict = self._verdict("overfitting", sentence, "", from_epoch=start)
-        advice = (
-            f"Stop at epoch {verdict.stop_epoch} (early stopping does), or add dropout, augmentation or more pictures."
-        )
+        advice = f"Stop at epoch {verdict.stop_epoch} (early stopping does), or add dropout, augmentation or images."
         return replace(verdict, advice=advice)
 
     def _good_fit(self) -> Verdict:
@@ -320,27 +321,42 @@ class _Course:
     def _in_doubt(self, claim: "_Claim") -> Verdict:
         """What keeps a claim from being made: few epochs, their jumping, few images, or a figure at its limit."""
         if not (math.isfinite(self.curve.rise.epoch_error) and math.isfinite(claim.figure.epoch_error)):
-            sentence = (
-                f"Not judged, {len(self.losses)} epochs are too few to tell how much training jumps. {self._end()}."
-            )
-            return self._verdict("not judged", sentence, "Train for more epochs.")
+            return self._too_few_epochs()
         if claim.figure == self._gap and claim.figure.bound(1 - SIGNIFICANT) > ACCURACY_GAP:
             sentence = f"Not judged. {claim.text}, though validation loss has not risen. {self._end()}."
-            advice = "Add pictures, augmentation or dropout: the network knows its training pictures by heart."
+            advice = "Add training images, augmentation or dropout: the network has memorised its training images."
             return self._verdict("not judged", sentence, advice)
         finding = f"{claim.text}, where {claim.limit:.4f} would matter"
         images, needed = self.curve.images, claim.images_needed(self.curve.images or 0)
+        if not math.isfinite(needed) and (self._is_short or self._falls_in_every_epoch):
+            return self._too_few_epochs()
         if not math.isfinite(needed):
-            sentence = f"Not judged, validation loss jumps too much from epoch to epoch. {finding}. {self._end()}."
+            sentence = f"Not judged, validation loss fluctuates too much from epoch to epoch. {finding}. {self._end()}."
             return self._verdict("not judged", sentence, "Lower the learning rate, or average the weights.")
         if images is None or not images < needed < MOST_MORE * images:
-            sentence = f"Not judged, it is too close to call. {finding}. {self._end()}."
+            sentence = f"Not judged, a figure is too close to its limit. {finding}. {self._end()}."
             return self._verdict("not judged", sentence, "Repeat the training with other seeds (eyespot study).")
         number = _rounded_up(needed)
-        sentence = f"Not enough validation pictures to tell {claim.fault} from a good fit. {finding}. {self._end()}."
-        return self._verdict(
-            TOO_FEW, sentence, f"About {number:,} validation pictures would tell.", images_needed=number
-        )
+        sentence = f"Not enough validation images to tell {claim.fault} from a good fit. {finding}. {self._end()}."
+        return self._verdict(TOO_FEW, sentence, f"About {number:,} validation images are enough.", images_needed=number)
+
+    def _too_few_epochs(self) -> Verdict:
+        """A course whose jumps are unknown: of few epochs, or so far only the bend of a falling curve."""
+        epochs = f"{len(self.losses)} epochs are too few to tell"
+        if self._falls_in_every_epoch:
+            sentence = f"Not judged, validation loss fell in every epoch: {epochs} where it levels off. {self._end()}."
+        else:
+            sentence = f"Not judged, {epochs} how much validation loss fluctuates. {self._end()}."
+        return self._verdict("not judged", sentence, "Train for more epochs.")
+
+    @property
+    def _is_short(self) -> bool:
+        """Whether single epochs are compared, for want of windows."""
+        return len(self.losses) < 2 * WINDOW
+
+    @property
+    def _falls_in_every_epoch(self) -> bool:
+        return all(later < earlier for earlier, later in pairwise(self.losses))
 
     @property
     def _ends(self) -> tuple[float, float]:
@@ -378,7 +394,7 @@ class _Course:
         return "{}, training accuracy at {:.2%} against {:.2%}".format(text, *accuracies)
 
     def _of_images(self, before: str) -> str:
-        return "" if self.curve.images is None else f"{before}{self.curve.images:,} pictures"
+        return "" if self.curve.images is None else f"{before}{self.curve.images:,} images"
 
 
 @dataclass(frozen=True)

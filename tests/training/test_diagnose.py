@@ -118,10 +118,40 @@ def test_both_losses_rising_is_not_overfitting():
 
 @pytest.mark.parametrize("val_loss", [[0.4, 0.5], [0.34, 0.31]], ids=["rising", "falling"])
 def test_two_epochs_are_too_few(val_loss: list[float]):
-    """From two epochs nobody can tell how much a training jumps, and the sentence says so."""
+    """From two epochs nobody can tell how much the loss fluctuates, and the sentence says so."""
     verdict = diagnose(history(loss=[0.5, 0.3], val_loss=val_loss), classes=10, validation_images=6000)
     assert verdict.fit == "not judged"
     assert "2 epochs are too few" in verdict.sentence
+
+
+@pytest.mark.parametrize("val_loss", [[1.53, 0.45, 0.24], [1.53, 0.45, 0.24, 0.17, 0.13], [0.9, 0.5, 0.4, 0.36]])
+def test_a_short_smooth_fall_does_not_fluctuate(val_loss: list[float]):
+    """A loss that falls in every epoch, steeply first, is no reason for a lower learning rate."""
+    verdict = diagnose(history(loss=val_loss, val_loss=val_loss), classes=10, validation_images=144)
+    assert verdict.fit == "not judged"
+    assert f"fell in every epoch: {len(val_loss)} epochs are too few" in verdict.sentence
+    assert verdict.advice == "Train for more epochs."
+
+
+def test_a_short_course_that_goes_up_and_down_is_too_short():
+    """Four epochs that rise and fall do not show how much the loss fluctuates."""
+    verdict = diagnose(history(loss=[0.5] * 4, val_loss=[0.5, 0.31, 0.36, 0.33]), classes=10, validation_images=6000)
+    assert verdict.fit == "not judged"
+    assert "4 epochs are too few to tell how much validation loss fluctuates" in verdict.sentence
+
+
+def test_a_long_course_that_goes_up_and_down_fluctuates():
+    """Over many epochs, a loss that goes up and down is said to, and a lower learning rate is advised."""
+    val_loss = [0.3 + 0.2 * (epoch % 2) for epoch in range(12)]
+    verdict = diagnose(history(loss=[0.3] * 12, val_loss=val_loss), classes=10, validation_images=60_000)
+    assert "fluctuates too much" in verdict.sentence
+    assert "Lower the learning rate" in verdict.advice
+
+
+def test_a_verdict_of_an_earlier_version_is_read():
+    """What the verdict was called until 0.2 is what it is called now."""
+    stored = {"fit": "not enough validation pictures to tell", "sentence": "", "advice": ""}
+    assert Verdict.from_dict(stored).fit == "not enough validation images to tell"
 
 
 FALLING = np.geomspace(1.0, 0.1, 10)
@@ -147,10 +177,10 @@ def judged(means: np.ndarray, images: int, train: float = 0.02, **more: Any) -> 
 def test_the_same_rise_is_overfitting_on_many_pictures_and_unknown_on_few():
     """What 15 pictures cannot tell, 4,000 can; the verdict says how many would do."""
     few, many = judged(RISING, 15), judged(RISING, 4_000)
-    assert few.fit == "not enough validation pictures to tell"
+    assert few.fit == "not enough validation images to tell"
     assert few.images_needed is not None
     assert few.images_needed > 15
-    assert f"About {few.images_needed:,} validation pictures" in few.advice
+    assert f"About {few.images_needed:,} validation images" in few.advice
     assert many.fit == "overfitting"
     assert many.from_epoch == pytest.approx(6, abs=1)
     assert many.rise_p_value is not None
@@ -160,7 +190,7 @@ def test_the_same_rise_is_overfitting_on_many_pictures_and_unknown_on_few():
 def test_a_good_fit_is_claimed_only_where_a_rise_is_ruled_out():
     """A level curve is a good fit on many pictures; on few, a rise may hide in it."""
     assert judged(LEVEL, 20_000, train=0.19).fit == "good fit"
-    assert judged(LEVEL, 40, train=0.19).fit == "not enough validation pictures to tell"
+    assert judged(LEVEL, 40, train=0.19).fit == "not enough validation images to tell"
 
 
 def test_a_validation_loss_below_the_training_loss_is_not_overfitting():
