@@ -186,10 +186,12 @@ def _of_one_size(
 ) -> UInt8[np.ndarray, "n height width channels"]:
     if shape:
         return np.stack([_read(picture, row, shape, resize) for row, picture in enumerate(pictures)])
-    height, width = common_size(Counter(_size(picture, row) for row, picture in enumerate(pictures)))
-    colors = _of_one_size(pictures, (height, width, 3), resize)
-    if any(np.ptp(image.astype(np.int16), axis=2).mean() > GREYEST for image in colors):
-        return colors
+    headers = [read_header(picture, _name(picture, row)) for row, picture in enumerate(pictures)]
+    height, width = common_size(Counter((header.height, header.width) for header in headers))
+    if not all(header.grey for header in headers):  # those stored in colour may be grey all the same
+        colors = _of_one_size(pictures, (height, width, 3), resize)
+        if any(np.ptp(image.astype(np.int16), axis=2).mean() > GREYEST for image in colors):
+            return colors
     return _of_one_size(pictures, (height, width, 1), resize)
 
 
@@ -197,14 +199,6 @@ def _read(
     picture: Path | bytes | Image.Image, row: int, shape: tuple[int, int, int], resize: Resize
 ) -> UInt8[np.ndarray, "height width channels"]:
     return fit_to_size(open_picture(picture, _name(picture, row), grey=shape[2] == 1), shape, resize)
-
-
-def _size(picture: Path | bytes | Image.Image, row: int) -> tuple[int, int]:
-    if isinstance(picture, Image.Image):
-        upright = open_picture(picture, _name(picture, row), grey=False)
-        return upright.height, upright.width
-    header = read_header(picture, _name(picture, row))
-    return header.height, header.width
 
 
 def _name(picture: Path | bytes | Image.Image, row: int) -> str:

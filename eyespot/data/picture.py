@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from eyespot.data.picture_files import (
     OTHERS,
@@ -331,12 +331,24 @@ def open_picture(source: Path | bytes | Image.Image, where: str | None = None, *
     return _upright(picture, stored)
 
 
-def read_header(source: Path | bytes, where: str | None = None, limits: Limits = Limits()) -> PictureHeader:
+def read_header(
+    source: Path | bytes | Image.Image, where: str | None = None, limits: Limits = Limits()
+) -> PictureHeader:
     """Size and kind of a picture, without its pixels.
+
+    Args:
+        source: a file, a file's content, or an image that Pillow has opened, whose further frames are not counted.
 
     Raises:
         PictureError: it is missing, not a picture, or larger than the limits.
     """
+    if isinstance(source, Image.Image):
+        try:
+            orientation = source.getexif().get(ExifTags.Base.Orientation)
+        except Exception as error:  # noqa: BLE001 - for some formats Pillow reads the whole file, as in `open_picture`
+            raise PictureError(f"{where or 'the picture'} is truncated or damaged ({first_line(error)}).") from None
+        width, height = source.size if orientation not in SIDEWAYS else source.size[::-1]
+        return PictureHeader(width, height, source.mode in GREY_MODES, 1)
     with _opened(source, where, limits) as (opened, stored):
         return _header(opened, stored)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eyespot.data import in_memory
 from eyespot.data.dataset import Dataset
 from eyespot.data.in_memory import as_images, in_order, label_names
 from eyespot.data.load import load
@@ -64,6 +65,21 @@ def test_pictures_are_brought_to_the_commonest_size():
     assert as_images([*PICTURES, color], "images", shape=(6, 6, 1)).shape == (4, 6, 6, 1)
     assert as_images([Image.new("L", (640, 320))], "images").shape == (1, 80, 160, 1)
     assert as_images([np.zeros((4, 5), np.uint8), np.zeros((8, 8), np.uint8)], "images").shape == (2, 4, 5, 1)
+
+
+@pytest.mark.parametrize(("mode", "times"), [("L", 1), ("RGB", 1), ("RGB of a grey one", 2)])
+def test_a_pillow_image_is_converted_once(mode: str, times: int, monkeypatch: pytest.MonkeyPatch):
+    """Its size and kind are known without its pixels; only greys that are stored in colour are converted again."""
+    pictures = [picture.convert(mode[:3]) for picture in PICTURES]
+    if mode == "RGB":
+        pictures[1] = Image.new("RGB", (5, 4), "red")
+    calls: list[Image.Image] = []
+    original = in_memory.open_picture
+    monkeypatch.setattr(
+        in_memory, "open_picture", lambda source, *rest, **more: calls.append(source) or original(source, *rest, **more)
+    )
+    assert as_images(pictures, "images").shape == (3, 4, 5, 3 if mode == "RGB" else 1)
+    assert calls == pictures * times
 
 
 class Table:
