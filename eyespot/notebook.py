@@ -6,37 +6,14 @@ pages that show strangers' notebooks do, plain tables and paragraphs remain. Not
 """
 
 from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from markupsafe import Markup
 
 MOST_ROWS = 20  # of a table
 LONGEST = 80  # letters of a name
-STYLE = """
-.eyespot { --ink: currentColor; --faint: color-mix(in srgb, currentColor 25%, transparent); --train: #4d8fd6;
-  --validation: #d9702c; --test: #4fa06b; max-width: 60rem; margin: .3rem 0; line-height: 1.45;
-  overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
-.eyespot p { margin: .4rem 0; }
-.eyespot .figures { display: flex; flex-wrap: wrap; gap: .5rem; margin: .5rem 0; }
-.eyespot .figures p { margin: 0; padding: .45rem .8rem; border-radius: 6px; flex: 0 1 auto;
-  background: color-mix(in srgb, currentColor 8%, transparent); }
-.eyespot .figures b { display: block; font-size: 1.3em; line-height: 1.3; }
-.eyespot small { font-size: .88em; opacity: .8; }
-.eyespot .wide { overflow-x: auto; }
-.eyespot table { border-collapse: collapse; margin: .5rem 0; font-size: .95em; }
-.eyespot th, .eyespot td { text-align: left; vertical-align: middle; padding: .2rem 1rem .2rem 0; border: 0;
-  border-bottom: 1px solid var(--faint); overflow-wrap: break-word; max-width: 24rem; }
-.eyespot tbody tr:nth-child(n) { background: none; }
-.eyespot tbody th { font-weight: 500; }
-.eyespot .number { text-align: right; white-space: nowrap; }
-.eyespot table img { height: 2.4rem; max-width: none; image-rendering: pixelated; }
-.eyespot .drawings { display: flex; flex-wrap: wrap; gap: .6rem; margin: .5rem 0; }
-.eyespot figure { margin: 0; max-width: 100%; }
-.eyespot img { margin: 0; max-width: 100%; border-radius: 3px; }
-.eyespot svg { display: block; width: 26rem; max-width: 100%; height: auto; }
-.eyespot svg text { fill: currentColor; }
-.eyespot summary { cursor: pointer; margin: .4rem 0; }
-"""
 CARD = Markup("<style>{style}</style>\n<div class='eyespot'>\n<p><b>{title}</b> {subtitle}</p>\n{parts}\n</div>")
 
 
@@ -48,8 +25,13 @@ def card(title: object, subtitle: object, parts: Iterable[Markup | None]) -> str
         subtitle: what it is, in the same line.
         parts: made by the functions below; None is left out.
     """
-    style, shown = Markup(STYLE), Markup("\n").join(part for part in parts if part)  # noqa: S704 - of this file
-    return str(CARD.format(style=style, title=clipped(title), subtitle=clipped(subtitle, 2 * LONGEST), parts=shown))
+    shown = Markup("\n").join(part for part in parts if part)
+    return str(CARD.format(style=_style(), title=clipped(title), subtitle=clipped(subtitle, 2 * LONGEST), parts=shown))
+
+
+@cache
+def _style() -> Markup:
+    return Markup((files("eyespot") / "notebook.css").read_text(encoding="utf-8"))  # noqa: S704 - of this package
 
 
 def paragraph(text: object, small: bool = False) -> Markup | None:
