@@ -245,15 +245,19 @@ def test_a_comparison_shows_what_its_runs_keep(learnt: Run, tmp_path: Path, monk
     assert "The images are not available." in bare.page.read_text(encoding="utf-8")
 
 
-def test_kept_images_leave_the_run_nowhere(moved: Run, tmp_path: Path):
+@pytest.mark.parametrize("form", ["onnx", "web"])
+def test_kept_images_leave_the_run_nowhere(form: str, moved: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Neither an export nor a served page nor the model card has a person's pictures, though the run keeps some."""
+    from eyespot.exporting import web
     from eyespot.workflow.serve import _test_pictures
+
+    monkeypatch.setattr(web, "runtime_files", lambda: {"ort.wasm.bundle.min.mjs": b"//", "ort.wasm": b"\0asm"})
 
     assert (moved.path / "images" / "test.png").exists()
     examples = _test_pictures(moved.path, None)
     assert len(examples.images) == 0
     own = Run(shutil.copytree(moved.path, tmp_path / "r"))
-    done = eyespot.export(own, "onnx", on=moved.path.parent / "elsewhere")
+    done = eyespot.export(own, form, on=moved.path.parent / "elsewhere")
     for path in done.folder.rglob("*"):
         content = path.read_bytes() if path.is_file() else b""
         assert b"private-" not in content

@@ -34,7 +34,8 @@ class Files(Tracker):
 
 @pytest.mark.parametrize("public", [True, False])
 def test_own_pictures_are_not_logged(public: bool, run: Run):
-    """Of a public dataset all figures are; of own pictures those that show none of them."""
+    """Of a public dataset all figures are; of own pictures those that show none of them, and no image the run keeps."""
+    assert list((run.path / "images").glob("*.png"))
     tracker = Files()
     _log_end(tracker, run, public=public)
     shown = {f"figures/{kind}-{split}.png" for kind in ("right", "wrong") for split in ("validation", "test")}
