@@ -73,7 +73,7 @@ eyespot.{verb}
 """
 
 
-@pytest.mark.parametrize("verb", ["train", "evaluate"])
+@pytest.mark.parametrize("verb", ["train", "explain", "look", "report"])
 def test_pytorch_is_imported_with_its_settings(verb: str):
     """Whichever is used first, the backend is chosen and PyTorch's threads wait briefly, before it is imported."""
     code = [sys.executable, "-c", WATCHED.format(verb=verb)]

@@ -116,7 +116,7 @@ def train(
         raise DivergedError(f"The loss diverged; {result.run.path} holds the last good model.")
     if result.outcome.ending == "interrupted":
         raise InterruptedRun(
-            f"Stopped as asked, and no test data was touched. Continue with: eyespot train --resume {result.run.path}",
+            f"Stopped; the test data was not used. Continue with: eyespot train --resume {result.run.path}",
             result.stopped_by or signal.SIGINT,
         )
 

@@ -6,9 +6,12 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+
+from eyespot.backend import keras  # before PyTorch, whose threads it has wait briefly
+
+# isort: split
 import torch
 
-from eyespot.backend import keras
 from eyespot.data.augment.policy import Changes
 from eyespot.data.dataset import Split
 from eyespot.engine.loss import SMALLEST, Targets

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import eyespot.backend  # noqa: F401 - before PyTorch, whose threads it has wait briefly
+
+# isort: split
 from torch.utils.tensorboard import SummaryWriter
 
 from eyespot.training.history import EpochFigures

@@ -7,16 +7,20 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
+from eyespot.data.dataset import Split
 from eyespot.data.load import Source
 from eyespot.errors import DataError, RunError
 from eyespot.evaluation.metrics import Evaluation, evaluate_probabilities
+from eyespot.figures import results
+from eyespot.figures.style import save
+from eyespot.inference.predictor import Predictor
 from eyespot.reports.summaries import evaluation_summary
 from eyespot.run import Run, RunLike, open_run
 from eyespot.workflow.card import judged_split
-from eyespot.workflow.finish import FIGURES, measure_split
 from eyespot.workflow.kept_images import keep_images
-from eyespot.workflow.run_data import FILE, pictures_of, read_predictions
+from eyespot.workflow.run_data import FILE, StoredPredictions, pictures_of, read_predictions, write_predictions
 
+FIGURES = ("confusion", "right", "wrong")
 ROUNDED_IN_PRINT = ("fashion-cnn", "fashion-cnn-dropout")  # the tutorial of these two rounds before argmax
 
 TINY = np.finfo(np.float32).tiny  # a probability of 0 has no logarithm
@@ -105,6 +109,28 @@ def evaluate(run: RunLike, on: Source | None = None) -> EvaluationResult:
     return EvaluationResult(
         **vars(evaluation), run=opened, on=measured_on, class_names=dataset.class_names, figures=figures, notes=notes
     )
+
+
+def measure_split(run: Run, predictor: Predictor, split: Split, name: str, folder: str = "") -> Evaluation:
+    """Predicts a split with the run's ONNX model, and writes predictions and figures below `folder` of the run."""
+    names = predictor.class_names
+    logits, probabilities = predictor.logits_and_probabilities(split.images)
+    evaluation = evaluate_probabilities(softmax(logits, axis=1), split.labels, names, probabilities)
+    write_predictions(run, name, StoredPredictions(split.labels, probabilities), names, folder)
+    right_rows, wrong_rows = results.right_rows(split, probabilities), results.wrong_rows(split, probabilities)
+    title = f"{run.name}, {name}: {evaluation.accuracy:.2%} of {evaluation.n:,} right"
+    figures = (
+        results.confusion_matrix(evaluation, names, title),
+        results.gallery(
+            split, probabilities, right_rows, names, f"{run.name}, {name}: {len(right_rows):,} right, at random"
+        ),
+        results.gallery(
+            split, probabilities, wrong_rows, names, f"{run.name}, {name}: {len(wrong_rows):,} wrong, surest first"
+        ),
+    )
+    for kind, figure in zip(FIGURES, figures, strict=True):
+        save(figure, run.path / folder / "figures" / f"{kind}-{name}.png")
+    return evaluation
 
 
 def _from_predictions(run: Run, missing: DataError) -> EvaluationResult:

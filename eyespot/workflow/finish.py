@@ -1,15 +1,10 @@
-"""Finish a training: calibrate, measure, and write the model for Keras and for ONNX Runtime into the run."""
+"""Finish a training: calibrate, and write the model for Keras and for ONNX Runtime into the run."""
 
 from pathlib import Path
 
-from scipy.special import softmax
-
-from eyespot.data.dataset import Dataset, Split
+from eyespot.data.dataset import Dataset
 from eyespot.evaluation.calibration import fit_temperature
-from eyespot.evaluation.metrics import Evaluation, evaluate_probabilities
 from eyespot.evaluation.ood_fit import fit_rejection
-from eyespot.figures import results
-from eyespot.figures.style import save
 from eyespot.files import replacing
 from eyespot.inference.metadata import REJECTION_KEY, add_metadata, set_temperature
 from eyespot.inference.predictor import Predictor
@@ -18,32 +13,8 @@ from eyespot.output import Output
 from eyespot.preprocessing.measure import measure_appearance
 from eyespot.run import Run
 from eyespot.workflow.prepare import PreparedTraining
-from eyespot.workflow.run_data import StoredPredictions, write_predictions
 
-FIGURES = ("confusion", "right", "wrong")
 ONNX_PROOF_PICTURES = 64
-
-
-def measure_split(run: Run, predictor: Predictor, split: Split, name: str, folder: str = "") -> Evaluation:
-    """Predicts a split with the run's ONNX model, and writes predictions and figures below `folder` of the run."""
-    names = predictor.class_names
-    logits, probabilities = predictor.logits_and_probabilities(split.images)
-    evaluation = evaluate_probabilities(softmax(logits, axis=1), split.labels, names, probabilities)
-    write_predictions(run, name, StoredPredictions(split.labels, probabilities), names, folder)
-    right_rows, wrong_rows = results.right_rows(split, probabilities), results.wrong_rows(split, probabilities)
-    title = f"{run.name}, {name}: {evaluation.accuracy:.2%} of {evaluation.n:,} right"
-    figures = (
-        results.confusion_matrix(evaluation, names, title),
-        results.gallery(
-            split, probabilities, right_rows, names, f"{run.name}, {name}: {len(right_rows):,} right, at random"
-        ),
-        results.gallery(
-            split, probabilities, wrong_rows, names, f"{run.name}, {name}: {len(wrong_rows):,} wrong, surest first"
-        ),
-    )
-    for kind, figure in zip(FIGURES, figures, strict=True):
-        save(figure, run.path / folder / "figures" / f"{kind}-{name}.png")
-    return evaluation
 
 
 def write_models(run: Run, prepared: PreparedTraining, out: Output) -> float:

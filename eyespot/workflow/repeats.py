@@ -48,11 +48,11 @@ def check_made_so(run: Run, recipe: Recipe, dataset: Dataset) -> None:
     if ending_of(run) is None:
         differences += differences_in_environment(run.environment)
     if run.environment.get("dataset_sha256") != dataset.fingerprint:
-        differences.append(f"the pictures or labels of {dataset.name} have changed")
+        differences.append(f"the images or labels of {dataset.name} have changed")
     if differences:
         raise RunError(
-            f"{run.path} was made otherwise than is asked for now: {'; '.join(differences)}. Choose another `output`, "
-            "or move it away."
+            f"The run in {run.path} differs from the requested one: {'; '.join(differences)}. Choose another `output`, "
+            "or move the run to another directory."
         )
 
 
@@ -88,7 +88,7 @@ def train_or_resume(run: Run, recipe: Recipe, dataset: Dataset, observer: Observ
     with suppress(DivergedError):  # in its first epoch; the run's metrics say so
         training = _train(run, recipe, dataset, observer)
     if training and training.outcome.ending == "interrupted":
-        message = f"Stopped as asked. The same command goes on from there; {study} holds what is done."
+        message = f"Stopped. The same command continues; {study} holds the finished trainings."
         raise InterruptedRun(message, training.stopped_by or signal.SIGINT)
     return Run(run.path)
 

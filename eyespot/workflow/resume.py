@@ -77,18 +77,18 @@ def check_is_the_same(run: Run, prepared: PreparedTraining, *, accept_changes: b
     recorded = run.environment
     differences = run.recipe.differences_to(prepared.recipe)
     if recorded.get("dataset_sha256") != prepared.fingerprint:
-        differences.append(f"the pictures or labels of {prepared.dataset.name} have changed")
+        differences.append(f"the images or labels of {prepared.dataset.name} have changed")
     differences += differences_in_environment(recorded)
     ending = ending_of(run)
     if differences and not accept_changes:
         raise RunError(
-            f"{run.path} would not go on as it began: {'; '.join(differences)}. Undo that, or continue all the same "
-            "with `accept_changes=True`."
+            f"{run.path} cannot continue as it began: {'; '.join(differences)}. Undo the changes, or accept them with "
+            "`accept_changes=True`."
         )
     if ending and not differences:
         raise RunError(
             f"{run.path} is finished ({ending} after {len(run.history)} epochs): there is nothing to resume. To train "
-            "on, change what ended it, as in: `training.epochs=60` `accept_changes=True`"
+            "longer, change what ended it, such as: `training.epochs=60` `accept_changes=True`"
         )
     return differences
 

@@ -28,7 +28,8 @@ from eyespot.training.history import History, HistoryFile
 from eyespot.training.program import compile_classifier
 from eyespot.training.tensorboard import EventFiles
 from eyespot.workflow.card import CARD, check_card, write_card
-from eyespot.workflow.finish import measure_split, write_models
+from eyespot.workflow.evaluate import measure_split
+from eyespot.workflow.finish import write_models
 from eyespot.workflow.kept_images import keep_images
 from eyespot.workflow.prepare import PreparedTraining, model_stem, names_recipe, prepare, program_for
 from eyespot.workflow.resume import AUTO, check_is_the_same, open_earlier, record, unfinished_run
@@ -162,7 +163,7 @@ def train(  # noqa: PLR0913 - each is one setting of the training
         for note in prepared.notes:
             out.say(note)
         for change in changes:
-            out.say(f"Note: {change}. It goes on all the same; the result is not that of an uninterrupted training.")
+            out.say(f"Note: {change}. The training continues; its result differs from an uninterrupted one.")
         with tracked_run(tracking, run, prepared, out) as trackers:
             all_observers = (*observers, *trackers)
             outcome, stopped_by = _fit(run, prepared, out, all_observers, resumed=earlier is not None)
@@ -228,10 +229,10 @@ def _fit(
 
 def _where(state: TrainingState | None) -> str:
     if state is None:
-        return "It was stopped before its first checkpoint, and begins again."
+        return "The training was stopped before its first checkpoint, and starts from the beginning."
     position = state.position
     steps_text = f" and {position.steps_done:,} steps" if position.steps_done else ""
-    return f"It goes on after {position.epochs_done} epochs{steps_text}."
+    return f"The training continues after {position.epochs_done} epochs{steps_text}."
 
 
 def _tell_divergence(run: Run, outcome: Outcome, dataset: Dataset, learning_rate: float, out: Output) -> None:

@@ -329,7 +329,7 @@ class Campaign:
     def _check_goes_on(self) -> None:
         if self.asked():
             self.search.remember("seconds", self.elapsed)
-            message = f"Stopped as asked. The same command goes on from there; {self.folder} holds what is done."
+            message = f"Stopped. The same command continues; {self.folder} holds the finished trials."
             raise InterruptedRun(message, self.asked.signal or signal.SIGINT)
 
     def _too_short(self, result: TrialResult) -> str:

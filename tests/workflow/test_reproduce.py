@@ -101,7 +101,7 @@ def test_an_interrupted_study_goes_on(finished: Reproduction, begun: Path, monke
         return fit(program, dataset, recipe, observers, lambda: True)
 
     monkeypatch.setattr(train, "fit", stopped)
-    with pytest.raises(InterruptedRun, match="same command goes on"):
+    with pytest.raises(InterruptedRun, match="same command continues"):
         run(begun, [*PAIR, THIRD])
     monkeypatch.setattr(train, "fit", fit)
     done = run(begun, [*PAIR, THIRD])
@@ -114,7 +114,9 @@ def test_an_interrupted_study_goes_on(finished: Reproduction, begun: Path, monke
 
 def test_a_study_of_other_settings_is_not_mixed(begun: Path):
     """Finished repeats that were made with other settings are refused, before anything is trained."""
-    with pytest.raises(RunError, match=r"was made otherwise than is asked for now: training\.epochs: 2 → 3"):
+    with pytest.raises(
+        RunError, match=r"differs from the requested one: training\.epochs: 2 → 3\. Choose another `output`"
+    ):
         run(begun, [THIRD], **{"training.epochs": 3})
 
 

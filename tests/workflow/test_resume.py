@@ -94,7 +94,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(bars: Dataset, whole: Run, stopp
     assert done.run.metrics["test"]["confusion"] == whole.metrics["test"]["confusion"]
     assert len(open_run(stopped).environment["resumed"]) == 1
     assert (stopped / "log").read_text().startswith(log)
-    assert "It goes on after 1 epochs and 3 steps" in (stopped / "log").read_text()
+    assert "The training continues after 1 epochs and 3 steps" in (stopped / "log").read_text()
 
 
 def test_stopped_twice_it_still_ends_the_same(bars: Dataset, whole: Run, stopped: Path):
@@ -132,14 +132,14 @@ def test_what_differs_is_told_and_refused(bars: Dataset, stopped: Path):
     told = str(error.value)
     for difference in (
         "training.learning_rate: null → 0.1",
-        "the pictures or labels of bars have changed",
+        "the images or labels of bars have changed",
         "keras: 3.0.0 → ",
         "torch_threads: 99 → ",
         "`accept_changes=True`",
     ):
         assert difference in told
     train(bars, resume=stopped, accept_changes=True, verbose=0)
-    assert "result is not that of an uninterrupted training" in (stopped / "log").read_text()
+    assert "its result differs from an uninterrupted one" in (stopped / "log").read_text()
 
 
 def test_killed_before_the_first_checkpoint_it_begins_again(bars: Dataset, whole: Run, stopped: Path):
@@ -147,7 +147,7 @@ def test_killed_before_the_first_checkpoint_it_begins_again(bars: Dataset, whole
     shutil.rmtree(stopped / "checkpoints")
     train(bars, resume=stopped, verbose=0)
     assert same_weights(stopped, whole.path)
-    assert "begins again" in (stopped / "log").read_text()
+    assert "starts from the beginning" in (stopped / "log").read_text()
 
 
 def test_auto_takes_the_latest_unfinished_one_of_the_recipe(bars: Dataset, whole: Run, interrupted: Path, here: Path):
@@ -211,7 +211,7 @@ def test_the_command_that_continues(
         assert killed(here / "r", signal.SIGKILL, *asked, "--output", "r").code == -signal.SIGKILL
     answer = killed(here / "r", signal.SIGINT, "--resume", "r")
     assert answer.code == 130, answer.err
-    assert "no test data was touched" in answer.err
+    assert "the test data was not used" in answer.err
     assert "Run: r" in answer.out
     assert "test" not in json.loads((here / "r" / "metrics.json").read_text())
     assert open_run("r").predictor().class_names == ("lying", "slanting", "standing")

@@ -110,7 +110,7 @@ def test_an_interrupted_study_goes_on(
         return fit(program, dataset, recipe, observers, (lambda: True) if len(started) == 1 else interrupted, *rest)
 
     monkeypatch.setattr(train_module, "fit", stopped)
-    with pytest.raises(InterruptedRun, match="same command goes on") as caught:
+    with pytest.raises(InterruptedRun, match="same command continues") as caught:
         run(bars, begun, **asked)
     assert caught.value.exit_code == 130
     done = run(bars, begun, **asked)
@@ -128,7 +128,7 @@ def test_more_is_added_to_what_is_there(bars: Dataset, begun: Path, trained: lis
     del trained[:]
     run(bars, begun, grid=GRID, repeats=3)
     assert trained == ["adam 2", "sgd 2"]
-    with pytest.raises(RunError, match=r"was made otherwise than is asked for now: training\.epochs: 1 → 2"):
+    with pytest.raises(RunError, match=r"differs from the requested one: training\.epochs: 1 → 2\. Choose another"):
         run(bars, begun, changes=DROPOUT, repeats=2, settings={"training.epochs": 2})
     other = Dataset("bars", bars.class_names, bars.test or bars.train, test=bars.test)
     with pytest.raises(RunError, match="have changed"):
@@ -224,7 +224,7 @@ def test_changed_files_are_not_written_over(bars: Dataset, begun: Path, trained:
 def test_what_lies_at_a_repeats_place_is_never_removed(
     kind: str, bars: Dataset, finished: FinishedStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Somebody's files, or a training that would not go on as it began: refused before anything is trained."""
+    """Somebody's files, or a training that cannot continue as it began: refused before anything is trained."""
     place = tmp_path / "s" / "base" / "base-seed-0"
     place.parent.mkdir(parents=True)
     (tmp_path / "mine").mkdir()

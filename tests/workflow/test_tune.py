@@ -136,7 +136,7 @@ def test_a_search_that_was_interrupted_goes_on(
         return fit(program, dataset, recipe, observers, asked)
 
     monkeypatch.setattr(search_module, "fit", stopped)
-    with pytest.raises(InterruptedRun, match="same command goes on") as caught:
+    with pytest.raises(InterruptedRun, match="same command continues") as caught:
         search(others, tmp_path)
     assert caught.value.exit_code == 130
     done = search(others, tmp_path)
