@@ -47,7 +47,7 @@ class Run:
             history = self.history if (self.path / "history.csv").exists() else History()
             metrics = self.metrics if (self.path / "metrics.json").exists() else {}
             return run_summary(self.path, history, metrics)
-        except (EyespotError, OSError, KeyError, TypeError, ValueError):  # it is damaged
+        except (EyespotError, OSError, LookupError, TypeError, ValueError, AttributeError):  # it is damaged
             from eyespot.notebook import card, paragraph
 
             return card(self.name, "run", [paragraph(f"The files in {self.path} are missing or damaged.")])

@@ -18,7 +18,6 @@ from eyespot.notebook import MOST_ROWS, card, figures, listed, paragraph, table
 from eyespot.recipe.schema import Recipe
 from eyespot.run import Run
 from eyespot.training.history import History
-from tests.reports.pages import needs_browser, opened
 from tests.reports.test_report import HOSTILE
 
 OLD_RUNS = Path(__file__).parent / "runs_of_0_1"
@@ -237,23 +236,3 @@ def test_a_verdict_can_be_printed(run: Run):
     """Printed, a verdict is its sentences."""
     verdict = eyespot.Verdict.from_dict(run.metrics["verdict"])
     assert str(verdict) == f"{verdict.headline} {verdict.sentence} {verdict.advice}"
-
-
-@needs_browser
-@pytest.mark.parametrize("width", [360, 1200])
-@pytest.mark.parametrize("colours", [("#ffffff", "#202020"), ("#111111", "#e8e8e8")], ids=["light", "dark"])
-@pytest.mark.draws
-def test_it_fits_a_notebook_of_any_colour(
-    width: int, colours: tuple[str, str], training: eyespot.Training, hostile: Dataset, tmp_path: Path
-):
-    """In a narrow or wide notebook, light or dark, nothing is wider than its cell, and letters have its colour."""
-    parts = [training._repr_html_(), hostile._repr_html_(), eyespot.evaluate(training.run)._repr_html_()]
-    path = tmp_path / "cells.html"
-    style = f"background:{colours[0]};color:{colours[1]}"
-    page = f"<!doctype html><meta charset='utf-8'><body style='{style}'>{''.join(parts)}"
-    path.write_text(page, encoding="utf-8")
-    with opened(path, width) as (browser, complaints):
-        assert browser.evaluate("document.documentElement.scrollWidth") <= width
-        text = browser.evaluate("getComputedStyle(document.querySelector('.eyespot svg text')).fill")
-        assert text == browser.evaluate("getComputedStyle(document.body).color")
-        assert complaints == []

@@ -1,11 +1,8 @@
 """Words and progress: on a terminal, in a notebook, in a pipe and in the log."""
 
 import html
-import os
-import subprocess
 import sys
 import types
-from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -22,7 +19,6 @@ from eyespot.training.console import ProgressDisplay
 from eyespot.training.fit import StepProgress
 
 COLUMNS = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"))
-CELLS = ["import eyespot", "training = eyespot.train('digits', model='mlp', epochs=2)\ntraining", "training.run"]
 
 
 class Displays:
@@ -144,28 +140,3 @@ def test_a_terminal_and_a_pipe_have_rich(is_terminal: bool):
     bars = progress_bars(*COLUMNS, console=console)
     assert not isinstance(bars, NotebookProgress)
     assert bars.disable is not is_terminal
-
-
-@pytest.mark.skipif(
-    not (find_spec("nbconvert") and find_spec("ipykernel")), reason="a real notebook needs nbconvert and ipykernel"
-)
-def test_a_real_notebook(tmp_path: Path):
-    """A notebook that trains has a line an epoch, one display that is empty in the end, results, and no warning."""
-    import nbformat
-
-    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "a.ipynb")
-    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--output", "b.ipynb", "a.ipynb"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "IPYTHONDIR": str(tmp_path)}
-    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=300)
-    ran = nbformat.read(tmp_path / "b.ipynb", 4)
-    outputs = ran.cells[1].outputs
-    streams = "".join(one.text for one in outputs if one.output_type == "stream")
-    displays = [one for one in outputs if one.output_type == "display_data"]
-    assert streams.count("epoch 1/2 ") == streams.count("epoch 2/2 ") == 1
-    assert "Warning" not in streams
-    assert [one.data["text/html"] for one in displays] == [""]
-    assert outputs[-1].data["text/html"].startswith("<style>")
-    assert "test accuracy" in ran.cells[2].outputs[0].data["text/html"]
-    (log,) = tmp_path.glob("runs/*/log")
-    assert "epoch 2/2 " in log.read_text(encoding="utf-8")

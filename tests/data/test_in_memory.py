@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eyespot.data import in_memory
 from eyespot.data.dataset import Dataset
 from eyespot.data.in_memory import as_images, in_order, label_names
 from eyespot.data.load import load
+from eyespot.data.picture import open_picture
 from eyespot.errors import DataError, PictureError
 
 GREYS = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5) * 4
@@ -74,10 +74,12 @@ def test_a_pillow_image_is_converted_once(mode: str, times: int, monkeypatch: py
     if mode == "RGB":
         pictures[1] = Image.new("RGB", (5, 4), "red")
     calls: list[Image.Image] = []
-    original = in_memory.open_picture
-    monkeypatch.setattr(
-        in_memory, "open_picture", lambda source, *rest, **more: calls.append(source) or original(source, *rest, **more)
-    )
+
+    def counted(source: Image.Image, where: str, *, grey: bool) -> Image.Image:
+        calls.append(source)
+        return open_picture(source, where, grey=grey)
+
+    monkeypatch.setattr("eyespot.data.in_memory.open_picture", counted)
     assert as_images(pictures, "images").shape == (3, 4, 5, 3 if mode == "RGB" else 1)
     assert calls == pictures * times
 
