@@ -1,4 +1,3 @@
-import io
 from contextlib import suppress
 from pathlib import Path
 
@@ -7,7 +6,7 @@ from rich.console import Console
 
 from eyespot.errors import UsageError, first_line, unknown
 from eyespot.files import replacing, write_text
-from eyespot.output import Output, console_for, console_for_downloads, printing_to, progress_bar
+from eyespot.output import Output, console_for, console_for_downloads, printing_to
 from eyespot.random import seed_for
 
 
@@ -60,15 +59,6 @@ def test_a_download_shows_its_bar_unless_a_verb_is_silent():
     for verbose in (0, 1):
         with printing_to(console_for(verbose)):
             assert console_for_downloads().quiet == (not verbose)
-
-
-def test_bars_are_for_terminals():
-    """In a log or a notebook a bar would be a line of nothing, and a warning."""
-    for terminal in (False, True):
-        file = io.StringIO()
-        with progress_bar(Console(force_terminal=terminal, file=file)) as bar:
-            bar.add_task("Reading", total=3)
-        assert ("Reading" in file.getvalue()) == terminal
 
 
 def test_what_is_said_is_also_logged(tmp_path: Path):

@@ -25,7 +25,7 @@ from eyespot.cli.main import main
 from eyespot.cli.verbs import Verbs
 from eyespot.data.dataset import Dataset
 from eyespot.recipe.changes import parse_change, parse_setting, parse_values
-from eyespot.recipe.recipe_files import read_recipe, recipe_names
+from eyespot.recipe.recipe_files import recipe_names
 from eyespot.recipe.schema import OPTIONS, Recipe
 from eyespot.studies.plan import StudyPlan
 from eyespot.workflow.export import export
@@ -243,7 +243,7 @@ def understand_verb(verb: str, *arguments: str) -> None:
     """
     given = Verbs.load(verb).make_context(verb, list(arguments)).params
     source = given.get("source")
-    recipe = read_recipe(source) if source in recipe_names() else Recipe()
+    recipe = Recipe.read(source) if source in recipe_names() else Recipe()
     if verb == "train":
         recipe = recipe.with_options({key: given[key] for key in OPTIONS if given[key] is not None})
         recipe.with_settings(dict(parse_setting(text) for text in given["settings"] or ()))
@@ -263,7 +263,7 @@ def test_yaml_is_a_recipe_or_a_study(path: Path, here: Path):
             StudyPlan.model_validate(yaml.safe_load(block.text))
         else:
             (here / "it.yaml").write_text(block.text, encoding="utf-8")
-            read_recipe("it.yaml")
+            Recipe.read("it.yaml")
 
 
 @pytest.mark.parametrize("path", DOCS, ids=name)

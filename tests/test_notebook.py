@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 
 import eyespot
 from eyespot.data.dataset import Dataset
@@ -23,7 +22,6 @@ from tests.reports.test_report import HOSTILE
 OLD_RUNS = Path(__file__).parent / "runs_of_0_1"
 LARGEST = 130_000  # bytes
 LONGEST = 500  # letters of a result's text
-QUIET = Console(quiet=True)
 DRAWN = {"svg", "g", "path", "use", "defs", "clippath", "rect", "text", "tspan", "style", "line"}
 TAGS = DRAWN | {
     "div", "p", "b", "small", "br", "bdi", "table", "thead", "tbody", "tr", "th", "td", "img", "figure", "details",
@@ -70,7 +68,7 @@ def hostile(bars: Dataset) -> Dataset:
 def training(hostile: Dataset, tmp_path_factory: pytest.TempPathFactory) -> eyespot.Training:
     """A training on them."""
     recipe = Recipe.parse({"model": {"name": "mlp"}, "training": {"epochs": 4, "seed": 3, "precision": "float32"}})
-    return eyespot.train(hostile, recipe, tmp_path_factory.mktemp("notebook") / "<b>run<b>", console=QUIET)
+    return eyespot.train(hostile, recipe, tmp_path_factory.mktemp("notebook") / "<b>run<b>", verbose=0)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +94,7 @@ RESULTS: dict[str, tuple[Make, str]] = {
     "look": (lambda _, bars, folder: eyespot.look(bars, folder / "look", labels=True), "120"),
     "comparison": (
         lambda t, bars, folder: eyespot.compare(
-            [t.run, eyespot.train(bars, t.run.recipe, folder / "other", console=QUIET, epochs=2).run],
+            [t.run, eyespot.train(bars, t.run.recipe, folder / "other", verbose=0, epochs=2).run],
             folder / "compare.html",
         ),
         "exact McNemar test",
@@ -109,7 +107,7 @@ RESULTS: dict[str, tuple[Make, str]] = {
     "export": (lambda t, bars, folder: eyespot.export(t.run, "onnx", folder / "onnx", on=bars), "same prediction"),
     "learning rate": (
         lambda t, bars, folder: eyespot.find_lr(
-            replace(bars, name="bars2"), t.run.recipe, folder / "lr", steps=60, console=QUIET
+            replace(bars, name="bars2"), t.run.recipe, folder / "lr", steps=60, verbose=0
         ),
         "learning rate",
     ),
@@ -120,7 +118,7 @@ RESULTS: dict[str, tuple[Make, str]] = {
             repeats=2,
             output=folder / "study",
             settings={"training.epochs": 1, "model.name": "mlp"},
-            console=QUIET,
+            verbose=0,
         ),
         "2 variants, 2 repeats",
     ),
@@ -152,7 +150,7 @@ def test_hostile_names_are_text(training: eyespot.Training, hostile: Dataset):
 def test_a_search_is_shown(few_digits: None, here: Path):
     """A search says whether it found something better, and what to train."""
     pytest.importorskip("optuna")
-    tuning = eyespot.tune("digits", trials=2, settings={"training.epochs": 1, "model.name": "mlp"}, console=QUIET)
+    tuning = eyespot.tune("digits", trials=2, settings={"training.epochs": 1, "model.name": "mlp"}, verbose=0)
     shown = harmless(tuning._repr_html_())
     assert tuning.sentence in shown.text
     assert "best.yaml" in shown.text

@@ -1,4 +1,4 @@
-"""Words and progress: on a terminal, in a notebook, in a pipe and in the log."""
+"""Progress on a terminal, in a notebook and in a pipe, and the lines beside it."""
 
 import html
 import sys
@@ -134,9 +134,10 @@ def test_a_quiet_notebook_shows_nothing(displays: Displays, always: None, capsys
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
-def test_a_terminal_and_a_pipe_have_rich(is_terminal: bool):
-    """Elsewhere Rich draws, on a terminal alone."""
+def test_bars_elsewhere_are_richs_and_on_a_terminal_alone(is_terminal: bool):
+    """In a log a bar would be a line of nothing."""
     console = Console(file=StringIO(), force_terminal=is_terminal)
-    bars = progress_bars(*COLUMNS, console=console)
+    with progress_bars(console=console) as bars:
+        bars.add_task("Reading", total=3)
     assert not isinstance(bars, NotebookProgress)
-    assert bars.disable is not is_terminal
+    assert ("Reading" in console.file.getvalue()) == is_terminal  # type: ignore[attr-defined]  # a StringIO
