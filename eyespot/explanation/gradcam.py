@@ -1,9 +1,12 @@
 """Grad-CAM and HiResCAM: where in a convolution's last feature maps a class is found."""
 
 import numpy as np
+
+from eyespot.backend import keras  # before PyTorch, whose threads it has wait briefly
+
+# isort: split
 import torch
 
-from eyespot.backend import keras
 from eyespot.errors import ModelError
 from eyespot.explanation.network import BATCH, Network
 from eyespot.models.graph import Call

@@ -4,9 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
+from eyespot.backend import keras  # before PyTorch, whose threads it has wait briefly
+
+# isort: split
 import torch
 
-from eyespot.backend import keras
 from eyespot.data.dataset import RowView
 from eyespot.errors import ModelError
 from eyespot.explanation.network import Network

@@ -5,11 +5,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.special import softmax
+
+from eyespot.backend import keras  # before PyTorch, whose threads it has wait briefly
+
+# isort: split
+import torch
 from torch import Tensor
 
-from eyespot.backend import keras
 from eyespot.errors import ModelError
 from eyespot.models.graph import Call, ends_in_softmax, trace
 from eyespot.shapes import Float32, Int64, Shaped

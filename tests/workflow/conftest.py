@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from eyespot.figures import results
-from eyespot.workflow import finish, train
+from eyespot.workflow import evaluate, train
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def without_figures() -> Iterator[None]:
     def nothing(*_: Any) -> None:
         return None
 
-    homes = ((finish, ("save",)), (results, ("gallery", "confusion_matrix")), (train, ("save", "learning_curves")))
+    homes = ((evaluate, ("save",)), (results, ("gallery", "confusion_matrix")), (train, ("save", "learning_curves")))
     with pytest.MonkeyPatch.context() as patched:
         for home, names in homes:
             for name in names:
