@@ -14,7 +14,9 @@ from markupsafe import Markup
 
 MOST_ROWS = 20  # of a table
 LONGEST = 80  # letters of a name
-CARD = Markup("<style>{style}</style>\n<div class='eyespot'>\n<p><b>{title}</b> {subtitle}</p>\n{parts}\n</div>")
+CARD = Markup(
+    "<style>{style}</style>\n<div class='eyespot'>\n<p><b><bdi>{title}</bdi></b> {subtitle}</p>\n{parts}\n</div>"
+)
 
 
 def card(title: object, subtitle: object, parts: Iterable[Markup | None]) -> str:

@@ -30,7 +30,7 @@ def evaluate(
     low, high = result.accuracy_interval
     out.print(
         f"{result.run.path} on {result.on}: accuracy {result.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}), "
-        f"loss {result.loss:.4f}; {result.correct:,} right and {result.incorrect:,} wrong of {result.n:,}.",
+        f"loss {result.loss:.4f}; {result.correct:,} of {result.n:,} images correct, {result.incorrect:,} incorrect.",
         highlight=False,
         markup=False,
         soft_wrap=True,
@@ -41,15 +41,17 @@ def evaluate(
     if len(result.class_names) <= MOST_COLUMNS:
         print_table(out, _confusion(result.confusion, result.class_names))
     else:
-        out.print(f"The confusion matrix of {len(result.class_names)} classes is in metrics.json and drawn below.")
+        out.print(
+            f"The confusion matrix of {len(result.class_names)} classes is in metrics.json and drawn in a figure."
+        )
     out.print()
     if result.most_confused:
         rows = [(pair["label"], pair["predict"], pair["pictures"]) for pair in result.most_confused]
-        print_table(out, table(("label", "predict", "pictures"), rows, title="most confused", text_columns=2))
+        print_table(out, table(("label", "predict", "images"), rows, title="most frequent mistakes", text_columns=2))
         out.print()
     after, before = result.calibration, result.before_calibration
     out.print(
-        f"Calibration: probabilities are off by {after.ece:.2%} on average (ECE; {before.ece:.2%} before), Brier score "
+        f"Calibration: expected calibration error {after.ece:.2%} ({before.ece:.2%} before calibration), Brier score "
         f"{after.brier:.4f} ({before.brier:.4f}), negative log-likelihood {after.nll:.4f} ({before.nll:.4f}).",
         highlight=False,
         markup=False,

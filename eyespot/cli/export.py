@@ -45,9 +45,9 @@ def export(
     out.print()
     verification = result.verified
     rows = (
-        ("pictures compared on", f"{verification.pictures:,} {result.on}"),
-        ("same answer", f"{verification.agreement:.2%}"),
-        ("largest difference of a probability", f"{verification.largest_difference:.1e}"),
+        ("images compared", f"{verification.pictures:,} {result.on}"),
+        ("same prediction", f"{verification.agreement:.2%}"),
+        ("largest difference in probability", f"{verification.largest_difference:.1e}"),
         ("accuracy of the run", f"{verification.accuracy_before:.2%}"),
         ("accuracy of the export", f"{verification.accuracy:.2%}"),
     )

@@ -67,6 +67,6 @@ def tune(
         print_json(result.to_dict())
         return
     print_table(out, table(COLUMNS, map(table_row, result.candidates)))
-    for line in (result.sentence, f"{result.trials} trials, {result.pruned} cut short, {result.seconds:.0f} s."):
+    for line in (result.sentence, f"{result.trials} trials, {result.pruned} stopped early, {result.seconds:.0f} s."):
         out.print(line, markup=False, highlight=False, soft_wrap=True)
     out.print(f"Next: eyespot train {result.path}/best.yaml", markup=False, highlight=False, soft_wrap=True)

@@ -15,7 +15,8 @@ BY = "Written by `eyespot reproduce`, which also leaves a page of each experimen
 PICTURES = {
     "samples.png": "training pictures", "pixels.png": "one picture, pixel by pixel",
     "curves.png": "training and validation", "predictions.png": "the first test pictures",
-    "right-test.png": "right", "wrong-test.png": "wrong, surest first", "confusion-test.png": "label and predict",
+    "right-test.png": "correct predictions", "wrong-test.png": "mistakes, most confident first",
+    "confusion-test.png": "confusion matrix",
 }  # fmt: skip
 
 

@@ -63,13 +63,13 @@ class DoctorReport:
     def sentences(self) -> list[str]:
         """Return what runs the model, the optimizer's update and the precision, a sentence each."""
         left = ", ".join(self.left_to_keras)
-        engine = f"the engine, but Keras runs {left}" if left else "the engine"
+        engine = f"eyespot; Keras runs {left}" if left else "eyespot"
         lines = [
-            f"Runs on: {f'Keras, because {self.reason}' if self.reason else engine}.",
+            f"Engine: {f'Keras, because {self.reason}' if self.reason else engine}.",
             f"Optimizer: {self.optimizer}, {'fused' if self.optimizer_how == 'fused' else 'by Keras'}.",
-            f"Precision: {self.precision}: {self.precision_reason}.",
+            f"Precision: {self.precision}, because {self.precision_reason}.",
         ]
-        return [*lines, f"Without fused kernels, which costs speed: {self.unfused}."] if self.unfused else lines
+        return [*lines, f"No fused kernels, which makes training slower: {self.unfused}."] if self.unfused else lines
 
     def __repr__(self) -> str:
         return f"<DoctorReport of {self.run.path}. {' '.join(self.sentences())}>"

@@ -87,9 +87,7 @@ def evaluate(run: RunLike, on: Source | None = None) -> EvaluationResult:
         return _from_predictions(opened, error)
     name, pictures = next((n, s) for n, s in reversed(dataset.splits.items()))
     if on is None and name != "test":
-        notes.append(
-            f"{dataset.name} has no test data: these are the {name} pictures, which training has seen or chosen by."
-        )
+        notes.append(f"{dataset.name} has no test data: these are the {name} images, which the training has used.")
     folder = "" if on is None else f"evaluations/{dataset.name}/"
     evaluation = measure_split(opened, opened.predictor(), pictures, name, folder)
     if on is None:
@@ -118,15 +116,14 @@ def measure_split(run: Run, predictor: Predictor, split: Split, name: str, folde
     evaluation = evaluate_probabilities(softmax(logits, axis=1), split.labels, names, probabilities)
     write_predictions(run, name, StoredPredictions(split.labels, probabilities), names, folder)
     right_rows, wrong_rows = results.right_rows(split, probabilities), results.wrong_rows(split, probabilities)
-    title = f"{run.name}, {name}: {evaluation.accuracy:.2%} of {evaluation.n:,} right"
+    of_split = f"{run.name}, {name}:"
+    title = f"{of_split} accuracy {evaluation.accuracy:.2%} on {evaluation.n:,} images"
+    right_title = f"{of_split} {len(right_rows):,} correct predictions, at random"
+    wrong_title = f"{of_split} {len(wrong_rows):,} mistakes, most confident first"
     figures = (
         results.confusion_matrix(evaluation, names, title),
-        results.gallery(
-            split, probabilities, right_rows, names, f"{run.name}, {name}: {len(right_rows):,} right, at random"
-        ),
-        results.gallery(
-            split, probabilities, wrong_rows, names, f"{run.name}, {name}: {len(wrong_rows):,} wrong, surest first"
-        ),
+        results.gallery(split, probabilities, right_rows, names, right_title),
+        results.gallery(split, probabilities, wrong_rows, names, wrong_title),
     )
     for kind, figure in zip(FIGURES, figures, strict=True):
         save(figure, run.path / folder / "figures" / f"{kind}-{name}.png")

@@ -310,8 +310,8 @@ def _tell(training: Training, out: Output) -> None:
         interval = f"95 % interval {low:.2%} to {high:.2%}"
         out.say(f"Test: accuracy {test.accuracy:.2%} ({interval}), loss {test.loss:.4f}.")
         before, after = test.before_calibration.ece, test.calibration.ece
-        out.say(f"Its probabilities are off by {after:.2%} on average ({before:.2%} before calibration).")
-    out.say(f"Run: {run}, pictures in {run}/figures, {training.seconds:.1f} s in all.")
+        out.say(f"Expected calibration error: {after:.2%} ({before:.2%} before calibration).")
+    out.say(f"Run: {run}, with figures in {run}/figures; {training.seconds:.1f} s in all.")
     if training.outcome.ending != "interrupted":
         out.say(f"Next: eyespot evaluate {run}")
 

@@ -96,7 +96,7 @@ class Tuning:
             table(COLUMNS, map(table_row, self.candidates), text_columns=len(COLUMNS)),
             notes([f"Train the best recipe with train({str(self.path / BEST)!r})."]),
         ]
-        subtitle = f"search, {self.trials} trials, {self.pruned} of them cut short, {self.seconds:.0f} s"
+        subtitle = f"search, {self.trials} trials, {self.pruned} of them stopped early, {self.seconds:.0f} s"
         return card(self.path.resolve().name, subtitle, parts)
 
     def to_dict(self) -> dict[str, Any]:

@@ -220,7 +220,14 @@ def test_evaluate_prints_the_tutorials_tables(eyespot: Command, here: Path):
     eyespot("train", "--model", "mlp", "--epochs", 2, "--output", "r")
     before = json.loads((here / "r" / "metrics.json").read_text())
     out = eyespot("evaluate", "r").out
-    for part in ("95 % interval", "precision", "macro avg", "label \\ predict", "most confused", "confusion-test.png"):
+    for part in (
+        "95 % interval",
+        "precision",
+        "macro avg",
+        "label \\ predict",
+        "most frequent mistakes",
+        "confusion-test.png",
+    ):
         assert part in out
     told = json.loads(eyespot("evaluate", "r", "--json").out)
     assert told["accuracy"] == before["test"]["accuracy"]

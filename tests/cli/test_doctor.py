@@ -33,9 +33,9 @@ def test_doctor_names_what_runs_each_layer(eyespot: Command, run: Run):
     for part in (
         "parameters",
         "matrix product",
-        "Runs on: the engine.",
+        "Engine: eyespot.",
         "adam, fused",
-        "Precision: float32: the recipe",
+        "Precision: float32, because the recipe",
     ):
         assert part in out
 
@@ -43,9 +43,9 @@ def test_doctor_names_what_runs_each_layer(eyespot: Command, run: Run):
 def test_doctor_says_why_kernels_are_not_fused(eyespot: Command, run: Run, monkeypatch: pytest.MonkeyPatch):
     """Where Numba is missing, the reason and the remedy are told."""
     monkeypatch.setattr(doctor, "why_unavailable", lambda _: None)
-    assert "Without fused kernels" not in eyespot("doctor", run.path).out
+    assert "No fused kernels" not in eyespot("doctor", run.path).out
     monkeypatch.setattr(doctor, "why_unavailable", lambda _: "Numba is not installed")
-    assert "Without fused kernels, which costs speed: Numba is not installed." in eyespot("doctor", run.path).out
+    assert "No fused kernels, which makes training slower: Numba is not installed." in eyespot("doctor", run.path).out
     assert json.loads(eyespot("doctor", run.path, "--json").out)["unfused"] == "Numba is not installed"
 
 
@@ -72,7 +72,7 @@ def test_precision_is_explained(
     assert (native or "no native bfloat16") in told["precision"]["reason"]
     assert told["optimizer"] == {"name": "adamax", "how": "Keras"}
     by_keras = eyespot("doctor", edited(run, tmp_path / "k", engine="keras")).out
-    assert "Runs on: Keras, because the recipe asks for it." in by_keras
+    assert "Engine: Keras, because the recipe asks for it." in by_keras
     assert "Optimizer: adam, by Keras." in by_keras
 
 
@@ -91,7 +91,7 @@ def test_layers_left_to_keras_are_named(eyespot: Command, bars: Dataset, here: P
         told = json.loads(eyespot("doctor", output, "--json").out)
         assert told["left_to_keras"] == (["sharpen"] if name else [part["layer"] for part in told["parts"]])
         assert (told["reason"] is None) == bool(name)
-        assert (f"but Keras runs {name}" if name else "adds losses of its own") in eyespot("doctor", output).out
+        assert (f"eyespot; Keras runs {name}" if name else "adds losses of its own") in eyespot("doctor", output).out
 
 
 def test_a_run_without_a_model_is_one_sentence(eyespot: Command, run: Run, tmp_path: Path):
