@@ -18,7 +18,7 @@ ORDER = (
 )  # fmt: skip
 # Modules that any package may use.
 BASE = {
-    "errors", "random", "shapes", "files", "recipe", "backend", "output", "notebook", "environment",
+    "errors", "random", "shapes", "files", "recipe", "backend", "output", "progress_bars", "notebook", "environment",
     "keras_internals", "torch_internals",
 }  # fmt: skip
 # The only files that touch private names of Keras and PyTorch.
