@@ -18,11 +18,10 @@ from eyespot.training.history import History
 from eyespot.training.validation_loss import WINDOW, Estimate, Evidence, ValidationCurve
 
 Fit = Literal[
-    "underfitting", "good fit", "overfitting", "diverged", "not enough validation images to tell", "not judged"
+    "underfitting", "good fit", "overfitting", "diverged", "not enough validation pictures to tell", "not judged"
 ]
 BEFORE_OVERFITTING = "kept from before overfitting"
-TOO_FEW: Fit = "not enough validation images to tell"
-FORMER: dict[str, Fit] = {"not enough validation pictures to tell": TOO_FEW}  # until 0.2
+TOO_FEW: Fit = "not enough validation pictures to tell"  # as programs read it since 0.1, so its word stays
 SIGNIFICANT = 0.05  # probability of claiming what is not so
 POWER = 0.80  # probability of finding a change that matters, with as many images as the verdict asks for
 CLOSE_TO_LOWEST = 1.02  # stop at the first epoch whose validation loss is within 2 % of the lowest
@@ -105,8 +104,7 @@ class Verdict:
     def from_dict(cls, values: Mapping[str, Any]) -> "Verdict":
         """The verdict that `to_dict` gave, of this version or of another."""
         names = {field.name for field in fields(cls)}
-        known = {name: value for name, value in values.items() if name in names}
-        return cls(**known | {"fit": FORMER.get(values["fit"], values["fit"])})
+        return cls(**{name: value for name, value in values.items() if name in names})
 
 
 def diagnose(  # noqa: PLR0913 - what is known of a training
@@ -307,7 +305,7 @@ class _Course:
             f"explain ({_p(self.curve.rise_p_value)}{self._of_images(', ')}). {self._end()}."
         )
         verdict = self._verdict("overfitting", sentence, "", from_epoch=start)
-        advice = f"Stop at epoch {verdict.stop_epoch} (early stopping does), or add dropout, augmentation or images."
+        advice = f"Stop at epoch {verdict.stop_epoch} (early stopping does), or add dropout, augmentation or training images."
         return replace(verdict, advice=advice)
 
     def _good_fit(self) -> Verdict:

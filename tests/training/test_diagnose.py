@@ -148,12 +148,6 @@ def test_a_long_course_that_goes_up_and_down_fluctuates():
     assert "Lower the learning rate" in verdict.advice
 
 
-def test_a_verdict_of_an_earlier_version_is_read():
-    """What the verdict was called until 0.2 is what it is called now."""
-    stored = {"fit": "not enough validation pictures to tell", "sentence": "", "advice": ""}
-    assert Verdict.from_dict(stored).fit == "not enough validation images to tell"
-
-
 FALLING = np.geomspace(1.0, 0.1, 10)
 RISING = np.concatenate([np.geomspace(0.5, 0.2, 5), np.linspace(0.2, 0.6, 15)])
 LEVEL = np.concatenate([np.geomspace(0.5, 0.2, 5), np.full(15, 0.2)])
@@ -177,7 +171,7 @@ def judged(means: np.ndarray, images: int, train: float = 0.02, **more: Any) -> 
 def test_the_same_rise_is_overfitting_on_many_pictures_and_unknown_on_few():
     """What 15 pictures cannot tell, 4,000 can; the verdict says how many would do."""
     few, many = judged(RISING, 15), judged(RISING, 4_000)
-    assert few.fit == "not enough validation images to tell"
+    assert few.fit == "not enough validation pictures to tell"
     assert few.images_needed is not None
     assert few.images_needed > 15
     assert f"About {few.images_needed:,} validation images" in few.advice
@@ -190,7 +184,7 @@ def test_the_same_rise_is_overfitting_on_many_pictures_and_unknown_on_few():
 def test_a_good_fit_is_claimed_only_where_a_rise_is_ruled_out():
     """A level curve is a good fit on many pictures; on few, a rise may hide in it."""
     assert judged(LEVEL, 20_000, train=0.19).fit == "good fit"
-    assert judged(LEVEL, 40, train=0.19).fit == "not enough validation images to tell"
+    assert judged(LEVEL, 40, train=0.19).fit == "not enough validation pictures to tell"
 
 
 def test_a_validation_loss_below_the_training_loss_is_not_overfitting():
