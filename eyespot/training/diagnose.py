@@ -305,8 +305,8 @@ class _Course:
             f"explain ({_p(self.curve.rise_p_value)}{self._of_images(', ')}). {self._end()}."
         )
         verdict = self._verdict("overfitting", sentence, "", from_epoch=start)
-        advice = f"Stop at epoch {verdict.stop_epoch} (early stopping does), or add dropout, augmentation or training images."
-        return replace(verdict, advice=advice)
+        stop = f"Stop at epoch {verdict.stop_epoch} (early stopping does)"
+        return replace(verdict, advice=f"{stop}, or add dropout, augmentation or training images.")
 
     def _good_fit(self) -> Verdict:
         sentence = f"Good fit. {self._changed()}, and it no longer falls. {self._end()}."
