@@ -115,12 +115,12 @@ RESULTS: dict[str, tuple[Make, str]] = {
         lambda t, bars, folder: eyespot.study(
             bars,
             changes={"<i>one</i>": {"training.learning_rate": 0.01}},
-            repeats=2,
+            repeats=1,
             output=folder / "study",
             settings={"training.epochs": 1, "model.name": "mlp"},
             verbose=0,
         ),
-        "2 variants, 2 repeats",
+        "2 variants, 1 repeat",
     ),
 }
 
