@@ -63,10 +63,9 @@ def test_a_batch_that_is_too_large_is_answered_in_parts(tmp_path: Path, monkeypa
     """Where a batch takes more than the limit, fewer pictures are answered at a time; each answer is its picture's,
     also in bulk, where several batches share the memory."""
     monkeypatch.setattr(predictor, "cores", lambda: 3)
-    monkeypatch.setenv(runtime.ROOM_VARIABLE, str(runtime.ROOM // 8))
     few, many = (
         Predictor(written(classifier(), tmp_path / "few.onnx")),
-        Predictor(written(large(5_000_000), tmp_path / "many.onnx")),
+        Predictor(written(large(12_000_000), tmp_path / "many.onnx")),
     )
     expected = few.probabilities(PIXELS)
     assert many.probabilities(PIXELS[:40]) == pytest.approx(expected[:40], abs=1e-6)
