@@ -56,7 +56,7 @@ class Look:
             *map(paragraph, sentences),
             figure_files(path for path in self.figures if path.stem in SHOWN),
             folded("Images of each class", table(("class", *splits), counts)),
-            notes([*self.summary["notes"], f"Figures: {self.figures[0].parent}"] if self.figures else []),
+            notes([*self.summary["notes"], *(f"Figures: {path.parent}" for path in self.figures[:1])]),
         ]
         return card(self.summary["dataset"], f"dataset, {self.audit.dataset.classes:,} classes", parts)
 
