@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, overload
 
 from eyespot.errors import EyespotError, MissingExtra, UsageError
 from eyespot.exporting.package import is_export
@@ -23,65 +23,43 @@ NOT_SHOWN = "This server was started without its test pictures."
 NEEDED = ("uvicorn", "httptools", "starlette", "prometheus_client", "python_multipart")
 
 
+class _ServeOptions(TypedDict, total=False):
+    """What the overloads of `serve` have in common."""
+
+    token: str | None
+    allow_origins: Sequence[str]
+    allow_hosts: Sequence[str]
+    corrections: str | Path | None
+    take_corrections: bool
+    examples: bool | None
+    limits: ServerLimits | None
+    quiet: bool
+    on_ready: Callable[[str, list[str]], None] | None
+
+
+Runs = RunLike | Sequence[RunLike]
+
+
 @overload
 def serve(
-    runs: RunLike | Sequence[RunLike],
-    host: str = ...,
-    port: int = ...,
-    *,
-    token: str | None = ...,
-    allow_origins: Sequence[str] = ...,
-    allow_hosts: Sequence[str] = ...,
-    corrections: str | Path | None = ...,
-    take_corrections: bool = ...,
-    examples: bool | None = ...,
-    limits: ServerLimits | None = ...,
-    quiet: bool = ...,
-    on_ready: Callable[[str, list[str]], None] | None = ...,
-    background: Literal[True],
+    runs: Runs, host: str = ..., port: int = ..., *, background: Literal[True], **options: Unpack[_ServeOptions]
 ) -> "BackgroundServer": ...
 
 
 @overload
 def serve(
-    runs: RunLike | Sequence[RunLike],
-    host: str = ...,
-    port: int = ...,
-    *,
-    token: str | None = ...,
-    allow_origins: Sequence[str] = ...,
-    allow_hosts: Sequence[str] = ...,
-    corrections: str | Path | None = ...,
-    take_corrections: bool = ...,
-    examples: bool | None = ...,
-    limits: ServerLimits | None = ...,
-    quiet: bool = ...,
-    on_ready: Callable[[str, list[str]], None] | None = ...,
-    background: Literal[False],
+    runs: Runs, host: str = ..., port: int = ..., *, background: Literal[False], **options: Unpack[_ServeOptions]
 ) -> None: ...
 
 
 @overload
 def serve(
-    runs: RunLike | Sequence[RunLike],
-    host: str = ...,
-    port: int = ...,
-    *,
-    token: str | None = ...,
-    allow_origins: Sequence[str] = ...,
-    allow_hosts: Sequence[str] = ...,
-    corrections: str | Path | None = ...,
-    take_corrections: bool = ...,
-    examples: bool | None = ...,
-    limits: ServerLimits | None = ...,
-    quiet: bool = ...,
-    on_ready: Callable[[str, list[str]], None] | None = ...,
-    background: bool | None = ...,
+    runs: Runs, host: str = ..., port: int = ..., *, background: bool | None = ..., **options: Unpack[_ServeOptions]
 ) -> "BackgroundServer | None": ...
 
 
 def serve(  # noqa: PLR0913 - each is one option of the command
-    runs: RunLike | Sequence[RunLike],
+    runs: Runs,
     host: str = "127.0.0.1",
     port: int = PORT,
     *,
