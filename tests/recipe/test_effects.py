@@ -16,7 +16,7 @@ def check_all(recipe: Recipe, stated: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "sentence"),
     [
         ({"size": 14}, "`pictures.size` is for images of your own, and mnist is not: leave it out."),
         ({"drop_leaks": True}, "`pictures.drop_leaks=True` is for images of your own"),
@@ -31,12 +31,12 @@ def check_all(recipe: Recipe, stated: set[str]) -> None:
         ({"freeze": True}, "`model.freeze` needs trained weights"),
     ],
 )
-def test_what_can_have_no_effect_is_refused(options: dict[str, Any], told: str):
+def test_what_can_have_no_effect_is_refused(options: dict[str, Any], sentence: str):
     """It is refused where the call states it, by its option or as a setting, and taken where a file holds it."""
     recipe = Recipe().with_options(options)
     with pytest.raises(UsageError) as caught:
         check_all(recipe, stated_keys(options, {}))
-    assert told in str(caught.value)
+    assert sentence in str(caught.value)
     assert str(caught.value).endswith(".")
     check_all(recipe, stated_keys({}, {}))
 
@@ -62,7 +62,7 @@ def test_what_has_an_effect_or_says_what_is_so_anyway_is_taken(options: dict[str
 
 
 @pytest.mark.parametrize(
-    ("kind", "refused", "told"),
+    ("kind", "refused", "sentence"),
     [
         ("folder", {"image_column", "label_column", "split_column"}, "has no effect on mine, which holds image files"),
         ("table", set(), ""),
@@ -79,10 +79,10 @@ def test_what_has_an_effect_or_says_what_is_so_anyway_is_taken(options: dict[str
         ),
     ],
 )
-def test_what_a_source_leaves_nothing_to_choose_is_refused(kind: SourceKind, refused: set[str], told: str):
+def test_what_a_source_leaves_nothing_to_choose_is_refused(kind: SourceKind, refused: set[str], sentence: str):
     """Columns are a table's, and sizes are those of files that are decoded."""
     for name, _ in Recipe().pictures:
-        with pytest.raises(UsageError, match=told) if name in refused else nullcontext():
+        with pytest.raises(UsageError, match=sentence) if name in refused else nullcontext():
             check_effect_on_source(Recipe(), {f"pictures.{name}"}, "mine", kind)
 
 

@@ -28,8 +28,8 @@ SPACE = {"training.learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}, "tr
 
 def search(bars: Dataset, folder: Path, **asked: Any) -> Any:
     settings = QUICK | asked.pop("settings", {})
-    told: dict[str, Any] = {"trials": 3, "space": SPACE, "verbose": 0} | asked
-    return tune(bars, output=folder / "t", settings=settings, **told)
+    options: dict[str, Any] = {"trials": 3, "space": SPACE, "verbose": 0} | asked
+    return tune(bars, output=folder / "t", settings=settings, **options)
 
 
 def trials_in(folder: Path) -> list[optuna.trial.FrozenTrial]:
