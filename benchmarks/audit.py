@@ -1,8 +1,8 @@
-"""What the audit finds of faults that were planted: copies of training pictures, and flipped labels.
+"""What the audit finds of faults that were planted: copies of training images, and flipped labels.
 
-Copies: 1,000 training pictures of Fashion-MNIST, each stored as JPEG, resized there and back, made brighter or darker
-by up to 10 %, or all three, put among the 10,000 test pictures. Counted are those found, and the test pictures that are
-found without having been planted; the threshold was chosen on other training pictures. Labels: 3 % of MNIST's training
+Copies: 1,000 training images of Fashion-MNIST, each stored as JPEG, resized there and back, made brighter or darker
+by up to 10 %, or all three, put among the 10,000 test images. Counted are those found, and the test images that are
+found without having been planted; the threshold was chosen on other training images. Labels: 3 % of MNIST's training
 labels flipped; counted are those among the 4 % most suspect.
 
     EYESPOT_DATA=… python benchmarks/audit.py [--skip-labels]
@@ -54,7 +54,7 @@ CHANGES = {"stored": (stored,), "resized": (resized,), "brighter": (brighter,), 
 
 
 def measure_copies(whole: Dataset, count: int) -> dict[str, Any]:
-    """Shares found, by kind of change, and of test pictures found that were not planted.
+    """Shares found, by kind of change, and of test images found that were not planted.
 
     Args:
         count: copies to plant.

@@ -1,6 +1,6 @@
 """Reading a folder of pictures in batches of 32: eyespot's cache beside Keras's and PyTorch's ways.
 
-Two folders are made: 10,000 PNG files of 28x28 (Fashion-MNIST's test pictures), and 1,500 JPEG files of 640x480 to be
+Two folders are made: 10,000 PNG files of 28x28 (Fashion-MNIST's test images), and 1,500 JPEG files of 640x480 to be
 brought to 64x64. Each peer runs in a process of its own, in an order that turns round: `eyespot.load` and shuffled
 batches from the map; `keras.utils.image_dataset_from_directory` (TensorFlow's decoders and threads); a PyTorch
 `Dataset` with Pillow behind a `DataLoader` with as many workers as there are cores. Counted is the time from an open

@@ -2,13 +2,13 @@
 
 For each dataset, network and optimizer the finder runs once. Then the network is trained from its initial weights for
 one epoch (two of the digits) at each rate of a grid, two a decade, and at the rate that each rule reads from the same
-losses; validation pictures (a tenth of the training pictures) are judged at the end. The rules:
+losses; validation images (a tenth of the training images) are judged at the end. The rules:
 
 - fall: eyespot's, where the smoothed loss has made four fifths of its fall;
 - valley, steepest: fastai's (`fastai/callback/schedule.py`), on losses averaged as there, with a momentum of 0.98;
 - tenth: a tenth of the rate where that average is lowest, fastai's `minimum`.
 
-MNIST and Fashion-MNIST are 12,000 training pictures, drawn at random. `fall` and its two constants were chosen on the
+MNIST and Fashion-MNIST are 12,000 training images, drawn at random. `fall` and its two constants were chosen on the
 digits and MNIST, with seeds 0 and 1; Fashion-MNIST was left for the test. Figures are validation accuracies in per
 cent, by how much each rule stays below the best of the grid.
 
@@ -78,7 +78,7 @@ RULES: dict[str, Callable[[RateCurve], float]] = {
 
 
 def pictures(name: str, count: int | None) -> Dataset:
-    """A dataset's training pictures, or some of them."""
+    """A dataset's training images, or some of them."""
     dataset = eyespot.load(name)
     if count is None:
         return dataset
@@ -87,7 +87,7 @@ def pictures(name: str, count: int | None) -> Dataset:
 
 
 def accuracy(dataset: Dataset, recipe: Recipe) -> float:
-    """On validation pictures, after training by the recipe; 0 where the loss is no number."""
+    """On validation images, after training by the recipe; 0 where the loss is no number."""
     prepared = prepare(dataset, recipe, {}, {}, trust=False, verbose=0)
     training = prepared.recipe.training
     program = program_for(prepared, training.steps_for(len(prepared.dataset.train)), lambda _: None)

@@ -1,6 +1,6 @@
-"""Fashion-MNIST's test pictures as a user's folder, with known faults, through look, train, evaluate and predict.
+"""Fashion-MNIST's test images as a user's folder, with known faults, through look, train, evaluate and predict.
 
-10,000 PNG files in folders, 8,500 for training and 1,500 for test; 50 files corrupted in four ways, 100 test pictures
+10,000 PNG files in folders, 8,500 for training and 1,500 for test; 50 files corrupted in four ways, 100 test images
 copied into the training folders, 3 % of the training labels flipped. Prints how much of each was found.
 
     EYESPOT_DATA=… python benchmarks/own_pictures.py [--epochs 10] [--keep FOLDER]
@@ -23,7 +23,7 @@ from eyespot.data.dataset import Dataset
 SEED = 3
 TRAINING, CORRUPT, LEAKS, FLIPPED = 8_500, 50, 100, 0.03
 MOST_SUSPECT = 0.1
-BAG = 8  # the class whose test pictures are predicted
+BAG = 8  # the class whose test images are predicted
 SMOKE = {"training": 260, "corrupt": 4, "leaks": 4, "epochs": 1}
 
 
@@ -32,7 +32,7 @@ def write_folder(root: Path, dataset: Dataset, training: int, corrupt: int, leak
 
     Args:
         training: pictures to write for training; the others are for test.
-        corrupt, leaks: files to damage, and test pictures to copy into the training folders.
+        corrupt, leaks: files to damage, and test images to copy into the training folders.
 
     Returns:
         What was planted, by path.

@@ -1,8 +1,8 @@
 """How well `predict --reject` tells pictures that are none of the classes, beside other ways to tell.
 
-Short trainings on MNIST and Fashion-MNIST (a random 20,000 of the training pictures, a tenth of them for validation),
-three networks and three seeds; and on the embedded digits. Everything is fitted on training pictures and every
-threshold chosen on validation pictures; what is measured is the test set, that set changed mildly, and pictures that
+Short trainings on MNIST and Fashion-MNIST (a random 20,000 of the training images, a tenth of them for validation),
+three networks and three seeds; and on the embedded digits. Everything is fitted on training images and every
+threshold chosen on validation images; what is measured is the test set, that set changed mildly, and pictures that
 are none of the classes: the other set, noise, blank pictures, inverted ones. Mild changes should not be rejected,
 except where the model errs on them: its accuracy there is in the results too.
 
@@ -12,7 +12,7 @@ except where the model errs on them: its accuracy there is in the results too.
 The ways: `softmax`, 1 - the largest probability (Hendrycks and Gimpel 2017); `energy` of the logits (Liu et al. 2020);
 `mahalanobis` in the penultimate features (Lee et al. 2018); `knn`, the distance from the fifth nearest of 5,000
 features of length 1 (Sun et al. 2022); `features` and `pixels`, eyespot's measures each alone; `eyespot`, all together.
-A cell is the AUROC and, behind it, the share that is rejected where 1 % of the validation pictures would be; over the
+A cell is the AUROC and, behind it, the share that is rejected where 1 % of the validation images would be; over the
 seeds, the worst AUROC and the mean share. Rows of mild changes have the share alone. Writes benchmarks/results.
 """
 
@@ -47,7 +47,7 @@ from eyespot.workflow.train import train
 TRAININGS = [(data, model) for data in ("mnist", "fashion-mnist") for model in ("cnn", "mnist-mlp", "mnist-cnn-small")]
 EPOCHS = {"cnn": 3, "mnist-mlp": 5, "mnist-cnn-small": 5}
 DIGITS_EPOCHS = 20
-MEASURED, CHANGED = 5_000, 1_000  # test pictures, and those of them that are changed
+MEASURED, CHANGED = 5_000, 1_000  # test images, and those of them that are changed
 NEIGHBOURS, BANK = 5, 5_000
 Images = np.ndarray
 Score = Callable[[Images], np.ndarray]
@@ -98,7 +98,7 @@ def resized(images: Images, side: int, around: int = 0) -> Images:
 
 
 def scores(run: Run, dataset: Dataset) -> dict[str, Score]:
-    """Each way to tell, larger where a picture is stranger, fitted on training pictures."""
+    """Each way to tell, larger where a picture is stranger, fitted on training images."""
     predictor = run.predictor()
     session = onnxruntime.InferenceSession(run.file("model.onnx"), providers=["CPUExecutionProvider"])
     learnt, labels = predictor.features(np.asarray(dataset.train.images)), dataset.train.labels

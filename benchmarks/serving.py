@@ -99,7 +99,7 @@ def measure(run: eyespot.Run, folder: Path, arguments: argparse.Namespace) -> No
 
 
 def write_pictures(run: eyespot.Run, folder: Path) -> str:
-    """Write test pictures for the peers: all as arrays, one that is read right as a PNG, whose label is returned."""
+    """Write test images for the peers: all as arrays, one that is read right as a PNG, whose label is returned."""
     dataset = eyespot.load(run.recipe.dataset)
     assert dataset.test is not None
     images, labels = np.asarray(dataset.test.images[:PREDICTED]), dataset.test.labels[:PREDICTED]

@@ -1,7 +1,7 @@
 """How far the defaults come on a small folder: 2,400 pictures of MNIST, five epochs.
 
 Written as PNG files in a folder for each class, trained on as by `eyespot train FOLDER --epochs 5` and nothing else,
-and judged on MNIST's 10,000 test pictures, of which the training knows nothing. The folder's own validation accuracy is
+and judged on MNIST's 10,000 test images, of which the training knows nothing. The folder's own validation accuracy is
 printed too; three folders of other pictures each, with other seeds.
 
     EYESPOT_DATA=… python benchmarks/small_folder.py
@@ -50,11 +50,11 @@ def main() -> None:
         low, high = wilson(right, len(probabilities))
         accuracies.append(right / len(probabilities))
         print(
-            f"folder {seed}: validation accuracy {training.to_dict()['val_accuracy']:.2%}, on MNIST's test pictures "
+            f"folder {seed}: validation accuracy {training.to_dict()['val_accuracy']:.2%}, on MNIST's test images "
             f"{accuracies[-1]:.2%} ({low:.2%} to {high:.2%})",
             flush=True,
         )
-    print(f"median on the test pictures: {statistics.median(accuracies):.2%}")
+    print(f"median on the test images: {statistics.median(accuracies):.2%}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Eyespot: small image classifiers, from labelled pictures to a model you can trust.
+"""Eyespot: small image classifiers, from labelled images to a model you can trust.
 
 The verbs are functions here and commands in the terminal: `look`, `train`, `evaluate`, `predict`, `explain`, `report`,
 `compare`, `study`, `tune`, `reproduce`, `doctor`, and `find_lr`, which suggests a learning rate; `load` reads a dataset

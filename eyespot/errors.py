@@ -6,7 +6,7 @@ EyespotError            exit code 1
 ├── RecipeError         a setting of a recipe that is unknown or out of range
 ├── DataError           a dataset that is missing or malformed
 │   ├── DownloadError   ... or cannot be fetched
-│   └── PictureError    one picture that cannot be read
+│   └── PictureError    one image that cannot be read
 ├── ModelError          a model that is unknown, or does not fit the data
 ├── RunError            a run directory that is missing, half there, or in the way
 │   └── CheckpointError a checkpoint that is missing, damaged, or cannot be written
@@ -60,7 +60,7 @@ class DownloadError(DataError):
 
 
 class PictureError(DataError):
-    """A file is not a picture that can be read."""
+    """A file is not an image that can be read."""
 
 
 class ModelError(EyespotError):

@@ -60,7 +60,7 @@ def table(
     """A table with its first 20 rows, and a line on how many more there are; None without rows.
 
     Args:
-        rows: cells are text, or HTML of this module, as pictures in them.
+        rows: cells are text, or HTML of this module, as images in them.
         text_columns: how many columns hold text; the others hold numbers, to the right.
         of: how many rows there are, where not all are given; None: all are.
     """
@@ -88,7 +88,7 @@ def _cell(tag: str, value: Any, is_number: bool) -> Markup:
 
 
 def thumbnail(uri: str, what: object) -> Markup:
-    """A picture in a table's cell."""
+    """An image in a table's cell."""
     return Markup("<img src='{}' alt='{}'>").format(uri, clipped(what))
 
 
@@ -105,7 +105,7 @@ def drawings(svgs: Iterable[Markup]) -> Markup | None:
 
 
 def wide_picture(uri: str | None, what: object) -> Markup | None:
-    """A figure that was drawn as a picture; None where there is none."""
+    """A figure that was drawn as an image; None where there is none."""
     return Markup("<figure><img src='{}' alt='{}'></figure>").format(uri, clipped(what)) if uri else None
 
 

@@ -145,7 +145,7 @@ class Run:
         each: bool = False,
         value_range: tuple[float, float] | None = None,
     ) -> "list[eyespot.Prediction]":
-        """Say what pictures show, as `eyespot.predict` does, with the same arguments and errors.
+        """Say what images show, as `eyespot.predict` does, with the same arguments and errors.
 
         Example:
             >>> run = eyespot.open_run("runs/digits-cnn-1")

@@ -86,7 +86,7 @@ def write_pictures(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def bars() -> Dataset:
-    """120 training and 30 test pictures of 8x8x1 in three classes."""
+    """120 training and 30 test images of 8x8x1 in three classes."""
     return Dataset("bars", ("lying", "standing", "slanting"), make_split(40, seed=1), test=make_split(10, seed=2))
 
 

@@ -44,10 +44,8 @@ def compare(
                 f"{run.speed:,.0f}" if run.speed else "",
             )
         )
-    headings = ("run", "accuracy", "95 % interval", "macro F1", "loss", "ECE", "parameters", "model.onnx", "pictures/s")
-    print_table(
-        out, table(headings, rows, title=f"on {comparison.runs[0].figures['n']:,} {comparison.judged} pictures")
-    )
+    headings = ("run", "accuracy", "95 % interval", "macro F1", "loss", "ECE", "parameters", "model.onnx", "images/s")
+    print_table(out, table(headings, rows, title=f"on {comparison.runs[0].figures['n']:,} {comparison.judged} images"))
     out.print()
     for pair in comparison.pairs:
         for line in (pair.sentence(), *(f"  {change}" for change in pair.differences)):

@@ -19,7 +19,7 @@ COLUMNS = ("file", "predict", "probability", "explained", "logit", "nearest")
 
 def explain(
     run: Annotated[Path, typer.Argument(help="Directory of a run.")],
-    pictures: Annotated[list[str], typer.Argument(help="Pictures, folders of pictures, or - for standard input.")],
+    pictures: Annotated[list[str], typer.Argument(help="Images, folders of images, or - for standard input.")],
     class_name: Annotated[
         str | None, typer.Option("--class", help="Class to explain. Default: the most probable one.")
     ] = None,
@@ -35,7 +35,7 @@ def explain(
         typer.Option(help="Dataset in which to look for similar images. Default: the run's own training data."),
     ] = None,
     as_is: Annotated[
-        bool, typer.Option("--as-is", help="Only resize pictures, without looking for the object in them.")
+        bool, typer.Option("--as-is", help="Only resize images, without looking for the object in them.")
     ] = False,
     save: Annotated[bool, typer.Option("--save", help="Write the maps as arrays, too (arrays.npz).")] = False,
     output: Annotated[
@@ -45,7 +45,7 @@ def explain(
     trust: Annotated[bool, typer.Option("--trust", help="Open a model that contains custom layers.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw which regions of a picture a prediction rests on.
+    """Draw which regions of an image a prediction rests on.
 
     The figures show attribution maps (Grad-CAM, HiResCAM, occlusion, integrated
     gradients), the feature maps of each layer, the filters of the first layer,
@@ -53,7 +53,7 @@ def explain(
 
     Example: eyespot explain runs/mnist-cnn-1 seven.jpg
 
-    Exit codes: 0 all pictures were explained; 1 some could not be read, and
+    Exit codes: 0 all images were explained; 1 some could not be read, and
     standard error names them.
     """
     failed: list[PictureError] = []

@@ -20,28 +20,28 @@ JUDGED = ("rejected", "strangeness", "threshold")
 
 def predict(
     run: Annotated[Path, typer.Argument(help="Directory of a run.")],
-    pictures: Annotated[list[str], typer.Argument(help="Pictures, folders of pictures, or - for standard input.")],
+    pictures: Annotated[list[str], typer.Argument(help="Images, folders of images, or - for standard input.")],
     top: Annotated[int, typer.Option(min=1, help="Number of most probable classes to print.")] = 3,
     reject: Annotated[
-        bool, typer.Option("--reject", help="Predict 'none of these' for a picture that is out of distribution.")
+        bool, typer.Option("--reject", help="Predict 'none of these' for an image that is out of distribution.")
     ] = False,
     reject_rate: Annotated[
         float | None,
         typer.Option(help="Share of the validation images to reject, from 0 to 1; includes --reject. Default: 0.01."),
     ] = None,
     as_is: Annotated[
-        bool, typer.Option("--as-is", help="Only resize pictures, without looking for the object in them.")
+        bool, typer.Option("--as-is", help="Only resize images, without looking for the object in them.")
     ] = False,
-    each: Annotated[bool, typer.Option("--each", help="Predict every object in a picture, in reading order.")] = False,
+    each: Annotated[bool, typer.Option("--each", help="Predict every object in an image, in reading order.")] = False,
     show: Annotated[
-        bool, typer.Option("--show", help="Draw the preprocessing steps of each picture into RUN/predictions/.")
+        bool, typer.Option("--show", help="Draw the preprocessing steps of each image into RUN/predictions/.")
     ] = False,
     as_json: JsonOption = False,
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print a CSV table: file, label, probability.", rich_help_panel="Output")
     ] = False,
 ) -> None:
-    """Predict the classes of pictures, with their probabilities.
+    """Predict the classes of images, with their probabilities.
 
     Example: eyespot predict runs/mnist-cnn-1 seven.jpg
 
@@ -49,7 +49,7 @@ def predict(
     of MNIST do, a photograph is first made like them: the object is found,
     separated from its background, scaled and centred.
 
-    Exit codes: 0 all pictures were predicted; 1 some could not be read, and
+    Exit codes: 0 all images were predicted; 1 some could not be read, and
     standard error names them.
     """
     if as_json and as_csv:
@@ -94,7 +94,7 @@ def _note(text: str, style: str | None = None) -> None:
 
 
 def _place(p: "Prediction") -> tuple[str, ...]:
-    """Left, top, right and bottom of what was read; nothing for the whole picture."""
+    """Left, top, right and bottom of what was read; nothing for the whole image."""
     return tuple(map(str, p.box)) if p.box else ("",) * 4
 
 
@@ -106,7 +106,7 @@ def _judgement(p: "Prediction") -> tuple[str, ...]:
 
 
 def _row(p: "Prediction", *, each: bool) -> tuple[str, ...]:
-    """A line of the table; of a picture that is rejected, the probabilities are of what it would have been."""
+    """A line of the table; of an image that is rejected, the probabilities are of what it would have been."""
     shares = [f"{label} {share:.2%}" for label, share in p.top]
     shown_shares = ("", "  ".join(shares)) if p.rejected else (f"{p.probability:.2%}", "  ".join(shares[1:]))
     position = (f"{p.box[0]}, {p.box[1]}" if p.box else "",) if each else ()

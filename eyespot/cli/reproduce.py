@@ -54,4 +54,4 @@ def reproduce(
             *(f"{experiment.name}: {note}" for note in experiment.notes),
         ):
             out.print(line, markup=False, highlight=False, soft_wrap=True)
-    out.print(f"Pages and pictures: {result.path}/README.md", markup=False, highlight=False, soft_wrap=True)
+    out.print(f"Pages and figures: {result.path}/README.md", markup=False, highlight=False, soft_wrap=True)

@@ -23,11 +23,11 @@ def serve(
     corrections: Annotated[
         Path | None,
         typer.Option(
-            help="Directory for corrected pictures. Default: RUN/corrections; for an export, EXPORT-corrections."
+            help="Directory for corrected images. Default: RUN/corrections; for an export, EXPORT-corrections."
         ),
     ] = None,
     take_corrections: Annotated[
-        bool, typer.Option(" /--no-corrections", help="Accept no corrected pictures.", show_default=False)
+        bool, typer.Option(" /--no-corrections", help="Accept no corrected images.", show_default=False)
     ] = True,
     examples: ExamplesOption = None,
     token_file: Annotated[
@@ -57,10 +57,10 @@ def serve(
         int, typer.Option("--max-body-bytes", help="Largest request body, in bytes.", rich_help_panel=LIMITS)
     ] = DEFAULT.body_bytes,
     limits_pixels: Annotated[
-        int, typer.Option("--max-pixels", help="Largest picture, in pixels.", rich_help_panel=LIMITS)
+        int, typer.Option("--max-pixels", help="Largest image, in pixels.", rich_help_panel=LIMITS)
     ] = DEFAULT.pixels,
     limits_pictures: Annotated[
-        int, typer.Option("--max-pictures", help="Largest number of pictures in a request.", rich_help_panel=LIMITS)
+        int, typer.Option("--max-pictures", help="Largest number of images in a request.", rich_help_panel=LIMITS)
     ] = DEFAULT.pictures,
     limits_concurrent: Annotated[
         int,
@@ -72,7 +72,7 @@ def serve(
         int,
         typer.Option(
             "--max-corrections",
-            help="Largest number of corrected pictures stored for each model.",
+            help="Largest number of corrected images stored for each model.",
             rich_help_panel=LIMITS,
         ),
     ] = DEFAULT.corrections,
@@ -114,7 +114,7 @@ def serve(
 
     Example: eyespot serve runs/mnist-cnn-1
 
-    Then open http://127.0.0.1:8000, or send a picture:
+    Then open http://127.0.0.1:8000, or send an image:
     curl --data-binary @seven.png -H 'Content-Type: image/png' http://127.0.0.1:8000/v1/models/mnist-cnn-1/predict
 
     A model that changes on disk is reloaded within a second. Ctrl-C or SIGTERM

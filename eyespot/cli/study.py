@@ -62,5 +62,5 @@ def study(
         print_json(result.to_dict())
         return
     print_table(out, table(COLUMNS, map(table_row, result.rows)))
-    for line in (*result.sentences, *result.notes, f"Page and picture: {result.path}/README.md"):
+    for line in (*result.sentences, *result.notes, f"Page and figure: {result.path}/README.md"):
         out.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,8 +1,8 @@
 """The cache: decoded pixels of a listing's image files on disk, which training maps into memory.
 
-    pixels.npy        uint8 [n, height, width, channels], a row for each picture, in the listing's order
+    pixels.npy        uint8 [n, height, width, channels], a row for each image, in the listing's order
     journal.jsonl     while it is being made: what was found in each chunk whose pixels are written
-    pictures.json     once it is complete: width, height, frames and fault of each picture
+    pictures.json     once it is complete: width, height, frames and fault of each image
 
 The folder's name is a hash of everything that the pixels depend on: paths, sizes and times of the files, and how they
 were read. So a changed file makes another cache, and an unchanged one is not opened again. Decoding that was
@@ -31,11 +31,11 @@ from eyespot.errors import DataError, PictureError
 from eyespot.files import replacing, write_text
 from eyespot.shapes import Int64, Shaped
 
-CHUNK = 64  # pictures that are decoded at once, and written down as done
+CHUNK = 64  # images that are decoded at once, and written down as done
 FileChunk = Sequence[Path | bytes]
 ChunkFacts = list[tuple[int, int, int, str | None]]
 SYNC_SECONDS = 0.5
-VERSION = 2  # of how pictures are read: another one reads all anew
+VERSION = 2  # of how images are read: another one reads all anew
 COMPLETE, JOURNAL = "pictures.json", "journal.jsonl"
 StoredFacts = list[list[int | str | None]]
 
@@ -56,7 +56,7 @@ class CachedPixels:
     """The pixels of decoded images.
 
     Attributes:
-        pixels: `uint8 [n, height, width, channels]`, mapped; 0 where a picture could not be read.
+        pixels: `uint8 [n, height, width, channels]`, mapped; 0 where an image could not be read.
         faults: why, by row.
         sizes: `[n, 2]`: height and width as stored; 0 where it could not be read.
         animated: how many hold several frames, of which the first was taken.
@@ -73,11 +73,11 @@ def cached_pixels(
     form: InputForm,
     progress: Callable[[int], None],
 ) -> CachedPixels:
-    """The pixels of a listing's pictures, decoded now or before.
+    """The pixels of a listing's images, decoded now or before.
 
     Args:
         form: what they are brought to.
-        progress: called with the number of pictures done.
+        progress: called with the number of images done.
 
     Raises:
         DataError: the disk has no room for them.
@@ -135,7 +135,7 @@ def _make_room(path: Path, shape: tuple[int, ...]) -> int:
         free = shutil.disk_usage(path.parent).free
         if free < size:
             raise DataError(
-                f"The pixels of {shape[0]:,} pictures take {size / 1e9:,.1f} GB, but {path.parent} has "
+                f"The pixels of {shape[0]:,} images take {size / 1e9:,.1f} GB, but {path.parent} has "
                 f"{free / 1e9:,.1f} GB left: make room, choose a smaller `pictures.size`, or set EYESPOT_CACHE to "
                 "another disk."
             )
@@ -197,7 +197,7 @@ class Journal:
 
 
 def decode_into(file: Path, start: int, sources: FileChunk, form: InputForm) -> ChunkFacts:
-    """Decode pictures and write their pixels into a file.
+    """Decode images and write their pixels into a file.
 
     Args:
         file: which has room for them.
@@ -205,7 +205,7 @@ def decode_into(file: Path, start: int, sources: FileChunk, form: InputForm) -> 
         form: what they are brought to.
 
     Returns:
-        Of each: width, height and frames of the picture as it is stored, and why it could not be read; None where it
+        Of each: width, height and frames of the image as it is stored, and why it could not be read; None where it
         could. Of one that cannot be read, the pixels are 0.
 
     Raises:

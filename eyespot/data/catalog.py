@@ -32,7 +32,7 @@ class CatalogEntry:
 
     Attributes:
         title: what it shows.
-        input_shape: (height, width, channels) of its pictures, known before they are read; so are its `classes`.
+        input_shape: (height, width, channels) of its images, known before they are read; so are its `classes`.
     """
 
     title: str

@@ -11,14 +11,14 @@ from eyespot.random import seed_for
 from eyespot.shapes import Float32, Float64, Int64
 
 MOST_TOLD = 20  # weights that are written out one by one
-WORTH_SAYING = 1.5  # times as many pictures in the largest class as in the smallest
+WORTH_SAYING = 1.5  # times as many images in the largest class as in the smallest
 
 
 def describe_balance(dataset: Dataset) -> dict[str, Any]:
     """Return counts by split, classes that a split lacks, and the imbalance of the training images, as plain values.
 
-    `class_weights` are scikit-learn's balanced ones, pictures / (classes x count); `resampled` is how often a picture
-    of each class would come in an epoch of as many pictures, drawn in equal shares.
+    `class_weights` are scikit-learn's balanced ones, images / (classes x count); `resampled` is how often an image
+    of each class would come in an epoch of as many images, drawn in equal shares.
     """
     counts = {name: dataset.class_counts(split) for name, split in dataset.splits.items()}
     train = counts["train"]
@@ -45,7 +45,7 @@ def _exact_weights(labels: Int64[np.ndarray, " n"], classes: int) -> Float64[np.
 
 
 def balanced_weights(labels: Int64[np.ndarray, " n"], classes: int) -> Float32[np.ndarray, " classes"]:
-    """scikit-learn's balanced weights, n / (classes * the class's pictures), over the classes that have pictures.
+    """scikit-learn's balanced weights, n / (classes * the class's images), over the classes that have images.
 
     A class without any has the weight 0, which no row is given.
     """
@@ -61,14 +61,14 @@ def class_weights_text(weights: Float32[np.ndarray, " classes"], class_names: Se
     else:
         text = ", ".join(f"{name} {weight:.3g}" for weight, name in named)
     missing = [name for weight, name in zip(weights, class_names, strict=True) if not weight]
-    return text + (f"; none for {', '.join(missing)}, without training pictures" if missing else "")
+    return text + (f"; none for {', '.join(missing)}, without training images" if missing else "")
 
 
 def balanced_order(labels: Int64[np.ndarray, " n"], seed: int, epoch: int) -> Int64[np.ndarray, " n"]:
     """Return the rows of an epoch of the same length with equal shares of the classes, drawn from (seed, epoch) alone.
 
-    Of a class with too many pictures a random part is taken; all of one with too few, again and again, so that no
-    picture comes twice more than another of its class.
+    Of a class with too many images a random part is taken; all of one with too few, again and again, so that no
+    image comes twice more than another of its class.
     """
     generator = np.random.Generator(np.random.Philox(seed_for(seed, "order", epoch)))
     classes = np.unique(labels)

@@ -87,17 +87,17 @@ class RowView:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One split: pictures and their labels, row by row.
+    """One split: images and their labels, row by row.
 
     Attributes:
         images: pixels 0-255 `[n, height, width, channels]`; `channels` is 1 (grey) or 3 (RGB). Rows of a memory map
             where a dataset lies on disk.
         labels: indices into the dataset's class names, `[n]`.
-        files: where each picture came from, if from files: a path below the source, or a table's row.
-        sizes: `[n, 2]`, height and width of each picture as it is stored, if it was brought to another size.
+        files: where each image came from, if from files: a path below the source, or a table's row.
+        sizes: `[n, 2]`, height and width of each image as it is stored, if it was brought to another size.
 
     Raises:
-        DataError: it is empty, there are not as many labels as pictures, or either is not what it should be.
+        DataError: it is empty, there are not as many labels as images, or either is not what it should be.
     """
 
     images: Shaped[np.ndarray, "..."] | RowView
@@ -108,7 +108,7 @@ class Split:
     def __post_init__(self) -> None:
         if self.images.ndim != IMAGES_RANK or self.images.dtype != np.uint8 or self.images.shape[3] not in (1, 3):
             raise DataError(
-                "Pictures must be uint8 pixels 0-255 in [n, height, width, channels], 1 or 3 channels; "
+                "Images must be uint8 pixels 0-255 in [n, height, width, channels], 1 or 3 channels; "
                 f"received {self.images.dtype} in {list(self.images.shape)}."
             )
         if self.labels.ndim != 1 or self.labels.dtype.kind not in "iu":
@@ -117,9 +117,9 @@ class Split:
             )
         object.__setattr__(self, "labels", self.labels.astype(np.int64, copy=False))
         if len(self.images) != len(self.labels):
-            raise DataError(f"{len(self.images):,} pictures, but {len(self.labels):,} labels: there must be one each.")
+            raise DataError(f"{len(self.images):,} images, but {len(self.labels):,} labels: there must be one each.")
         if not len(self.images):
-            raise DataError("A split holds no pictures.")
+            raise DataError("A split holds no images.")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -144,11 +144,11 @@ class SkippedFile:
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """Where a user's own pictures lie, and what was made of them.
+    """Where a user's own images lie, and what was made of them.
 
     Attributes:
         path: of the source, absolute.
-        pictures: how they were read, with everything in it that was left open.
+        images: how they were read, with everything in it that was left open.
         skipped: what was left out.
         notes: messages for the user.
     """
@@ -161,16 +161,16 @@ class Origin:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled pictures of one size, in up to three splits.
+    """Labelled images of one size, in up to three splits.
 
     Attributes:
         name: what runs made from it are called; it becomes part of a folder's name.
         class_names: one a class, no two the same; labels are indices into them.
-        origin: of pictures that lie on the user's disk; None for arrays and for datasets that go by name.
-        public: whether anybody may see the pictures, as those of the catalog; own ones are published only where asked.
+        origin: of images that lie on the user's disk; None for arrays and for datasets that go by name.
+        public: whether anybody may see the images, as those of the catalog; own ones are published only where asked.
 
     Raises:
-        DataError: a label has no class name, two classes have the same, the splits' pictures differ in size, or the
+        DataError: a label has no class name, two classes have the same, the splits' images differ in size, or the
             name cannot be a folder's.
     """
 
@@ -198,8 +198,8 @@ class Dataset:
                 )
             if split.images.shape[1:] != self.input_shape:
                 raise DataError(
-                    f"{self.name}: the {name} pictures are {shape_text(split.images.shape[1:])}, "
-                    f"the training pictures {shape_text(self.input_shape)}."
+                    f"{self.name}: the {name} images are {shape_text(split.images.shape[1:])}, "
+                    f"the training images {shape_text(self.input_shape)}."
                 )
 
     @classmethod
@@ -228,7 +228,7 @@ class Dataset:
 
         Raises:
             DataError: images or labels are not that; the error says which, and what was expected.
-            PictureError: a picture cannot be read.
+            PictureError: an image cannot be read.
 
         Example:
             >>> (x, y), test = keras.datasets.fashion_mnist.load_data()
@@ -258,7 +258,7 @@ class Dataset:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """(height, width, channels) of every picture."""
+        """(height, width, channels) of every image."""
         return tuple(self.train.images.shape[1:])
 
     @property

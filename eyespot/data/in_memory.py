@@ -1,4 +1,4 @@
-"""Images and labels that a program holds: arrays, lists, pictures of Pillow, files' paths or contents."""
+"""Images and labels that a program holds: arrays, lists, images of Pillow, files' paths or contents."""
 
 import math
 from collections import Counter
@@ -17,7 +17,7 @@ from eyespot.shapes import Shaped, UInt8
 CHANNELS = (1, 3, 4)
 FLAT_RANK, GREY_RANK, COLOR_RANK = 2, 3, 4
 BYTE_RANGE, UNIT_RANGE = (0.0, 255.0), (0.0, 1.0)
-GREYEST = 6.0  # mean difference between channels, of 255, below which a picture is grey: that of a grey JPEG is 0 to 2
+GREYEST = 6.0  # mean difference between channels, of 255, below which an image is grey: that of a grey JPEG is 0 to 2
 LARGEST = 160  # pixels on the longer side: a small classifier learns no more from more, and takes long
 
 
@@ -36,18 +36,18 @@ def as_images(
         where: what to call them in an error.
         value_range: the numbers that stand for black and white, as (-1, 1); None: as of `pixels_of`.
         shape: height, width and channels that a list is brought to; None: its commonest size.
-        resize: how a picture of another size is brought to it.
+        resize: how an image of another size is brought to it.
 
     Raises:
-        DataError: they are no images, or differ in shape without being pictures.
-        PictureError: a picture cannot be read.
+        DataError: they are no images, or differ in shape without being images.
+        PictureError: an image cannot be read.
     """
     _check_kind(images, where)
     items = np.asarray(images) if hasattr(images, "__array__") else images
     if not hasattr(items, "__len__") or getattr(items, "ndim", 1) == 0:
-        raise DataError(f"{where}: expected an array or a list of pictures; received {type(images).__name__}.")
+        raise DataError(f"{where}: expected an array or a list of images; received {type(images).__name__}.")
     if not len(items):
-        raise DataError(f"{where}: there are no pictures.")
+        raise DataError(f"{where}: there are no images.")
     if isinstance(items, np.ndarray) and items.dtype.kind not in "OUS":
         return pixels_of(items, where, value_range)
     if any(isinstance(item, str | Path | bytes | Image.Image) for item in items):
@@ -62,13 +62,13 @@ def as_images(
 
 
 def _check_kind(images: Any, where: str) -> None:
-    """Raise an error where it is one picture, a table, or a sparse array."""
+    """Raise an error where it is one image, a table, or a sparse array."""
     if hasattr(images, "toarray"):
         raise DataError(f"{where}: expected dense pixels; received a sparse array: give its toarray().")
     if _is_frame(images):
-        raise DataError(f"{where}: a table is no list of pictures: give its column, as table['path'].")
+        raise DataError(f"{where}: a table is no list of images: give its column, as table['path'].")
     if isinstance(images, str | Path | bytes | Image.Image):
-        raise DataError(f"{where}: expected many pictures; received one: put it into a list.")
+        raise DataError(f"{where}: expected many images; received one: put it into a list.")
 
 
 def pixels_of(
@@ -137,16 +137,15 @@ def _four_axes(images: Shaped[np.ndarray, "..."], where: str) -> Shaped[np.ndarr
     if images.ndim == COLOR_RANK and images.shape[1] in (1, 3):
         return np.moveaxis(images, 1, 3)
     raise DataError(
-        f"{where}: expected pictures as [n, height, width] or [n, height, width, 1 or 3]; received "
-        f"{list(images.shape)}."
+        f"{where}: expected images as [n, height, width] or [n, height, width, 1 or 3]; received {list(images.shape)}."
     )
 
 
 def picture_of(picture: Any, where: str, value_range: tuple[float, float] | None = None) -> Path | bytes | Image.Image:
-    """Return one picture as what `open_picture` takes.
+    """Return one image as what `open_picture` takes.
 
     Args:
-        picture: a path, a file's content, a Pillow image, or an array `[height, width]` or `[height, width, 1|3|4]`.
+        image: a path, a file's content, a Pillow image, or an array `[height, width]` or `[height, width, 1|3|4]`.
         where: what to call it in an error.
         value_range: of an array, as of `pixels_of`.
 
@@ -163,7 +162,7 @@ def picture_of(picture: Any, where: str, value_range: tuple[float, float] | None
 def array_picture(
     picture: Any, where: str, value_range: tuple[float, float] | None = None
 ) -> UInt8[np.ndarray, "height width channels"]:
-    """Return one picture given as an array as pixels 0-255; arguments and errors as of `picture_of`."""
+    """Return one image given as an array as pixels 0-255; arguments and errors as of `picture_of`."""
     array = np.asarray(picture)
     if array.ndim not in {FLAT_RANK, GREY_RANK} or array.dtype.kind not in "biuf":
         raise DataError(
@@ -202,14 +201,14 @@ def _read(
 
 
 def _name(picture: Path | bytes | Image.Image, row: int) -> str:
-    return str(picture) if isinstance(picture, Path) else f"picture {row}"
+    return str(picture) if isinstance(picture, Path) else f"image {row}"
 
 
 def _rows(items: Iterable[Any], where: str) -> list[Shaped[np.ndarray, "..."]]:
     try:
         return [np.asarray(item) for item in items]
     except ValueError:
-        raise DataError(f"{where}: expected pictures as arrays; their rows differ in length.") from None
+        raise DataError(f"{where}: expected images as arrays; their rows differ in length.") from None
 
 
 def _is_frame(value: Any) -> bool:
@@ -234,7 +233,7 @@ def label_names(labels: Any, where: str, class_names: Sequence[str] | None) -> l
     if labels.ndim == FLAT_RANK and labels.dtype.kind in "iufb" and _is_one_hot(labels):
         labels = labels.argmax(axis=1)
     if labels.ndim != 1:
-        raise DataError(f"{where}: expected a label for each picture; received labels of shape {list(labels.shape)}.")
+        raise DataError(f"{where}: expected a label for each image; received labels of shape {list(labels.shape)}.")
     if labels.dtype.kind == "S":
         labels = np.char.decode(labels, "utf-8", "replace")
     if labels.dtype.kind == "U":

@@ -29,8 +29,8 @@ from eyespot.recipe.data_recipe import PicturesRecipe
 from eyespot.recipe.effects import SourceKind, check_effect_on_source
 from eyespot.recipe.schema import Recipe
 
-SAMPLE = 1_000  # pictures whose headers are read
-COLOR_SAMPLE = 64  # pictures whose colours are looked at
+SAMPLE = 1_000  # images whose headers are read
+COLOR_SAMPLE = 64  # images whose colours are looked at
 COLOR_SIDE = 32
 ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz"})
 
@@ -48,10 +48,10 @@ def load(
     """Read a dataset.
 
     Args:
-        source: a path to the user's own pictures (a folder, a table, arrays, IDX files); a catalog name (`digits`,
+        source: a path to the user's own images (a folder, a table, arrays, IDX files); a catalog name (`digits`,
             `mnist`, …); a `Dataset`; or what `Dataset.from_arrays` takes: `(images, labels)`, or
             `((images, labels), (test_images, test_labels))` as `keras.datasets` has it.
-        pictures: how own pictures are read.
+        images: how own images are read.
         verbose: 0 prints nothing, 1 shows progress on a terminal.
         own_first: what a user names is a path that exists before it is a catalog name; what a recipe or a run names is
             the other way round, so that it means the same in every working directory.
@@ -126,19 +126,19 @@ def kind_of_files(path: Path) -> SourceKind | None:
 
 
 def is_path(source: str | Path) -> bool:
-    """Whether it is something that exists: own pictures go before datasets of the same name."""
+    """Whether it is something that exists: own images go before datasets of the same name."""
     return Path(source).exists()
 
 
 def load_own(path: Path, recipe: PicturesRecipe, console: Console) -> Dataset:
-    """Read labelled pictures from a folder, a table, arrays or IDX files, recognised by the contents.
+    """Read labelled images from a folder, a table, arrays or IDX files, recognised by the contents.
 
     Args:
         path: which exists.
         console: where progress is shown.
 
     Raises:
-        DataError: there are no labelled pictures at `path`; or those there are contradict themselves.
+        DataError: there are no labelled images at `path`; or those there are contradict themselves.
     """
     match kind_of_files(path):
         case "folder":
@@ -177,11 +177,11 @@ def _from_arrays(path: Path, parts: Mapping[str, ImagesWithClassNames], recipe: 
 
 def _no_source(path: Path) -> str:
     if path.suffix.lower() in Image.registered_extensions():
-        return f"{path} is one picture: name a folder that holds a folder of pictures for each class."
+        return f"{path} is one image: name a folder that holds a folder of images for each class."
     if path.suffix.lower() in ARCHIVES:
         return f"{path} is an archive: unpack it, and name the folder."
     return (
-        f"{path} is no dataset: expected a folder with a folder of pictures for each class, a table (.csv, .parquet), "
+        f"{path} is no dataset: expected a folder with a folder of images for each class, a table (.csv, .parquet), "
         "arrays (.npz, .npy) or IDX files."
     )
 
@@ -212,7 +212,7 @@ def _from_listing(path: Path, listing: Listing, recipe: PicturesRecipe, console:
     resolved = recipe.model_copy(update={"size": shape[:2], "color": shape[2] == 3})  # noqa: PLR2004
     total = len(listing.entries)
     with progress_bars(console=console) as progress:
-        task = progress.add_task(f"Reading {total:,} pictures", total=total)
+        task = progress.add_task(f"Reading {total:,} images", total=total)
         form = InputForm(shape, recipe.resize, limits)
         cached = cached_pixels(listing, form, lambda done: progress.update(task, completed=done))
     skipped = [
@@ -220,24 +220,24 @@ def _from_listing(path: Path, listing: Listing, recipe: PicturesRecipe, console:
         *(SkippedFile(listing.entries[row].file, fault) for row, fault in cached.faults.items()),
     ]
     if cached.animated:
-        notes.append(f"{cached.animated:,} of the pictures are animations: the first frame of each is taken.")
+        notes.append(f"{cached.animated:,} of the images are animations: the first frame of each is taken.")
     if skipped:
         notes.append(_note_on_skipped(skipped))
     origin = Origin(str(path.resolve()), resolved, tuple(skipped), (*listing.notes, *notes))
     splits = _splits(listing, cached, numbers)
     if "train" not in splits:
-        raise DataError(f"{path}: none of its training pictures can be read: {skipped[0].file}: {skipped[0].reason}.")
+        raise DataError(f"{path}: none of its training images can be read: {skipped[0].file}: {skipped[0].reason}.")
     return Dataset(_name(path), names, **splits, origin=origin, public=False)
 
 
 def infer_shape(listing: Listing, recipe: PicturesRecipe, limits: Limits) -> tuple[tuple[int, int, int], list[str]]:
     """Height, width and channels, and the notes for the user about them.
 
-    The commonest size of the pictures, scaled down where it is large; grey where all pictures are. Of many pictures, a
+    The commonest size of the images, scaled down where it is large; grey where all images are. Of many images, a
     sample at equal distances is looked at.
 
     Raises:
-        DataError: no picture can be opened.
+        DataError: no image can be opened.
     """
     if recipe.size and recipe.color is not None:
         return (*recipe.size, 3 if recipe.color else 1), []
@@ -248,7 +248,7 @@ def infer_shape(listing: Listing, recipe: PicturesRecipe, limits: Limits) -> tup
     headers = [header for number in sorted(parts) for header in parts[number]]
     readable = [(row, header) for row, header in zip(rows, headers, strict=True) if header]
     if not readable:
-        raise DataError(f"{listing.path}: none of its {total:,} pictures can be opened.")
+        raise DataError(f"{listing.path}: none of its {total:,} images can be opened.")
     size, notes = _size(recipe, [header for _, header in readable], total)
     color = recipe.color if recipe.color is not None else _has_colors(listing, readable, limits)
     return (*size, 3 if color else 1), notes
@@ -260,7 +260,7 @@ def _size(recipe: PicturesRecipe, headers: Sequence[PictureHeader], total: int) 
         return recipe.size, []
     counts = Counter((header.height, header.width) for header in headers)
     (height, width), count = counts.most_common(1)[0]
-    among = "pictures" if len(headers) == total else f"{len(headers):,} pictures looked at"
+    among = "images" if len(headers) == total else f"{len(headers):,} images looked at"
     several = f"{count:,} of {len(headers):,} {among} are {height}x{width}" if len(counts) > 1 else ""
     size = common_size(counts)
     if size == (height, width):
@@ -270,7 +270,7 @@ def _size(recipe: PicturesRecipe, headers: Sequence[PictureHeader], total: int) 
 
 
 def _has_colors(listing: Listing, headers: Sequence[tuple[int, PictureHeader]], limits: Limits) -> bool:
-    """Whether any picture shows colours; one stored in colour may be grey all the same."""
+    """Whether any image shows colours; one stored in colour may be grey all the same."""
     rows = [row for row, header in headers if not header.grey]
     sample: list[Path | bytes] = list(listing.read(rows[:: max(1, len(rows) // COLOR_SAMPLE)][:COLOR_SAMPLE]))
     for source in sample:

@@ -1,7 +1,7 @@
 """Work that is shared among the processor's cores.
 
 Own code: `concurrent.futures` and joblib give everything up when one process dies, and pickle the work. Threads
-would read small pictures one after another: nearly all of that work holds Python's lock.
+would read small images one after another: nearly all of that work holds Python's lock.
 """
 
 import os

@@ -78,7 +78,7 @@ def read_picture(
         limits: of what is opened.
 
     Raises:
-        PictureError: it is missing, not a picture, of a format that is not read, truncated, or larger than the limits.
+        PictureError: it is missing, not an image, of a format that is not read, truncated, or larger than the limits.
     """
     return read_with_header(source, InputForm(input_shape, resize, limits), where)[0]
 
@@ -124,7 +124,7 @@ def read_with_header(
 @contextmanager
 def _opened(source: Path | bytes, where: str | None, limits: Limits) -> Iterator[tuple[Image.Image, PictureContents]]:
     """The picture, its pixels not read yet, and what its file says; damage found later is an error too."""
-    name = where or str(source if isinstance(source, Path) else "the picture")
+    name = where or str(source if isinstance(source, Path) else "the image")
     stored = _bounded(_content(source, name, limits), name, limits)
     if stored.format in PLUGINS:
         import_module(PLUGINS[stored.format])
@@ -159,7 +159,7 @@ def _bounded(content: bytes, name: str, limits: Limits) -> PictureContents:
     if stored is None:
         format_name = OTHERS.get(Path(name).suffix.lower())
         problem = (
-            f"is {format_name}, which is not read: {SENTENCE}" if format_name else "is not a picture that can be opened"
+            f"is {format_name}, which is not read: {SENTENCE}" if format_name else "is not an image that can be opened"
         )
         raise PictureError(f"{name} {problem}.")
     pixels = stored.width * stored.height
@@ -198,7 +198,7 @@ def _content(source: Path | bytes, name: str, limits: Limits) -> bytes:
     except FileNotFoundError:
         raise PictureError(f"There is no file {name}.") from None
     except IsADirectoryError:
-        raise PictureError(f"{name} is a folder, not a picture.") from None
+        raise PictureError(f"{name} is a folder, not an image.") from None
     except PermissionError:
         raise PictureError(f"{name} may not be read (permission denied).") from None
     except OSError as error:
@@ -325,7 +325,7 @@ def open_picture(source: Path | bytes | Image.Image, where: str | None = None, *
         try:
             return _plain(ImageOps.exif_transpose(source), mode)
         except Exception as error:  # noqa: BLE001 - Pillow reads the file only now, and raises any type for damage
-            raise PictureError(f"{where or 'the picture'} is truncated or damaged ({first_line(error)}).") from None
+            raise PictureError(f"{where or 'the image'} is truncated or damaged ({first_line(error)}).") from None
     with _opened(source, where, Limits()) as (opened, stored):
         picture = _plain(opened, mode)
     return _upright(picture, stored)
@@ -340,13 +340,13 @@ def read_header(
         source: a file, a file's content, or an image that Pillow has opened, whose further frames are not counted.
 
     Raises:
-        PictureError: it is missing, not a picture, or larger than the limits.
+        PictureError: it is missing, not an image, or larger than the limits.
     """
     if isinstance(source, Image.Image):
         try:
             orientation = source.getexif().get(ExifTags.Base.Orientation)
         except Exception as error:  # noqa: BLE001 - for some formats Pillow reads the whole file, as in `open_picture`
-            raise PictureError(f"{where or 'the picture'} is truncated or damaged ({first_line(error)}).") from None
+            raise PictureError(f"{where or 'the image'} is truncated or damaged ({first_line(error)}).") from None
         width, height = source.size if orientation not in SIDEWAYS else source.size[::-1]
         return PictureHeader(width, height, source.mode in GREY_MODES, 1)
     with _opened(source, where, limits) as (opened, stored):
@@ -359,7 +359,7 @@ def find_pictures(path: Path) -> list[Path]:
     Those of formats that are not read are among them: whoever opens them learns so.
 
     Raises:
-        PictureError: there is nothing at `path`, or the folder holds no pictures.
+        PictureError: there is nothing at `path`, or the folder holds no images.
     """
     if not path.is_dir():
         if not path.exists():
@@ -372,5 +372,5 @@ def find_pictures(path: Path) -> list[Path]:
         if file.suffix.lower() in endings and not any(part.startswith(".") for part in file.relative_to(path).parts)
     )
     if not files:
-        raise PictureError(f"{path} holds no pictures.")
+        raise PictureError(f"{path} holds no images.")
     return files

@@ -56,7 +56,7 @@ def data_uri(*images: UInt8[np.ndarray, "height width channels"]) -> str:
 
 
 def webp_uri(picture: Image.Image, *, lossless: bool = False, quality: int = QUALITY) -> str:
-    """A picture of Pillow as WebP in a `data:` address."""
+    """An image of Pillow as WebP in a `data:` address."""
     buffer = io.BytesIO()
     picture.save(buffer, "WEBP", lossless=lossless, quality=quality)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -18,19 +18,17 @@ def split(dataset: Dataset, recipe: SplitRecipe, seed: int) -> Dataset:
         seed: the training's seed; the split's own stream is derived from it where the recipe names none.
 
     Raises:
-        DataError: there is only one class, the given split is missing, or a side would be left without pictures.
+        DataError: there is only one class, the given split is missing, or a side would be left without images.
     """
     if len(np.unique(dataset.train.labels)) < 2:  # noqa: PLR2004 - a choice needs two
         class_name = dataset.class_names[int(dataset.train.labels[0])]
-        raise DataError(
-            f"{dataset.name}: all training pictures are of one class, {class_name!r}: nothing to tell apart."
-        )
+        raise DataError(f"{dataset.name}: all training images are of one class, {class_name!r}: nothing to tell apart.")
     method = recipe.method_for(given=dataset.validation is not None)
     if method == "none":
         return replace(dataset, validation=None)
     if method == "test":
         if dataset.test is None:
-            raise DataError(f"{dataset.name} has no test pictures to validate on: use `split.method='fraction'`.")
+            raise DataError(f"{dataset.name} has no test images to validate on: use `split.method='fraction'`.")
         return replace(dataset, validation=dataset.test)
     if method == "given":
         if dataset.validation is None:
@@ -45,7 +43,7 @@ def split(dataset: Dataset, recipe: SplitRecipe, seed: int) -> Dataset:
         train, validation = _drawn(dataset, recipe, seed)
     if not len(train) or not len(validation):
         raise DataError(
-            f"{dataset.name}: a validation fraction of {recipe.fraction:g} of {len(rows):,} pictures leaves one side "
+            f"{dataset.name}: a validation fraction of {recipe.fraction:g} of {len(rows):,} images leaves one side "
             "empty."
         )
     return replace(dataset, train=dataset.train.take(train), validation=dataset.train.take(validation))
@@ -59,7 +57,7 @@ def _drawn(dataset: Dataset, recipe: SplitRecipe, seed: int) -> tuple[Int64[np.n
     if recipe.stratify and (counts == 1).any():
         class_name = dataset.class_names[int((counts == 1).argmax())]
         raise DataError(
-            f"{dataset.name}: {class_name!r} has only one picture, which training and validation cannot share: add "
+            f"{dataset.name}: {class_name!r} has only one image, which training and validation cannot share: add "
             "more, take the class away, or use `split.stratify=False`."
         )
     split_seed = seed_for(seed, "split") if recipe.seed is None else recipe.seed
@@ -69,7 +67,7 @@ def _drawn(dataset: Dataset, recipe: SplitRecipe, seed: int) -> tuple[Int64[np.n
     except ValueError as error:
         hint = " `split.stratify=False` splits without regard to classes." if recipe.stratify else ""
         raise DataError(
-            f"{dataset.name}: its {len(rows):,} training pictures cannot be split by a validation fraction of "
+            f"{dataset.name}: its {len(rows):,} training images cannot be split by a validation fraction of "
             f"{recipe.fraction:g}: {str(error).rstrip('.')}.{hint}"
         ) from None
     return train, validation

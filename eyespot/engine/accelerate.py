@@ -48,16 +48,14 @@ def accelerate(model: Any, precision: str = "auto") -> Any:
 
     Raises:
         ModelError: it is not a Keras model, not built or not compiled, or there is no such precision. Later, `fit` and
-            the others raise a DataError where pictures or labels do not fit the model.
+            the others raise a DataError where images or labels do not fit the model.
     """
     if precision not in get_args(Precision):
         raise UsageError(unknown("precision", precision, get_args(Precision)))
     if not isinstance(model, keras.Model):
         raise ModelError(f"accelerate takes a keras.Model, not {type(model).__name__}.")
     if not model.built:
-        raise ModelError(
-            f"{model.name} is not built: give it an Input, or call it on some pictures, before accelerate."
-        )
+        raise ModelError(f"{model.name} is not built: give it an Input, or call it on some images, before accelerate.")
     if not model.compiled:
         raise ModelError(f"{model.name} is not compiled: call its compile(optimizer, loss) before accelerate.")
     _Accelerated(model, dtype_for(cast("Precision", precision))).install()
@@ -199,7 +197,7 @@ class _Accelerated:
                 else None
             )
             if kind == "train" and self.program.generators:
-                # Where Keras, too, would draw from PyTorch's seed; elsewhere the order of the pictures stays Keras's.
+                # Where Keras, too, would draw from PyTorch's seed; elsewhere the order of the images stays Keras's.
                 self.seed, self.number = int(torch.randint(SEEDS, ())), 0
             _set(self.model, f"{kind}_function", step)
             return step

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class PoolWindow(NamedTuple):
-    """The maximum pool: size in pixels, and how far the first window begins above and left of the picture."""
+    """The maximum pool: size in pixels, and how far the first window begins above and left of the image."""
 
     height: int
     width: int
@@ -53,7 +53,7 @@ class EpilogueSpec:
 
 
 def as_pictures(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """[n, height, width, channels]; anything else as pictures of one row."""
+    """[n, height, width, channels]; anything else as images of one row."""
     if len(shape) == 4:  # noqa: PLR2004
         return tuple(shape)
     count, *_, channels = shape

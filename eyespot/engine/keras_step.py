@@ -27,7 +27,7 @@ class BatchAdapter:
         device: where the model lies, and what it takes in is put; a data loader may give tensors of the host.
 
     Attributes:
-        looks: the next pictures are looked at, to warn of pixels from 0 to 1 where the model scales them itself.
+        looks: the next images are looked at, to warn of pixels from 0 to 1 where the model scales them itself.
     """
 
     def __init__(self, model: keras.Model, device: torch.device) -> None:
@@ -37,7 +37,7 @@ class BatchAdapter:
         self.looks = self.scales = _scales_pixels(model)
 
     def images(self, x: Any) -> Tensor | None:
-        """The pictures [n, *shape] of a step's `x`: an array, or a list or dict of one; None of anything else.
+        """The images [n, *shape] of a step's `x`: an array, or a list or dict of one; None of anything else.
 
         Raises:
             DataError: they have another shape.
@@ -121,7 +121,7 @@ class BatchAdapter:
             self.scales = False  # once is enough
             warnings.warn(
                 f"{self.name} takes pixels from 0 to 255, but these go from 0 to "
-                f"{float(x.max()):.3g}: leave them as they are in the pictures.",
+                f"{float(x.max()):.3g}: leave them as they are in the images.",
                 stacklevel=2,
             )
 

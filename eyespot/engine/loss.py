@@ -22,7 +22,7 @@ class Targets:
 
     Attributes:
         labels: class numbers, int64 [n].
-        others: of mixed pictures, the second class, int64 [n].
+        others: of mixed images, the second class, int64 [n].
         shares: of `labels`, float32 [n]; `others` have the rest.
         weights: how much each row counts, float32 [n].
     """

@@ -53,7 +53,7 @@ class LoweredProgram:
 
     Raises:
         ModelError: the model does something besides calling its layers (its own training step, losses added to the
-            classifier's, masks), does not compute in float32, takes pictures of any size, scales its loss, does not
+            classifier's, masks), does not compute in float32, takes images of any size, scales its loss, does not
             end in softmax (unless `any_end`), or lies on several devices.
     """
 
@@ -219,7 +219,7 @@ def _check(model: keras.Model) -> torch.device:
         if isinstance(layer, keras.layers.Masking) or getattr(layer, "mask_zero", False):
             raise ModelError(f"{layer.name} masks values.")
     if None in model.inputs[0].shape[1:]:
-        raise ModelError(f"{model.name} takes pictures of any size; the engine runs models for one.")
+        raise ModelError(f"{model.name} takes images of any size; the engine runs models for one.")
     output = model(keras.ops.zeros((1, *model.inputs[0].shape[1:]), model.inputs[0].dtype), training=False)
     if mask_of(output) is not None:
         raise ModelError(f"{model.name} masks values.")

@@ -64,7 +64,7 @@ def lower(model: keras.Model, parameters: Parameters) -> list[PlacedStage]:
     """
     graph = trace(model)
     if None in graph.input.shape[1:]:
-        raise ModelError(f"{model.name} takes pictures of any size; the engine runs models for one.")
+        raise ModelError(f"{model.name} takes images of any size; the engine runs models for one.")
     stage_list = _StageList(parameters)
     positions = {id(graph.input): 0}
     for index, call in enumerate(graph.calls):

@@ -1,6 +1,6 @@
 """Training steps by number, on the processor or a GPU: batches of a dataset, and their mean losses so far.
 
-On a GPU, pictures, labels, the epoch's order, the keys of its random numbers, what it draws for its pictures and the
+On a GPU, images, labels, the epoch's order, the keys of its random numbers, what it draws for its images and the
 sums of losses are on the device. After some steps that run as they are, a step of a full batch is captured as a CUDA
 graph; what changes from step to step, the batch, its draws and the two keys, is copied into its buffers. A smaller last
 batch runs without the graph.
@@ -38,11 +38,11 @@ class BatchMaker:
 
     Args:
         seed: of the training; what a step draws is a function of it and of the step's number.
-        changes: of the pictures.
+        changes: of the images.
         class_weights: how much a row of each class counts in the loss; None: all the same.
 
     Attributes:
-        changes: of the pictures.
+        changes: of the images.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class BatchMaker:
         self.weights = None if class_weights is None else torch.tensor(class_weights, device=device)
 
     def draws(self, number: int, pictures: int) -> Tensor:
-        """Random numbers of the step `number` for its pictures, float32 [pictures, columns], on the host."""
+        """Random numbers of the step `number` for its images, float32 [images, columns], on the host."""
         if (number, pictures) not in self._ahead:
             # Several steps' at once: right after a step, which has filled the caches, one's take ten times as long.
             steps = range(number, number + AHEAD)
@@ -112,7 +112,7 @@ class Epoch:
 
 @dataclass
 class Mean:
-    """Mean loss and accuracy over pictures, in batches of different sizes; NaN before the first."""
+    """Mean loss and accuracy over images, in batches of different sizes; NaN before the first."""
 
     pictures: int = 0
     loss_sum: float = 0.0
@@ -297,7 +297,7 @@ def _can_be_captured(program: LoweredProgram) -> bool:
 
 
 class HostStepRunner:
-    """On the processor: pictures are gathered for a step when it comes."""
+    """On the processor: images are gathered for a step when it comes."""
 
     rest = 0.0
 

@@ -12,9 +12,9 @@ from eyespot.evaluation.statistics import wilson
 from eyespot.shapes import Float32, Float64, Int64
 
 BINS = 15
-SMALLEST_BIN = 20  # pictures: with fewer, a bin's accuracy is mostly chance
+SMALLEST_BIN = 20  # images: with fewer, a bin's accuracy is mostly chance
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures
-USUAL_SPREAD = 0.5  # of the logarithms of temperatures, beforehand: few pictures cannot say that a network never errs
+USUAL_SPREAD = 0.5  # of the logarithms of temperatures, beforehand: few images cannot say that a network never errs
 TINY = float(np.finfo(np.float32).tiny)
 
 
@@ -55,15 +55,15 @@ class Calibration:
 def calibration(probabilities: Float32[np.ndarray, "n classes"], labels: Int64[np.ndarray, " n"]) -> Calibration:
     """Measures calibration.
 
-    Bins hold equal numbers of pictures, not equal ranges of probability, most of which hold nothing (adaptive
+    Bins hold equal numbers of images, not equal ranges of probability, most of which hold nothing (adaptive
     calibration error's bins, Nixon et al. 2019, arXiv:1904.01685, of the largest probability; ECE: Naeini et al. 2015,
     AAAI). Brier score: Brier 1950, Monthly Weather Review 78:1-3.
 
     Raises:
-        DataError: there are no pictures.
+        DataError: there are no images.
     """
     if not len(labels):
-        raise DataError("There are no pictures to measure calibration on.")
+        raise DataError("There are no images to measure calibration on.")
     bins = tuple(_bins(probabilities, labels))
     exact = probabilities.astype(np.float64)
     label_probabilities = exact[np.arange(len(labels)), labels]
@@ -85,20 +85,20 @@ def fit_temperature(logits: Float32[np.ndarray, "n classes"], labels: Int64[np.n
     """The temperature that calibrates: softmax(logits / temperature) (Guo et al. 2017, arXiv:1706.04599).
 
     It is the most probable one, given the labels, if beforehand its logarithm is normally distributed around 0 with a
-    standard deviation of 0.5. On hundreds of pictures that is the likeliest one; on twenty pictures that are all right,
+    standard deviation of 0.5. On hundreds of images that is the likeliest one; on twenty images that are all right,
     where the likeliest would be 0, and every answer certain, it stays near 1.
 
     Args:
-        logits: of validation pictures: on others than these it is to be used.
+        logits: of validation images: on others than these it is to be used.
 
     Returns:
         A number in [0.05, 20]; above 1 where the network is too sure of itself.
 
     Raises:
-        DataError: there are no pictures.
+        DataError: there are no images.
     """
     if not len(labels):
-        raise DataError("There are no pictures to fit a temperature on.")
+        raise DataError("There are no images to fit a temperature on.")
     exact = logits.astype(np.float64)
 
     def loss(log_temperature: float) -> float:

@@ -32,19 +32,19 @@ def find_suspects(probabilities: Shaped[np.ndarray, "n classes"], labels: Int64[
     """Ranks labels by how far another class is likelier, and estimates how many are wrong.
 
     The ranking is by the margin between the given class and the likeliest other one, after each class's probabilities
-    are measured against its threshold, the mean confidence of pictures so labelled (equation 2). The estimate counts
-    the confident joint off its diagonal (equation 1): pictures whose probability of another class reaches that class's
+    are measured against its threshold, the mean confidence of images so labelled (equation 2). The estimate counts
+    the confident joint off its diagonal (equation 1): images whose probability of another class reaches that class's
     threshold, where that class is the likeliest of those that do. Where classes overlap it counts too many.
 
     Args:
-        probabilities: of classes, out of fold: by a model that has not learnt from the picture.
+        probabilities: of classes, out of fold: by a model that has not learnt from the image.
         labels: given ones, possibly wrong.
     """
     classes = probabilities.shape[1]
     label_probabilities = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     counts = np.bincount(labels, minlength=classes)
     sums = np.bincount(labels, weights=label_probabilities, minlength=classes)
-    thresholds = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)  # a class without pictures suggests nothing
+    thresholds = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)  # a class without images suggests nothing
     over_threshold = probabilities - np.where(np.isfinite(thresholds), thresholds, 2.0)
     other_classes = over_threshold.copy()
     other_classes[np.arange(len(labels)), labels] = -np.inf

@@ -1,4 +1,4 @@
-"""What a classifier's probabilities are worth on labelled pictures."""
+"""What a classifier's probabilities are worth on labelled images."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -23,17 +23,17 @@ class Evaluation:
     """The figures of one model on one split.
 
     Attributes:
-        n: pictures.
+        n: images.
         loss: mean cross-entropy before calibration, as Keras computes it (clipped to [1e-7, 1 - 1e-7]).
         accuracy: the fraction whose most probable class is the label.
         accuracy_interval: its 95 % Wilson interval.
-        correct, incorrect: pictures; they add up to `n`.
+        correct, incorrect: images; they add up to `n`.
         correct_after_rounding: how many would count as right if probabilities were rounded before `argmax`, a mistake
             seen in tutorials: a row without a probability above one half rounds to zeros, and counts as class 0.
         report: scikit-learn's classification report: precision, recall, f1-score and support of each class under
             `classes` (apart, since a class may be called `accuracy`), then `accuracy`, `macro avg` and `weighted avg`.
         macro_f1_interval: the 95 % bootstrap interval of the macro average's f1-score.
-        confusion: pictures by label (row) and prediction (column).
+        confusion: images by label (row) and prediction (column).
         most_confused: the largest cells off the diagonal.
         calibration: of the probabilities that every command gives.
         before_calibration: of those that the network gives, at temperature 1.
@@ -129,7 +129,7 @@ def evaluate_probabilities(
 def cross_entropies(
     probabilities: Float32[np.ndarray, "n classes"], labels: Int64[np.ndarray, " n"]
 ) -> Float64[np.ndarray, " n"]:
-    """Each picture's cross-entropy, in nats."""
+    """Each image's cross-entropy, in nats."""
     label_probabilities: Float64[np.ndarray, " n"] = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     clipped: Float64[np.ndarray, " n"] = np.clip(label_probabilities, CLIP, 1 - CLIP)
     entropies: Float64[np.ndarray, " n"] = -np.log(clipped)

@@ -1,4 +1,4 @@
-"""Fitting what `reject` goes by: what pictures are like on training data, and how far off is usual on validation."""
+"""Fitting what `reject` goes by: what images are like on training data, and how far off is usual on validation."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,21 +17,21 @@ MOST_DIRECTIONS = 64
 FEATURE_NUMBERS, PIXEL_NUMBERS = 32_768, 48_000  # in all directions together: 64 and 94 KiB in `model.onnx`
 STORED = np.float16
 USUAL, HIGH = 0.5, 0.99  # quantiles
-MOST_VARIANCE = 0.9  # in all directions together: what is left is the noise that any picture may have
-LEAST_SPREAD = 1e-3  # of the mean variance: with less, pictures only happen not to differ
-SMALLEST = float(np.finfo(np.float32).eps)  # variance, where all pictures are the same
-FAINT = 0.001  # the share of training pictures that may have less contrast than `faintest`
+MOST_VARIANCE = 0.9  # in all directions together: what is left is the noise that any image may have
+LEAST_SPREAD = 1e-3  # of the mean variance: with less, images only happen not to differ
+SMALLEST = float(np.finfo(np.float32).eps)  # variance, where all images are the same
+FAINT = 0.001  # the share of training images that may have less contrast than `faintest`
 JITTER = 1 / 28  # of a side: so far off centre, pixels are as usual as ever
 
 
 def fit_rejection(predictor: Predictor, train: Split, validation: Split | None, seed: int) -> Rejection:
-    """Fits a rejection for a trained model; it takes at most 10,000 pictures of each split.
+    """Fits a rejection for a trained model; it takes at most 10,000 images of each split.
 
     Args:
         train: what the model has learnt from: means and variances are theirs.
         validation: from these comes what is usual, and with it every threshold. None: from every other training
-            picture; the model has learnt from them, so that it rejects more than the stated share of new ones.
-        seed: of which pictures are taken, and of their shifts.
+            image; the model has learnt from them, so that it rejects more than the stated share of new ones.
+        seed: of which images are taken, and of their shifts.
 
     Raises:
         ModelError: the model cannot be run on them.
@@ -75,7 +75,7 @@ def _see(
 ) -> tuple[
     Float32[np.ndarray, "m d"], Float32[np.ndarray, "m rows columns channels"], Float64[np.ndarray, " m"]
 ]:  # fmt: skip
-    """Features, pixels and contrasts of some pictures."""
+    """Features, pixels and contrasts of some images."""
     parts = ((predictor.features(images), shrunk(images), contrasts(images)) for images in _batches(split, rows))
     features, grids, deviations = (np.concatenate(part) for part in zip(*parts, strict=True))
     return directed(features), grids, deviations
@@ -88,7 +88,7 @@ def _batches(split: Split, rows: Int64[np.ndarray, " m"]) -> Iterator[UInt8[np.n
 
 
 def _jitter(grids: Float32[np.ndarray, "n rows columns channels"], generator: np.random.Generator) -> None:
-    """Moves each picture at random by up to a 28th of its sides, in place, its edge repeated."""
+    """Moves each image at random by up to a 28th of its sides, in place, its edge repeated."""
     n, height, width = grids.shape[:3]
     down, right = (round(side * JITTER) for side in (height, width))
     tops, lefts = (generator.integers(0, 2 * limit + 1, n) for limit in (down, right))
@@ -130,6 +130,6 @@ def _rounded(array: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
 
 
 def _scaled(gaussian: Gaussian, distances: Float64[np.ndarray, " n"]) -> Gaussian:
-    """Usual and high is what the pictures held out have."""
+    """Usual and high is what the images held out have."""
     usual, high = np.quantile(distances, (USUAL, HIGH))
     return replace(gaussian, usual=float(usual), high=float(max(high, usual + 1e-3 * max(1.0, abs(usual)))))

@@ -42,11 +42,11 @@ def macro_f1_interval(
 ) -> tuple[float, float]:
     """The bootstrap's percentile interval of the macro-averaged F1 score (Efron 1979, Annals of Statistics 7:1-26).
 
-    Pictures drawn anew, with replacement, are counts drawn anew from the confusion matrix: a multinomial distribution
+    Images drawn anew, with replacement, are counts drawn anew from the confusion matrix: a multinomial distribution
     over its cells.
 
     Args:
-        confusion: pictures of each class (row) that were taken for each class (column).
+        confusion: images of each class (row) that were taken for each class (column).
         seed: of the draws.
 
     Returns:
@@ -87,10 +87,10 @@ def _macro_f1(
 
 @dataclass(frozen=True)
 class Mcnemar:
-    """Two classifiers on the same pictures.
+    """Two classifiers on the same images.
 
     Attributes:
-        n: pictures.
+        n: images.
         only_first, only_second: how many of them only one of the two got right.
         p_value: how probable so uneven a split would be if both erred alike.
     """
@@ -107,18 +107,16 @@ class Mcnemar:
 
 
 def mcnemar(first_right: Bool[np.ndarray, " n"], second_right: Bool[np.ndarray, " m"]) -> Mcnemar:
-    """The exact test of McNemar (1947, Psychometrika 12:153-157): two-sided, on the pictures on which they differ.
+    """The exact test of McNemar (1947, Psychometrika 12:153-157): two-sided, on the images on which they differ.
 
     Args:
-        first_right: of each picture, whether the first classifier is right; `second_right` of the same pictures.
+        first_right: of each image, whether the first classifier is right; `second_right` of the same images.
 
     Raises:
-        DataError: they are not of the same pictures, or there are none.
+        DataError: they are not of the same images, or there are none.
     """
     if first_right.shape != second_right.shape or not len(first_right):
-        raise DataError(
-            f"Both must be of the same pictures: {len(first_right):,} and {len(second_right):,} were given."
-        )
+        raise DataError(f"Both must be of the same images: {len(first_right):,} and {len(second_right):,} were given.")
     only_first, only_second = int((first_right & ~second_right).sum()), int((second_right & ~first_right).sum())
     differ = only_first + only_second
     p_value = float(binomtest(only_first, differ).pvalue) if differ else 1.0
@@ -144,7 +142,7 @@ class PairedOverSeeds:
 def paired_over_seeds(first: Sequence[float], second: Sequence[float]) -> PairedOverSeeds:
     """Student's paired t-test of figures that two recipes reached, seed by seed (Student 1908, Biometrika 6:1-25).
 
-    Where all differences are equal, as on few pictures they may be, the interval is that one number, and the p-value is
+    Where all differences are equal, as on few images they may be, the interval is that one number, and the p-value is
     1 for no difference and 0 for one.
 
     Raises:

@@ -1,1 +1,1 @@
-"""What a model looks at: maps of single pictures, feature maps, filters, the training pictures nearest to a picture."""
+"""What a model looks at: maps of single pictures, feature maps, filters, the training images nearest to a picture."""

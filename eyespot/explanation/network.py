@@ -28,12 +28,12 @@ class Network:
 
     Attributes:
         name: the model's.
-        input_shape: (height, width, channels) of its pictures.
+        input_shape: (height, width, channels) of its images.
         classes: how many logits it gives.
         calls: in an order in which each can run.
 
     Raises:
-        ModelError: it is not built of layers, has several inputs or outputs, takes pictures of any size, or does not
+        ModelError: it is not built of layers, has several inputs or outputs, takes images of any size, or does not
             end in softmax.
     """
 
@@ -41,7 +41,7 @@ class Network:
         graph = trace(model)
         size = tuple(graph.input.shape[1:])
         if None in size:
-            raise ModelError(f"{model.name} takes pictures of any size; a model for one size can be explained.")
+            raise ModelError(f"{model.name} takes images of any size; a model for one size can be explained.")
         if not graph.calls or graph.calls[-1].output is not graph.output or not ends_in_softmax(graph.calls[-1].layer):
             raise ModelError(f"{model.name} must end in softmax: what is explained is what goes into it, the logits.")
         self.name: str = model.name
@@ -57,7 +57,7 @@ class Network:
             ModelError: they have another size than the model takes.
         """
         if images.shape[1:] != self.input_shape:
-            raise ModelError(f"{self.name} takes pictures of {self.input_shape}; these are {images.shape[1:]}.")
+            raise ModelError(f"{self.name} takes images of {self.input_shape}; these are {images.shape[1:]}.")
         values: Tensor = keras.ops.convert_to_tensor(np.ascontiguousarray(images, np.float32))
         return values.requires_grad_(gradient)
 
@@ -74,7 +74,7 @@ class Network:
         return [*outputs[:-1], outputs[-1].float()]
 
     def logits(self, images: Shaped[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n classes"]:
-        """Each picture's logits."""
+        """Each image's logits."""
         with torch.no_grad():
             parts = [
                 self.values(self.pixels(images[start : start + BATCH]))[-1].cpu().numpy()
@@ -83,12 +83,12 @@ class Network:
         return np.concatenate(parts)
 
     def probabilities(self, images: Shaped[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n classes"]:
-        """Each picture's probabilities, at temperature 1."""
+        """Each image's probabilities, at temperature 1."""
         shares: Float32[np.ndarray, "n classes"] = softmax(self.logits(images), axis=1)
         return shares
 
     def gradient(self, logits: Tensor, labels: Int64[np.ndarray, " n"], value: Tensor) -> Tensor:
-        """The gradient of each picture's logit of its label by a value that the logits were computed from.
+        """The gradient of each image's logit of its label by a value that the logits were computed from.
 
         Raises:
             ModelError: none gets there: the model rounds or compares on the way.

@@ -46,11 +46,11 @@ class ExportSource:
         keras: its `model.keras`, not calibrated.
         temperature: what calibrates: probabilities are softmax(logits / temperature).
         class_names: one an output.
-        input_shape: (height, width, channels) of its pictures.
+        input_shape: (height, width, channels) of its images.
         metadata: what `model.onnx` carries under `eyespot`: class_names, input, resize, appearance.
         card: the model card, as Markdown.
-        validation: pictures to quantise by, and to verify on.
-        examples: test pictures to publish, for formats that show some; None: none.
+        validation: images to quantise by, and to verify on.
+        examples: test images to publish, for formats that show some; None: none.
     """
 
     name: str
@@ -86,7 +86,7 @@ class ExportFormat(Protocol):
         """
 
     def opened(self, folder: Path) -> PredictFunction:
-        """Opens an export with the program it is for, and returns a function from pictures to calibrated probabilities.
+        """Opens an export with the program it is for, and returns a function from images to calibrated probabilities.
 
         Raises:
             ExportError: it does not open it.

@@ -25,7 +25,7 @@ FILE = "model.tflite"
 
 
 class LiteRtFormat:
-    """One picture at a time: `uint8` [1, height, width, channels] in, probabilities [1, classes] out."""
+    """One image at a time: `uint8` [1, height, width, channels] in, probabilities [1, classes] out."""
 
     name = "litert"
     inside = ("rescaling", "calibration", "class_names", "card")

@@ -40,7 +40,7 @@ TO_CHANNELS_FIRST, TO_CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 RISING = {"LeakyRelu", "Sigmoid", "Tanh"}  # never fall: the largest value stays the largest
 LAYOUT = {"Transpose", "Flatten", "Reshape"}
 LARGEST_PIXEL = 255
-CALIBRATION = 512  # pictures, which show the range of each activation
+CALIBRATION = 512  # images, which show the range of each activation
 BATCH = 64
 QUANTISED = [
     "Conv", "Gemm", "MatMul", "Relu", "LeakyRelu", "Clip", "MaxPool", "AveragePool", "GlobalAveragePool", "Add",
@@ -167,7 +167,7 @@ class GraphEditor:
         return users[0] if len(users) == 1 and all(output.name != name for output in self._graph.output) else None
 
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of the graph's only input, without the number of pictures."""
+        """Shape of the graph's only input, without the number of images."""
         return tuple(dimension.dim_value for dimension in self._graph.input[0].type.tensor_type.shape.dim[1:])
 
     def array(self, name: str) -> Shaped[np.ndarray, "..."] | None:

@@ -9,19 +9,19 @@ from eyespot.errors import ExportError, first_line
 from eyespot.exporting.formats import PredictFunction
 from eyespot.shapes import Float32, UInt8
 
-BATCH = 256  # pictures
+BATCH = 256  # images
 ROUNDING = 1e-6  # of a product of two floats
-OFF = 1e-3  # how far from 1 a picture's probabilities may add up: half-precision numbers are off by as much
+OFF = 1e-3  # how far from 1 an image's probabilities may add up: half-precision numbers are off by as much
 
 
 @dataclass(frozen=True)
 class Verification:
-    """An export beside the model it was made from, on the same pictures.
+    """An export beside the model it was made from, on the same images.
 
     Attributes:
-        pictures: how many.
+        images: how many.
         agreement: the share of them on which both name the same class.
-        largest_difference: between two probabilities of the same class of the same picture.
+        largest_difference: between two probabilities of the same class of the same image.
         accuracy: of the export, a share.
         accuracy_before: of the run's `model.onnx`.
     """
@@ -41,7 +41,7 @@ class Verification:
         lost = round((self.accuracy_before - self.accuracy) * self.pictures)
         if lost > tolerance * self.pictures + ROUNDING:
             raise ExportError(
-                f"The export as {name} is refused: its accuracy on {self.pictures:,} pictures is {self.accuracy:.2%}, "
+                f"The export as {name} is refused: its accuracy on {self.pictures:,} images is {self.accuracy:.2%}, "
                 f"the run's {self.accuracy_before:.2%}, and at most {tolerance:.2%} may be lost (`tolerance`)."
             )
 

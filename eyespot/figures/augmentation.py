@@ -1,4 +1,4 @@
-"""What augmentation does to training pictures, to look at before training."""
+"""What augmentation does to training images, to look at before training."""
 
 import textwrap
 
@@ -15,17 +15,17 @@ from eyespot.shapes import Int64, UInt8
 
 MOST_ROWS = 10
 DRAWS = 8
-GAP = 1 / 14  # of a picture's width, between two; as much again three times after the original
-INCHES = 0.75  # a picture's width
+GAP = 1 / 14  # of an image's width, between two; as much again three times after the original
+INCHES = 0.75  # an image's width
 WIDE = 85  # characters of the title's line
 
 
 def augmentation_samples(dataset: Dataset, recipe: AugmentationRecipe, seed: int = 0) -> Figure:
-    """A training picture a row, of up to ten classes: as it is at the left, and eight times as it might be learnt.
+    """A training image a row, of up to ten classes: as it is at the left, and eight times as it might be learnt.
 
     Args:
         recipe: with a policy other than `auto`.
-        seed: of the choice of pictures and of what is drawn.
+        seed: of the choice of images and of what is drawn.
     """
     changes = changes_for(recipe)
     rows = _one_a_class(dataset, np.random.default_rng(seed))

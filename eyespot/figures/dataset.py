@@ -47,7 +47,7 @@ def draw_look(dataset: Dataset, folder: Path) -> list[Path]:
 
 
 def sample_grid(dataset: Dataset, seed: int = 0) -> Figure:
-    """Up to ten random training pictures of each class, a row a class."""
+    """Up to ten random training images of each class, a row a class."""
     generator = np.random.default_rng(seed)
     count = min(dataset.classes, MOST_CLASSES)
     rows = []
@@ -65,7 +65,7 @@ def sample_grid(dataset: Dataset, seed: int = 0) -> Figure:
     for spine in axes.spines.values():
         spine.set_visible(False)
     suffix = f" (the first {count} of {dataset.classes} classes)" if count < dataset.classes else ""
-    axes.set_title(f"{dataset.name}: training pictures{suffix}", color=INK, fontsize=11)
+    axes.set_title(f"{dataset.name}: training images{suffix}", color=INK, fontsize=11)
     return figure
 
 
@@ -81,9 +81,9 @@ def _mosaic(split: Split, rows: list[np.ndarray]) -> UInt8[np.ndarray, "height w
 
 
 def pixel_values(dataset: Dataset, row: int = 0) -> Figure:
-    """One training picture with every pixel's value in its cell, white on dark and black on light; a panel a channel.
+    """One training image with every pixel's value in its cell, white on dark and black on light; a panel a channel.
 
-    Of a picture too large to write out, its middle.
+    Of an image too large to write out, its middle.
     """
     image, label = dataset.train.images[row], dataset.class_names[int(dataset.train.labels[row])]
     height, width, channels = image.shape
@@ -101,12 +101,12 @@ def pixel_values(dataset: Dataset, row: int = 0) -> Figure:
             colour = "white" if value < MIDDLE_GREY else "black"
             axes.text(x, y, str(value), ha="center", va="center", color=colour, fontsize=8)
         name = f", {('red', 'green', 'blue')[channel]}" if channels > 1 else ""
-        axes.set_title(f"training picture {row}, label={shorten(label)}{name}{crop_note}", color=INK, fontsize=11)
+        axes.set_title(f"training image {row}, label={shorten(label)}{name}{crop_note}", color=INK, fontsize=11)
     return figure
 
 
 def mean_pictures(dataset: Dataset) -> Figure:
-    """The mean training picture of each class."""
+    """The mean training image of each class."""
     count = min(dataset.classes, MOST_CLASSES)
     columns = min(5 if count <= 10 else 10, count)  # noqa: PLR2004 - two rows of five, or rows of ten
     pictures = []
@@ -123,7 +123,7 @@ def _mean(split: Split) -> UInt8[np.ndarray, "height width channels"]:
 
 
 def class_counts(dataset: Dataset) -> Figure:
-    """How many pictures of each class there are, a bar a split."""
+    """How many images of each class there are, a bar a split."""
     splits = dataset.splits
     colours = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
     figure = new_figure(6.4, 1.2 + 0.3 * dataset.classes)
@@ -143,7 +143,7 @@ def class_counts(dataset: Dataset) -> Figure:
     axes.set_yticks(positions, [shorten(name) for name in dataset.class_names])
     axes.invert_yaxis()
     axes.margins(y=0.01, x=0.1)
-    plot_area(axes, f"{dataset.name}: pictures a class", "pictures", "")
+    plot_area(axes, f"{dataset.name}: images a class", "images", "")
     axes.legend(
         loc="upper center",
         bbox_to_anchor=(0.5, -0.06 - 0.9 / (1 + dataset.classes)),
@@ -165,18 +165,18 @@ def pair_gallery(dataset: Dataset, pairs: Sequence[DuplicatePair]) -> Figure:
         for name, row in (pair.first, pair.second)
     ]
     leaks = sum(pair.leaks for pair in pairs)
-    title = f"{dataset.name}: {len(pairs):,} pairs of the same picture, {leaks:,} of them in two splits"
+    title = f"{dataset.name}: {len(pairs):,} pairs of the same image, {leaks:,} of them in two splits"
     return picture_grid(pictures, min(COLUMNS, max(4, len(pictures))), 1.4, title)
 
 
 def _place(dataset: Dataset, name: str, row: int) -> str:
-    """A picture's split and file, or its row where it has none."""
+    """An image's split and file, or its row where it has none."""
     files = dataset.splits[name].files
     return f"{name}: {shorten(Path(files[row]).name, 14)}" if files else f"{name} {row}"
 
 
 def suspect_gallery(dataset: Dataset, suspects: SuspectLabels) -> Figure:
-    """The pictures whose labels are the most suspect: what they are called, and what they look like."""
+    """The images whose labels are the most suspect: what they are called, and what they look like."""
     titles = [
         f"{_name(dataset, dataset.train.labels[row])}\n→ {_name(dataset, suspects.suggested[rank])}?"
         for rank, row in enumerate(suspects.rows[:SUSPECTS])
@@ -198,18 +198,18 @@ def _gallery(dataset: Dataset, positions: Sequence[tuple[str, int]], titles: Seq
 
 
 def outlier_gallery(dataset: Dataset, oddities: Sequence[Outlier]) -> Figure:
-    """The pictures that stand out the most, each with its reason."""
+    """The images that stand out the most, each with its reason."""
     outliers = oddities[:ODD]
     titles = [f"{_place(dataset, *oddity.place)}\n{shorten(oddity.reason, 20)}" for oddity in outliers]
-    return _gallery(dataset, [oddity.place for oddity in outliers], titles, f"{len(oddities):,} pictures stand out")
+    return _gallery(dataset, [oddity.place for oddity in outliers], titles, f"{len(oddities):,} images stand out")
 
 
 def steps_figure(name: str, steps: Sequence[tuple[str, Shaped[np.ndarray, "..."]]]) -> Figure:
     """The steps side by side, in order.
 
     Args:
-        name: of the picture.
-        steps: what was done, and a uint8 picture, [height, width] or [height, width, channels].
+        name: of the image.
+        steps: what was done, and a uint8 image, [height, width] or [height, width, channels].
     """
     pictures = [
         TitledPicture(image, f"{number}. {shorten(title, 44)}") for number, (title, image) in enumerate(steps, start=1)

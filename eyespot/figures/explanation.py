@@ -33,7 +33,7 @@ STRIP = 128  # units in a row
 
 @dataclass(frozen=True, eq=False)
 class Neighbour:
-    """A training picture, its label, and how like the picture the model finds it (cosine, at most 1)."""
+    """A training image, its label, and how like the picture the model finds it (cosine, at most 1)."""
 
     image: UInt8[np.ndarray, "height width channels"]
     label: str
@@ -52,7 +52,7 @@ class ExplanationPanel:
         label: the class that is explained.
         top: the most probable classes, best first.
         found: its maps.
-        neighbours: the training pictures nearest to it; None where they were not looked for.
+        neighbours: the training images nearest to it; None where they were not looked for.
     """
 
     name: str
@@ -66,7 +66,7 @@ class ExplanationPanel:
 
 
 def explanation_figure(drawn: ExplanationPanel) -> Figure:
-    """The picture, what the model says of it, the maps beside each other, and the nearest training pictures."""
+    """The picture, what the model says of it, the maps beside each other, and the nearest training images."""
     heights = [2.5, 3.1 if drawn.found.maps else 0.0, 1.9 if drawn.neighbours else 0.0]
     heights = [height for height in heights if height]
     figure = new_figure(WIDTH, 0.5 + sum(heights))
@@ -149,7 +149,7 @@ def _draw_neighbours(subfigure: SubFigure, neighbours: Sequence[Neighbour], labe
         show_image(axes, neighbour.image)
         colour = TEST if neighbour.label == label else VALIDATION
         axes.set_title(f"{shorten(neighbour.label, 14)}\n{neighbour.similarity:.3f}", color=colour, fontsize=8)
-    caption = "the training pictures nearest to it in the model's features, with cosines (orange: of another class)"
+    caption = "the training images nearest to it in the model's features, with cosines (orange: of another class)"
     subfigure.supxlabel(caption, color=INK, fontsize=9)
 
 

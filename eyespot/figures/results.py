@@ -32,7 +32,7 @@ SIDE = 4.2  # inches
 
 
 def confusion_matrix(evaluation: Evaluation, class_names: tuple[str, ...], title: str) -> Figure:
-    """A heat map: label by row, predict by column, colour by the share of the label's pictures, counts in the cells."""
+    """A heat map: label by row, predict by column, colour by the share of the label's images, counts in the cells."""
     counts = np.array(evaluation.confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     classes = len(class_names)

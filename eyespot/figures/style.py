@@ -28,7 +28,7 @@ from eyespot.shapes import Shaped, UInt8
 TRAIN, VALIDATION, TEST = "#3b6ea8", "#e07b39", "#5a9e6f"
 INK, FAINT = "#22272e", "#c8cdd3"
 DPI = 110
-LINE = 0.14  # inches that a line of a picture's title takes
+LINE = 0.14  # inches that a line of an image's title takes
 # Class names may be written in any script: the first of these that is installed fills in what DejaVu lacks.
 WIDE_FONTS = (
     "Noto Sans CJK SC",
@@ -61,14 +61,14 @@ def save(figure: Figure, path: Path, write: Callable[[Path], AbstractContextMana
 
 
 def show_image(axes: Axes, image: UInt8[np.ndarray, "height width channels"]) -> None:
-    """Draws a picture with sharp pixels and no frame of numbers."""
+    """Draws an image with sharp pixels and no frame of numbers."""
     _draw_pixels(axes, image)
     hide_axes(axes)
 
 
 @dataclass(frozen=True)
 class TitledPicture:
-    """A picture of a grid.
+    """An image of a grid.
 
     Attributes:
         pixels: uint8, [height, width], or with one or three channels behind; None: there is none.
@@ -83,7 +83,7 @@ class TitledPicture:
 def picture_grid(pictures: Sequence[TitledPicture], columns: int, side: float, title: str = "") -> Figure:
     """Pictures in rows of `columns`, the longer side of each `side` inches long, under the title of the whole.
 
-    All lie in one Axes: an Axes for each picture, with its ticks, would take several times as long.
+    All lie in one Axes: an Axes for each image, with its ticks, would take several times as long.
     """
     gap = side / 12
     above = LINE * max(picture.title.count("\n") + 1 for picture in pictures) + gap
@@ -150,7 +150,7 @@ def plot_area(axes: Axes, title: str, x: str, y: str) -> None:
 
 
 def shorten(text: str, length: int = 22) -> str:
-    """A name that fits above a small picture."""
+    """A name that fits above a small image."""
     # A dollar sign would start a formula.
     escaped = text.replace("$", r"\$")
     return escaped if len(escaped) <= length else escaped[: length - 1] + "…"

@@ -35,7 +35,7 @@ class ModelMetadata:
         class_names: one an output.
         input_shape: (height, width, channels) of its pictures.
         resize: how training brought pictures to that size; `squash` where the file does not say.
-        appearance: what its training pictures look like; None where the file does not say.
+        appearance: what its training images look like; None where the file does not say.
     """
 
     class_names: tuple[str, ...]

@@ -85,7 +85,7 @@ class _Vetting:
             if self._parts > MOST_PARTS:
                 raise ValueError("it has parts without end")
             if name in REFUSED:
-                raise ValueError(f"it holds {REFUSED[name]}, which no picture classifier needs")
+                raise ValueError(f"it holds {REFUSED[name]}, which no image classifier needs")
             if parsed[name] and name and name not in MANY:
                 raise ValueError(f"it is damaged: a {name} is there twice")
             parsed[name].append(value)

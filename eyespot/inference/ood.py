@@ -6,7 +6,7 @@ largest of them counts, since each sees what the others overlook (benchmarks/rej
 - Features: the squared Mahalanobis distance from the nearest class mean (Lee et al. 2018, arXiv:1807.03888), of
   vectors brought to length 1, without which a large picture of the right kind would count as strange (Müller and Hein
   2025, arXiv:2505.18032).
-- Pixels: the same distance from the mean picture, which is large for what training pictures are not composed of, such
+- Pixels: the same distance from the mean picture, which is large for what training images are not composed of, such
   as noise.
 - Contrast: a blank picture lies near the mean of many, and a network says of it whatever its biases say.
 
@@ -98,7 +98,7 @@ class Rejection:
     Attributes:
         features: of the model's features, with a mean for each class.
         pixels: of the pictures, with one mean.
-        faintest: the contrast that nearly all training pictures have, a standard deviation in 0-255.
+        faintest: the contrast that nearly all training images have, a standard deviation in 0-255.
         quantiles: of the strangeness of the pictures held out, from the least to the most, `[1001]`.
         source: which pictures those are: `validation`, or `train` where there was no validation data.
         pictures: how many.

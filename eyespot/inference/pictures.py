@@ -1,4 +1,4 @@
-"""Pictures on their way into a model: opened, and brought to the looks of its training pictures."""
+"""Pictures on their way into a model: opened, and brought to the looks of its training images."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class PictureReader:
     Args:
         input_shape: (height, width, channels) of the model's pictures.
         resize: how training brought pictures to that size.
-        appearance: what its training pictures look like; None, or one that is not plain: pictures are only resized.
+        appearance: what its training images look like; None, or one that is not plain: pictures are only resized.
         each: give every object on a picture.
     """
 
@@ -113,15 +113,15 @@ def named_pictures(
         on_error: called with the error of each path that leads to no picture; None: it raises.
 
     Raises:
-        DataError: an array holds no pictures.
-        PictureError: there is nothing at a path, or a folder holds no pictures.
+        DataError: an array holds no images.
+        PictureError: there is nothing at a path, or a folder holds no images.
     """
     if isinstance(pictures, str | Path | bytes | Image.Image):
         pictures = [pictures]
     elif hasattr(pictures, "__array__") and np.asarray(pictures).dtype.kind in "biuf":
         array = np.asarray(pictures)
         is_one = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in CHANNELS)  # noqa: PLR2004 - axes
-        images = pixels_of(array[np.newaxis] if is_one else array, "The pictures", value_range)
+        images = pixels_of(array[np.newaxis] if is_one else array, "The images", value_range)
         return [(f"[{row}]", image) for row, image in enumerate(images)]
     named: list[tuple[str, PictureSource]] = []
     for row, picture in enumerate(pictures):
@@ -137,5 +137,5 @@ def named_pictures(
         elif isinstance(picture, Image.Image):
             named.append((getattr(picture, "filename", "") or f"[{row}]", picture))
         else:
-            named.append((f"[{row}]", array_picture(picture, f"Picture [{row}]", value_range)))
+            named.append((f"[{row}]", array_picture(picture, f"Image [{row}]", value_range)))
     return named

@@ -1,4 +1,4 @@
-"""Predictor: a `model.onnx`, its class names and its preprocessing, ready to read pictures."""
+"""Predictor: a `model.onnx`, its class names and its preprocessing, ready to read images."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,27 +32,27 @@ from eyespot.inference.pictures import PictureReader, PictureSource, Preprocessi
 from eyespot.inference.runtime import OutOfRoom, OutputArrays, are_probabilities, open_session, run_session
 from eyespot.shapes import Float32, Float64, UInt8
 
-BATCH = 64  # pictures; what a layer makes of them stays in a processor's own memory, which of 256 it did not
-BULK = 4 * BATCH  # pictures from which on several batches are answered at once, each by its own threads
+BATCH = 64  # images; what a layer makes of them stays in a processor's own memory, which of 256 it did not
+BULK = 4 * BATCH  # images from which on several batches are answered at once, each by its own threads
 AT_ONCE = 4  # batches; more would only take more memory
-SHOWN = 20  # pictures that a notebook shows
+SHOWN = 20  # images that a notebook shows
 FEW = 2  # classes besides the most probable one that it names
-TRIAL_SECONDS = 30.0  # that one picture may take when a file is opened
+TRIAL_SECONDS = 30.0  # that one image may take when a file is opened
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Prediction of a model for one picture.
+    """Prediction of a model for one image.
 
     Attributes:
         file: as it was given.
-        label: the most probable class; "none of these" where the picture is rejected.
+        label: the most probable class; "none of these" where the image is rejected.
         probability: of the most probable class.
         top: the most probable classes, best first, as (label, probability).
         strangeness: how unlike anything the model has seen it is; None unless that was asked for.
         threshold: the strangeness above which it is rejected; None unless that was asked for.
-        box: where on the picture the object is, (left, top, right, bottom) in its pixels; None: the whole picture.
-        note: what a user should know of how the picture was read; None if all is as usual.
+        box: where on the image the object is, (left, top, right, bottom) in its pixels; None: the whole image.
+        note: what a user should know of how the image was read; None if all is as usual.
     """
 
     file: str
@@ -87,10 +87,10 @@ class Prediction:
 
 
 class PredictionList(list[Prediction]):
-    """Predictions of pictures, in order: a list that a notebook shows with the first pictures.
+    """Predictions of images, in order: a list that a notebook shows with the first images.
 
     Args:
-        pictures: names with the pictures, of which the first ones are kept.
+        images: names with the images, of which the first ones are kept.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class PredictionList(list[Prediction]):
         self._pictures = list(islice(pictures, SHOWN))
 
     def _repr_html_(self) -> str:
-        """Return the predictions as a notebook shows them: a row a picture."""
+        """Return the predictions as a notebook shows them: a row an image."""
         from eyespot.notebook import MOST_ROWS, card, listed, notes, percent, table, thumbnail
 
         thumbnails = {name: thumbnail(uri, name) for name, uri in self._thumbnails()}
@@ -114,13 +114,13 @@ class PredictionList(list[Prediction]):
             )
             for one in self[: MOST_ROWS + 1]
         ]
-        columns = ("", "picture", "prediction", "probability", "next")
+        columns = ("", "image", "prediction", "probability", "next")
         remarks = dict.fromkeys(f"{one.file}: {one.note}" for one in self[:MOST_ROWS] if one.note)
         parts = [table(columns, rows, text_columns=len(columns), of=len(self)), notes(remarks)]
         return card("1 prediction" if len(self) == 1 else f"{len(self):,} predictions", "", parts)
 
     def _thumbnails(self) -> Iterator[tuple[str, str]]:
-        """The pictures that can still be opened, as (name, `data:` address)."""
+        """The images that can still be opened, as (name, `data:` address)."""
         for name, source in self._pictures:
             with suppress(PictureError):
                 picture = open_source(source, name, grey=False)
@@ -138,12 +138,12 @@ class Predictor:
     Attributes:
         metadata: what the file says of itself, also as attributes of the predictor:
         class_names: one an output.
-        input_shape: (height, width, channels) of its pictures.
-        resize: how training brought pictures to that size; `squash` where the file does not say.
-        appearance: what its training pictures look like; None where the file does not say.
+        input_shape: (height, width, channels) of its images.
+        resize: how training brought images to that size; `squash` where the file does not say.
+        appearance: what its training images look like; None where the file does not say.
 
     Raises:
-        ModelError: the file is missing, damaged, or was not written by eyespot; or it has no answer to a black picture.
+        ModelError: the file is missing, damaged, or was not written by eyespot; or it has no answer to a black image.
     """
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
@@ -166,12 +166,12 @@ class Predictor:
         self.resize, self.appearance = self.metadata.resize, self.metadata.appearance
         self._path, self._input = path, inputs[0][0] if inputs else ""
         if [(kind, tuple(shape[1:])) for _, kind, shape in inputs] != [("tensor(uint8)", self.input_shape)]:
-            raise ModelError(f"{path} is damaged: its graph takes other pictures than it says.")
-        self._batch = BATCH  # smaller once that many pictures have turned out to take too much memory
+            raise ModelError(f"{path} is damaged: its graph takes other images than it says.")
+        self._batch = BATCH  # smaller once that many images have turned out to take too much memory
         self._check_outputs()
 
     def _check_outputs(self) -> None:
-        """Check the outputs by what the graph declares, and by the answer to one picture within its time limit."""
+        """Check the outputs by what the graph declares, and by the answer to one image within its time limit."""
         widths = {output.name: output.shape[-1] if output.shape else 0 for output in self._session.get_outputs()}
         if PROBABILITIES not in widths:
             raise ModelError(f"{self._path} is damaged: it has no output `probabilities`.")
@@ -181,7 +181,7 @@ class Predictor:
         self._run(self._session, np.zeros((1, *self.input_shape), np.uint8), (PROBABILITIES,), TRIAL_SECONDS)
 
     def try_out(self, seconds: float = TRIAL_SECONDS) -> None:
-        """Answers pictures of the model's own kind, with all that it can be asked for: black, grey, white, and noise.
+        """Answers images of the model's own kind, with all that it can be asked for: black, grey, white, and noise.
 
         Args:
             seconds: that each answer may take.
@@ -198,10 +198,10 @@ class Predictor:
     def probabilities(
         self, images: UInt8[np.ndarray, "n height width channels"] | RowView
     ) -> Float32[np.ndarray, "n classes"]:
-        """Each picture's class probabilities, calibrated; rows add up to 1.
+        """Each image's class probabilities, calibrated; rows add up to 1.
 
         Raises:
-            ModelError: the pictures have another size than the model takes, or it gives no probabilities for them.
+            ModelError: the images have another size than the model takes, or it gives no probabilities for them.
         """
         return self._answers(images, PROBABILITIES)[0]
 
@@ -223,20 +223,20 @@ class Predictor:
         each: bool = False,
         on_steps: Callable[[str, PreprocessingSteps], None] | None = None,
     ) -> list[Prediction]:
-        """Reads pictures and says what they show, a batch at a time.
+        """Reads images and says what they show, a batch at a time.
 
-        Where the training pictures show one object each on a plain background, a picture is first brought to their
+        Where the training images show one object each on a plain background, an image is first brought to their
         looks (`eyespot.preprocessing`); one that has them is left as it is.
 
         Args:
-            pictures: files, or names with a file, its content, a Pillow image or an array.
+            images: files, or names with a file, its content, a Pillow image or an array.
             top: how many classes to name.
-            on_error: receives the error of each unreadable picture, which is left out; None: the first one raises.
-            reject: answer "none of these" for a picture that is unlike anything the model has seen: True, or the share
-                of the validation pictures that would be rejected (True is 0.01). False: always name a class.
-            as_is: only resize pictures, as training did.
-            each: every object on a picture gets a prediction, in reading order, not only the most prominent one.
-            on_steps: receives each picture's name and what it looked like after each step.
+            on_error: receives the error of each unreadable image, which is left out; None: the first one raises.
+            reject: answer "none of these" for an image that is unlike anything the model has seen: True, or the share
+                of the validation images that would be rejected (True is 0.01). False: always name a class.
+            as_is: only resize images, as training did.
+            each: every object on an image gets a prediction, in reading order, not only the most prominent one.
+            on_steps: receives each image's name and what it looked like after each step.
 
         Raises:
             PictureError: one of them cannot be read, and there is no `on_error`.
@@ -263,7 +263,7 @@ class Predictor:
 
     @cached_property
     def rejection(self) -> Rejection:
-        """Detector of pictures that are none of the classes.
+        """Detector of images that are none of the classes.
 
         Raises:
             ModelError: the model carries none, or a damaged one.
@@ -271,7 +271,7 @@ class Predictor:
         text = self._session.get_modelmeta().custom_metadata_map.get(REJECTION_KEY)
         if text is None:
             raise ModelError(
-                f"{self._path} cannot tell pictures that are none of its classes: it was written without what that "
+                f"{self._path} cannot tell images that are none of its classes: it was written without what that "
                 "takes, as before eyespot could do so; train it again."
             )
         try:
@@ -280,7 +280,7 @@ class Predictor:
             raise ModelError(f"{self._path} has damaged metadata ({error}).") from None
 
     def strangeness(self, images: UInt8[np.ndarray, "n height width channels"] | RowView) -> Float64[np.ndarray, " n"]:
-        """Strangeness of each picture; `rejection.threshold()` is the limit.
+        """Strangeness of each image; `rejection.threshold()` is the limit.
 
         Raises:
             ModelError: as of `probabilities`, or the model carries nothing to go by.
@@ -292,7 +292,7 @@ class Predictor:
         """Features that the last layer decides by; of a model without that output, its logits.
 
         Raises:
-            ModelError: the model cannot be run on these pictures.
+            ModelError: the model cannot be run on these images.
         """
         outputs = {output.name for output in self._session.get_outputs()}
         (rows,) = self._rows(self._session, images, (FEATURES if FEATURES in outputs else LOGITS,))
@@ -318,7 +318,7 @@ class Predictor:
     ) -> tuple[Float32[np.ndarray, "n classes"], ...]:
         """Outputs of the graph under these names, a batch at a time."""
         if images.shape[1:] != self.input_shape:
-            raise ModelError(f"The model takes pictures of {self.input_shape}; these are {images.shape[1:]}.")
+            raise ModelError(f"The model takes images of {self.input_shape}; these are {images.shape[1:]}.")
         starts = range(0, len(images), BATCH)
         session = self._several if len(images) >= BULK else None
         if session is None:
@@ -367,7 +367,7 @@ class Predictor:
         outputs: tuple[str, ...],
         seconds: float | None = None,
     ) -> OutputArrays:
-        """Outputs of the graph, unchecked; fewer pictures at a time where a batch takes too much memory."""
+        """Outputs of the graph, unchecked; fewer images at a time where a batch takes too much memory."""
         batch = self._batch  # once: another thread may make it smaller meanwhile
         if len(images) > batch:
             starts = range(0, len(images), batch)

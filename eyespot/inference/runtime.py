@@ -126,7 +126,7 @@ def run_session(
                 raise
             _empty_arena(session, outputs, inputs)
             limit = f"{room():,} bytes ({ROOM_VARIABLE} sets this limit)"
-            raise OutOfRoom(f"what its layers compute for one picture takes more than {limit}") from None
+            raise OutOfRoom(f"what its layers compute for one image takes more than {limit}") from None
         finally:
             timer.cancel()
     return answers
@@ -180,5 +180,5 @@ def _empty_arena(
         session.run(outputs, inputs, options)
 
 
-class OutOfRoom(Exception):  # noqa: N818 - it may fit with fewer pictures
+class OutOfRoom(Exception):  # noqa: N818 - it may fit with fewer images
     """A run needs more bytes than `room()`."""

@@ -50,7 +50,7 @@ def build(name: str, input_shape: Shape, classes: int, seed: int = 0, *, trust: 
 
     Args:
         name: one of ARCHITECTURES, `path.py:function`, or a `.keras` file (its weights are drawn anew).
-        input_shape: (height, width, channels) of the pictures.
+        input_shape: (height, width, channels) of the images.
         seed: of the initial weights. What a function of the user's own draws comes from Python's, NumPy's and
             PyTorch's global generators, which are set here.
         trust: of a `.keras` file, as of `load_model`.
@@ -77,7 +77,7 @@ def _architecture(name: str, input_shape: Shape, classes: int, seed: int, *, tru
         return ARCHITECTURES[name](input_shape, classes)
     except (ValueError, RecipeError) as error:
         size = "x".join(str(side) for side in input_shape)
-        raise ModelError(f"{name} cannot take pictures of {size}: {reason_in(error)}") from None
+        raise ModelError(f"{name} cannot take images of {size}: {reason_in(error)}") from None
 
 
 def mlp(input_shape: Shape, classes: int, *, hidden: Sequence[int] = (512, 512), dropout: float = 0.2) -> keras.Model:
@@ -91,7 +91,7 @@ def mlp(input_shape: Shape, classes: int, *, hidden: Sequence[int] = (512, 512),
 
 
 def cnn(input_shape: Shape, classes: int, *, dropout: float = 0.25) -> keras.Model:
-    """Blocks of a 3x3 convolution, batch normalisation, ReLU and a pool that halves the picture; then a dense head.
+    """Blocks of a 3x3 convolution, batch normalisation, ReLU and a pool that halves the image; then a dense head.
 
     The first block has two convolutions: strokes are found at full resolution, before any pixel is dropped.
     As many blocks as leave at least 2 pixels a side: two for 8x8, three for 28x28, four for 32x32. Batch

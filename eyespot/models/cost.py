@@ -23,7 +23,7 @@ class LayerCost:
         name: Keras's, of the layer.
         kind: its class.
         inputs: names of the layers whose outputs it takes; none for the first.
-        shape: of its output for one picture.
+        shape: of its output for one image.
         parameters: 0 where the layer has been used before.
     """
 

@@ -15,7 +15,7 @@ from eyespot.models.layers import Shape
 from eyespot.shapes import UInt8
 
 layers = keras.layers
-RAW, USUAL = "0-255", "0-1"  # as pictures have them; as tutorials give them to a model
+RAW, USUAL = "0-255", "0-1"  # as images have them; as tutorials give them to a model
 SMALLEST = 1e-12  # variance
 SLACK, SMALL = 0.1, 0.1  # shares of the largest pixel: what resizing may add, and what pooling leaves at least
 Moments = tuple[Any, Any]  # mean and variance, of all values or of each channel
@@ -172,7 +172,7 @@ def with_scaling(model: keras.Model, scaling: Scaling, pictures: Shape) -> keras
     """The model with pixels 0-255 brought to its range inside; it shares layers and weights with `model`.
 
     Args:
-        pictures: their (height, width, channels). A model that takes them flat, or grey ones without channels, gets a
+        images: their (height, width, channels). A model that takes them flat, or grey ones without channels, gets a
             `Reshape` too.
     """
     input_shape, dtype = tuple(model.inputs[0].shape[1:]), model.inputs[0].dtype
@@ -198,7 +198,7 @@ def _free_name(model: keras.Model, name: str) -> str:
 
 
 def fits_reshaped(takes: Shape, pictures: Shape) -> bool:
-    """Whether an input of that shape takes (height, width, channels) flat, or grey pictures without channels."""
+    """Whether an input of that shape takes (height, width, channels) flat, or grey images without channels."""
     return takes == (int(np.prod(pictures)),) or (pictures[-1] == 1 and takes == pictures[:-1])
 
 

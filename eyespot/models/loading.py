@@ -201,14 +201,14 @@ def _without_memory() -> Iterator[None]:
 
 
 def check_fits(model: keras.Model, name: str, input_shape: Shape, classes: int) -> None:
-    """Raise a ModelError unless the model takes these pictures and gives probabilities for these classes."""
+    """Raise a ModelError unless the model takes these images and gives probabilities for these classes."""
     check_built(model, name)
     takes, gives = tuple(model.inputs[0].shape[1:]), tuple(model.outputs[0].shape[1:])
     matches = len(takes) == len(input_shape) and all(
         side in (None, expected) for side, expected in zip(takes, input_shape, strict=True)
     )
     if not matches and not fits_reshaped(takes, input_shape):
-        raise ModelError(f"{name} takes pictures of {takes}; these are {input_shape} (height, width, channels).")
+        raise ModelError(f"{name} takes images of {takes}; these are {input_shape} (height, width, channels).")
     if gives != (classes,):
         raise ModelError(f"{name} gives an output of {gives}; expected one probability a class: {(classes,)}.")
     if not ends_in_softmax(model.layers[-1]):
@@ -265,7 +265,7 @@ def continue_from(  # noqa: PLR0913 - what to continue from, and what it must fi
         seed: of the new head's weights.
 
     Raises:
-        ModelError: it takes other pictures, or has no dense head to replace.
+        ModelError: it takes other images, or has no dense head to replace.
     """
     check_built(trained, name)
     heads = [layer for layer in trained.layers if isinstance(layer, keras.layers.Dense)]

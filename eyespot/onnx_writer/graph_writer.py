@@ -95,19 +95,19 @@ class GraphWriter:
         return self.arranged(self._names[id(tensor)], len(tensor.shape), channels_first=channels_first)
 
     def arranged(self, name: str, rank: int, *, channels_first: bool) -> str:
-        """`name`, turned where it is a picture in the other order."""
+        """`name`, turned where it is an image in the other order."""
         if rank != IMAGE_RANK or (name in self._channels_first) == channels_first:
             return name
         (transposed,) = self.node("Transpose", [name], perm=TO_CHANNELS_FIRST if channels_first else TO_CHANNELS_LAST)
         return self.mark(transposed) if channels_first else transposed
 
     def mark(self, name: str) -> str:
-        """Notes that `name` is a picture in ONNX's order."""
+        """Notes that `name` is an image in ONNX's order."""
         self._channels_first.add(name)
         return name
 
     def is_channels_first(self, call: Call) -> bool:
-        """Whether a layer's first input is a picture in ONNX's order."""
+        """Whether a layer's first input is an image in ONNX's order."""
         return self._names[id(call.inputs[0])] in self._channels_first
 
     def activated(self, name: str, activation: Callable[..., Any]) -> str:
@@ -122,7 +122,7 @@ class GraphWriter:
             raise UnsupportedLayer(f"activation {getattr(activation, '__name__', activation)}")
         kind, attributes = ACTIVATIONS[activation]
         if kind == "Softmax" and name in self._channels_first:
-            raise UnsupportedLayer("softmax over a picture's channels")
+            raise UnsupportedLayer("softmax over an image's channels")
         (result,) = self.node(kind, [name], **attributes)
         return self.mark(result) if name in self._channels_first else result
 

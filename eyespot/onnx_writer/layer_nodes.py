@@ -1,6 +1,6 @@
 """Keras layers as ONNX nodes, one function each.
 
-Pictures travel as ONNX wants them, [n, channels, height, width], from the first convolution or pool on, and are turned
+Images travel as ONNX wants them, [n, channels, height, width], from the first convolution or pool on, and are turned
 back where a layer looks at the order of values (Flatten, Reshape).
 """
 
@@ -41,7 +41,7 @@ def _same(writer: GraphWriter, call: Call) -> str:
 
 
 def _rescaling(writer: GraphWriter, call: Call) -> str:
-    """A picture is rescaled in ONNX's order: with one channel last, ONNX Runtime multiplied fifty times more slowly."""
+    """An image is rescaled in ONNX's order: with one channel last, ONNX Runtime multiplied fifty times more slowly."""
     scale, offset = (np.asarray(value, np.float32) for value in (call.layer.scale, call.layer.offset))
     channels_first = len(call.inputs[0].shape) == IMAGE_RANK and max(scale.ndim, offset.ndim) <= 1
     if channels_first:  # one number a channel

@@ -50,7 +50,7 @@ def write_onnx(  # noqa: PLR0913 - the last two go into the file as they are
     package knows become one or two nodes each; a model with any other is traced by Keras's own exporter.
 
     Args:
-        sample: pictures to compare on.
+        sample: images to compare on.
         resize, appearance: as of `ModelMetadata`.
 
     Raises:
@@ -150,7 +150,7 @@ def _silent() -> Iterator[None]:
 
 
 def _prove(model: keras.Model, path: Path, sample: UInt8[np.ndarray, "n height width channels"]) -> None:
-    """On all pictures at once and on one alone: a traced graph may have frozen the number of pictures."""
+    """On all images at once and on one alone: a traced graph may have frozen the number of images."""
     predictor = Predictor(path)
     for images in (sample, sample[:1]):
         with torch.no_grad(), unrounded_float32():
@@ -158,7 +158,7 @@ def _prove(model: keras.Model, path: Path, sample: UInt8[np.ndarray, "n height w
         try:
             difference = float(np.abs(expected - predictor.probabilities(images)).max())
         except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many types for one cause: the graph is no good
-            raise ModelError(f"The ONNX model does not run on {len(images)} pictures: {error}") from None
+            raise ModelError(f"The ONNX model does not run on {len(images)} images: {error}") from None
         if not difference <= AGREEMENT:
             raise ModelError(
                 f"The ONNX model differs from the Keras model by {difference:.1e} in a probability; at most "

@@ -1,1 +1,1 @@
-"""From a photograph to what the training pictures look like: background, lines, ink, objects, size and place."""
+"""From a photograph to what the training images look like: background, lines, ink, objects, size and place."""

@@ -25,7 +25,7 @@ SAME_EDGE = 0.5  # the least share of edge pixels on the background's level
 
 @dataclass(frozen=True)
 class Distribution:
-    """How a quantity is distributed over the training pictures: nearly its least, its quartiles, nearly its most."""
+    """How a quantity is distributed over the training images: nearly its least, its quartiles, nearly its most."""
 
     low: float
     quarter: float
@@ -106,7 +106,7 @@ class Appearance:
 
 
 def looks_like_training(image: UInt8[np.ndarray, "height width channels"], appearance: Appearance) -> bool:
-    """Whether polarity, background, size and place of the object are those of the training pictures.
+    """Whether polarity, background, size and place of the object are those of the training images.
 
     Args:
         image: at the model's size.

@@ -49,7 +49,7 @@ def isolate_objects(
     selected = objects if each else [objects[main_index]]
     images = [render_object(ink, detected, appearance, input_shape[:2]) for detected in selected]
     steps.append((_count(len(objects)), _marked(grey, objects, main_index)))
-    steps += [("as the training pictures", image) for image in images]
+    steps += [("as the training images", image) for image in images]
     scale = picture.width / grey.shape[1]
     full = [np.repeat(image[..., None], input_shape[2], axis=2) for image in images]
     return full, [_box(detected, scale) for detected in selected], _note(len(objects), each=each), steps

@@ -1,4 +1,4 @@
-"""Measuring what training pictures look like; once, at training."""
+"""Measuring what training images look like; once, at training."""
 
 import numpy as np
 from scipy import ndimage

@@ -40,13 +40,13 @@ def read_photograph(
     *,
     each: bool = False,
 ) -> PhotographReading:
-    """Bring a picture to the looks of the training pictures; one that has them already is left as it is.
+    """Bring a picture to the looks of the training images; one that has them already is left as it is.
 
     So is one of exactly their size: somebody has prepared it, and it may be of something else.
 
     Args:
         picture: upright, in grey or RGB.
-        appearance: of the training pictures, which must be plain.
+        appearance: of the training images, which must be plain.
         input_shape: height, width and channels of the model's pictures.
         resize: how a picture is brought to that size on which no object is found.
         each: give every object on it, not only the one it is of.
@@ -70,14 +70,14 @@ def read_photograph(
 def _as_it_is(
     picture: Image.Image, appearance: Appearance, input_shape: tuple[int, int, int]
 ) -> PhotographReading | None:
-    """The picture only resized, or inverted, where it then looks like a training picture."""
+    """The picture only resized, or inverted, where it then looks like a training image."""
     height, width, _ = input_shape
     if abs(picture.width * height - picture.height * width) > SAME_SHAPE * picture.width * height:
         return None
     pixels = fit_to_size(picture, input_shape, "squash")
     for image, change in ((pixels, "as it is"), (255 - pixels, "inverted")):
         if looks_like_training(image, appearance):
-            return PhotographReading([image], [None], None, [(f"looks like the training pictures {change}", image)])
+            return PhotographReading([image], [None], None, [(f"looks like the training images {change}", image)])
     if picture.size == (width, height):
-        return PhotographReading([pixels], [None], None, [("as large as the training pictures: left as it is", pixels)])
+        return PhotographReading([pixels], [None], None, [("as large as the training images: left as it is", pixels)])
     return None

@@ -1,4 +1,4 @@
-"""An object in the size, place, stroke width and contrast of the training pictures."""
+"""An object in the size, place, stroke width and contrast of the training images."""
 
 import numpy as np
 from PIL import Image
@@ -22,7 +22,7 @@ LEAST_STEADY = 0.05  # of the picture's height: an extent that varies more says 
 def render_object(
     ink: Float32[np.ndarray, "height width"], found: DetectedObject, appearance: Appearance, size: tuple[int, int]
 ) -> UInt8[np.ndarray, "rows columns"]:
-    """Draw one object as a training picture, at (height, width) `size`."""
+    """Draw one object as a training image, at (height, width) `size`."""
     area = (slice(found.top, found.bottom), slice(found.left, found.right))
     mask, crop = found.mask, ink[area]
     height, width = size
@@ -42,7 +42,7 @@ def render_object(
 
 
 def _factor(shape: tuple[int, ...], appearance: Appearance, size: tuple[int, int]) -> float:
-    """Model pixels a working pixel: by whichever extent the training pictures share, and so that both sides fit."""
+    """Model pixels a working pixel: by whichever extent the training images share, and so that both sides fit."""
     extents = {
         "longest": (max(shape), max(size), appearance.longest),
         "height": (shape[0], size[0], appearance.height),

@@ -28,9 +28,9 @@ PictureSize = Annotated[tuple[Side, Side], BeforeValidator(_size)]
 
 
 class PicturesRecipe(RecipePart):
-    """How a user's own pictures become arrays; datasets that go by name leave nothing to choose.
+    """How a user's own images become arrays; datasets that go by name leave nothing to choose.
 
-    `resize`: `pad` keeps the shape and fills up with the colour of the picture's edge, `crop` keeps the shape and cuts
+    `resize`: `pad` keeps the shape and fills up with the colour of the image's edge, `crop` keeps the shape and cuts
     off what stands out, `squash` changes the shape.
     """
 
@@ -67,9 +67,9 @@ class PicturesRecipe(RecipePart):
 class SplitRecipe(RecipePart):
     """Where validation data comes from.
 
-    `fraction`: a random share of the training pictures, the same share of each class where `stratify`
+    `fraction`: a random share of the training images, the same share of each class where `stratify`
     (scikit-learn's `train_test_split`); `last`: the last rows, as Keras's `validation_split` takes them; `given`: the
-    split the dataset came with; `none`: no validation data; `test`: the test pictures, as some tutorials have it, which
+    split the dataset came with; `none`: no validation data; `test`: the test images, as some tutorials have it, which
     leaves none for an honest test.
     """
 
@@ -100,10 +100,10 @@ class SplitRecipe(RecipePart):
 
 
 class AugmentationRecipe(RecipePart):
-    """How training pictures are changed at random, afresh in every step; validation and test pictures never are.
+    """How training images are changed at random, afresh in every step; validation and test images never are.
 
     A key that is None is as the policy has it, and off where there is none. `auto` is settled by the class names and
-    the pictures; the run's recipe then names the policy and all of its values.
+    the images; the run's recipe then names the policy and all of its values.
     """
 
     policy: Annotated[Policy, Option("Data", name="augment")] = Field(

@@ -162,7 +162,7 @@ class TrainingRecipe(RecipePart):
         """
         if self.batch_size and self.batch_size > pictures:
             raise RecipeError(
-                f"The batch size {self.batch_size} is larger than the {pictures} training pictures: lower it."
+                f"The batch size {self.batch_size} is larger than the {pictures} training images: lower it."
             )
         return self.batch_size or min(pictures, DEFAULT_BATCH)
 
@@ -333,10 +333,10 @@ class Recipe(RecipePart):
         """The recipe with its dataset, split, model and augmentation named, where they were left open.
 
         Args:
-            dataset: its name, or the path of a user's own pictures.
+            dataset: its name, or the path of a user's own images.
             validation_given: it comes with a validation split.
-            pictures: how a user's own were read.
-            augmentation: settled by its pictures; None: it stays as it is.
+            images: how a user's own were read.
+            augmentation: settled by its images; None: it stays as it is.
         """
         values = self.model_dump(by_alias=True)
         values["dataset"] = dataset

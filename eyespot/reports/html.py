@@ -78,7 +78,7 @@ def _words(language: Language) -> dict[str, str]:
 
 
 def figure_uri(path: Path, side: int = FIGURE) -> str | None:
-    """A figure's file in a `data:` address, no larger than `side` pixels; None where it is missing or no picture."""
+    """A figure's file in a `data:` address, no larger than `side` pixels; None where it is missing or no image."""
     try:
         figure = open_picture(path, grey=False)
     except PictureError:

@@ -26,7 +26,7 @@ from eyespot.training.diagnose import Verdict
 from eyespot.training.history import History
 
 WIDEST, TALLEST = 132.0, 60.0  # pixels on the page
-UNDERNEATH = 0.35  # how much of the picture is seen through a map
+UNDERNEATH = 0.35  # how much of the image is seen through a map
 SHORT_NAME = 3  # letters that fit above a cell without turning
 
 
@@ -36,7 +36,7 @@ class ExplainedMistakes:
 
     Attributes:
         rows: of the images that are shown.
-        pictures: the maps of each, of the predicted class.
+        images: the maps of each, of the predicted class.
         notes: sentences about methods that do not suit the model.
     """
 

@@ -1,4 +1,4 @@
-"""Summaries of results, as a notebook shows them below a cell: figures with intervals, sentences, pictures.
+"""Summaries of results, as a notebook shows them below a cell: figures with intervals, sentences, images.
 
 A summary is made of plain values, as a report is: the results themselves are in `workflow`.
 """

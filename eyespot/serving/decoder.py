@@ -91,7 +91,7 @@ class Job:
         name: of the picture, in an error.
         shape: height, width and channels of the model's pictures.
         resize: how training brought pictures to that size.
-        appearance: what the training pictures look like; None: pictures are only resized.
+        appearance: what the training images look like; None: pictures are only resized.
         each: read every object on the picture.
         longest: keep the picture's own size, with at most this many pixels a side; None: bring it to the model's.
     """

@@ -26,7 +26,7 @@ PREDICT_OPTIONS = {
     "top": requests.count(3, MOST_TOP, "How many classes to name, at most all of them."),
     "reject": requests.flag("Answer 'none of these' where a picture is unlike anything the model has seen."),
     "reject_rate": requests.share(
-        "Answer 'none of these' as strictly as would reject this share of the validation pictures; reject alone: 0.01.",
+        "Answer 'none of these' as strictly as would reject this share of the validation images; reject alone: 0.01.",
         0.05,
     ),
     "as_is": AS_IS,
@@ -122,7 +122,7 @@ async def examples(service: Service, request: Request) -> Response:
         async with asyncio.timeout(seconds):
             test_examples = await model.examples()
     except TimeoutError:
-        sentence = f"The test pictures had not been read after {seconds:g} seconds"
+        sentence = f"The test images had not been read after {seconds:g} seconds"
         raise over_limit(HTTPStatus.GATEWAY_TIMEOUT, "work_seconds", seconds, sentence) from None
     names = model.current.predictor.class_names
 

@@ -38,7 +38,7 @@ def read_correction(
 ) -> UInt8[np.ndarray, "height width channels"]:
     """Read what training should see of a picture.
 
-    Where photographs are brought to the looks of the training pictures, that is the object in these looks, unless
+    Where photographs are brought to the looks of the training images, that is the object in these looks, unless
     `as_is`; else the picture itself, upright, at most 1,024 pixels a side, without what a camera wrote into its file.
 
     Raises:

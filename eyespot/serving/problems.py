@@ -88,7 +88,7 @@ def over_limit(
 
 
 def unreadable(detail: str) -> Refusal:
-    """Return the refusal of a body that is not what its type says, or holds no pictures."""
+    """Return the refusal of a body that is not what its type says, or holds no images."""
     return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "body", detail)
 
 

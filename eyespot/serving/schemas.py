@@ -145,7 +145,7 @@ class Model(Strict):
     classes: list[str] = Field(examples=[["0", "1", "2"]])
     input: Size
     resize: str = Field(description="How a picture is brought to that size: pad, crop or squash.", examples=["squash"])
-    appearance: dict[str, Any] | None = Field(description="What its training pictures look like, where that is known.")
+    appearance: dict[str, Any] | None = Field(description="What its training images look like, where that is known.")
     rejects: bool = Field(description="Whether it can answer 'none of these'.")
     corrections: bool = Field(description="Whether corrections are taken.")
     card: bool = Field(description="Whether it has a model card.")
@@ -162,7 +162,7 @@ class Models(Strict):
 
 
 class Example(Strict):
-    """A test picture with its right label."""
+    """A test image with its right label."""
 
     label: str = Field(examples=["7"])
     picture: str = Field(description="A PNG in base64.", examples=[PNG])

@@ -116,7 +116,7 @@ class ServedModel:
         return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
 
     async def examples(self) -> Examples:
-        """Return the test pictures, loaded with the first request and kept; none, with a note, where there are none."""
+        """Return the test images, loaded with the first request and kept; none, with a note, where there are none."""
         if self._examples is None:
             self._examples = asyncio.get_running_loop().create_task(self._load_examples())
         return await asyncio.shield(self._examples)
@@ -124,12 +124,12 @@ class ServedModel:
     async def _load_examples(self) -> Examples:
         load, predictor = self.deployment.examples, self.current.predictor
         if load is None:
-            return no_examples(predictor.input_shape, "This model was exported without its test pictures.")
+            return no_examples(predictor.input_shape, "This model was exported without its test images.")
         examples = await asyncio.to_thread(load)
         fits = examples.images.shape[1:] == predictor.input_shape
         if fits and (examples.labels < len(predictor.class_names)).all():
             return examples
-        return no_examples(predictor.input_shape, "The test pictures are of another model.")
+        return no_examples(predictor.input_shape, "The test images are of another model.")
 
     def describe(self) -> dict[str, Any]:
         """Return plain values, for JSON."""

@@ -9,7 +9,7 @@ from eyespot.recipe.changes import describe_settings
 from eyespot.studies.pages import markdown_table
 
 READ = """\
-Each candidate, and the recipe itself, was trained anew with fresh seeds; with them the validation pictures are drawn
+Each candidate, and the recipe itself, was trained anew with fresh seeds; with them the validation images are drawn
 anew too, where the recipe draws them. The lowest of many trials is too good to be true; these figures are not chosen
 from many. The winner is the lowest of the few medians shown, so a little of that optimism remains. No test data was
 used: `eyespot train best.yaml` tests the result, once."""

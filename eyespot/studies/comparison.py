@@ -20,7 +20,7 @@ COLUMNS = (
 BY = "Written by `eyespot study`. The runs are in the directories beside this page."
 READ = """\
 Means over the repeats, with the 95 % interval of the mean (Student's t; with one repeat there is none). Repeats differ
-in the seed alone, and with it in the initial weights, the order and the validation pictures, where these are drawn;
+in the seed alone, and with it in the initial weights, the order and the validation images, where these are drawn;
 every variant has the same seeds. *Difference*: validation accuracy minus the base's, in points, seed by seed, with its
 own 95 % interval (paired t-test); *p*: of that test, adjusted over all variants (Holm), so that below 0.05 may be
 called a difference. Each run is measured at the epoch that it keeps, which validation data chose: all variants gain by
@@ -163,7 +163,7 @@ def _difference(base: VariantMeasurements, variant: VariantMeasurements) -> Diff
     if len(complete) == 1:
         return Difference(mean, why="one repeat")
     if mean and np.allclose(np.subtract(second, first), mean, rtol=0, atol=1e-12):
-        # With few pictures equal differences happen by chance; a t-test would take them for certainty.
+        # With few images equal differences happen by chance; a t-test would take them for certainty.
         return Difference(
             mean, why=f"it is the same in all {len(complete)} repeats, which leaves no spread to judge by"
         )

@@ -9,12 +9,12 @@ from eyespot.studies.published_figures import JudgedFigure
 COLUMNS = ("figure", "published", "ours", "range", "judgement")
 JUDGEMENTS = """\
 *Ours* is the median over the repeats. *Reproduced*: the published figure lies in their range, or within the 95 %
-interval (Wilson) that the number of test pictures gives ours; *better*, *worse*: outside both; *differs*: outside, and
+interval (Wilson) that the number of test images gives ours; *better*, *worse*: outside both; *differs*: outside, and
 it is known why; *not judged*: never printed, of another machine, or a loss of a single repeat."""
 BY = "Written by `eyespot reproduce`, which also leaves a page of each experiment, in the directory of its name."
 PICTURES = {
-    "samples.png": "training pictures", "pixels.png": "one picture, pixel by pixel",
-    "curves.png": "training and validation", "predictions.png": "the first test pictures",
+    "samples.png": "training images", "pixels.png": "one image, pixel by pixel",
+    "curves.png": "training and validation", "predictions.png": "the first test images",
     "right-test.png": "correct predictions", "wrong-test.png": "mistakes, most confident first",
     "confusion-test.png": "confusion matrix",
 }  # fmt: skip
@@ -28,7 +28,7 @@ def experiment_page(  # noqa: PLR0913, PLR0917 - all that is on it
     class_names: Sequence[str],
     first: str,
 ) -> str:
-    """An experiment: what was done, its figures, the network, the report on the test pictures, the pictures drawn.
+    """An experiment: what was done, its figures, the network, the report on the test images, the figures drawn.
 
     Args:
         summary: the network, as Keras prints it.
@@ -82,7 +82,7 @@ def reproduction_page(
 
     Args:
         circumstances: date, machine, versions.
-        compares: there is a picture with and without dropout.
+        compares: there is an image with and without dropout.
     """
     rows, reasons, variation_rows, notes = [], [], [], []
     for recipe, figures in experiments:

@@ -17,7 +17,7 @@ from eyespot.recipe.recipe_files import SUFFIXES, read_yaml
 BASE = "base"
 OF_A_STUDY = {"changes", "grid", "repeats"}  # keys that no recipe has
 NOT_VARIED = {
-    "dataset": "variants are compared on the same pictures: make a study of each dataset",
+    "dataset": "variants are compared on the same images: make a study of each dataset",
     "training.seed": "the repeats differ in it: say how many with `repeats`",
 }
 

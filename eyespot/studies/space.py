@@ -19,7 +19,7 @@ from eyespot.studies.plan import NOT_VARIED
 
 # Optimizers that take the same learning rates, so that one range suits them all.
 ALIKE = ("adam", "adamw", "nadam")
-FEW, MANY = 5_000, 50_000  # training pictures: what batch sizes are tried
+FEW, MANY = 5_000, 50_000  # training images: what batch sizes are tried
 BATCHES = {FEW: (16, 32, 64, 128), MANY: (32, 64, 128, 256)}
 BATCHES_BEYOND = (64, 128, 256, 512)
 WIDTHS = (0.75, 1.0, 1.5, 2.0)
@@ -81,7 +81,7 @@ def space_of(values: Mapping[str, Any], recipe: Recipe, base: Mapping[str, Any],
     space: Space = {}
     for key, value in values.items():
         if key in NOT_VARIED or key.startswith("split."):
-            raise RecipeError(f"In {where}: {key} cannot be searched: all trials are judged on the same pictures.")
+            raise RecipeError(f"In {where}: {key} cannot be searched: all trials are judged on the same images.")
         allowed = value if isinstance(value, Range) else _parsed(key, value, where)
         for candidate in (allowed.low, allowed.high) if isinstance(allowed, Range) else allowed:
             recipe.with_settings({key: candidate}, where)

@@ -120,7 +120,7 @@ class EngineProgram(_OfKerasModel):
     """Runs a model's steps through the engine.
 
     Args:
-        changes: of the training pictures.
+        changes: of the training images.
         class_weights: how much a row of each class counts in the training loss; None: all the same.
 
     Raises:

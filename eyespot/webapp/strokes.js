@@ -4,7 +4,7 @@
 // side of the canvas, which has the shape of the model's pictures. A model is described as the REST API does. Pixels are
 // {height, width, channels, data}, with data a Uint8Array [height, width, channels].
 //
-// Where the training pictures show one grey object each on a plain background, a drawing gets their size, place, stroke
+// Where the training images show one grey object each on a plain background, a drawing gets their size, place, stroke
 // width and levels, by the same rules as eyespot/preprocessing/render.py; other models see the canvas itself.
 
 export const PEN = 1 / 14; // width of the pen, a share of the canvas's longer side
@@ -21,7 +21,7 @@ export function rendered(strokes, { input, appearance }) {
   return withLevels(asOnCanvas(strokes, input), input, { background: 1, lighter: false, strength: 1 });
 }
 
-/** Ink, 0 to 1 for each of the model's pixels, in the levels of the training pictures. */
+/** Ink, 0 to 1 for each of the model's pixels, in the levels of the training images. */
 export function withLevels({ values }, { height, width, channels }, { background, lighter, strength }) {
   const data = new Uint8Array(height * width * channels);
   values.forEach((value, place) => {
@@ -40,7 +40,7 @@ function likeTraining(strokes, input, appearance) {
   return reduced(placed(appearance.drawn ? lines : filled(lines), input, appearance, fine), fine);
 }
 
-/** The same where nothing is known of the training pictures: the canvas, smaller. */
+/** The same where nothing is known of the training images: the canvas, smaller. */
 function asOnCanvas(strokes, input) {
   const fine = fineness(input);
   const longest = Math.max(input.height, input.width) * fine;
@@ -63,7 +63,7 @@ function bounds(strokes) {
 const least = (a, b) => Math.min(a, b);
 const most = (a, b) => Math.max(a, b);
 
-/** The model's pixels for a unit of what is drawn: by whichever extent the training pictures share, and so that it fits. */
+/** The model's pixels for a unit of what is drawn: by whichever extent the training images share, and so that it fits. */
 export function enlargement({ across, down }, pen, { height, width }, appearance) {
   const extents = [
     [Math.max(down, across), Math.max(height, width), appearance.longest],
@@ -145,7 +145,7 @@ function filled({ height, width, values }) {
   return { height, width, values: values.map((value, place) => (outside[place] ? value : 1)) };
 }
 
-/** On an empty canvas of the model's size times `fine`, with its centre where the training pictures have theirs. */
+/** On an empty canvas of the model's size times `fine`, with its centre where the training images have theirs. */
 export function placed(body, input, appearance, fine) {
   const canvas = empty(input.height * fine, input.width * fine);
   const byMass = appearance.centring === "mass";

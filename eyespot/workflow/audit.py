@@ -27,7 +27,7 @@ from eyespot.training.program import EngineProgram
 FOLDS = 3
 NETWORK = "fashion-cnn-dropout"
 BATCH = 64
-PICTURES_TO_LEARN = 60_000  # a fold, over all epochs: enough for pictures of 28x28, and a minute or two in all
+PICTURES_TO_LEARN = 60_000  # a fold, over all epochs: enough for images of 28x28, and a minute or two in all
 FEWEST_EPOCHS, MOST_EPOCHS = 2, 20  # with more, a network learns wrong labels by heart
 LISTED = 1_000  # suspects in JSON at least; more where more are estimated to be wrong
 SHARE_LISTED = 0.1
@@ -39,10 +39,10 @@ class Audit:
 
     Attributes:
         dataset: which was looked at.
-        duplicates: pairs of the same picture, leaks first.
-        oddities: pictures that stand out.
+        duplicates: pairs of the same image, leaks first.
+        oddities: images that stand out.
         balance: counts, missing classes, imbalance, as plain values.
-        suspects: training pictures by how suspect their labels are; None where labels were not checked.
+        suspects: training images by how suspect their labels are; None where labels were not checked.
         unchecked: why they were not.
     """
 
@@ -55,7 +55,7 @@ class Audit:
 
     @property
     def skipped(self) -> tuple[SkippedFile, ...]:
-        """Files that could not be read, or are no pictures."""
+        """Files that could not be read, or are no images."""
         return self.dataset.origin.skipped if self.dataset.origin else ()
 
     @property
@@ -72,21 +72,21 @@ class Audit:
         if leaks := self.leaks:
             exact = sum(pair.kind == "exact" for pair in leaks)
             lines.append(
-                f"{len(leaks):,} pairs of the same picture lie in two splits, {exact:,} of them exactly equal: results "
+                f"{len(leaks):,} pairs of the same image lie in two splits, {exact:,} of them exactly equal: results "
                 "on these are too good. `pictures.drop_leaks=True` leaves them out of training."
             )
         if within := len(self.duplicates) - len(leaks):
-            lines.append(f"{within:,} pairs of pictures within a split are the same.")
+            lines.append(f"{within:,} pairs of images within a split are the same.")
         for split, names in self.balance["missing"].items():
             listed = ", ".join(map(repr, names[:5])) + (", …" if len(names) > 5 else "")  # noqa: PLR2004
-            lines.append(f"No {split} picture shows {listed}.")
+            lines.append(f"No {split} image shows {listed}.")
         if self.balance["imbalance"] > WORTH_SAYING:
             lines.append(
-                f"The largest class has {self.balance['imbalance']:.1f} times as many training pictures as the "
+                f"The largest class has {self.balance['imbalance']:.1f} times as many training images as the "
                 "smallest: `training.class_weights='balanced'` makes up for it."
             )
         if self.oddities:
-            lines.append(f"{len(self.oddities):,} pictures stand out, the first for being {self.oddities[0].reason}.")
+            lines.append(f"{len(self.oddities):,} images stand out, the first for being {self.oddities[0].reason}.")
         if self.suspects and self.suspects.estimated:
             lines.append(f"Some {self.suspects.estimated:,} training labels look wrong.")
         if self.unchecked:
@@ -128,8 +128,8 @@ def audit(dataset: Dataset, console: Console, *, labels: bool = True, within: bo
 
     Args:
         console: where progress is shown.
-        labels: check them too, for which small networks are trained, a minute or two for 60,000 pictures.
-        within: look for the same picture twice within a split, too, not only in two.
+        labels: check them too, for which small networks are trained, a minute or two for 60,000 images.
+        within: look for the same image twice within a split, too, not only in two.
     """
     suspects, unchecked = None, None
     if labels:
@@ -142,7 +142,7 @@ def audit(dataset: Dataset, console: Console, *, labels: bool = True, within: bo
 
 
 def find_suspect_labels(dataset: Dataset, console: Console, seed: int = 0) -> SuspectLabels:
-    """Ranks the training pictures by how suspect their labels are.
+    """Ranks the training images by how suspect their labels are.
 
     Three networks learn from two thirds each and judge the last third; nothing of it is kept.
 
@@ -151,20 +151,20 @@ def find_suspect_labels(dataset: Dataset, console: Console, seed: int = 0) -> Su
         seed: of the folds and of the networks.
 
     Raises:
-        DataError: a class has too few pictures for that.
+        DataError: a class has too few images for that.
     """
     return find_suspects(out_of_fold(dataset, console, seed), dataset.train.labels)
 
 
 def out_of_fold(dataset: Dataset, console: Console, seed: int) -> Float32[np.ndarray, "n classes"]:
-    """Probabilities of the classes for each training picture, by a network that has not learnt from it."""
+    """Probabilities of the classes for each training image, by a network that has not learnt from it."""
     train = dataset.train
     counts = dataset.class_counts(train)
     present = np.flatnonzero(counts)
     if len(present) < 2 or counts[present].min() < FOLDS:  # noqa: PLR2004 - a choice needs two
         smallest = dataset.class_names[present[counts[present].argmin()]]
         raise DataError(
-            f"{dataset.name}: labels are not checked, since {smallest!r} has {counts[present].min()} pictures: that "
+            f"{dataset.name}: labels are not checked, since {smallest!r} has {counts[present].min()} images: that "
             f"takes at least two classes with {FOLDS} each."
         )
     probabilities = np.zeros((len(train), dataset.classes), np.float32)
@@ -196,7 +196,7 @@ class _Progress:
 def _judged(
     dataset: Dataset, train: Split, held_out: Split, seed: int, observer: _Progress
 ) -> Float32[np.ndarray, "n classes"]:
-    """Trains a network on some pictures, and gives its probabilities for others."""
+    """Trains a network on some images, and gives its probabilities for others."""
     epochs = int(np.clip(round(PICTURES_TO_LEARN / len(train)), FEWEST_EPOCHS, MOST_EPOCHS))
     recipe = TrainingRecipe(
         epochs=epochs,

@@ -1,4 +1,4 @@
-"""compare: which of several runs is really better, by how much, and on which pictures."""
+"""compare: which of several runs is really better, by how much, and on which images."""
 
 import time
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from eyespot.workflow.kept_images import kept_images, together
 from eyespot.workflow.report import measured_split
 from eyespot.workflow.run_data import StoredPredictions, pictures_of, read_predictions
 
-TIMED, ROUNDS = 512, 5  # pictures; the median counts
+TIMED, ROUNDS = 512, 5  # images; the median counts
 TWO = 2
 
 
@@ -75,7 +75,7 @@ def compare(runs: Sequence[RunLike], output: str | Path | None = None, language:
 
     Raises:
         UsageError: there is no such language.
-        RunError: there are fewer than two; or one is missing, half there, or was measured on other pictures; or what is
+        RunError: there are fewer than two; or one is missing, half there, or was measured on other images; or what is
             at `output` is not by eyespot, or was changed.
 
     Example:
@@ -93,7 +93,7 @@ def compare(runs: Sequence[RunLike], output: str | Path | None = None, language:
     answers = [read_predictions(run, split_name, names) for run in opened]
     for run, answer in zip(opened, answers, strict=True):
         if not np.array_equal(answer.labels, answers[0].labels):
-            raise RunError(f"{run.path} was measured on other {split_name} pictures than {opened[0].path}.")
+            raise RunError(f"{run.path} was measured on other {split_name} images than {opened[0].path}.")
     shown = _images(opened, split_name, names)
     speeds = _speeds(predictors, shown.judged) if shown and shown.judged else [None] * len(opened)
     compared = tuple(
@@ -127,7 +127,7 @@ def _common_ground(runs: Sequence[Run], predictors: Sequence[Predictor]) -> tupl
             "dataset_sha256"
         ):
             raise RunError(
-                f"{run.path} was measured on other pictures than {first_run.path}: evaluate both on the same ones, and "
+                f"{run.path} was measured on other images than {first_run.path}: evaluate both on the same ones, and "
                 "compare what that prints."
             )
     return split_name, names

@@ -1,4 +1,4 @@
-"""evaluate: measure a run's model on labelled pictures."""
+"""evaluate: measure a run's model on labelled images."""
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -34,7 +34,7 @@ class EvaluationResult(Evaluation):
         run: the model's run.
         on: which images: a split's name, or another source's.
         class_names: one a class.
-        figures: the pictures drawn.
+        figures: the figures drawn.
         notes: what a reader should know besides.
     """
 
@@ -98,7 +98,7 @@ def evaluate(run: RunLike, on: Source | None = None) -> EvaluationResult:
     if (recipe.model.name or recipe.name) in ROUNDED_IN_PRINT and name == "test":
         notes.append(
             "Predictions are the argmax of the probabilities. The tutorial rounds them before argmax, which sends "
-            "every picture without a class above one half to class 0: that way "
+            "every image without a class above one half to class 0: that way "
             f"{evaluation.correct_after_rounding:,} would count as right instead of {evaluation.correct:,} "
             "(there: 9,188 instead of 9,230)."
         )

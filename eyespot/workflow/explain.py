@@ -40,7 +40,7 @@ MOST_SHOWN = 640  # pixels a side of the picture as it was given
 
 @dataclass(frozen=True)
 class SimilarImage:
-    """A training picture that is near to one explained.
+    """A training image that is near to one explained.
 
     Attributes:
         row: of the training split.
@@ -64,7 +64,7 @@ class ExplainedPicture:
         label: the class that is explained.
         top: the most probable classes, best first, as (label, probability).
         found: the maps.
-        nearest: training pictures, the nearest first; empty where they were not looked for.
+        nearest: training images, the nearest first; empty where they were not looked for.
         figures: drawn of it.
         arrays: the file with its maps and feature maps as arrays, where that was asked for.
         note: what a user should know of how the picture was read.
@@ -115,7 +115,7 @@ class Explanations:
     def __repr__(self) -> str:
         labels = ", ".join(f"{Path(picture.file).name}: {picture.label}" for picture in self.pictures[:SHOWN])
         more = ", …" if len(self.pictures) > SHOWN else ""
-        return f"<Explanations of {len(self.pictures)} pictures by {self.run.path}: {labels}{more}>"
+        return f"<Explanations of {len(self.pictures)} images by {self.run.path}: {labels}{more}>"
 
     def _repr_html_(self) -> str:
         """Return the explanations as a notebook shows them: a row for each picture, and the figures of the first."""
@@ -176,7 +176,7 @@ def explain(  # noqa: PLR0913 - each is one option of the command
         verbose: 0 prints nothing, 1 shows progress on a terminal.
 
     Raises:
-        DataError: an array holds no pictures.
+        DataError: an array holds no images.
         UsageError: there is no such class or method, or `on` has no effect.
         RunError: the run is missing or half there, or `output` is a file.
         PictureError: a picture cannot be read, or a folder holds none.
@@ -268,7 +268,7 @@ class Explainer:
         try:
             dataset, notes = pictures_of(self._run, on, verbose=verbose)
         except DataError as error:
-            self.notes[f"The nearest training pictures are left out: {error}"] = None
+            self.notes[f"The nearest training images are left out: {error}"] = None
             return None
         self.notes |= dict.fromkeys(notes)
         return dataset.train
@@ -276,10 +276,10 @@ class Explainer:
     def neighbours(
         self, images: np.ndarray, train: Split | None, progress: Progress
     ) -> list[list[tuple[SimilarImage, Neighbour]]]:
-        """The training pictures nearest to each picture; none without training pictures."""
+        """The training images nearest to each picture; none without training images."""
         if train is None:
             return [[] for _ in images]
-        task = progress.add_task("Looking for near pictures", total=len(train))
+        task = progress.add_task("Looking for near images", total=len(train))
         nearest = find_nearest(
             self._predictor.features,
             images,

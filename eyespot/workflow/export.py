@@ -19,7 +19,7 @@ from eyespot.workflow.run_data import pictures_of
 
 TOLERANCE = 0.005
 FOLDER = "exports"
-WITH_EXAMPLES = "web"  # the format that shows pictures
+WITH_EXAMPLES = "web"  # the format that shows images
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ExportResult:
         folder: where it is.
         files: sizes in bytes, by name below the folder.
         verified: the export beside the run's own model.
-        on: which pictures they were compared on.
+        on: which images they were compared on.
         tolerance: how much accuracy might have been lost, a share.
         notes: what a user should know of it.
     """
@@ -98,15 +98,15 @@ def export(  # noqa: PLR0913 - each is one option of the command
         format: one of `eyespot.exporting.formats.FORMATS`.
         output: the folder; None: `exports/<format>` in the run. An earlier export in it is replaced as a
             whole, unless something in it is not as it was written.
-        on: what to compare on, where the run's own pictures are gone: another source with the same classes. None: the
-            run's validation pictures.
+        on: what to compare on, where the run's own images are gone: another source with the same classes. None: the
+            run's validation images.
         tolerance: how much accuracy may be lost, a share.
-        examples: whether the format `web` holds some test pictures, for all who open the page; None: those of a public
+        examples: whether the format `web` holds some test images, for all who open the page; None: those of a public
             dataset, never own ones.
 
     Raises:
         RunError: the run is missing or half there.
-        DataError: there are no pictures to compare on.
+        DataError: there are no images to compare on.
         ExportError: the format is unknown, holds no examples, or its converter is not installed; the model cannot be
             expressed in it; the export is too much worse than the run; or what is at `output` is not an export, or was
             changed. Nothing is left behind.
@@ -117,7 +117,7 @@ def export(  # noqa: PLR0913 - each is one option of the command
         >>> exported.folder, exported.verified.agreement
     """
     if not 0 <= tolerance <= 1:
-        raise UsageError(f"The tolerance is a share of the pictures, from 0 to 1; received {tolerance:g}.")
+        raise UsageError(f"The tolerance is a share of the images, from 0 to 1; received {tolerance:g}.")
     form = format_named(format)
     if examples and form.name != WITH_EXAMPLES:
         raise UsageError(f"The format {form.name} holds no examples (`examples`): only {WITH_EXAMPLES} does.")
@@ -129,7 +129,7 @@ def export(  # noqa: PLR0913 - each is one option of the command
     with_examples = dataset.public and not notes if examples is None else examples
     if form.name == WITH_EXAMPLES and examples is None and dataset.test is not None and not with_examples:
         more_notes.append(
-            "Test pictures are left out, since they are no public dataset's: `examples=True` publishes some."
+            "Test images are left out, since they are no public dataset's: `examples=True` publishes some."
         )
     predictor = opened.predictor()
     model = opened.file("model.onnx")
@@ -156,15 +156,15 @@ def _pictures(run: Run, on: Source | None) -> tuple[Dataset, list[str]]:
     except DataError as error:
         if on is not None or "`on`" in str(error):
             raise
-        raise DataError(f"{error} An export is compared with its run on pictures: name some with `on`.") from None
+        raise DataError(f"{error} An export is compared with its run on images: name some with `on`.") from None
 
 
 def _to_compare_on(dataset: Dataset, *, own: bool) -> tuple[str, Split, list[str]]:
-    """The name of the split, its pictures, and what a user should know of them."""
+    """The name of the split, its images, and what a user should know of them."""
     if not own:  # as `evaluate` takes it
         name, split = list(dataset.splits.items())[-1]
         return f"{dataset.name} ({name})", split, []
     if dataset.validation is not None and dataset.validation is not dataset.test:
         return "validation", dataset.validation, []
-    note = "The run has no validation pictures: the export is compared with it on those it was trained on."
+    note = "The run has no validation images: the export is compared with it on those it was trained on."
     return "train", dataset.train, [note]

@@ -122,12 +122,12 @@ def find_lr(  # noqa: PLR0913 - as of `train`
             )
         if training.steps_for(pictures) == 1:
             out.say(
-                f"Note: all {pictures:,} training pictures are one batch, so every step learns the same ones; the "
+                f"Note: all {pictures:,} training images are one batch, so every step learns the same ones; the "
                 "suggestion holds for such steps only."
             )
         program = program_for(prepared, training.steps_for(pictures), out.say)
         description = (
-            f"{name}: learning rates from {lowest:g} to {highest:g} in {steps} steps of {training.batch_size} pictures"
+            f"{name}: learning rates from {lowest:g} to {highest:g} in {steps} steps of {training.batch_size} images"
         )
         out.say(f"{description}, {training.optimizer}.")
         rates = np.geomspace(lowest, highest, steps)

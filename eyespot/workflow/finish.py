@@ -20,8 +20,8 @@ ONNX_PROOF_PICTURES = 64
 def write_models(run: Run, prepared: PreparedTraining, out: Output) -> float:
     """Writes `model.keras`, `weights.weights.h5` and `model.onnx`, and returns the temperature that calibrates.
 
-    With the last goes all that predicting takes: class names, how pictures are brought to the model's size, what the
-    training pictures look like, the temperature, and what tells pictures that are none of the classes.
+    With the last goes all that predicting takes: class names, how images are brought to the model's size, what the
+    training images look like, the temperature, and what tells images that are none of the classes.
     """
     with replacing(run.path / "model.keras") as path:
         prepared.model.save(path)
@@ -53,7 +53,7 @@ def _learn_to_reject(predictor: Predictor, path: Path, prepared: PreparedTrainin
     if dataset.validation is None:
         out.say(
             "Note: without validation data, what is too strange for the model (`reject` of `predict`) is chosen on "
-            "training pictures, and more new pictures than stated will be."
+            "training images, and more new images than stated will be."
         )
     rejection = fit_rejection(predictor, dataset.train, dataset.validation, prepared.recipe.training.seed)
     add_metadata(path, REJECTION_KEY, rejection.dump())

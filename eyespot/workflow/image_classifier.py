@@ -164,7 +164,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         """Return the calibrated probabilities of each image; rows add up to 1.
 
         Args:
-            X: as of `fit`; a list of pictures is brought to the size of the images that it was fitted on.
+            X: as of `fit`; a list of images is brought to the size of the images that it was fitted on.
 
         Raises:
             NotFittedError: it has not been fitted.

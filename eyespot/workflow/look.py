@@ -29,7 +29,7 @@ class Look:
     Attributes:
         summary: shapes, types, ranges and class counts, as plain values.
         audit: what may be wrong.
-        figures: the pictures drawn.
+        figures: the figures drawn.
     """
 
     summary: dict[str, Any]

@@ -31,9 +31,9 @@ def predict(  # noqa: PLR0913 - each is one option of the command
 ) -> "list[Prediction]":
     """Say what pictures show, with the run's ONNX model; import neither Keras nor PyTorch.
 
-    A photograph is first brought to the looks of the training pictures, where those show one object each on a plain
+    A photograph is first brought to the looks of the training images, where those show one object each on a plain
     background: light made even, ruled lines taken out, the object found, scaled and centred. A picture that looks like
-    the training pictures already is left as it is.
+    the training images already is left as it is.
 
     Args:
         run: a run, or its directory.
@@ -43,7 +43,7 @@ def predict(  # noqa: PLR0913 - each is one option of the command
         top: how many classes to name.
         on_error: called with the error of each picture that cannot be read, which is then left out; None: it raises.
         reject: answer "none of these" for a picture that is unlike anything the model has seen: True, or the share of
-            the validation pictures that would be rejected (True is 0.01). False: always name a class.
+            the validation images that would be rejected (True is 0.01). False: always name a class.
         as_is: only resize pictures, as training did.
         each: every object on a picture gets a prediction, in reading order, not only the most prominent one.
         value_range: the numbers in an array that stand for black and white, as (-1, 1); None: 0 and 255, or 0 and 1
@@ -55,7 +55,7 @@ def predict(  # noqa: PLR0913 - each is one option of the command
         PictureError: a picture cannot be read, or a folder holds none.
         ModelError: it is to reject, and the run is of before eyespot could.
         UsageError: `reject` does not lie between 0 and 1, `top` is below 1, or a setting has no effect.
-        DataError: an array holds no pictures.
+        DataError: an array holds no images.
 
     Example:
         >>> prediction = eyespot.predict("runs/digits-cnn-1", "seven.png")[0]

@@ -48,9 +48,9 @@ class PreparedTraining:
 
     Attributes:
         dataset: split as the recipe has it.
-        fingerprint: of the pictures and labels.
+        fingerprint: of the images and labels.
         recipe: with everything in it that was left open.
-        changes: of the training pictures.
+        changes: of the training images.
         class_weights: of the training loss; None: all the same.
         notes: sentences for the user.
     """
@@ -73,7 +73,7 @@ def prepare(  # noqa: PLR0913 - as of `train`
     trust: bool,
     verbose: int,
 ) -> PreparedTraining:
-    """Finds the recipe, builds the model, reads the pictures; arguments as of `train`.
+    """Finds the recipe, builds the model, reads the images; arguments as of `train`.
 
     Raises:
         EyespotError: something asked for is missing, unknown or does not fit.
@@ -123,7 +123,7 @@ def opens_model_file(recipe: Recipe) -> bool:
 
 
 def own_first(source: object) -> bool:
-    """Whether the user names the pictures, and not a recipe: then a path goes before a catalog name (see `load`)."""
+    """Whether the user names the images, and not a recipe: then a path goes before a catalog name (see `load`)."""
     return source is not None and not names_recipe(source)
 
 
@@ -164,7 +164,7 @@ def recipe_for(
 
 
 def model_before_data(source: str | Dataset, recipe: Recipe, *, trust: bool) -> keras.Model | None:
-    """The recipe's model, built before pictures are read or downloaded, where it is known what it gets.
+    """The recipe's model, built before images are read or downloaded, where it is known what it gets.
 
     Raises:
         ModelError, RecipeError: it cannot be built for them.
@@ -176,22 +176,22 @@ def model_before_data(source: str | Dataset, recipe: Recipe, *, trust: bool) -> 
 
 
 def _without_leaks(dataset: Dataset, leaks: list[DuplicatePair]) -> Dataset:
-    """The training pictures that are in another split too left out."""
+    """The training images that are in another split too left out."""
     rows = np.setdiff1d(np.arange(len(dataset.train)), leaking_rows(leaks))
     if not len(rows):
-        raise DataError(f"{dataset.name}: every training picture is in another split too: nothing is left to learn.")
+        raise DataError(f"{dataset.name}: every training image is in another split too: nothing is left to learn.")
     return replace(dataset, train=dataset.train.take(rows))
 
 
 def starting_model(
     recipe: Recipe, dataset: Dataset, built: keras.Model | None, *, trust: bool
 ) -> tuple[keras.Model, Recipe, list[str]]:
-    """The model to train, known to fit the pictures and to be exportable, before anything is trained.
+    """The model to train, known to fit the images and to be exportable, before anything is trained.
 
     Also the recipe, with the range of pixels that a user's own model expects; and notes on it for the user.
 
     Args:
-        built: the recipe's model, if it was built before the pictures were read.
+        built: the recipe's model, if it was built before the images were read.
         trust: of a `.keras` file, as of `load_model`.
     """
     requested, shape, classes = recipe.model, dataset.input_shape, dataset.classes
@@ -241,11 +241,11 @@ def _notes(recipe: Recipe, full: Dataset, dataset: Dataset) -> tuple[str, ...]:
         )
     changes, weights = changes_for(recipe.augmentation), _class_weights(recipe, dataset)
     if changes.any:
-        notes.append(f"Training pictures are changed at random ({recipe.augmentation.policy}): {changes.describe()}.")
+        notes.append(f"Training images are changed at random ({recipe.augmentation.policy}): {changes.describe()}.")
     if weights is not None:
         notes.append(f"Class weights, balanced: {class_weights_text(weights, dataset.class_names)}.")
     if recipe.training.resample:
-        notes.append("An epoch has as many pictures of each class (resample: balanced).")
+        notes.append("An epoch has as many images of each class (resample: balanced).")
     return tuple(notes)
 
 

@@ -38,7 +38,7 @@ def check_made_so(run: Run, recipe: Recipe, dataset: Dataset) -> None:
         recipe: the recipe to be trained there, with its dataset, split and model named.
 
     Raises:
-        RunError: a run is there that was made by another recipe or on other pictures, or that is half done and would
+        RunError: a run is there that was made by another recipe or on other images, or that is half done and would
             not go on as it began here; or something that is no run.
     """
     if not (run.path / RECIPE).exists():

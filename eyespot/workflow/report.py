@@ -130,7 +130,7 @@ def measured_split(run: Run) -> str:
     if "calibration" not in run.metrics[split_name]:
         evaluate(run)
         if "calibration" not in run.metrics[split_name]:
-            raise RunError(f"{run.path} was measured by an earlier eyespot, and has no pictures to measure it on anew.")
+            raise RunError(f"{run.path} was measured by an earlier eyespot, and has no images to measure it on anew.")
     return split_name
 
 

@@ -33,7 +33,7 @@ from eyespot.workflow.repeats import check_made_so, circumstances, cost_of, trai
 ROOT = Path("studies") / "reproduce"
 PAGE, PICTURE = "README.md", "dropout.png"
 WITH_AND_WITHOUT = ("fashion-cnn", "fashion-cnn-dropout")
-FIRST = 25  # test pictures shown with what is predicted
+FIRST = 25  # test images shown with what is predicted
 
 
 @dataclass(frozen=True)
@@ -176,14 +176,14 @@ def _run(folder: Path, recipe: Recipe, dataset: Dataset, observer: ObservedTrain
 
 
 def _draw(run: Run, dataset: Dataset) -> None:
-    """Draws what tutorials show besides the figures of every run: samples, pixel values, the first test pictures."""
+    """Draws what tutorials show besides the figures of every run: samples, pixel values, the first test images."""
     figures = {"pixels": pixel_values(dataset)}
     if dataset.test:
         first_images = dataset.test.take(np.arange(min(FIRST, len(dataset.test))))
         predictor = run.predictor()
         probabilities, title = (
             predictor.probabilities(first_images.images),
-            f"{run.path.parent.name}: the first test pictures",
+            f"{run.path.parent.name}: the first test images",
         )
         figures["predictions"] = gallery(
             first_images, probabilities, np.arange(len(first_images)), predictor.class_names, title

@@ -23,7 +23,7 @@ FILE = "predictions.parquet"
 
 
 def pictures_of(run: Run, on: Source | None = None, *, verbose: int = 1) -> tuple[Dataset, list[str]]:
-    """The pictures that a run was trained on, split as they were then, or other pictures of the same classes.
+    """The images that a run was trained on, split as they were then, or other images of the same classes.
 
     Args:
         on: another source; it is brought to the size that the model takes. None: the run's own.
@@ -34,7 +34,7 @@ def pictures_of(run: Run, on: Source | None = None, *, verbose: int = 1) -> tupl
 
     Raises:
         RunError: the run is half there.
-        DataError: the pictures are gone or were never on disk, or have other classes.
+        DataError: the images are gone or were never on disk, or have other classes.
     """
     dataset, notes = unsplit_pictures_of(run, on, verbose=verbose)
     recipe = run.recipe
@@ -42,7 +42,7 @@ def pictures_of(run: Run, on: Source | None = None, *, verbose: int = 1) -> tupl
 
 
 def unsplit_pictures_of(run: Run, on: Source | None = None, *, verbose: int = 1) -> tuple[Dataset, list[str]]:
-    """Return the same without the validation split, for those who look at the test pictures only.
+    """Return the same without the validation split, for those who look at the test images only.
 
     Args:
         verbose: as of `load`.
@@ -59,7 +59,7 @@ def unsplit_pictures_of(run: Run, on: Source | None = None, *, verbose: int = 1)
     dataset = with_classes(loaded, predictor.class_names, str(run.path))
     notes = []
     if on is None and dataset.fingerprint != run.environment.get("dataset_sha256"):
-        notes.append(f"{dataset.name} has changed since the run was trained: these are not the same pictures.")
+        notes.append(f"{dataset.name} has changed since the run was trained: these are not the same images.")
     return dataset, notes
 
 
@@ -68,19 +68,17 @@ def _check_they_are_there(run: Run) -> None:
     if not are_kept(run):
         raise DataError(f"{run.path} was trained on arrays ({source}), which are not kept: name others with `on`.")
     if Path(source).is_absolute() and not Path(source).exists():
-        raise DataError(
-            f"The pictures of {run.path} are no longer at {source}: put them back, or name others with `on`."
-        )
+        raise DataError(f"The images of {run.path} are no longer at {source}: put them back, or name others with `on`.")
 
 
 def are_kept(run: Run) -> bool:
-    """Whether a run's pictures lie anywhere: arrays do not."""
+    """Whether a run's images lie anywhere: arrays do not."""
     return Path(run.recipe.dataset).is_absolute() or run.recipe.dataset in CATALOG
 
 
 @dataclass(frozen=True)
 class StoredPredictions:
-    """One model's answers, in the order of the pictures.
+    """One model's answers, in the order of the images.
 
     Attributes:
         labels: what is right, `[n]`.
@@ -92,7 +90,7 @@ class StoredPredictions:
 
     @property
     def predictions(self) -> Int64[np.ndarray, " n"]:
-        """The most probable class of each picture."""
+        """The most probable class of each image."""
         predictions: Int64[np.ndarray, " n"] = self.probabilities.argmax(axis=1)
         return predictions
 
@@ -106,7 +104,7 @@ class StoredPredictions:
 def write_predictions(
     run: Run, name: str, answers: StoredPredictions, names: tuple[str, ...], folder: str = ""
 ) -> None:
-    """One row a picture; rows of the same split written before are replaced, other splits' kept.
+    """One row an image; rows of the same split written before are replaced, other splits' kept.
 
     Args:
         name: of the split.
@@ -146,5 +144,5 @@ def read_predictions(run: Run, name: str, names: tuple[str, ...]) -> StoredPredi
     except (pa.ArrowException, KeyError, ValueError) as error:
         raise RunError(f"{path} is damaged ({error}). Make it anew with: eyespot evaluate {run.path}") from None
     if not len(labels):
-        raise RunError(f"{path} holds no {name} pictures. Make it anew with: eyespot evaluate {run.path}")
+        raise RunError(f"{path} holds no {name} images. Make it anew with: eyespot evaluate {run.path}")
     return StoredPredictions(labels, probabilities)

@@ -32,7 +32,7 @@ OWN = "own"  # marks the trial of the recipe's own settings
 
 
 def without_test(dataset: Dataset, recipe: Recipe) -> Dataset:
-    """The dataset that a search may see: everything but the test pictures.
+    """The dataset that a search may see: everything but the test images.
 
     Raises:
         RecipeError: the recipe has no validation data but those.
@@ -74,7 +74,7 @@ def run_trial(
     """Trains a recipe, and says what validation data gave.
 
     Args:
-        dataset: without test pictures.
+        dataset: without test images.
         stop: asked after every step; the training then ends as interrupted.
     """
     started = time.perf_counter()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PORT = 8000
 CORRECTIONS = "corrections"  # in a run
-NOT_SHOWN = "This server was started without its test pictures."
+NOT_SHOWN = "This server was started without its test images."
 NEEDED = ("uvicorn", "httptools", "starlette", "prometheus_client", "python_multipart")
 
 
@@ -86,7 +86,7 @@ def serve(  # noqa: PLR0913 - each is one option of the command
         corrections: where corrected pictures are kept, in a folder for each model where there are several; None:
             `corrections` in each run, and `<folder>-corrections` beside an export, which a later export replaces.
         take_corrections: False: none are taken.
-        examples: whether test pictures are shown to all who may ask; None: those of public datasets, never own ones.
+        examples: whether test images are shown to all who may ask; None: those of public datasets, never own ones.
         limits: what is taken on.
         quiet: do not log requests.
         on_ready: called with the address and the models' names once requests are answered.
@@ -182,7 +182,7 @@ def _deployment(folder: Path, corrections: Path | None, examples: bool | None) -
 
 
 def _test_pictures(folder: Path, shown: bool | None) -> "Examples":
-    """Return a run's test pictures, or why they are not shown; a note names no folder."""
+    """Return a run's test images, or why they are not shown; a note names no folder."""
     from eyespot.serving.served_models import Examples, no_examples
 
     run = Run(folder)
@@ -199,7 +199,7 @@ def _test_pictures(folder: Path, shown: bool | None) -> "Examples":
         if shown is None and (notes or not dataset.public):  # not the public pictures that it was trained on
             return no_examples(shape, NOT_SHOWN)
     except (EyespotError, ImportError, OSError):
-        return no_examples(shape, "The test pictures cannot be read.")
+        return no_examples(shape, "The test images cannot be read.")
     if dataset.test is None:
-        return no_examples(shape, "The run has no test pictures.")
+        return no_examples(shape, "The run has no test images.")
     return Examples(dataset.test.images, dataset.test.labels, " ".join(notes) or None)

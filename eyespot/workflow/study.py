@@ -36,7 +36,7 @@ from eyespot.workflow.repeats import check_made_so, circumstances, cost_of, trai
 
 ROOT = Path("studies")
 PICTURE, TABLE, PAGE = "accuracy.png", "study.json", "README.md"
-ON_TEST_DATA = "Note: this recipe validates on the test pictures, so that its test figures are no test."
+ON_TEST_DATA = "Note: this recipe validates on the test images, so that its test figures are no test."
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ def _measured(candidate: _CheckedVariant, runs: Sequence[Run]) -> VariantMeasure
 
 
 def _write(result: Study, title: str) -> None:
-    """The study's table, page and picture."""
+    """The study's table, page and image."""
     dots = []
     for row in result.rows:
         spread, difference = row.spreads["val_accuracy"], row.difference

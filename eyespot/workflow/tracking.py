@@ -119,7 +119,7 @@ def _log_end(tracker: Tracker, run: Run, *, public: bool) -> None:
     """The verdict, the figures on validation and test data, and files.
 
     Args:
-        public: whether anybody may see the pictures that it was trained on.
+        public: whether anybody may see the images that it was trained on.
     """
     metrics = run.metrics
     epochs = len(Run(run.path).history)
@@ -130,7 +130,7 @@ def _log_end(tracker: Tracker, run: Run, *, public: bool) -> None:
     for name in FILES:
         if (run.path / name).exists():
             tracker.log_file(run.path / name)
-    # Of a person's own pictures, only figures that show none of them leave this machine.
+    # Of a person's own images, only figures that show none of them leave this machine.
     patterns = ("*.png",) if public else ("curves.png", "confusion-*.png")
     for path in sorted(path for pattern in patterns for path in (run.path / "figures").glob(pattern)):
         tracker.log_file(path, "figures")

@@ -193,7 +193,7 @@ def _fit(
     model, dataset, training = prepared.model, prepared.dataset, prepared.recipe.training
     sizes = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
     out.say(
-        f"{run.path}: {dataset.name}, {sizes} pictures of {shape_text(dataset.input_shape)}, {dataset.classes} classes"
+        f"{run.path}: {dataset.name}, {sizes} images of {shape_text(dataset.input_shape)}, {dataset.classes} classes"
     )
     out.say(summary_text(model))
     if prepared.recipe.model.input_range == "auto" and not takes_raw_pixels(model):

@@ -207,7 +207,7 @@ class Campaign:
     """A search under way, and its clock.
 
     Args:
-        dataset: without test pictures.
+        dataset: without test images.
         own: the recipe's own value of each key of the space.
         limit: seconds for all of it, earlier calls included; None: none.
         trials: the most trials; None: as many as the time allows.

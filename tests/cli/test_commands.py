@@ -297,7 +297,7 @@ def test_unreadable_pictures_do_not_spoil_the_others(eyespot: Command, run: Run,
     answer = eyespot("predict", run.path, pictures, pictures / "missing.png", "--json")
     assert answer.code == 1
     assert len(json.loads(answer.out)) == 3
-    assert "d.png is not a picture" in answer.err
+    assert "d.png is not an image" in answer.err
     assert "missing.png" in answer.err
 
 

@@ -20,7 +20,7 @@ Command = Callable[..., Answer]
 
 @pytest.fixture
 def pictures(bars: Dataset, here: Path) -> list[Path]:
-    """Two training pictures, and one in colour and of another size."""
+    """Two training images, and one in colour and of another size."""
     paths = [here / name for name in ("one.png", "two.png", "wide.jpg")]
     for row, path in enumerate(paths[:2]):
         Image.fromarray(np.asarray(bars.train.images[row])[..., 0]).save(path)
@@ -78,7 +78,7 @@ def test_what_is_taken_out_of_dark_objects_is_paper(tmp_path: Path):
 
 
 def test_arrays_are_the_maps(run: Run, bars: Dataset, pictures: list[Path]):
-    """`save` writes what was found, without pickle; the nearest to a training picture is itself."""
+    """`save` writes what was found, without pickle; the nearest to a training image is itself."""
     found = explain(run, pictures[0], on=bars, save=True, output="out")
     (one,) = found.pictures
     assert one.arrays == Path("out/one/arrays.npz")
@@ -130,7 +130,7 @@ def test_pictures_that_cannot_be_read_are_named(eyespot: Command, run: Run, pict
     arguments = ("--method", "occlusion", "--output", "out")
     answer = eyespot("explain", run.path, "broken.png", pictures[0], "missing.png", *arguments)
     assert answer.code == 1
-    assert "broken.png is not a picture" in answer.err
+    assert "broken.png is not an image" in answer.err
     assert "There is no file missing.png" in answer.err
     assert Path("out/one/explanation.png").is_file()
 

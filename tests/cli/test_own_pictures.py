@@ -1,4 +1,4 @@
-"""A user's own pictures, from the command line, from one end of the path to the other."""
+"""A user's own images, from the command line, from one end of the path to the other."""
 
 import json
 import re
@@ -54,7 +54,7 @@ def test_look_lists_what_is_wrong(eyespot: Command, folder: Path):
     assert answer.code == 0
     found = json.loads(answer.out)
     reasons = {skipped["file"]: skipped["reason"] for skipped in found["skipped"]}
-    assert reasons["train/lying/notes.txt"] == "its name is not that of a picture"
+    assert reasons["train/lying/notes.txt"] == "its name is not that of an image"
     assert len(reasons) == 2
     leaks = [pair for pair in found["duplicates"] if pair["leak"] and pair["kind"] == "exact"]
     assert "train/lying/leak.png" in {side["file"] for pair in leaks for side in pair["pictures"]}
@@ -73,7 +73,7 @@ def test_look_tells_people_the_same(eyespot: Command, folder: Path):
 
 
 def test_the_whole_path_on_a_folder(eyespot: Command, folder: Path):
-    """Train, evaluate on its own test pictures, predict one, and train on: the recipe says how pictures were read."""
+    """Train, evaluate on its own test images, predict one, and train on: the recipe says how images were read."""
     answer = eyespot("train", "bars", "--model", "mlp", "--epochs", 12, "--seed", 3, "--output", "r")
     assert answer.code == 0
     assert "2 files are left out" in answer.out
@@ -90,7 +90,7 @@ def test_the_whole_path_on_a_folder(eyespot: Command, folder: Path):
 
 
 def test_leaks_are_dropped_where_asked(eyespot: Command, folder: Path):
-    """Training has fewer pictures, and is told why; of bars that all slant alike, most are near one in the test."""
+    """Training has fewer images, and is told why; of bars that all slant alike, most are near one in the test."""
     kept = eyespot("train", "bars", "--model", "mlp", "--epochs", 1, "--split", "none", "--output", "a")
     asked = ("--split", "none", "--drop-leaks", "--output", "b")
     dropped = eyespot("train", "bars", "--model", "mlp", "--epochs", 1, *asked)
@@ -113,7 +113,7 @@ def test_other_pictures_judge_a_run_too(eyespot: Command, trained: Path, folder:
 
 
 def test_pictures_that_were_moved_are_told(eyespot: Command, trained: Path, written: Path, folder: Path, here: Path):
-    """A run whose pictures are gone says where they were; its figures are those of the predictions that it keeps."""
+    """A run whose images are gone says where they were; its figures are those of the predictions that it keeps."""
     shutil.copytree(trained, here / "r")
     recipe = (here / "r" / "recipe.yaml").read_text(encoding="utf-8")
     assert str(written) in recipe
@@ -168,5 +168,5 @@ def test_a_class_with_one_picture_is_told(eyespot: Command, here: Path):
             Image.new("L", (8, 8), name * 20).save(here / "few" / label / f"{name}.png")
     answer = eyespot("train", "few")
     assert answer.code == 1
-    assert "'dog' has only one picture" in answer.err
+    assert "'dog' has only one image" in answer.err
     assert eyespot("look", "few").code == 0

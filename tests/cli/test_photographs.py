@@ -1,4 +1,4 @@
-"""predict on photographs of what the training pictures show: the whole way from the camera to the answer."""
+"""predict on photographs of what the training images show: the whole way from the camera to the answer."""
 
 import csv
 import io
@@ -72,7 +72,7 @@ def test_only_resized_they_are_not(reader: Run, tmp_path: Path):
 
 
 def test_training_pictures_are_answered_as_their_pixels_are(reader: Run, tmp_path: Path):
-    """A PNG of a training picture gives exactly what the array gives."""
+    """A PNG of a training image gives exactly what the array gives."""
     for digit in range(10):
         path = tmp_path / f"{digit}.png"
         Image.fromarray(digit_picture(digit)[..., 0]).save(path)

@@ -231,7 +231,7 @@ def test_own_test_pictures_are_shown_only_where_asked(
     found = {source: asyncio.run(service.models[run.name].examples()) for source, run in runs.items()}
     assert [source for source in runs if len(found[source].images)] == shown
     for source in set(runs) - set(shown):
-        assert found[source].note == "This server was started without its test pictures."
+        assert found[source].note == "This server was started without its test images."
 
 
 @needs_keras
@@ -245,7 +245,7 @@ def test_pictures_that_are_gone_are_not_told_of_by_their_place(
     (run / "recipe.yaml").write_text(re.sub("dataset: .*", "dataset: /home/ann/cats", recipe), encoding="utf-8")
     service = opened(run, "--no-corrections", "--examples")
     found = asyncio.run(service.models["moved"].examples())
-    assert (len(found.images), found.note) == (0, "The test pictures cannot be read.")
+    assert (len(found.images), found.note) == (0, "The test images cannot be read.")
 
 
 @pytest.fixture

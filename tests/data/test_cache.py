@@ -61,7 +61,7 @@ def test_what_cannot_be_read_is_named_and_black(here: Path):
     root = pictures(here / "set", 3)
     (root / "class" / "0001.png").write_bytes(b"no picture")
     cached = read(root)
-    assert cached.faults == {1: "it is not a picture that can be opened"}
+    assert cached.faults == {1: "it is not an image that can be opened"}
     assert cached.pixels[:, 0, 0, 0].tolist() == [0, 0, 2]
 
 

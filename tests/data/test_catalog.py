@@ -72,10 +72,10 @@ def test_a_missing_dataset_says_where_to_put_it(folder: Path):
 
 
 def test_mismatched_files_are_told(folder: Path):
-    """More labels than pictures means two files that do not belong together."""
+    """More labels than images means two files that do not belong together."""
     put_mnist(folder, "plain")
     put(folder / "mnist", "train-labels-idx1-ubyte", idx(LABELS[:7]))
-    with pytest.raises(DataError, match=r"12 pictures and .* 7 labels"):
+    with pytest.raises(DataError, match=r"12 images and .* 7 labels"):
         load("mnist")
 
 
@@ -97,7 +97,7 @@ def test_a_file_that_is_not_gzipped_is_told(folder: Path):
 
 
 def test_emnist_is_read_from_its_archive_upright(folder: Path):
-    """The zip is read in place; pictures are turned upright and letters counted from 0."""
+    """The zip is read in place; images are turned upright and letters counted from 0."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for stem in ("emnist-letters-train", "emnist-letters-test"):
@@ -141,7 +141,7 @@ def test_cifar_is_read_from_its_archive(folder: Path):
 def test_cifar100_takes_the_fine_label(folder: Path):
     """Loose files are read as well, and the second of the two labels counts."""
     rows = bytearray(cifar_rows(2))
-    rows[0] = 77  # the coarse label of the first picture
+    rows[0] = 77  # the coarse label of the first image
     for name, data in {"train.bin": bytes(rows), "test.bin": bytes(rows), "fine_label_names.txt": b"a\nb\n"}.items():
         put(folder / "cifar100" / "cifar-100-binary", name, data)
     assert load("cifar100").train.labels.tolist() == [0, 1, 0, 1]
@@ -158,7 +158,7 @@ def test_cifar_planes_become_channels():
 
 
 def test_digits_are_whole_and_divided_the_same_always():
-    """The embedded digits have 1,797 pictures over the full range of bytes, a fixed fifth of them for testing."""
+    """The embedded digits have 1,797 images over the full range of bytes, a fixed fifth of them for testing."""
     first, second = load("digits"), load()
     assert first.test is not None
     assert (len(first.train), len(first.test)) == (1437, 360)
@@ -175,7 +175,7 @@ def test_an_unknown_dataset_is_told():
 @needs_real_data
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
 def test_the_real_sets_are_read(name: str):
-    """60,000 and 10,000 pictures of 28x28; the test sets of both begin as published."""
+    """60,000 and 10,000 images of 28x28; the test sets of both begin as published."""
     dataset = load(name)
     assert dataset.test is not None
     assert dataset.train.images.shape == (60000, 28, 28, 1)

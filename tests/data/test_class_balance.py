@@ -23,7 +23,7 @@ def test_a_class_without_pictures_has_no_weight():
     assert weights[2] == 0
     assert weights[[0, 1, 3]] * [70, 20, 10] == pytest.approx([100 / 3] * 3)
     told = class_weights_text(weights, ("cat", "dog", "emu", "fox"))
-    assert told == "cat 0.476, dog 1.67, fox 3.33; none for emu, without training pictures"
+    assert told == "cat 0.476, dog 1.67, fox 3.33; none for emu, without training images"
 
 
 def test_many_weights_are_told_by_their_ends():

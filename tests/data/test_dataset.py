@@ -35,7 +35,7 @@ def test_chunks_are_all_rows_in_order(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_dataset_of_rows_is_the_dataset_of_their_copy():
-    """The same pictures and labels have the same fingerprint, wherever they lie; taking rows keeps their files."""
+    """The same images and labels have the same fingerprint, wherever they lie; taking rows keeps their files."""
     labels, files = np.array([0, 1, 0]), ("a", "b", "c")
     mapped = Split(RowView(BASE, np.array([1, 2, 4])), labels, files)
     copied = Split(BASE[[1, 2, 4]], labels)
@@ -51,7 +51,7 @@ def split(labels: list[int], side: int = 4) -> Split:
 
 
 def test_counts_and_shapes():
-    """A dataset knows its picture size, its classes, and how many pictures each has."""
+    """A dataset knows its image size, its classes, and how many images each has."""
     dataset = Dataset("d", ("a", "b", "c"), split([0, 2, 2]), test=split([1]))
     assert dataset.input_shape == (4, 4, 1)
     assert dataset.class_counts(dataset.train).tolist() == [1, 0, 2]
@@ -60,13 +60,13 @@ def test_counts_and_shapes():
 
 def test_labels_and_pictures_must_match():
     """A label too many is refused with both numbers."""
-    with pytest.raises(DataError, match="2 pictures, but 3 labels"):
+    with pytest.raises(DataError, match="2 images, but 3 labels"):
         Split(np.zeros((2, 4, 4, 1), np.uint8), np.zeros(3, np.int64))
 
 
 def test_an_empty_split_is_refused():
-    """A split without pictures is an error, not a division by zero later."""
-    with pytest.raises(DataError, match="no pictures"):
+    """A split without images is an error, not a division by zero later."""
+    with pytest.raises(DataError, match="no images"):
         split([])
 
 
@@ -78,8 +78,8 @@ def test_a_label_needs_a_class_name(label: int):
 
 
 def test_splits_share_one_size():
-    """Test pictures of another size are refused."""
-    with pytest.raises(DataError, match=r"test pictures are 5x5x1, the training pictures 4x4x1"):
+    """Test images of another size are refused."""
+    with pytest.raises(DataError, match=r"test images are 5x5x1, the training images 4x4x1"):
         Dataset("d", ("a", "b"), split([0, 1]), test=split([1], side=5))
 
 

@@ -49,7 +49,7 @@ def test_every_form_gives_the_same_pixels(images: Any, value_range: tuple[float,
 
 
 def test_paths_are_read(tmp_path: Path):
-    """Paths, as text or not, are opened like any own picture."""
+    """Paths, as text or not, are opened like any own image."""
     paths = [tmp_path / f"{row}.png" for row in range(3)]
     for path, picture in zip(paths, PICTURES, strict=True):
         picture.save(path)
@@ -58,7 +58,7 @@ def test_paths_are_read(tmp_path: Path):
 
 
 def test_pictures_are_brought_to_the_commonest_size():
-    """A list of different sizes gets the commonest, or the shape that is stated; grey where no picture has colours."""
+    """A list of different sizes gets the commonest, or the shape that is stated; grey where no image has colours."""
     color = Image.new("RGB", (9, 7), "red")
     assert as_images([*PICTURES, PICTURES[0].resize((9, 7))], "images").shape == (4, 4, 5, 1)
     assert as_images([*PICTURES, color], "images").shape == (4, 4, 5, 3)
@@ -96,12 +96,12 @@ class Table:
         (GREYS * 2.0, "pixels go from 0 to 472; expected 0 to 255, or 0 to 1; state any other value_range"),
         (GREYS / 127.5 - 1, r"pixels go from -1 to .*value_range, as \(-1, 1\)"),
         (np.full((2, 4, 4), np.nan), "NaN or infinite"),
-        (np.zeros((0, 4, 4)), "there are no pictures"),
-        ([], "there are no pictures"),
+        (np.zeros((0, 4, 4)), "there are no images"),
+        ([], "there are no images"),
         ([[[1, 2], [3]], [[1, 2], [3]]], "their rows differ in length"),
         (np.zeros((2, 4, 4), "datetime64[s]"), "expected numbers as pixels"),
-        ([object(), object()], "received object|expected pictures"),
-        (3, "expected an array or a list of pictures; received int"),
+        ([object(), object()], "received object|expected images"),
+        (3, "expected an array or a list of images; received int"),
         (PICTURES[0], "put it into a list"),
         ("photos", "put it into a list"),
         (Table(), r"give its column, as table\['path'\]"),
@@ -127,9 +127,9 @@ def test_a_damaged_picture_is_named(tmp_path: Path):
     path.write_bytes(content(Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)))[:900])
     with pytest.raises(PictureError, match=r"cut\.png"):
         as_images([path], "images")
-    with pytest.raises(PictureError, match="picture 1"):
+    with pytest.raises(PictureError, match="image 1"):
         as_images([PICTURES[0], b"noise"], "images")
-    with Image.open(path) as opened, pytest.raises(PictureError, match="picture 0 is truncated"):
+    with Image.open(path) as opened, pytest.raises(PictureError, match="image 0 is truncated"):
         as_images([opened], "images")
 
 
@@ -190,7 +190,7 @@ def test_class_names_are_in_order():
 
 
 def test_a_dataset_is_made_of_arrays():
-    """Splits, class names and the name are as stated; pictures of a later split get the size of the training images."""
+    """Splits, class names and the name are as stated; images of a later split get the size of the training images."""
     other = [picture.resize((8, 8)) for picture in PICTURES]
     dataset = Dataset.from_arrays(
         GREYS, LABELS, test=(other, ["dog", "cat", "dog"]), class_names=("cat", "dog"), name="pets"

@@ -12,7 +12,7 @@ from eyespot.recipe.data_recipe import PicturesRecipe
 
 
 def make_folder(root: Path, size: tuple[int, int] = (8, 8), mode: str = "L", number: int = 6) -> Path:
-    """Dark and light pictures, in a folder each."""
+    """Dark and light images, in a folder each."""
     for label, value in (("dark", 20), ("light", 230)):
         (root / label).mkdir(parents=True, exist_ok=True)
         for name in range(number):
@@ -22,8 +22,8 @@ def make_folder(root: Path, size: tuple[int, int] = (8, 8), mode: str = "L", num
 
 def test_a_folder_is_a_dataset(here: Path):
     """Pictures, labels, class names, files, and how it was read."""
-    dataset = load(make_folder(here / "my pictures"))
-    assert dataset.name == "my pictures"
+    dataset = load(make_folder(here / "my images"))
+    assert dataset.name == "my images"
     assert dataset.class_names == ("dark", "light")
     assert dataset.train.images.shape == (12, 8, 8, 1)
     assert dataset.train.labels.tolist() == [0] * 6 + [1] * 6
@@ -41,14 +41,14 @@ def test_the_commonest_size_is_taken_and_said(here: Path):
     dataset = load(root)
     assert dataset.input_shape == (8, 8, 1)
     assert dataset.origin is not None
-    assert "12 of 13 pictures are 8x8" in dataset.origin.notes[0]
+    assert "12 of 13 images are 8x8" in dataset.origin.notes[0]
     assert load(root, PicturesRecipe(size=(5, 7))).input_shape == (5, 7, 1)
     large = load(make_folder(here / "large", (640, 480)))
     assert large.input_shape == (120, 160, 1)
 
 
 def test_grey_or_colour_is_told_by_the_pixels(here: Path):
-    """Grey pictures stored in colour are grey; one colour makes all colour; a stated choice goes before."""
+    """Grey images stored in colour are grey; one colour makes all colour; a stated choice goes before."""
     root = make_folder(here / "set", mode="RGB")
     assert load(root).input_shape == (8, 8, 1)
     assert load(root, PicturesRecipe(color=True)).input_shape == (8, 8, 3)
@@ -80,7 +80,7 @@ def test_an_animation_counts_by_its_first_frame(here: Path):
     frames[0].save(root / "dark" / "z.gif", save_all=True, append_images=frames[1:])
     dataset = load(root)
     assert dataset.origin is not None
-    assert dataset.origin.notes == ("1 of the pictures are animations: the first frame of each is taken.",)
+    assert dataset.origin.notes == ("1 of the images are animations: the first frame of each is taken.",)
     assert dataset.train.images[6].max() == 11
 
 
@@ -97,7 +97,7 @@ def test_classes_may_be_renamed_by_a_file(here: Path):
 
 @pytest.mark.parametrize("form", ["npz", "npy", "idx", "kaggle", "headless"])
 def test_arrays_on_disk_are_datasets(here: Path, form: str):
-    """The same pictures, in each form of arrays, are the same dataset."""
+    """The same images, in each form of arrays, are the same dataset."""
     images = np.random.default_rng(0).integers(0, 256, (10, 6, 6), dtype=np.uint8)
     labels = np.arange(10) % 3
     source = here / form
@@ -129,10 +129,10 @@ def test_arrays_on_disk_are_datasets(here: Path, form: str):
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda root: (root / "set").mkdir(), "holds no pictures"),
+        (lambda root: (root / "set").mkdir(), "holds no images"),
         (
             lambda root: Image.new("L", (8, 8)).save(root / "set", "PNG") or (root / "set").rename(root / "a.png"),
-            "one picture",
+            "one image",
         ),
         (lambda root: (root / "a.zip").touch(), "unpack it"),
         (lambda root: (root / "a.docx").touch(), "is no dataset"),
@@ -140,7 +140,7 @@ def test_arrays_on_disk_are_datasets(here: Path, form: str):
     ],
 )
 def test_what_is_no_dataset_is_told(here: Path, make, told: str):
-    """An empty folder, a picture, an archive, any other file and a path to nothing get one sentence each."""
+    """An empty folder, an image, an archive, any other file and a path to nothing get one sentence each."""
     make(here)
     source = next((path for path in here.iterdir() if path.name != "cache"), here / "nothing")
     with pytest.raises(DataError, match=told):
@@ -151,7 +151,7 @@ def test_a_folder_without_a_readable_picture_is_told(here: Path):
     """Every file broken: the first one's fault is in the sentence."""
     (here / "set" / "dark").mkdir(parents=True)
     (here / "set" / "dark" / "a.png").write_bytes(b"nothing")
-    with pytest.raises(DataError, match="none of its 1 pictures can be opened"):
+    with pytest.raises(DataError, match="none of its 1 images can be opened"):
         load(here / "set")
 
 

@@ -102,7 +102,7 @@ def test_what_is_no_picture_is_told(tmp_path: Path):
     """Text, a folder and a missing file each get their own sentence."""
     text = tmp_path / "notes.png"
     text.write_text("hello")
-    with pytest.raises(PictureError, match=r"notes\.png is not a picture"):
+    with pytest.raises(PictureError, match=r"notes\.png is not an image"):
         read_picture(text, GREY)
     with pytest.raises(PictureError, match="folder"):
         read_picture(tmp_path, GREY)
@@ -198,7 +198,7 @@ def test_a_picture_that_is_not_read_is_found_in_a_folder(tmp_path: Path):
 
 def test_a_folder_without_pictures_is_told(tmp_path: Path):
     """An empty folder is an error, not an empty answer."""
-    with pytest.raises(PictureError, match="holds no pictures"):
+    with pytest.raises(PictureError, match="holds no images"):
         find_pictures(tmp_path)
 
 
@@ -260,7 +260,7 @@ def test_only_the_formats_of_one_list_are_opened(kind: str, monkeypatch: pytest.
     except (OSError, KeyError, ValueError):
         pytest.skip(f"this Pillow writes no {kind}")
     monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("Pillow was asked"))
-    with pytest.raises(PictureError, match=r"which is not read: PNG|is not a picture that can be opened"):
+    with pytest.raises(PictureError, match=r"which is not read: PNG|is not an image that can be opened"):
         read_picture(content, GREY, "photo.png")
 
 

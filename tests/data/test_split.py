@@ -31,7 +31,7 @@ def test_the_tutorials_split_is_scikit_learns():
 
 
 def test_stratifying_keeps_the_shares():
-    """Each class gives the same share of its pictures."""
+    """Each class gives the same share of its images."""
     divided = split(numbered(100, classes=4), SplitRecipe(fraction=0.2), seed=0)
     assert divided.validation
     assert divided.class_counts(divided.validation).tolist() == [5, 5, 5, 5]
@@ -63,13 +63,13 @@ def test_given_and_none():
     [
         (numbered(10), SplitRecipe(method="given"), "without a validation split"),
         (numbered(10, classes=1), SplitRecipe(), "one class, 'a'"),
-        (numbered(3, classes=3), SplitRecipe(fraction=0.5), r"'a' has only one picture.*`split.stratify=False`"),
+        (numbered(3, classes=3), SplitRecipe(fraction=0.5), r"'a' has only one image.*`split.stratify=False`"),
         (numbered(6, classes=3), SplitRecipe(fraction=0.1), r"cannot be split.*`split.stratify=False`"),
         (numbered(10), SplitRecipe(method="last", fraction=0.999), "one side empty"),
     ],
 )
 def test_what_cannot_be_divided_is_told(dataset: Dataset, recipe: SplitRecipe, told: str):
-    """One class, too few pictures, or no given split: one sentence each."""
+    """One class, too few images, or no given split: one sentence each."""
     with pytest.raises(DataError, match=told):
         split(dataset, recipe, 0)
 

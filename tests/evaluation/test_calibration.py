@@ -52,7 +52,7 @@ def test_brier_and_likelihood_are_scikit_learns():
 
 
 def test_bins_hold_equal_numbers_from_unsure_to_sure():
-    """However unevenly confidence is spread; few pictures make few bins, and every bin has its interval."""
+    """However unevenly confidence is spread; few images make few bins, and every bin has its interval."""
     found = calibration(*((probabilities(x), y) for x, y in [drawn(1_007)]).__next__())
     assert len(found.bins) == 15
     assert {each.n for each in found.bins} == {67, 68}
@@ -66,7 +66,7 @@ def test_bins_hold_equal_numbers_from_unsure_to_sure():
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
 def test_the_temperature_is_found(temperature: float):
-    """That by which the logits were made wrong, and with it new pictures are calibrated, and still classed alike."""
+    """That by which the logits were made wrong, and with it new images are calibrated, and still classed alike."""
     found = fit_temperature(*drawn(20_000, temperature))
     assert found == pytest.approx(temperature, rel=0.05)
     logits, labels = drawn(50_000, temperature, seed=1)
@@ -78,7 +78,7 @@ def test_the_temperature_is_found(temperature: float):
 
 
 def test_few_pictures_do_not_say_much():
-    """All right or all wrong, the likeliest temperature is 0 or infinite: two pictures move it little, 20,000 more."""
+    """All right or all wrong, the likeliest temperature is 0 or infinite: two images move it little, 20,000 more."""
     logits = np.array([[2, 0], [3, 0]], np.float32)
     right, wrong = np.array([0, 0]), np.array([1, 1])
     assert 0.8 < fit_temperature(logits, right) < 1 < fit_temperature(logits, wrong) < 2.5
@@ -91,5 +91,5 @@ def test_no_pictures_are_told():
     """There is nothing to measure or fit on."""
     none, labels = np.zeros((0, 3), np.float32), np.zeros(0, np.int64)
     for measure in (calibration, fit_temperature):
-        with pytest.raises(DataError, match="no pictures"):
+        with pytest.raises(DataError, match="no images"):
             measure(none, labels)

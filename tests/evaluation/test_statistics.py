@@ -69,7 +69,7 @@ def test_macro_f1_is_covered(tell: Tell):
 
 
 def test_macro_f1_interval_is_that_of_pictures_drawn_anew():
-    """Drawing counts from the matrix is drawing pictures: scikit-learn's scores of resampled pictures agree."""
+    """Drawing counts from the matrix is drawing images: scikit-learn's scores of resampled images agree."""
     counts = confusion(np.random.default_rng(1), 500)
     true = np.repeat(np.arange(4), counts.sum(axis=1))
     taken = np.concatenate([np.repeat(np.arange(4), row) for row in counts])
@@ -123,7 +123,7 @@ def alarms(first: float, second: float, times: int, *, pictures: int = 500) -> f
 def test_mcnemar_raises_few_false_alarms(times: int, tell: Tell):
     """At most 5 % where both err alike; where one is better, it mostly says so."""
     false, true = alarms(0.9, 0.9, times), alarms(0.9, 0.85, times)
-    tell(f"McNemar, 500 pictures: {false:.2%} false alarms; a difference of 5 points is found in {true:.1%}")
+    tell(f"McNemar, 500 images: {false:.2%} false alarms; a difference of 5 points is found in {true:.1%}")
     assert false <= 0.05
     assert true > 0.75
 
@@ -140,9 +140,9 @@ def test_mcnemar_counts():
 
 
 def test_mcnemar_takes_the_same_pictures():
-    """Of other pictures, or of none, it says nothing."""
+    """Of other images, or of none, it says nothing."""
     for first, second in ((np.ones(3, bool), np.ones(4, bool)), (np.ones(0, bool), np.ones(0, bool))):
-        with pytest.raises(DataError, match="same pictures"):
+        with pytest.raises(DataError, match="same images"):
             mcnemar(first, second)
 
 
@@ -167,7 +167,7 @@ def test_paired_over_seeds_keeps_its_word(seeds: int, times: int, tell: Tell):
 
 
 def test_equal_differences_have_no_spread():
-    """As accuracies on few pictures may have."""
+    """As accuracies on few images may have."""
     none, same = paired_over_seeds([0.5, 0.75], [0.5, 0.75]), paired_over_seeds([0.5, 0.75], [0.625, 0.875])
     assert (none.mean, none.low, none.high, none.p_value) == (0, 0, 0, 1)
     assert (same.mean, same.low, same.high, same.p_value) == (0.125, 0.125, 0.125, 0)

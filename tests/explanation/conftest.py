@@ -11,7 +11,7 @@ from tests.explanation.corners import corners
 
 @pytest.fixture(scope="session")
 def cornered() -> Dataset:
-    """400 training and 80 test pictures whose class is where a patch lies."""
+    """400 training and 80 test images whose class is where a patch lies."""
     return corners()
 
 

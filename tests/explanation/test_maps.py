@@ -51,7 +51,7 @@ def stripes() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def found(trained: Trained, cornered: Dataset) -> dict[str, np.ndarray]:
-    """Maps of 20 test pictures by the small network that was trained on such."""
+    """Maps of 20 test images by the small network that was trained on such."""
     assert cornered.test
     return maps_of(trained("mnist-cnn-small"), np.asarray(cornered.test.images[:20]), cornered.test.labels[:20])
 

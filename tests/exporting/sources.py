@@ -10,7 +10,7 @@ from eyespot.run import Run
 
 
 def source_of(run: Run, dataset: Dataset, names: tuple[str, ...] | None = None) -> ExportSource:
-    """As the workflow gathers it, with the test pictures to verify on; or with other class names."""
+    """As the workflow gathers it, with the test images to verify on; or with other class names."""
     path = run.file("model.onnx")
     texts = read_metadata(path)
     metadata = json.loads(texts["eyespot"])

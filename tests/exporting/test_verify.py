@@ -30,7 +30,7 @@ def right(images: np.ndarray) -> Float32[np.ndarray, "n classes"]:
 
 
 def test_agreement_and_accuracy_are_counted(monkeypatch: pytest.MonkeyPatch):
-    """Of 100 pictures, 7 answered otherwise and 3 of these rightly so far: as counted by hand, in batches or not."""
+    """Of 100 images, 7 answered otherwise and 3 of these rightly so far: as counted by hand, in batches or not."""
 
     def exported(images: np.ndarray) -> np.ndarray:
         rows = images[:, 0, 0, 0].astype(int)
@@ -52,12 +52,12 @@ def test_a_shuffled_model_is_refused():
     """Positive control: the same answers under other classes agree nowhere, and are refused at any usual tolerance."""
     found = verify("x", lambda images: np.roll(right(images), 1, axis=1), right, split(80))
     assert (found.agreement, found.accuracy, found.accuracy_before) == (0, 0, 1)
-    with pytest.raises(ExportError, match=r"The export as x is refused: its accuracy on 80 pictures is 0\.00%, the"):
+    with pytest.raises(ExportError, match=r"The export as x is refused: its accuracy on 80 images is 0\.00%, the"):
         found.check("x", 0.005)
 
 
 def test_the_tolerance_is_exact():
-    """One picture of 200 more than is allowed is refused, as many as are allowed are not."""
+    """One image of 200 more than is allowed is refused, as many as are allowed are not."""
 
     def exported(images: np.ndarray) -> np.ndarray:
         rows = images[:, 0, 0, 0].astype(int)
@@ -78,7 +78,7 @@ def test_the_tolerance_is_exact():
         lambda rows: rows * 2,
         lambda rows: rows - np.eye(CLASSES, dtype=np.float32)[:1] + 1 / CLASSES,  # adds up to 1, with one below 0
     ],
-    ids=["not numbers", "a class less", "a picture less", "twice", "below 0"],
+    ids=["not numbers", "a class less", "a image less", "twice", "below 0"],
 )
 def test_what_are_no_probabilities_is_refused(broken):
     """NaN, rows that do not add up to 1, another shape: told as what they are."""

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.draws
 
 @pytest.mark.parametrize("size", [(8, 8, 1), (20, 30, 3)])
 def test_originals_at_the_left_and_draws_at_the_right(size: tuple[int, int, int]):
-    """A row a class: the training picture as it is, then eight that differ from it; the title says what is done."""
+    """A row a class: the training image as it is, then eight that differ from it; the title says what is done."""
     dataset = Dataset("bars", ("lying", "standing", "cost $5 up to $9"), make_split(5, 1, size))
     figure = augmentation_samples(dataset, AugmentationRecipe(policy="objects"))
     axes = figure.axes[0]

@@ -148,7 +148,7 @@ HOSTILE: dict[str, tuple[Callable[[Path, Path], bytes], str]] = {
     "huge tensor, empty": (saved(honest(claimed())), "does not hold as much"),
     "huge constant": (saved(honest(None, CONSTANT)), "does not hold as much"),
     "huge sparse tensor": (saved(honest(None, sparse())), "sparse tensors"),
-    "other pictures than it takes": (saved(other_pictures()), "other pictures than it says"),
+    "other pictures than it takes": (saved(other_pictures()), "other images than it says"),
     "two graphs": (lambda *_: honest().SerializeToString() * 2, "is there twice"),
     "runtime format": (in_runtime_format, "no message|damaged|cut short"),
     "cut short": (lambda *_: honest().SerializeToString()[:-20], "damaged, or cut short"),

@@ -24,7 +24,7 @@ from eyespot.run import Run
 
 
 def test_files_and_bytes_are_read(run: Run, bars: Dataset, tmp_path: Path):
-    """A picture gives the same answer as its pixels do, from a file and from bytes."""
+    """A image gives the same answer as its pixels do, from a file and from bytes."""
     assert bars.test is not None
     path = tmp_path / "bar.png"
     Image.fromarray(bars.test.images[0, ..., 0]).save(path)
@@ -44,7 +44,7 @@ def test_more_pictures_than_a_batch(run: Run, bars: Dataset, monkeypatch: pytest
 
 
 def test_batches_that_are_answered_at_once_keep_their_order(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """In bulk, each picture has the answer that it has alone; also where the file has been replaced meanwhile, by the
+    """In bulk, each image has the answer that it has alone; also where the file has been replaced meanwhile, by the
     model that was opened."""
     images = np.random.default_rng(0).integers(0, 256, (900, 8, 8, 1)).astype(np.uint8)
     expected = Predictor(run.file("model.onnx"), threads=1).probabilities(images)
@@ -64,10 +64,10 @@ def test_batches_that_are_answered_at_once_keep_their_order(run: Run, tmp_path: 
 
 
 def test_one_bad_picture_does_not_spoil_the_others(run: Run, tmp_path: Path):
-    """With a place to report to, unreadable pictures are reported and left out; without one, the first raises."""
+    """With a place to report to, unreadable images are reported and left out; without one, the first raises."""
     good, bad = tmp_path / "good.png", tmp_path / "bad.png"
     Image.new("RGB", (30, 20)).save(good)
-    bad.write_text("no picture")
+    bad.write_text("no image")
     failed: list[PictureError] = []
     assert [p.file for p in run.predictor().predict([bad, good, bad], on_error=failed.append)] == [str(good)]
     assert len(failed) == 2
@@ -76,13 +76,13 @@ def test_one_bad_picture_does_not_spoil_the_others(run: Run, tmp_path: Path):
 
 
 def test_nothing_to_predict(run: Run):
-    """No pictures, no predictions."""
+    """No images, no predictions."""
     assert run.predictor().predict([]) == []
 
 
 def test_pictures_of_another_size_are_refused(run: Run):
     """Raw pixels must have the model's size."""
-    with pytest.raises(ModelError, match="takes pictures of"):
+    with pytest.raises(ModelError, match="takes images of"):
         run.predictor().probabilities(np.zeros((1, 9, 8, 1), np.uint8))
 
 
@@ -166,7 +166,7 @@ def test_predicting_works_where_neither_is_installed(run: Run, bars: Dataset, tm
 
 
 def test_threads_share_a_predictor(run: Run, bars: Dataset):
-    """Of 1,600 answers to 8 threads, each asking for pictures of its own, none is another picture's."""
+    """Of 1,600 answers to 8 threads, each asking for images of its own, none is another image's."""
     assert bars.test is not None
     shared, pictures = run.predictor(), bars.test.images[:8]
     files = []

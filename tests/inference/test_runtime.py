@@ -92,7 +92,7 @@ UNABLE = {
     "not a number": (classifier(weights=np.full((4, 2), np.nan)), "gives no probabilities of its 2 classes"),
     "infinite": (classifier(weights=np.full((4, 2), -np.inf)), "gives no probabilities of its 2 classes"),
     "no softmax": (no_softmax(), "gives no probabilities of its 2 classes"),
-    "other pictures": (classifier(input={"height": 2, "width": 3, "channels": 1}), "takes other pictures"),
+    "other pictures": (classifier(input={"height": 2, "width": 3, "channels": 1}), "takes other images"),
 }
 
 

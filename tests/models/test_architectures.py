@@ -63,8 +63,8 @@ def test_an_unknown_model_is_told():
 
 
 def test_a_picture_too_small_is_told():
-    """A network that pools a picture away says so instead of failing inside Keras."""
-    with pytest.raises(ModelError, match="mnist-cnn-two-conv-as-printed cannot take pictures of 4x4x1"):
+    """A network that pools an image away says so instead of failing inside Keras."""
+    with pytest.raises(ModelError, match="mnist-cnn-two-conv-as-printed cannot take images of 4x4x1"):
         build("mnist-cnn-two-conv-as-printed", (4, 4, 1), 10)
 
 

@@ -104,7 +104,7 @@ def test_a_function_in_a_file(file: Path):
     ("function", "told"),
     [
         ("missing", "no function named 'missing'"),
-        ("fixed", r"takes pictures of \(8, 8, 1\)"),
+        ("fixed", r"takes images of \(8, 8, 1\)"),
         ("linear", "must end in softmax"),
         ("nothing", "must return a keras.Model; received int"),
         ("broken", "failed with ZeroDivisionError"),
@@ -215,8 +215,8 @@ def test_freezing_leaves_only_the_head(new_head: bool):
 
 
 def test_other_pictures_are_refused():
-    """A model for 8x8 pictures cannot go on with 9x9 ones."""
-    with pytest.raises(ModelError, match="takes pictures of"):
+    """A model for 8x8 images cannot go on with 9x9 ones."""
+    with pytest.raises(ModelError, match="takes images of"):
         continue_from(build("mlp", SHAPE, 3), "my run", (9, 9, 1), 3, new_head=False, freeze=False)
 
 

@@ -1,4 +1,4 @@
-"""What training pictures look like: measured, carried as JSON, compared with."""
+"""What training images look like: measured, carried as JSON, compared with."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""From a photograph to the looks of the training pictures."""
+"""From a photograph to the looks of the training images."""
 
 import tracemalloc
 

@@ -95,7 +95,7 @@ Start = Callable[..., Running]
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder `digits` with a model that reads digits, rejects, and knows what training pictures look like."""
+    """A folder `digits` with a model that reads digits, rejects, and knows what training images look like."""
     return write_model(tmp_path_factory.mktemp("models") / "digits", photographs=True, rejects=True).parent
 
 
@@ -127,6 +127,6 @@ def png(image: np.ndarray) -> bytes:
 
 
 def digit(label: int) -> bytes:
-    """The first test picture of a digit, as a PNG."""
+    """The first test image of a digit, as a PNG."""
     _, test = digits()
     return png(np.asarray(test.images[int(np.flatnonzero(test.labels == label)[0])]))

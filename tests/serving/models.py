@@ -23,7 +23,7 @@ SIZE = {"height": 8, "width": 8, "channels": 1, "dtype": "uint8", "range": [0, 2
 
 @cache
 def digits() -> tuple[Split, Split]:
-    """1,200 training and 597 test pictures, 8x8x1."""
+    """1,200 training and 597 test images, 8x8x1."""
     found = load_digits()
     images = np.rint(found.images * (255 / 16)).astype(np.uint8)[..., None]
     labels = found.target.astype(np.int64)
@@ -74,7 +74,7 @@ def write_model(
     """Writes `model.onnx` into a folder, as a replacement of one that is there.
 
     Args:
-        photographs: it says what its training pictures look like, so that photographs are brought to that.
+        photographs: it says what its training images look like, so that photographs are brought to that.
         rejects: it can tell pictures that are none of its classes.
         swapped: it says 9 for a 0, 8 for a 1 and so on.
     """

@@ -79,8 +79,8 @@ def test_a_large_picture_is_made_smaller(start: Start, tmp_path: Path):
         ("label=", "label is missing"),
         ("label=11", "no class '11'"),
         ("label=..%2F..", "no class '../..'"),
-        ("label=7", "not a picture"),
-        ("label=7&as_is=1", "not a picture"),
+        ("label=7", "not an image"),
+        ("label=7&as_is=1", "not an image"),
     ],
 )
 def test_what_cannot_be_saved_is_told(shared: Running, query: str, said: str):

@@ -149,7 +149,7 @@ def test_the_picture_that_cannot_be_read_is_named(shared: Running):
     files = [("p", ("good.png", SEVEN)), ("p", ("bad.png", b"no picture"))]
     answer = shared.client.post(PREDICT, files=files)
     assert (answer.status_code, answer.json()["picture"]) == (422, 1)
-    assert answer.json()["detail"] == "bad.png is not a picture that can be opened."
+    assert answer.json()["detail"] == "bad.png is not an image that can be opened."
     answer = shared.client.post(PREDICT, json={"pictures": [base64_of(SEVEN), base64_of(SEVEN[:60])]})
     assert (answer.status_code, answer.json()["picture"]) == (422, 1)
     assert answer.json()["detail"].startswith("Picture 1 is truncated or damaged")

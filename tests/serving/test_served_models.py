@@ -194,7 +194,7 @@ UNABLE: dict[str, tuple[Change, str]] = {
     "infinite": (lambda model: weights_of(model, -np.inf), "gives no probabilities of its 10 classes"),
     "9 names": (metadata(METADATA_KEY, '"8", "9"', '"8 9"'), "names 9 classes, and gives 10 probabilities"),
     "11 names": (metadata(METADATA_KEY, '"9"]', '"9", "10"]'), "names 11 classes, and gives 10 probabilities"),
-    "other pictures": (metadata(METADATA_KEY, '"height": 8', '"height": 9'), "takes other pictures than it says"),
+    "other pictures": (metadata(METADATA_KEY, '"height": 8', '"height": 9'), "takes other images than it says"),
     "a damaged rejection": (metadata(REJECTION_KEY, "", "{}"), "damaged metadata"),
     "no logits": (without_logits, "cannot be run"),
     "gigabytes": (large, "EYESPOT_MODEL_BYTES"),
@@ -333,14 +333,14 @@ def test_an_export_has_none(start: Start):
     """It says so."""
     told = start().client.get(EXAMPLES).json()
     assert told["examples"] == []
-    assert told["note"] == "This model was exported without its test pictures."
+    assert told["note"] == "This model was exported without its test images."
 
 
 def test_pictures_of_another_size_are_not_shown(start: Start, model_folder):
     """A run's data may have been changed since."""
     other = Examples(np.zeros((3, 9, 9, 1), np.uint8), np.zeros(3, np.int64))
     told = start(Deployment("digits", model_folder, None, lambda: other)).client.get(EXAMPLES).json()
-    assert (told["examples"], told["note"]) == ([], "The test pictures are of another model.")
+    assert (told["examples"], told["note"]) == ([], "The test images are of another model.")
 
 
 def test_examples_that_take_too_long(start: Start, model_folder):

@@ -73,7 +73,7 @@ def test_the_web_export_agrees_in_browser(mnist: Run, tmp_path: Path, tell: Call
     apart = [np.abs(ours - theirs)[part].max() for part in (slice(20), slice(20, None))]
     maps_apart = np.abs(our_map - their_map).max()
     tell(
-        f"MNIST: web and server differ by {apart[0]:.1e} on drawings, {apart[1]:.1e} on {TEST_PICTURES} test pictures, "
+        f"MNIST: web and server differ by {apart[0]:.1e} on drawings, {apart[1]:.1e} on {TEST_PICTURES} test images, "
         f"{maps_apart:.1e} in a map's logits"
     )
     assert max(apart) <= AGREEMENT

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("seed", range(10))
 def test_digits_reach_98_percent_by_default(eyespot: Callable[..., Answer], here: Path, seed: int):
-    """`eyespot train` alone reaches 98 % on the test pictures, whatever the seed."""
+    """`eyespot train` alone reaches 98 % on the test images, whatever the seed."""
     assert json.loads(eyespot("train", "--seed", seed, "--json").out)["test_accuracy"] >= 0.98
 
 

@@ -34,7 +34,7 @@ def test_keys_with_one_last_name_are_told_in_full():
     [
         ([], {}, "nothing to compare"),
         ([], {"training.seed": [1, 2]}, "`repeats`"),
-        ([], {"dataset": ["mnist"]}, "same pictures"),
+        ([], {"dataset": ["mnist"]}, "same images"),
         ([], {"training.epochs": []}, "no values"),
         ([("a b", "training.epochs"), ("a/b", "training.patience")], {}, "would both be called 'a-b'"),
         ([("base", "training.epochs")], {}, "would both be called 'base'"),

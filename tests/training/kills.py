@@ -35,7 +35,7 @@ RECIPE = EVERYTHING.with_options({"epochs": 3, "early_stopping": False})
 
 
 def pictures() -> Dataset:
-    """96 training and 24 validation pictures of noise in three classes."""
+    """96 training and 24 validation images of noise in three classes."""
     generator = np.random.default_rng(1)
 
     def noise(n: int) -> Split:

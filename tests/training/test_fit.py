@@ -78,7 +78,7 @@ class Watcher:
 
 @pytest.fixture
 def ten(bars: Dataset) -> Dataset:
-    """Ten training pictures and three for validation: four steps an epoch at batch size 3."""
+    """Ten training images and three for validation: four steps an epoch at batch size 3."""
     return Dataset("ten", bars.class_names, bars.train.take(np.arange(10)), validation=bars.train.take(np.arange(3)))
 
 

@@ -125,7 +125,7 @@ def test_what_is_no_picture_is_told(server: str, tmp_path: Path):
     with browsing(server) as (page, _):
         page.set_input_files("#file", broken)
         page.wait_for_selector("#trouble:not([hidden])")
-        assert "not a picture" in page.inner_text("#trouble")
+        assert "not an image" in page.inner_text("#trouble")
         page.click("#clear")
         draw(page, SEVEN)
         assert not page.is_visible("#trouble")

@@ -102,7 +102,7 @@ def test_what_is_no_picture_is_told(site: str, tmp_path: Path):
     with browsing(f"{site}/") as (page, _):
         page.set_input_files("#file", broken)
         page.wait_for_selector("#trouble:not([hidden])")
-        assert page.inner_text("#trouble") == "broken.png is not a picture that can be opened here."
+        assert page.inner_text("#trouble") == "broken.png is not an image that can be opened here."
 
 
 def test_a_correction_is_downloaded(site: str):

@@ -22,7 +22,7 @@ from tests.conftest import Answer
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run whose pictures are always at hand."""
+    """A run whose images are always at hand."""
     settings = {"model.name": "mlp", "training.epochs": 2}
     output = tmp_path_factory.mktemp("runs") / "digits"
     return eyespot.train("digits", Recipe(), output, settings=settings, verbose=0).run
@@ -67,7 +67,7 @@ def test_a_run_of_an_earlier_eyespot_gets_its_card(digits: Run, tmp_path: Path):
 
 
 def test_an_export_lies_in_the_run(digits: Run, tmp_path: Path, eyespot: Callable[..., Answer]):
-    """One line of JSON: where it is, what it holds, and how it compares on the validation pictures."""
+    """One line of JSON: where it is, what it holds, and how it compares on the validation images."""
     copy = Run(shutil.copytree(digits.path, tmp_path / "digits"))
     answer = eyespot("export", copy.path, "--format", "onnx-int8", "--json")
     assert answer.code == 0
@@ -122,14 +122,14 @@ def test_pictures_that_are_gone_are_asked_for(run: Run, bars: Dataset, tmp_path:
 
 @pytest.mark.usefixtures("few_digits")
 def test_without_validation_pictures_training_ones_serve(tmp_path: Path):
-    """And that is said; test pictures are left alone."""
+    """And that is said; test images are left alone."""
     settings = {
         "model.name": "mlp", "split.method": "none", "training.epochs": 1, "training.early_stopping": False,
     }  # fmt: skip
     done = eyespot.train("digits", Recipe(), tmp_path / "run", settings=settings, verbose=0)
     exported = eyespot.export(done.run, "onnx")
     assert exported.on == "train"
-    assert "no validation pictures" in exported.notes[-1]
+    assert "no validation images" in exported.notes[-1]
 
 
 def test_what_cannot_be_exported_is_told(digits: Run, tmp_path: Path, eyespot: Callable[..., Answer]):

@@ -66,7 +66,7 @@ def test_one_batch_is_told(bars: Dataset, tmp_path: Path, capsys: pytest.Capture
     """Where all pictures are one batch, a rate is found all the same, and a note says what it holds for."""
     found = find_lr(bars, SMALL, tmp_path / "lr", batch_size=108, steps=STEPS)
     assert 1e-5 < found.suggested < 1
-    assert "all 108 training pictures are one batch" in capsys.readouterr().out
+    assert "all 108 training images are one batch" in capsys.readouterr().out
 
 
 def test_rates_that_are_too_high_are_a_sentence(bars: Dataset, tmp_path: Path):

@@ -41,9 +41,9 @@ def test_pillow_images_are_answered_as_files(run: Run, bars: Dataset, tmp_path: 
 @pytest.mark.parametrize(
     ("pictures", "sentence"),
     [
-        (np.zeros((2, 3, 4, 5, 6)), "expected pictures as"),
+        (np.zeros((2, 3, 4, 5, 6)), "expected images as"),
         (np.full((8, 8), np.inf), "NaN or infinite"),
-        ([{"a": 1}], r"Picture \[0\]: expected a path, a file's content, a Pillow image or an array"),
+        ([{"a": 1}], r"Image \[0\]: expected a path, a file's content, a Pillow image or an array"),
     ],
 )
 def test_what_is_no_picture_gets_one_sentence(run: Run, pictures: Any, sentence: str):
@@ -53,7 +53,7 @@ def test_what_is_no_picture_gets_one_sentence(run: Run, pictures: Any, sentence:
 
 
 def test_a_missing_file_is_reported_and_left_out(run: Run, bars: Dataset):
-    """With `on_error` the other pictures are answered."""
+    """With `on_error` the other images are answered."""
     errors: list[PictureError] = []
     answers = eyespot.predict(run, ["none.png", np.asarray(bars.train.images[0])], on_error=errors.append)
     assert [answer.file for answer in answers] == ["[1]"]

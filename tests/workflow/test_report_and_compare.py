@@ -67,7 +67,7 @@ def test_nothing_is_calibrated_on_test_data(bars: Dataset, tmp_path: Path):
 
 
 def test_report_writes_a_page_and_a_card(pair: tuple[Run, Run], eyespot: Callable[..., Answer], tmp_path: Path):
-    """With pictures behind the cells, since the digits are at hand; the card is Markdown with the same figures."""
+    """With images behind the cells, since the digits are at hand; the card is Markdown with the same figures."""
     answer = eyespot("report", pair[1].path, "--json", "--output", tmp_path / "out" / "report.html")
     assert answer.code == 0
     told = json.loads(answer.out)
@@ -89,7 +89,7 @@ def test_a_run_on_arrays_is_reported_with_images(run: Run, tmp_path: Path):
 
 
 def test_what_an_earlier_eyespot_measured_is_measured_anew(pair: tuple[Run, Run], tmp_path: Path):
-    """Figures without calibration are made again where the pictures are there."""
+    """Figures without calibration are made again where the images are there."""
     old = Run(shutil.copytree(pair[0].path, tmp_path / "old"))
     metrics = old.metrics
     for name in ("calibration", "before_calibration", "macro_f1_interval"):
@@ -136,13 +136,13 @@ def test_compare_says_what_the_test_says(pair: tuple[Run, Run], eyespot: Callabl
     page = (tmp_path / "c.html").read_text(encoding="utf-8")
     assert f"Only long is right: {only_long:,} images" in page
     table = eyespot("compare", short.path, long.path, "--output", tmp_path / "c.html").out
-    assert "on 60 test pictures" in table
+    assert "on 60 test images" in table
 
 
 @needs_browser
 @pytest.mark.skipif(find_spec("axe_playwright_python") is None, reason="axe is not installed")
 def test_everybody_can_read_a_comparison_in_browser(pair: tuple[Run, Run], tmp_path: Path):
-    """No console message, no request, nothing wider than the window, no violation that axe finds; it shows pictures.
+    """No console message, no request, nothing wider than the window, no violation that axe finds; it shows images.
 
     In a narrow window and a wide one, light and dark.
     """
@@ -173,7 +173,7 @@ def test_three_runs_are_three_pairs(pair: tuple[Run, Run], tmp_path: Path):
 
 
 def test_what_cannot_be_compared_is_told(pair: tuple[Run, Run], run: Run, tmp_path: Path):
-    """One run, one twice, other classes, other pictures, damaged predictions: a sentence."""
+    """One run, one twice, other classes, other images, damaged predictions: a sentence."""
     short, long = pair
     for runs in ([short], [short, short]):
         with pytest.raises(UsageError, match="Two runs or more are compared, each of them once"):
@@ -182,7 +182,7 @@ def test_what_cannot_be_compared_is_told(pair: tuple[Run, Run], run: Run, tmp_pa
         eyespot.compare([short, run])
     other = Run(shutil.copytree(long.path, tmp_path / "other"))
     other.write_json("environment.json", other.environment | {"dataset_sha256": "another"})
-    with pytest.raises(RunError, match="was measured on other pictures than"):
+    with pytest.raises(RunError, match="was measured on other images than"):
         eyespot.compare([short, other])
     damaged = Run(shutil.copytree(long.path, tmp_path / "damaged"))
     damaged.file("predictions.parquet").write_bytes(b"no table")

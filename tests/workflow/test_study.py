@@ -75,7 +75,7 @@ def begun(finished: FinishedStudy, tmp_path: Path) -> Path:
 
 @pytest.mark.draws("accuracy.png")
 def test_every_variant_has_its_repeats_with_the_same_seeds(bars: Dataset, finished: FinishedStudy, begun: Path):
-    """Base, change and grid are trained with equal seeds, compared, written as table, page and picture."""
+    """Base, change and grid are trained with equal seeds, compared, written as table, page and image."""
     done, folder = finished.done, finished.folder / "s"
     assert finished.trained == ["adam 0", "adam 0", "sgd 0", "adam 1", "adam 1", "sgd 1"]
     assert [row.name for row in done.rows] == ["base", "no dropout", "optimizer=sgd"]
@@ -91,7 +91,7 @@ def test_every_variant_has_its_repeats_with_the_same_seeds(bars: Dataset, finish
     page = (folder / "README.md").read_text(encoding="utf-8")
     assert all(sentence in page for sentence in done.sentences)
     assert "test_accuracy" in page
-    run(bars, begun, changes=DROPOUT, grid=GRID, repeats=2)  # trains nothing; the picture is drawn
+    run(bars, begun, changes=DROPOUT, grid=GRID, repeats=2)  # trains nothing; the image is drawn
     assert (begun / "s" / "accuracy.png").stat().st_size > 10_000
 
 
@@ -186,16 +186,16 @@ def test_a_studys_file_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_validation_on_test_pictures_is_told(bars: Dataset, tmp_path: Path):
-    """Where a recipe validates on the test pictures, the page says that its test figures are no test."""
+    """Where a recipe validates on the test images, the page says that its test figures are no test."""
     done = run(bars, tmp_path, changes=DROPOUT, repeats=1, settings={"split.method": "test"})
-    assert "validates on the test pictures" in done.notes[0]
+    assert "validates on the test images" in done.notes[0]
     with pytest.raises(RecipeError, match="nothing to compare"):
         run(bars, tmp_path)
 
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_a_persons_files_are_not_written_over(name: str, bars: Dataset, tmp_path: Path, trained: list[str]):
-    """What lies in the study's folder at the name of a page or picture is refused before anything is trained."""
+    """What lies in the study's folder at the name of a page or image is refused before anything is trained."""
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / name).write_text("mine")
     with pytest.raises(RunError, match=f"{name} is not by eyespot.*move it away, or choose another `output`"):
@@ -205,7 +205,7 @@ def test_a_persons_files_are_not_written_over(name: str, bars: Dataset, tmp_path
 
 
 def test_changed_files_are_not_written_over(bars: Dataset, begun: Path, trained: list[str]):
-    """A study's own page, table and picture are written again; none that somebody has changed."""
+    """A study's own page, table and image are written again; none that somebody has changed."""
     before = (begun / "s" / "study.json").read_bytes()
     run(bars, begun, changes=DROPOUT, repeats=1)
     assert (begun / "s" / "study.json").read_bytes() != before

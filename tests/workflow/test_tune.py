@@ -124,7 +124,7 @@ def test_a_search_that_was_interrupted_goes_on(
 ):
     """Ctrl-C within the third trial: the same call tries it again, and ends as an uninterrupted search does.
 
-    Other test pictures, which it has here, change nothing of what is found.
+    Other test images, which it has here, change nothing of what is found.
     """
     others = replace(bars, test=bars.train)
     count: list[int] = []
@@ -217,7 +217,7 @@ def test_a_folder_that_cannot_be_searched_is_told(bars: Dataset, tmp_path: Path)
 
 @pytest.mark.parametrize("method", ["none", "test"])
 def test_a_search_needs_validation_data_of_its_own(bars: Dataset, tmp_path: Path, method: str):
-    """A recipe that validates on the test pictures, or not at all, is refused."""
+    """A recipe that validates on the test images, or not at all, is refused."""
     with pytest.raises(RecipeError, match="leaves it none of its own"):
         search(bars, tmp_path, settings={"split.method": method})
 

@@ -1,1 +1,1 @@
-"""What may be wrong with a dataset: the same picture twice, pictures unlike the others, classes that are missing."""
+"""What may be wrong with a dataset: the same image twice, images unlike the others, classes that are missing."""

@@ -1,10 +1,10 @@
 """Duplicates: the same image twice, exactly or nearly; what matters most is one in two splits.
 
-Near duplicates have descriptors that stay nearly the same where a picture is stored again, resized or made brighter:
+Near duplicates have descriptors that stay nearly the same where an image is stored again, resized or made brighter:
 each is smoothed and sampled on a coarse grid, its mean taken away and its length made 1, so that neither brightness nor
-contrast counts. Smoothing before sampling is what tells a resized copy from another picture of the same kind: with a
+contrast counts. Smoothing before sampling is what tells a resized copy from another image of the same kind: with a
 Gaussian of 1.5 pixels on Fashion-MNIST, 99 % of changed copies lie nearer to their original than 0.0009, and 0.23 % of
-other pictures that near to any; with means over blocks it is 3 % (benchmarks/audit.py).
+other images that near to any; with means over blocks it is 3 % (benchmarks/audit.py).
 """
 
 import hashlib
@@ -20,18 +20,18 @@ from eyespot.data.dataset import Dataset, RowView, Split, chunks
 from eyespot.shapes import Float32, Int64, Shaped
 
 GRID = 9  # samples a side
-SMOOTHING = 1.5 / 28  # of the picture's side: the Gaussian's standard deviation
+SMOOTHING = 1.5 / 28  # of the image's side: the Gaussian's standard deviation
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue (ITU-R BT.601), as JPEG has it
 CHROMA = 0.5  # weight of colour differences, which JPEG stores at half the size
-BLANK = 1.0  # below this standard deviation, of 255, a picture shows nothing to compare
-NEAR = 7e-4  # 1 - cosine of two descriptors: chosen on 1,000 changed pictures, measured on others (benchmarks/audit.py)
+BLANK = 1.0  # below this standard deviation, of 255, an image shows nothing to compare
+NEAR = 7e-4  # 1 - cosine of two descriptors: chosen on 1,000 changed images, measured on others (benchmarks/audit.py)
 BLOCK = 1 << 23  # cosines at a time: 32 MB
 MANY = 20_000  # pairs in a block, as where whole classes are alike
 
 
 @dataclass(frozen=True)
 class DuplicatePair:
-    """Two pictures that are the same.
+    """Two images that are the same.
 
     Attributes:
         first: its split and row; so is `second`, in the same split or a later one.
@@ -50,15 +50,15 @@ class DuplicatePair:
         return self.first[0] != self.second[0]
 
     def to_dict(self, dataset: Dataset) -> dict[str, Any]:
-        """Plain values, with each picture's file and class."""
+        """Plain values, with each image's file and class."""
         sides = [_side(dataset, *side) for side in (self.first, self.second)]
         return {"kind": self.kind, "leak": self.leaks, "distance": self.distance, "pictures": sides}
 
 
 def find_duplicates(dataset: Dataset, *, within: bool = True) -> list[DuplicatePair]:
-    """Every pair of pictures that are the same, leaks first, exact ones before near ones.
+    """Every pair of images that are the same, leaks first, exact ones before near ones.
 
-    Of pictures that are there many times, each is paired with the first of its split and of each other split. Exact
+    Of images that are there many times, each is paired with the first of its split and of each other split. Exact
     ones are found by a hash of their pixels, near ones by the cosine of their descriptors, all with all, in blocks.
 
     Args:
@@ -131,9 +131,9 @@ def _near(
 
 
 def describe_images(images: Shaped[np.ndarray, "..."] | RowView) -> Float32[np.ndarray, "n d"]:
-    """A unit vector for each picture; all 0 where a picture is blank, so that it is like no other.
+    """A unit vector for each image; all 0 where an image is blank, so that it is like no other.
 
-    The cosine of two is 1 where one picture is the other with another brightness and contrast.
+    The cosine of two is 1 where one image is the other with another brightness and contrast.
     """
     return np.concatenate([_describe_chunk(part) for part in chunks(images)])
 
@@ -167,7 +167,7 @@ def _close(
     step = max(1, BLOCK // max(1, len(b)))
     for start in range(0, len(a), step):
         cosines = a[start : start + step] @ b.T
-        if same:  # each pair once, and no picture with itself
+        if same:  # each pair once, and no image with itself
             cosines[np.tril_indices(len(cosines), k=start, m=len(b))] = -1
         near = cosines >= 1 - NEAR
         if np.count_nonzero(near) > MANY:
@@ -180,5 +180,5 @@ def _close(
 
 
 def leaking_rows(pairs: Iterable[DuplicatePair]) -> Int64[np.ndarray, " rows"]:
-    """The training pictures that are in another split too."""
+    """The training images that are in another split too."""
     return np.array(sorted({pair.first[1] for pair in pairs if pair.leaks and pair.first[0] == "train"}), np.int64)

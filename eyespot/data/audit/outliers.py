@@ -17,7 +17,7 @@ LEAST_SPREAD = 0.02  # of the median's size: where all are alike, a small differ
 
 @dataclass(frozen=True)
 class Outlier:
-    """A picture that stands out.
+    """An image that stands out.
 
     Attributes:
         place: its split and row.
@@ -30,7 +30,7 @@ class Outlier:
     distance: float
 
     def to_dict(self, dataset: Dataset) -> dict[str, Any]:
-        """Plain values, with the picture's file."""
+        """Plain values, with the image's file."""
         name, row = self.place
         files = dataset.splits[name].files
         return {
@@ -43,7 +43,7 @@ def find_outliers(dataset: Dataset) -> list[Outlier]:
     """Pictures that lie far from the others in some measure, the farthest first, each by its farthest measure.
 
     Brightness is the mean pixel, contrast their standard deviation, sharpness the logarithm of the variance of the
-    Laplacian (Pech-Pacheco et al., ICPR 2000) over that of the pixels, so that a faint picture is not called blurred;
+    Laplacian (Pech-Pacheco et al., ICPR 2000) over that of the pixels, so that a faint image is not called blurred;
     sizes are those of the files. Distances are from the median, in units of
     the median absolute deviation made comparable to a standard deviation.
     """

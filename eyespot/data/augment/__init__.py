@@ -1,1 +1,1 @@
-"""Training pictures changed at random: what may be done to which, what a step draws, and doing it."""
+"""Training images changed at random: what may be done to which, what a step draws, and doing it."""

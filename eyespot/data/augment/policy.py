@@ -29,18 +29,18 @@ WORDS = {
 CHARACTER_SETS = {"digits", "mnist", "kmnist", "emnist", "emnist-letters", "svhn"}  # whatever their classes are called
 NUMBER_WORDS = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
 SIDES = {"left", "right", "leftward", "rightward", "leftwards", "rightwards"}
-# Of the pixels that are clearly not background: strokes leave more of a picture empty than things do. Medians over
-# training pictures: MNIST 0.15 (of its digits, at most 0.19), Fashion-MNIST 0.40 (of its classes, from 0.20 for sandals
+# Of the pixels that are clearly not background: strokes leave more of an image empty than things do. Medians over
+# training images: MNIST 0.15 (of its digits, at most 0.19), Fashion-MNIST 0.40 (of its classes, from 0.20 for sandals
 # to 0.56 for coats). The bound was chosen on these; a data set of sandals alone would not be flipped.
 MOST_INK_OF_STROKES = 0.3
-LOOKED_AT = 500  # pictures
+LOOKED_AT = 500  # images
 
 
 def resolve_policy(recipe: AugmentationRecipe, dataset: Dataset) -> AugmentationRecipe:
     """The recipe with a policy's name instead of `auto`, and with all that the policy does.
 
     Args:
-        dataset: its training pictures and class names decide; no other split is looked at.
+        dataset: its training images and class names decide; no other split is looked at.
     """
     if recipe.policy == "none":
         return recipe
@@ -104,14 +104,14 @@ def changes_for(recipe: AugmentationRecipe) -> Changes:
     """Return the changes that a recipe makes.
 
     Raises:
-        RecipeError: its policy is `auto`, which only pictures can settle.
+        RecipeError: its policy is `auto`, which only images can settle.
     """
     if recipe.policy == "auto":
-        raise RecipeError("augmentation.policy: auto is settled by a dataset's pictures; name a policy instead.")
+        raise RecipeError("augmentation.policy: auto is settled by a dataset's images; name a policy instead.")
     return replace(POLICIES[recipe.policy], **_said(recipe))
 
 
-# Characters are never flipped: a mirrored one is another, or none. Small pictures of one object in the middle of an
+# Characters are never flipped: a mirrored one is another, or none. Small images of one object in the middle of an
 # empty background may come with background from outside; photographs, which go on beyond their edges, with their edge.
 POLICIES: dict[Policy, Changes] = {
     "none": Changes(),
@@ -132,7 +132,7 @@ def kind_of(dataset: Dataset) -> Policy:
     """The policy that suits a dataset.
 
     Characters by the name of the dataset or of all classes (single characters, numbers, "digit 3", "seven"), or because
-    its pictures are grey and drawn in strokes; grey objects; photographs, which is anything in colour.
+    its images are grey and drawn in strokes; grey objects; photographs, which is anything in colour.
     """
     if dataset.name.lower() in CHARACTER_SETS or all(map(_names_character, dataset.class_names)):
         return "digits"
@@ -149,7 +149,7 @@ def _names_character(name: str) -> bool:
 
 
 def _ink(images: UInt8[np.ndarray, "n height width channels"]) -> float:
-    """The share of pixels that differ from the border's median by a quarter of what any does; median over pictures."""
+    """The share of pixels that differ from the border's median by a quarter of what any does; median over images."""
     values = images[..., 0].astype(np.float32)
     distances = np.abs(values - border_median(images[..., :1])[:, None])
     strongest = np.maximum(distances.max(axis=(1, 2), keepdims=True), 1)

@@ -3,7 +3,7 @@
 A step's draws are a function of the seed and of its number alone. Shift, rotation, zoom and flips are one affine map,
 sampled once, bilinearly. Random erasing: Zhong, Zheng, Kang, Li, Yang, AAAI 2020, algorithm 1. Mixup: Zhang, Cisse,
 Dauphin, Lopez-Paz, ICLR 2018, equation (1). Cutmix: Yun, Han, Oh, Chun, Choe, Yoo, ICCV 2019, equations (1) and (2).
-Mixup and cutmix draw a share for each picture of the batch, as the equations have it; the papers' code draws one for
+Mixup and cutmix draw a share for each image of the batch, as the equations have it; the papers' code draws one for
 all.
 """
 
@@ -21,7 +21,7 @@ from eyespot.random import seed_for
 from eyespot.shapes import Float32, Int64, Shaped, UInt8
 
 ENOUGH = 32  # pixels of a border
-AREA = (0.02, 0.4)  # of the picture, as in the paper
+AREA = (0.02, 0.4)  # of the image, as in the paper
 SLIMMEST = 0.3  # height to width, or width to height, as in the paper
 WHITE = 255
 HALF = 0.5
@@ -73,8 +73,8 @@ class AugmentedBatch:
     """A batch that may be learnt.
 
     Attributes:
-        labels: of a mixed picture, the class with the larger share.
-        others: of mixed pictures, the other class.
+        labels: of a mixed image, the class with the larger share.
+        others: of mixed images, the other class.
         shares: of `labels`, from 0.5 to 1; others have the rest.
     """
 
@@ -113,7 +113,7 @@ def warp(
     changes: Changes,
     draws: Float32[Tensor, "n columns"],
 ) -> Float32[Tensor, "n channels height width"]:
-    """The pictures moved as their draws say; the background, or the edge's pixels, comes in from outside."""
+    """The images moved as their draws say; the background, or the edge's pixels, comes in from outside."""
     grid = _places(changes, draws, pictures.shape[2], pictures.shape[3])
     if changes.fill == "edge":
         return torch.nn.functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
@@ -125,7 +125,7 @@ def warp(
 def _places(
     changes: Changes, draws: Float32[Tensor, "n columns"], height: int, width: int
 ) -> Float32[Tensor, "n height width 2"]:
-    """Return the source of each pixel, (right, down) from -1 to 1 of the picture, as `grid_sample` takes it.
+    """Return the source of each pixel, (right, down) from -1 to 1 of the image, as `grid_sample` takes it.
 
     Computed without a matrix product, whose last bit would depend on the number of threads.
     """
@@ -192,7 +192,7 @@ def erase_rectangles(
     """Erase a rectangle in a share of the images, filled with one random colour.
 
     The paper draws again until the rectangle fits, and fills it with noise. Here a side that is too long is cut to the
-    picture's, height to width is drawn as likely above as below 1, and the colour is one for all of it.
+    image's, height to width is drawn as likely above as below 1, and the colour is one for all of it.
     """
     _, channels, height, width = pictures.shape
     area = AREA[0] + (AREA[1] - AREA[0]) * draws[:, DrawColumn.AREA]
@@ -231,7 +231,7 @@ class MixedBatch(NamedTuple):
 
     Attributes:
         labels: the class that has the larger share.
-        others: the other one; the same where a picture met one of its own class.
+        others: the other one; the same where an image met one of its own class.
         shares: of `labels`, from 0.5 to 1.
     """
 

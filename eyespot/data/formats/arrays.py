@@ -26,7 +26,7 @@ class ImagesWithClassNames:
 
     Attributes:
         images: `uint8 [n, height, width, channels]`, 1 or 3 channels; still a memory map where it was one.
-        labels: a name a picture; None where there is none.
+        labels: a name an image; None where there is none.
         class_names: in order, where that is known.
     """
 
@@ -36,7 +36,7 @@ class ImagesWithClassNames:
 
 
 def read_arrays(path: Path, recipe: PicturesRecipe) -> dict[str, ImagesWithClassNames]:
-    """Labelled pictures from a `.npz` file, a `.npy` file with its labels beside it, or a folder of `.npy` files.
+    """Labelled images from a `.npz` file, a `.npy` file with its labels beside it, or a folder of `.npy` files.
 
     The name of an array says what it holds, as Keras's `mnist.npz` has it (`x_train`, `y_test`) or in other usual ways
     (`train_images`, `val_labels`, `images`), or is stated. `.npy` files are mapped, not read.
@@ -45,7 +45,7 @@ def read_arrays(path: Path, recipe: PicturesRecipe) -> dict[str, ImagesWithClass
         By split.
 
     Raises:
-        DataError: a file is damaged, holds Python objects, or its arrays are not labelled pictures.
+        DataError: a file is damaged, holds Python objects, or its arrays are not labelled images.
     """
     arrays = _open(path)
     if recipe.image_column or recipe.label_column:
@@ -113,7 +113,7 @@ def _guessed(path: Path, arrays: ArrayFile) -> dict[str, tuple[str, str]]:
     pairs = {split: (pair["images"], pair["labels"]) for split, pair in names_by_split.items() if len(pair) == 2}  # noqa: PLR2004
     if "train" not in pairs:
         raise DataError(
-            f"{path} holds the arrays {', '.join(sorted(arrays)) or '(none)'}, of which none are pictures and labels "
+            f"{path} holds the arrays {', '.join(sorted(arrays)) or '(none)'}, of which none are images and labels "
             "by their names, such as x_train and y_train: name them with `pictures.image_column` and "
             "`pictures.label_column`."
         )
@@ -138,5 +138,5 @@ def as_images_and_labels(
         DataError: they are not that, or not of one length.
     """
     if len(images) != len(labels):
-        raise DataError(f"{where}: {len(images):,} pictures, but {len(labels):,} labels: there must be one each.")
+        raise DataError(f"{where}: {len(images):,} images, but {len(labels):,} labels: there must be one each.")
     return ImagesWithClassNames(pixels_of(images, where), label_names(labels, where, class_names), class_names)

@@ -38,22 +38,20 @@ def parse_cifar(
     """
     row = label_bytes + PIXELS
     if not content or len(content) % row:
-        raise DataError(
-            f"{where} is truncated: {len(content):,} bytes are not a whole number of {row:,}-byte pictures."
-        )
+        raise DataError(f"{where} is truncated: {len(content):,} bytes are not a whole number of {row:,}-byte images.")
     rows = np.frombuffer(content, np.uint8).reshape(-1, row)
     planes = rows[:, label_bytes:].reshape(-1, 3, SIDE, SIDE)
     return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), rows[:, label_bytes - 1].astype(np.int64)
 
 
 def idx_images(path: Path) -> list[Path]:
-    """The files of pictures that a path means: itself, or those in a folder; none where there are no such files."""
+    """The files of images that a path means: itself, or those in a folder; none where there are no such files."""
     candidates = sorted(path.iterdir()) if path.is_dir() else [path]
     return [file for file in candidates if "images" in file.name and "idx3" in file.name and file.is_file()]
 
 
 def read_idx_pairs(images: list[Path]) -> dict[str, ImagesWithClassNames]:
-    """Labelled pictures by split, which a stem names: `train`, `t10k` or `test`, `val`; a single pair is for training.
+    """Labelled images by split, which a stem names: `train`, `t10k` or `test`, `val`; a single pair is for training.
 
     Raises:
         DataError: labels are missing, a file is damaged, or two pairs are of the same split.
@@ -74,7 +72,7 @@ def read_idx_pairs(images: list[Path]) -> dict[str, ImagesWithClassNames]:
         if len(images) == 1:
             split = "train"
         if split in pairs:
-            raise DataError(f"{path.parent} holds two sets of {split} pictures: name one file of pictures instead.")
+            raise DataError(f"{path.parent} holds two sets of {split} images: name one file of images instead.")
         pair = parse_idx_pair((read_plain(path), str(path)), (read_plain(labels), str(labels)))
         pairs[split] = as_images_and_labels(*pair, str(path))
     return pairs
@@ -88,7 +86,7 @@ def _split(stem: str) -> str:
 def parse_idx_pair(
     images: tuple[bytes, str], labels: tuple[bytes, str]
 ) -> tuple[UInt8[np.ndarray, "n height width 1"], Int64[np.ndarray, " n"]]:
-    """Grey pictures with their labels, from two files, each given as its content and where it lies.
+    """Grey images with their labels, from two files, each given as its content and where it lies.
 
     Raises:
         DataError: a file is damaged, or they do not belong together.
@@ -96,7 +94,7 @@ def parse_idx_pair(
     pixels, numbers = parse_images(*images), parse_labels(*labels)
     if len(pixels) != len(numbers):
         raise DataError(
-            f"{images[1]} holds {len(pixels):,} pictures and {labels[1]} {len(numbers):,} labels: "
+            f"{images[1]} holds {len(pixels):,} images and {labels[1]} {len(numbers):,} labels: "
             "they do not belong together."
         )
     return pixels, numbers
@@ -111,7 +109,7 @@ def parse_images(content: bytes, where: str) -> UInt8[np.ndarray, "n height widt
     array = parse_idx(content, where)
     if array.ndim != IMAGE_RANK or array.dtype != np.uint8:
         raise DataError(
-            f"{where} holds no pictures: expected bytes in 3 dimensions; received {array.dtype} in {array.ndim}."
+            f"{where} holds no images: expected bytes in 3 dimensions; received {array.dtype} in {array.ndim}."
         )
     return array[..., np.newaxis]
 

@@ -63,13 +63,13 @@ def rename_classes(labels: Iterable[str], names: dict[str, str], where: Path) ->
 
 
 def list_folder(root: Path) -> Listing:
-    """Find the pictures below a folder; the first folder below the root, or below a split's, is their class.
+    """Find the images below a folder; the first folder below the root, or below a split's, is their class.
 
     Deeper folders belong to their class. Hidden files are ignored; links are followed within the root only. Where the
     root holds nothing but one folder, as unpacked archives do, that one is taken.
 
     Raises:
-        DataError: there are pictures, but no class folders to say what they show; or splits beside classes.
+        DataError: there are images, but no class folders to say what they show; or splits beside classes.
     """
     top, notes = _unwrapped(root)
     splits = _split_folders(top)
@@ -86,14 +86,14 @@ def list_folder(root: Path) -> Listing:
         elif f".{ending}" in OTHERS:
             skipped.append(SkippedFile(name, f"it is {OTHERS[f'.{ending}']}, which is not read: {SENTENCE}"))
         elif ending and f".{ending}" not in READ_ENDINGS:
-            skipped.append(SkippedFile(name, "its name is not that of a picture"))
+            skipped.append(SkippedFile(name, "its name is not that of an image"))
         elif not class_folders:
             unclassified.append(name)
         else:
             entries.append(ListedImage(name, plain(class_folders[0]), split, file.stamp))
     if unclassified and not entries:
         raise DataError(
-            f"{top} holds {len(unclassified):,} pictures, but no folders that say what they show: put the pictures of "
+            f"{top} holds {len(unclassified):,} images, but no folders that say what they show: put the images of "
             "each class in a folder of its name."
         )
     skipped += [SkippedFile(name, "it lies in no class's folder") for name in unclassified]

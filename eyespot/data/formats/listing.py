@@ -1,4 +1,4 @@
-"""Listing: labelled pictures before any of them is opened."""
+"""Listing: labelled images before any of them is opened."""
 
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ class ListedImage:
         file: what it is called: its path below the source, or its row in a table.
         label: the name of its class.
         split: train, validation or test.
-        stamp: what changes when the picture does: size and time of its file, in bytes and nanoseconds.
+        stamp: what changes when the image does: size and time of its file, in bytes and nanoseconds.
     """
 
     file: str
@@ -37,7 +37,7 @@ class Listing:
 
     Attributes:
         path: of the source.
-        entries: its pictures, in an order that is the same every time.
+        entries: its images, in an order that is the same every time.
         read: gives, for rows of `entries`, the files to open, or their content.
         skipped: what is left out, and why.
         class_names: where the source states their order, else None: they are sorted.
@@ -54,12 +54,12 @@ class Listing:
         """Return the set of labels.
 
         Raises:
-            DataError: there are no pictures.
+            DataError: there are no images.
         """
         if not self.entries:
             others = f" ({len(self.skipped)} other files were left out)" if self.skipped else ""
             raise DataError(
-                f"{self.path} holds no pictures{others}: expected a folder for each class, with its pictures in it."
+                f"{self.path} holds no images{others}: expected a folder for each class, with its images in it."
             )
         return {entry.label for entry in self.entries}
 

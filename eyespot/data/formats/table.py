@@ -2,8 +2,8 @@
 
 A CSV may hold the pixels themselves, an image a row: `label,pixel0,…` as Kaggle has MNIST, or the same without a
 header. Hugging Face's `datasets` writes tables of paths or bytes; their layout is read too: shards named by their split
-(`data/train-00000-of-00002.parquet`), pictures as `{bytes, path}`, class names in the schema's metadata, and
-`metadata.csv`, `.jsonl` or `.parquet` beside the pictures (huggingface.co/docs/datasets, "Create an image dataset").
+(`data/train-00000-of-00002.parquet`), images as `{bytes, path}`, class names in the schema's metadata, and
+`metadata.csv`, `.jsonl` or `.parquet` beside the images (huggingface.co/docs/datasets, "Create an image dataset").
 """
 
 import json
@@ -58,7 +58,7 @@ def read_pixel_table(path: Path, recipe: PicturesRecipe) -> ImagesWithClassNames
     """Read the images of a table of pixels.
 
     Raises:
-        DataError: the pixels are not whole numbers 0-255 of square pictures, or there is no column of labels.
+        DataError: the pixels are not whole numbers 0-255 of square images, or there is no column of labels.
     """
     with path.open(encoding="utf-8", errors="replace") as file:
         names = _split(path, file.readline())
@@ -90,14 +90,14 @@ def read_pixel_table(path: Path, recipe: PicturesRecipe) -> ImagesWithClassNames
 
 
 def tables_in(folder: Path) -> list[Path]:
-    """The tables that list a folder's pictures or hold them: Parquet shards, or metadata files; usually none."""
+    """The tables that list a folder's images or hold them: Parquet shards, or metadata files; usually none."""
     shards = sorted(folder.glob("*.parquet")) or sorted((folder / "data").glob("*.parquet"))
     shards = [path for path in shards if path.name not in METADATA]
     return shards or sorted(path for name in METADATA for path in (*folder.glob(name), *folder.glob(f"*/{name}")))
 
 
 def list_tables(paths: Sequence[Path], recipe: PicturesRecipe, source: Path) -> Listing:
-    """Find the pictures that tables name or hold.
+    """Find the images that tables name or hold.
 
     Args:
         paths: tables with the same columns; where one has no column of splits, its own name or its folder's may say
@@ -126,7 +126,7 @@ def list_tables(paths: Sequence[Path], recipe: PicturesRecipe, source: Path) -> 
 
 
 class TableFile:
-    """A CSV, TSV, JSON-lines or Parquet file with a picture a row.
+    """A CSV, TSV, JSON-lines or Parquet file with an image a row.
 
     Attributes:
         class_names: where the file states them, as Hugging Face's `ClassLabel` does; labels are indices into them.
@@ -153,7 +153,7 @@ class TableFile:
         self._stamp = (status.st_size, status.st_mtime_ns)
 
     def rows(self) -> Iterator[ListedImage | SkippedFile]:
-        """Each row, in order; one without a label, without a picture or of an unknown split is to be left out."""
+        """Each row, in order; one without a label, without an image or of an unknown split is to be left out."""
         columns = self._columns
         labels = self._table.column(columns.label).to_pylist()
         splits = self._table.column(columns.split).to_pylist() if columns.split else [None] * len(labels)
@@ -170,7 +170,7 @@ class TableFile:
                 yield self._entry(row, where, name, split_name)
 
     def picture(self, row: int) -> Path | bytes:
-        """The file of a row's picture, or its content; empty bytes where the row holds none."""
+        """The file of a row's image, or its content; empty bytes where the row holds none."""
         if not self._holds_pictures:
             return self.path.parent / str(self._paths[row])
         group = bisect_right(self._starts, row) - 1
@@ -191,7 +191,7 @@ class TableFile:
             return ListedImage(where, label, split, self._stamp)
         name = self._paths[row]
         if not isinstance(name, str) or not name.strip():
-            return SkippedFile(where, "it names no picture")
+            return SkippedFile(where, "it names no image")
         path = self.path.parent / name
         try:
             status = path.stat()
@@ -270,7 +270,7 @@ def _chosen(path: Path, names: Sequence[str], stated: str | None, usual: Sequenc
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:
-    """Whether a column holds pictures, not paths: binary, or Hugging Face's `{bytes, path}`."""
+    """Whether a column holds images, not paths: binary, or Hugging Face's `{bytes, path}`."""
     if pa.types.is_struct(kind):
         return any(field.name == "bytes" for field in kind)
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))

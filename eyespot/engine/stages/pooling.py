@@ -80,7 +80,7 @@ class AveragePoolStage:
         picture = passing.of(self).picture
         if picture.is_cuda and any(self.padding):
             # Where channels come last, a GPU's is wrong with padding (PyTorch 2.11; pytorch/pytorch issue 188344).
-            # Only the picture's shape and layout in memory count.
+            # Only the image's shape and layout in memory count.
             picture = picture.new_empty(picture.shape)
         input_gradient = aten.avg_pool2d_backward(gradient.permute(0, 3, 1, 2), picture, *self.settings)
         if not self.even:
@@ -89,7 +89,7 @@ class AveragePoolStage:
 
 
 def _of_repeated_border(gradient: Tensor, around: list[int]) -> Tensor:
-    """The gradient [n, channels, height, width] of a picture whose border was repeated; the argument is changed.
+    """The gradient [n, channels, height, width] of an image whose border was repeated; the argument is changed.
 
     PyTorch's own adds in an order that changes, on a GPU.
     """

@@ -36,7 +36,7 @@ class ZeroPaddingStage:
         self.rows, self.columns = layer.padding
 
     def forward(self, inputs: list[Tensor], passing: Pass) -> Tensor:
-        """[n, height, width, channels]: zeros around each picture."""
+        """[n, height, width, channels]: zeros around each image."""
         return torch.constant_pad_nd(inputs[0], [0, 0, *self.columns, *self.rows])
 
     def backward(self, gradient: Tensor, passing: Pass, *, needs_input_gradient: bool) -> list[Tensor | None]:

@@ -20,7 +20,7 @@ MODULES = {
 KINDS = (keras.Operation, keras.Initializer, keras.Regularizer, keras.constraints.Constraint, keras.DTypePolicy)
 LEFT_OUT = {
     "StringLookup", "IntegerLookup", "TextVectorization",  # a vocabulary may be any file (CVE-2025-12058)
-    "MelSpectrogram", "STFTSpectrogram",  # they make arrays of any size, and of no use for pictures
+    "MelSpectrogram", "STFTSpectrogram",  # they make arrays of any size, and of no use for images
 }  # fmt: skip
 CODE = {"__lambda__", "Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer"}
 VALUES = {"__keras_tensor__", "__slice__", "__ellipsis__", "__bytes__"}
@@ -115,4 +115,4 @@ def _check_calls(calls: Any) -> None:
     """An operation that is called on numbers alone is computed at once, whatever its size."""
     for call in calls if isinstance(calls, list) else ():
         if not any(part["class_name"] == "__keras_tensor__" for part in _described(call)):
-            raise ValueError("it calls a layer on nothing that comes from a picture")
+            raise ValueError("it calls a layer on nothing that comes from an image")

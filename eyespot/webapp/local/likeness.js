@@ -1,4 +1,4 @@
-// Whether a picture already looks like the training pictures: eyespot/preprocessing/appearance.py.
+// Whether a picture already looks like the training images: eyespot/preprocessing/appearance.py.
 
 import { evenRound } from "./resample.js";
 

@@ -26,7 +26,7 @@ export async function occlusion(pixels, appearance, logits) {
   );
 }
 
-/** A level for each channel: the training pictures', or the median along this picture's edges. */
+/** A level for each channel: the training images', or the median along this picture's edges. */
 function background({ height, width, channels, data }, appearance) {
   return Array.from({ length: channels }, (_, channel) => {
     if (appearance?.plain) return appearance.background * 255;

@@ -1,4 +1,4 @@
-// A photograph brought to the looks of the training pictures: a light version of eyespot/preprocessing/. Shadows and
+// A photograph brought to the looks of the training images: a light version of eyespot/preprocessing/. Shadows and
 // ruled lines are not taken out: one background level, one threshold, the pieces that are large enough, size and place.
 
 import { enlargement, fineness, placed, reduced, withLevels } from "../strokes.js";
@@ -45,7 +45,7 @@ function inked(picture) {
   return objectOf({ height, width, values }, Math.max(FAINTEST, otsu(values)));
 }
 
-/** The object in the size, place, stroke width and levels of the training pictures: `drawn` of render.py. */
+/** The object in the size, place, stroke width and levels of the training images: `drawn` of render.py. */
 function likeTraining(object, input, appearance) {
   const fine = fineness(input);
   const box = { across: object.width, down: object.height };

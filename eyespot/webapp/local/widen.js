@@ -1,4 +1,4 @@
-// Strokes at another size, in the width of the training pictures' strokes: `_widened` of eyespot/preprocessing/render.py.
+// Strokes at another size, in the width of the training images' strokes: `_widened` of eyespot/preprocessing/render.py.
 
 const HALF = 0.5;
 const THINNED = 0.35; // of its width, the most a stroke loses: its narrow parts would break

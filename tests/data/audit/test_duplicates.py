@@ -70,7 +70,7 @@ def test_mildly_changed_copies_are_found(change, channels: int):
 
 
 def test_a_picture_in_three_places_leaks_from_each():
-    """Both training copies of a test picture are told, so that dropping them leaves none."""
+    """Both training copies of a test image are told, so that dropping them leaves none."""
     train, test = blobs(20, 1), blobs(10, 2)
     train[7] = train[3] = test[4]
     pairs = find_duplicates(dataset(train, test))

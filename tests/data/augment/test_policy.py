@@ -37,7 +37,7 @@ def dataset(names: tuple[str, ...], images: Any, name: str = "mine") -> Dataset:
 
 
 def things(channels: int = 1) -> np.ndarray:
-    """Bright blobs that fill most of a dark picture, in colour where there are three channels."""
+    """Bright blobs that fill most of a dark image, in colour where there are three channels."""
     images = np.zeros((20, 16, 16, channels), np.uint8)
     images[:, 2:14, 2:14] = np.random.default_rng(0).integers(100, 250, (20, 12, 12, channels))
     return images
@@ -67,7 +67,7 @@ def strokes() -> np.ndarray:
     ],
 )
 def test_the_kind_of_picture_is_told(names: tuple[str, ...], images: Any, name: str, expected: str):
-    """By class names, the dataset's name, colour, and how much of a picture is drawn on."""
+    """By class names, the dataset's name, colour, and how much of an image is drawn on."""
     assert kind_of(dataset(names, images, name)) == expected
 
 
@@ -95,7 +95,7 @@ def test_characters_are_never_flipped():
 
 @pytest.mark.parametrize("names", [("left hand", "right hand"), ("turn-left", "straight on"), ("Right", "ahead")])
 def test_classes_that_tell_left_from_right_are_not_flipped(names: tuple[str, ...]):
-    """Flipping would move pictures to the other class; the rest of the policy stays."""
+    """Flipping would move images to the other class; the rest of the policy stays."""
     found = resolve_policy(AugmentationRecipe(policy="auto"), dataset(names, things(3)))
     assert (found.policy, found.flip_horizontal, found.shift) == ("photos", False, POLICIES["photos"].shift)
 
@@ -122,5 +122,5 @@ def test_off_stays_off():
 
 def test_auto_needs_pictures():
     """An unsettled recipe is one sentence, not a guess."""
-    with pytest.raises(RecipeError, match="settled by a dataset's pictures"):
+    with pytest.raises(RecipeError, match="settled by a dataset's images"):
         changes_for(AugmentationRecipe(policy="auto"))

@@ -109,10 +109,10 @@ def test_every_usual_form_of_labels_is_read(labels: np.ndarray, expected: list[s
 @pytest.mark.parametrize(
     ("images", "labels", "told"),
     [
-        (np.zeros((2, 4, 4)), np.arange(3), "2 pictures, but 3 labels"),
+        (np.zeros((2, 4, 4)), np.arange(3), "2 images, but 3 labels"),
         (np.zeros((2, 4, 4)), np.array([0.5, 1]), "whole numbers; received 0.5"),
         (np.zeros((2, 4, 4)), np.zeros((2, 3, 3)), "shape"),
-        (np.zeros((2, 4, 4, 7)), np.arange(2), "expected pictures as"),
+        (np.zeros((2, 4, 4, 7)), np.arange(2), "expected images as"),
         (np.zeros((2, 4, 4), complex), np.arange(2), "expected numbers"),
     ],
 )

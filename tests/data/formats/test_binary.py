@@ -48,8 +48,8 @@ def test_a_header_that_promises_too_much_is_told_without_memory():
 
 
 def test_pictures_and_labels_are_not_mistaken_for_each_other():
-    """Labels where pictures are expected are refused, and the other way round."""
-    with pytest.raises(DataError, match="no pictures"):
+    """Labels where images are expected are refused, and the other way round."""
+    with pytest.raises(DataError, match="no images"):
         parse_images(idx(np.ones(3, np.uint8)), "a")
     with pytest.raises(DataError, match="no labels"):
         parse_labels(idx(np.ones((1, 2, 2), np.uint8)), "a")
@@ -64,5 +64,5 @@ def test_another_format_is_told():
 def test_a_pair_has_a_label_for_each_picture():
     """Two files of different lengths do not belong together, and both are named."""
     pictures, labels = idx(np.ones((2, 3, 4), np.uint8)), idx(np.array([1, 2, 3], np.uint8))
-    with pytest.raises(DataError, match="pictures-file holds 2 pictures and labels-file 3 labels"):
+    with pytest.raises(DataError, match="pictures-file holds 2 images and labels-file 3 labels"):
         parse_idx_pair((pictures, "pictures-file"), (labels, "labels-file"))

@@ -8,7 +8,7 @@ from eyespot.errors import DataError
 
 
 def put(root: Path, *names: str) -> Path:
-    """Small pictures of these names."""
+    """Small images of these names."""
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (6, 4), 100).save(root / name, "PNG")
@@ -20,7 +20,7 @@ def found(root: Path) -> list[tuple[str, str, str]]:
 
 
 def test_folders_are_classes(tmp_path: Path):
-    """The folder below the root is the class, however deep its pictures lie, in the order of their paths."""
+    """The folder below the root is the class, however deep its images lie, in the order of their paths."""
     put(tmp_path, "cat/a.png", "cat/more/deep/b.JPG", "dog/c.webp")
     assert found(tmp_path) == [
         ("cat/a.png", "cat", "train"),
@@ -84,19 +84,19 @@ def test_pictures_of_formats_that_are_not_read_are_listed(tmp_path: Path, ending
 
 
 def test_hidden_files_are_ignored_and_others_listed(tmp_path: Path):
-    """What systems leave behind is not mentioned; what a user put there and is no picture is."""
+    """What systems leave behind is not mentioned; what a user put there and is no image is."""
     put(tmp_path, "cat/a.png", "cat/.b.png", ".git/c.png", "__MACOSX/cat/d.png")
     (tmp_path / "cat" / "notes.txt").write_text("hello")
     (tmp_path / "cat" / ".DS_Store").touch()
     listing = list_folder(tmp_path)
     assert [entry.file for entry in listing.entries] == ["cat/a.png"]
     assert [(skipped.file, skipped.reason) for skipped in listing.skipped] == [
-        ("cat/notes.txt", "its name is not that of a picture")
+        ("cat/notes.txt", "its name is not that of an image")
     ]
 
 
 def test_pictures_without_a_class_are_told(tmp_path: Path):
-    """Loose pictures beside class folders are left out and listed; alone, they are no dataset."""
+    """Loose images beside class folders are left out and listed; alone, they are no dataset."""
     put(tmp_path, "cat/a.png", "loose.png")
     assert [skipped.file for skipped in list_folder(tmp_path).skipped] == ["loose.png"]
     alone = put(tmp_path / "alone", "a.png", "b.png")
@@ -105,7 +105,7 @@ def test_pictures_without_a_class_are_told(tmp_path: Path):
 
 
 def test_links_are_followed_within_the_root_only(tmp_path: Path):
-    """A link to a picture below the root counts; one that leads out, to nothing or round in a circle does not."""
+    """A link to an image below the root counts; one that leads out, to nothing or round in a circle does not."""
     root = put(tmp_path / "root", "cat/a.png")
     put(tmp_path, "outside.png")
     (root / "dog").mkdir()

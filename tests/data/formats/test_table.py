@@ -37,7 +37,7 @@ def test_a_csv_names_pictures_labels_and_splits(tmp_path: Path):
 
 
 def test_rows_that_cannot_be_used_are_listed(tmp_path: Path):
-    """A row without a label, a picture or a known split, or with a missing file, is left out and named."""
+    """A row without a label, an image or a known split, or with a missing file, is left out and named."""
     put(tmp_path, "a.png")
     rows = ["a.png,x,train", "a.png,,train", "a.png,NaN,train", ",x,train", "gone.png,x,train", "a.png,x,later"]
     (tmp_path / "t.csv").write_text("file,label,split\n" + "\n".join(rows) + "\n")
@@ -45,7 +45,7 @@ def test_rows_that_cannot_be_used_are_listed(tmp_path: Path):
     assert len(listing.entries) == 1
     reasons = [skipped.reason for skipped in listing.skipped]
     assert [skipped.file.split(":")[0] for skipped in listing.skipped] == [f"t.csv, row {row}" for row in range(2, 7)]
-    for reason, part in zip(reasons, ("no label", "no label", "no picture", "no file", "'later'"), strict=True):
+    for reason, part in zip(reasons, ("no label", "no label", "no image", "no file", "'later'"), strict=True):
         assert part in reason
 
 
@@ -78,7 +78,7 @@ def test_a_parquet_file_may_hold_the_pictures(tmp_path: Path):
 
 
 def test_hugging_face_shards_are_read(tmp_path: Path):
-    """Splits are in the shards' names, class names in the metadata, pictures in `{bytes, path}`."""
+    """Splits are in the shards' names, class names in the metadata, images in `{bytes, path}`."""
     features = {"image": {"_type": "Image"}, "label": {"names": ["zebra", "ant"], "_type": "ClassLabel"}}
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     (tmp_path / "data").mkdir()
@@ -95,7 +95,7 @@ def test_hugging_face_shards_are_read(tmp_path: Path):
 
 
 def test_metadata_beside_pictures_is_a_table(tmp_path: Path):
-    """An image folder with metadata.csv or .jsonl in each split's folder says there what its pictures show."""
+    """An image folder with metadata.csv or .jsonl in each split's folder says there what its images show."""
     put(tmp_path, "train/a.png", "test/b.png")
     (tmp_path / "train/metadata.jsonl").write_text('{"file_name": "a.png", "label": "x"}\n')
     (tmp_path / "test/metadata.jsonl").write_text('{"file_name": "b.png", "label": "y"}\n')

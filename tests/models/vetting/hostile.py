@@ -338,7 +338,7 @@ HOSTILE: dict[str, tuple[Callable[[Place], Path], str]] = {
     "more weights than it holds": (
         model(layer("Dense", units=HUGE), layer("Dense", units=4)), "and it holds 15"
     ),
-    "computed as it is opened": (computed_at_once, "nothing that comes from a picture"),
+    "computed as it is opened": (computed_at_once, "nothing that comes from an image"),
     "array of one huge element": (
         model(layer("Rescaling", scale={"class_name": "__numpy__", "config": {"value": [1], "dtype": "V9999999"}})),
         UNSAFE,

@@ -1,4 +1,4 @@
-"""A batch of pictures moved, shaded, erased in places and mixed, in one pass from pixels to pixels.
+"""A batch of images moved, shaded, erased in places and mixed, in one pass from pixels to pixels.
 
 The same as `eyespot.data.augment.transforms.augment`, which needs some sixty operations of PyTorch for it: in a small
 network's step these cost more than the work they do.
@@ -33,8 +33,8 @@ ERASE, SHARE, ASPECT, TOP, LEFT = (
 RED, WAY, ROW, COLUMN = int(DrawColumn.RED), int(DrawColumn.WAY), int(DrawColumn.ROW), int(DrawColumn.COLUMN)
 MIXUP, CUTMIX = int(DrawColumn.MIXUP), int(DrawColumn.CUTMIX)
 LEAST, MORE, SLIM = f32(AREA[0]), f32(AREA[1] - AREA[0]), f32(-math.log(SLIMMEST))
-# Places in a picture's plan: the affine map, the line for values, the erased rectangle, its colour, the background's,
-# the picture's own share, the rectangle that another one takes.
+# Places in an image's plan: the affine map, the line for values, the erased rectangle, its colour, the background's,
+# the image's own share, the rectangle that another one takes.
 XX, XY, X0, YX, YY, Y0, SLOPE, OFFSET, T, L, B, R = range(12)
 COLOUR, BACKGROUND, OWN, CT, CL, CB, CR, PLAN = 12, 15, 18, 19, 20, 21, 22, 23
 HALF = f32(0.5)
@@ -52,15 +52,15 @@ def numbers_of(changes: Changes) -> np.ndarray:
 
 @compiled
 def augment(images: Any, draws: Any, partners: Any, numbers: Any, out: Any, shares: Any) -> None:
-    """Writes the changed pictures, and how much of each is its own.
+    """Writes the changed images, and how much of each is its own.
 
     Args:
         images: uint8 [n, height, width, channels], of at most three channels.
         draws: float32 [n, columns].
-        partners: int64 [n], with which a picture is mixed.
+        partners: int64 [n], with which an image is mixed.
         numbers: as of `numbers_of`.
         out: as `images`, written.
-        shares: float32 [n], written: of the picture's own in the mixture.
+        shares: float32 [n], written: of the image's own in the mixture.
     """
     count, height, width, channels = images.shape
     plans = np.empty((count, PLAN), f32)
@@ -88,7 +88,7 @@ def augment(images: Any, draws: Any, partners: Any, numbers: Any, out: Any, shar
 
 @njit(inline="always")
 def _kept(plan: Any, y: Any) -> Any:
-    """How much of a row is the picture's own, and from where to where another one's is pasted in."""
+    """How much of a row is the image's own, and from where to where another one's is pasted in."""
     if plan[CT] < f32(0):
         return plan[OWN], 0, 0
     if plan[CT] <= y < plan[CB]:
@@ -98,7 +98,7 @@ def _kept(plan: Any, y: Any) -> Any:
 
 @njit(inline="never")
 def _plan(image: Any, draw: Any, numbers: Any, plan: Any) -> None:
-    """What is done to one picture: where its pixels come from, line for their values, rectangles, colours."""
+    """What is done to one image: where its pixels come from, line for their values, rectangles, colours."""
     height, width, channels = image.shape
     angle = (f32(2) * draw[ANGLE] - f32(1)) * numbers[1]
     smaller = np.exp((f32(1) - f32(2) * draw[SIZE]) * numbers[2])
@@ -178,7 +178,7 @@ def _border_median(image: Any, channel: Any) -> int:
 
 @njit(inline="never")
 def _row(image: Any, plan: Any, numbers: Any, y: Any, row: Any) -> None:
-    """One row of a picture as it becomes, before it is mixed: float32 [width * channels]."""
+    """One row of an image as it becomes, before it is mixed: float32 [width * channels]."""
     _, width, channels = image.shape
     if numbers[10] > f32(0):
         _sample(image, plan, numbers[11] > f32(0), y, row)
