@@ -148,7 +148,7 @@ class Origin:
 
     Attributes:
         path: of the source, absolute.
-        images: how they were read, with everything in it that was left open.
+        pictures: how they were read, with everything in it that was left open.
         skipped: what was left out.
         notes: messages for the user.
     """

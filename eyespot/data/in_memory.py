@@ -145,7 +145,7 @@ def picture_of(picture: Any, where: str, value_range: tuple[float, float] | None
     """Return one image as what `open_picture` takes.
 
     Args:
-        image: a path, a file's content, a Pillow image, or an array `[height, width]` or `[height, width, 1|3|4]`.
+        picture: a path, a file's content, a Pillow image, or an array `[height, width]` or `[height, width, 1|3|4]`.
         where: what to call it in an error.
         value_range: of an array, as of `pixels_of`.
 

@@ -51,7 +51,7 @@ def load(
         source: a path to the user's own images (a folder, a table, arrays, IDX files); a catalog name (`digits`,
             `mnist`, …); a `Dataset`; or what `Dataset.from_arrays` takes: `(images, labels)`, or
             `((images, labels), (test_images, test_labels))` as `keras.datasets` has it.
-        images: how own images are read.
+        pictures: how own images are read.
         verbose: 0 prints nothing, 1 shows progress on a terminal.
         own_first: what a user names is a path that exists before it is a catalog name; what a recipe or a run names is
             the other way round, so that it means the same in every working directory.

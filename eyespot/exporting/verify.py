@@ -19,7 +19,7 @@ class Verification:
     """An export beside the model it was made from, on the same images.
 
     Attributes:
-        images: how many.
+        pictures: how many.
         agreement: the share of them on which both name the same class.
         largest_difference: between two probabilities of the same class of the same image.
         accuracy: of the export, a share.

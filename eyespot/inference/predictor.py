@@ -90,7 +90,7 @@ class PredictionList(list[Prediction]):
     """Predictions of images, in order: a list that a notebook shows with the first images.
 
     Args:
-        images: names with the images, of which the first ones are kept.
+        pictures: names with the images, of which the first ones are kept.
     """
 
     def __init__(
@@ -229,7 +229,7 @@ class Predictor:
         looks (`eyespot.preprocessing`); one that has them is left as it is.
 
         Args:
-            images: files, or names with a file, its content, a Pillow image or an array.
+            pictures: files, or names with a file, its content, a Pillow image or an array.
             top: how many classes to name.
             on_error: receives the error of each unreadable image, which is left out; None: the first one raises.
             reject: answer "none of these" for an image that is unlike anything the model has seen: True, or the share

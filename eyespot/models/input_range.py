@@ -172,7 +172,7 @@ def with_scaling(model: keras.Model, scaling: Scaling, pictures: Shape) -> keras
     """The model with pixels 0-255 brought to its range inside; it shares layers and weights with `model`.
 
     Args:
-        images: their (height, width, channels). A model that takes them flat, or grey ones without channels, gets a
+        pictures: their (height, width, channels). A model that takes them flat, or grey ones without channels, gets a
             `Reshape` too.
     """
     input_shape, dtype = tuple(model.inputs[0].shape[1:]), model.inputs[0].dtype

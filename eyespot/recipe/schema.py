@@ -335,7 +335,7 @@ class Recipe(RecipePart):
         Args:
             dataset: its name, or the path of a user's own images.
             validation_given: it comes with a validation split.
-            images: how a user's own were read.
+            pictures: how a user's own were read.
             augmentation: settled by its images; None: it stays as it is.
         """
         values = self.model_dump(by_alias=True)

@@ -25,7 +25,7 @@ class Cell:
         label, predict: class names.
         n: number of images.
         share: of all images of the class, in [0, 1].
-        images: some of them, as (data address, caption): of mistakes the most confident, of correct predictions the
+        pictures: some of them, as (data address, caption): of mistakes the most confident, of correct predictions the
             least confident.
     """
 

@@ -36,7 +36,7 @@ class ExplainedMistakes:
 
     Attributes:
         rows: of the images that are shown.
-        images: the maps of each, of the predicted class.
+        pictures: the maps of each, of the predicted class.
         notes: sentences about methods that do not suit the model.
     """
 

@@ -53,7 +53,7 @@ class TrainingPosition(BaseModel):
         epochs_done: with their validation.
         steps_done: in the epoch after these.
         first_step: number of the first of them in the whole training.
-        images, loss_sum, right: the mean over these steps.
+        pictures, loss_sum, right: the mean over these steps.
         seconds: that they took.
         history: of the epochs done.
         best_epoch: of the lowest validation loss so far; None where there is none.
