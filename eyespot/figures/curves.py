@@ -9,7 +9,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter
 
-from eyespot.figures.style import FAINT, INK, TEST, TRAIN, VALIDATION, epochs_area, new_figure, plot_area, shorten, svg
+from eyespot.figures.style import (
+    FAINT,
+    INK,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    epochs_area,
+    legend_below,
+    new_figure,
+    plot_area,
+    shorten,
+    svg,
+)
 from eyespot.training.diagnose import Verdict
 from eyespot.training.history import History
 from eyespot.training.lr_finder import RateCurve
@@ -30,6 +42,7 @@ def learning_curves(history: History, verdict: Verdict, name: str) -> Figure:
     for position, metric in enumerate(CURVES, start=1):
         _draw(figure.add_subplot(1, 2, position), history, verdict, metric)
     figure.suptitle(f"{name}: {verdict.headline.rstrip('.')}", color=INK, fontsize=12)
+    legend_below(figure, columns=6)
     return figure
 
 
@@ -70,8 +83,9 @@ def _draw_training_as_in_prediction(axes: Axes, validation: list[float], verdict
 
 def learning_curve(history: History, verdict: Verdict, metric: str) -> Figure:
     """One of the two alone: `loss` or `accuracy`."""
-    figure = new_figure(4.8, 3.6)
+    figure = new_figure(4.8, 3.9)
     _draw(figure.add_subplot(), history, verdict, metric)
+    legend_below(figure, columns=2)
     return figure
 
 
@@ -94,6 +108,7 @@ def curves_side_by_side(trainings: HistoriesByName, title: str) -> Figure:
     for position, metric in enumerate(("loss", "accuracy"), start=1):
         _draw_together(figure.add_subplot(1, 2, position), trainings, metric)
     figure.suptitle(title, color=INK, fontsize=12)
+    legend_below(figure, columns=2)
     return figure
 
 
@@ -109,8 +124,9 @@ def _draw_together(axes: Axes, trainings: HistoriesByName, metric: str) -> None:
 
 def curves_together(trainings: HistoriesByName, metric: str) -> Figure:
     """One of the two alone: `loss` or `accuracy`."""
-    figure = new_figure(4.8, 3.8)
+    figure = new_figure(4.8, 3.6 + 0.2 * len(trainings))
     _draw_together(figure.add_subplot(), trainings, metric)
+    legend_below(figure, columns=1)
     return figure
 
 

@@ -129,14 +129,19 @@ def hide_axes(axes: Axes) -> None:
 
 
 def epochs_area(axes: Axes, title: str, metric: str) -> None:
-    """The area of `loss` or `accuracy` by epoch: whole epochs, percents, a legend where there is room for it."""
+    """The area of `loss` or `accuracy` by epoch: whole epochs, percents."""
     plot_area(axes, title, "epoch", metric)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if metric == "accuracy":
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     else:
         axes.set_ylim(bottom=0)
-        axes.legend(frameon=False, fontsize=9)
+
+
+def legend_below(figure: Figure, columns: int) -> None:
+    """The legend of a figure's first area, below all of them: it never lies on a curve."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
 
 
 def plot_area(axes: Axes, title: str, x: str, y: str) -> None:
