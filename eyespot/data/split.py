@@ -1,4 +1,4 @@
-"""Setting validation data aside."""
+"""Setting test and validation data aside."""
 
 from dataclasses import replace
 
@@ -40,7 +40,8 @@ def split(dataset: Dataset, recipe: SplitRecipe, seed: int) -> Dataset:
         train_count = int(len(rows) * (1 - recipe.fraction))
         train, validation = rows[:train_count], rows[train_count:]
     else:
-        train, validation = _drawn(dataset, recipe, seed)
+        split_seed = seed_for(seed, "split") if recipe.seed is None else recipe.seed
+        train, validation = _drawn(dataset, "validation", recipe.fraction, split_seed, stratify=recipe.stratify)
     if not len(train) or not len(validation):
         raise DataError(
             f"{dataset.name}: a validation fraction of {recipe.fraction:g} of {len(rows):,} images leaves one side "
@@ -49,25 +50,47 @@ def split(dataset: Dataset, recipe: SplitRecipe, seed: int) -> Dataset:
     return replace(dataset, train=dataset.train.take(train), validation=dataset.train.take(validation))
 
 
-def _drawn(dataset: Dataset, recipe: SplitRecipe, seed: int) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " m"]]:
-    """Rows for training and for validation, drawn at random."""
+def hold_out_test(dataset: Dataset, recipe: SplitRecipe) -> Dataset:
+    """The dataset with test images drawn from its training images, where the recipe asks for them.
+
+    They are the same ones whatever seed a training has, so that trainings can be compared, and no choice among
+    trainings is made on them.
+
+    Raises:
+        DataError: it comes with test images, or a side would be left without images.
+    """
+    if recipe.test_fraction is None:
+        return dataset
+    if dataset.test is not None:
+        raise DataError(
+            f"{dataset.name} comes with {len(dataset.test):,} test images: `split.test_fraction` holds out others only "
+            "where there are none. Leave it out."
+        )
+    seed = seed_for(recipe.seed or 0, "test split")
+    train, test = map(np.sort, _drawn(dataset, "test", recipe.test_fraction, seed, stratify=recipe.stratify))
+    return replace(dataset, train=dataset.train.take(train), test=dataset.train.take(test))
+
+
+def _drawn(
+    dataset: Dataset, purpose: str, fraction: float, seed: int, *, stratify: bool
+) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " m"]]:
+    """Rows for training and for another purpose, drawn at random."""
     from sklearn.model_selection import train_test_split
 
     counts, rows = dataset.class_counts(dataset.train), np.arange(len(dataset.train))
-    if recipe.stratify and (counts == 1).any():
+    if stratify and (counts == 1).any():
         class_name = dataset.class_names[int((counts == 1).argmax())]
         raise DataError(
-            f"{dataset.name}: {class_name!r} has only one image, which training and validation cannot share: add "
+            f"{dataset.name}: {class_name!r} has only one image, which training and {purpose} cannot share: add "
             "more, take the class away, or use `split.stratify=False`."
         )
-    split_seed = seed_for(seed, "split") if recipe.seed is None else recipe.seed
-    labels = dataset.train.labels if recipe.stratify else None
+    labels = dataset.train.labels if stratify else None
     try:
-        train, validation = train_test_split(rows, test_size=recipe.fraction, stratify=labels, random_state=split_seed)
+        train, drawn = train_test_split(rows, test_size=fraction, stratify=labels, random_state=seed)
     except ValueError as error:
-        hint = " `split.stratify=False` splits without regard to classes." if recipe.stratify else ""
+        hint = " `split.stratify=False` splits without regard to classes." if stratify else ""
         raise DataError(
-            f"{dataset.name}: its {len(rows):,} training images cannot be split by a validation fraction of "
-            f"{recipe.fraction:g}: {str(error).rstrip('.')}.{hint}"
+            f"{dataset.name}: its {len(rows):,} training images cannot be split by a {purpose} fraction of "
+            f"{fraction:g}: {str(error).rstrip('.')}.{hint}"
         ) from None
-    return train, validation
+    return train, drawn

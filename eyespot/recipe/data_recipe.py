@@ -65,12 +65,15 @@ class PicturesRecipe(RecipePart):
 
 
 class SplitRecipe(RecipePart):
-    """Where validation data comes from.
+    """Where validation and test data come from.
 
     `fraction`: a random share of the training images, the same share of each class where `stratify`
     (scikit-learn's `train_test_split`); `last`: the last rows, as Keras's `validation_split` takes them; `given`: the
     split the dataset came with; `none`: no validation data; `test`: the test images, as some tutorials have it, which
     leaves none for an honest test.
+
+    `test_fraction`: a random share of the training images becomes the test images of a dataset that comes without;
+    the same images whatever the training's seed.
     """
 
     method: Annotated[
@@ -81,7 +84,10 @@ class SplitRecipe(RecipePart):
         default=0.1, description="Share of the training images to validate on, between 0 and 1"
     )
     stratify: Annotated[bool, Option("Data")] = Field(
-        default=True, description="Take the same share of each class for validation"
+        default=True, description="Take the same share of each class for validation, and for test"
+    )
+    test_fraction: Annotated[float | None, Option("Data", unset="none are held out")] = Field(
+        default=None, gt=0, lt=1, description="Share of the images to hold out as test images, where they come without"
     )
     seed: int | None = Field(default=None, ge=0, lt=2**32, description="None: derived from the training seed")
 

@@ -73,8 +73,11 @@ def _of_split(recipe: Recipe) -> Iterator[tuple[str, bool, str]]:
         return
     reason = f"has no effect with `split.method={method!r}`: leave it out, or use `split.method='fraction'`"
     yield "split.fraction", method in DRAWN, reason
-    yield "split.stratify", method == "fraction" or not recipe.split.stratify, reason
-    yield "split.seed", method == "fraction", reason
+    holds_out = recipe.split.test_fraction is not None
+    yield "split.stratify", method == "fraction" or holds_out or not recipe.split.stratify, reason
+    yield "split.seed", method == "fraction" or holds_out, reason
+    reason = "holds out test images, and `split.method='test'` validates on them: leave one of them out"
+    yield "split.test_fraction", method != "test", reason
     if method == "none":
         reason = "needs validation data, and `split.method='none'` leaves none: leave one of them out"
         yield "training.patience", False, reason

@@ -51,6 +51,7 @@ class RecipeOptions(PictureOptions, total=False):
     split: SplitMethod | None
     fraction: float | None
     stratify: bool | None
+    test_fraction: float | None
     class_weights: Balanced | None
     resample: Balanced | None
     model: str | None

@@ -16,7 +16,7 @@ from eyespot.data.catalog import CATALOG
 from eyespot.data.class_balance import balanced_weights, class_weights_text
 from eyespot.data.dataset import Dataset
 from eyespot.data.load import Source, check_reading, is_path, load, looks_like_path
-from eyespot.data.split import split
+from eyespot.data.split import hold_out_test, split
 from eyespot.engine.hardware import dtype_for
 from eyespot.engine.kernels.cpu import are_compiled
 from eyespot.errors import DataError, ModelError, UsageError, unknown
@@ -99,7 +99,7 @@ def prepare(  # noqa: PLR0913 - as of `train`
         augmentation=settled_augmentation(recipe.augmentation, full),
     )
     check_effect(recipe, stated)
-    dataset = split(full, recipe.split, recipe.training.seed)
+    dataset = split(hold_out_test(full, recipe.split), recipe.split, recipe.training.seed)
     findings = audit(dataset, console_for(verbose), labels=False, within=False) if origin else None
     if findings and recipe.pictures.drop_leaks:
         dataset = _without_leaks(dataset, findings.leaks)

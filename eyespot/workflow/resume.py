@@ -7,7 +7,7 @@ from eyespot.environment import describe_environment
 from eyespot.errors import RunError
 from eyespot.files import write_text
 from eyespot.recipe.changes import describe_differences
-from eyespot.recipe.schema import Recipe
+from eyespot.recipe.schema import Recipe, TrainingRecipe
 from eyespot.run import ROOT, Run, RunLike, open_run
 from eyespot.training.checkpoint import remove_unfinished
 from eyespot.workflow.prepare import PreparedTraining
@@ -71,26 +71,42 @@ def is_under_way(run: Run) -> bool:
 def check_is_the_same(run: Run, prepared: PreparedTraining, *, accept_changes: bool) -> list[str]:
     """The differences to when the run was begun, where they are accepted.
 
+    More epochs at a constant learning rate are no difference: the result is that of as many at once.
+
     Raises:
         RunError: something differs and is not accepted, or the run is finished and nothing differs.
     """
-    recorded = run.environment
-    differences = run.recipe.differences_to(prepared.recipe)
+    recorded, recipe = run.environment, run.recipe
+    is_longer = _is_longer(recipe.training, prepared.recipe.training)
+    if is_longer:
+        recipe = recipe.with_settings({"training.epochs": prepared.recipe.training.epochs})
+    differences = recipe.differences_to(prepared.recipe)
     if recorded.get("dataset_sha256") != prepared.fingerprint:
         differences.append(f"the images or labels of {prepared.dataset.name} have changed")
     differences += differences_in_environment(recorded)
     ending = ending_of(run)
     if differences and not accept_changes:
         raise RunError(
-            f"{run.path} cannot continue as it began: {'; '.join(differences)}. Undo the changes, or accept them with "
-            "`accept_changes=True`."
+            f"{run.path} cannot continue as it began: {'; '.join(differences)}. Leave the changes out, or "
+            "continue with them by `accept_changes=True`."
         )
-    if ending and not differences:
+    if ending and not differences and not (is_longer and ending == "completed"):
         raise RunError(
             f"{run.path} is finished ({ending} after {len(run.history)} epochs): there is nothing to resume. To train "
-            "longer, change what ended it, such as: `training.epochs=60` `accept_changes=True`"
+            f"longer, {_CHANGE_TO_GO_ON[ending]}."
         )
     return differences
+
+
+_CHANGE_TO_GO_ON = {
+    "completed": "give it more epochs, such as `training.epochs=60`",
+    "early stopping": "give it more patience, such as `training.patience=20` `accept_changes=True`",
+    "diverged": "lower its learning rate, such as `training.learning_rate=0.0001` `accept_changes=True`",
+}
+
+
+def _is_longer(before: TrainingRecipe, now: TrainingRecipe) -> bool:
+    return now.epochs > before.epochs and now.schedule == before.schedule == "constant"
 
 
 def differences_in_environment(before: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from eyespot.data.catalog import CATALOG
 from eyespot.data.dataset import Dataset, with_classes
 from eyespot.data.load import Source, from_pair, load
-from eyespot.data.split import split
+from eyespot.data.split import hold_out_test, split
 from eyespot.errors import DataError, RunError
 from eyespot.files import replacing
 from eyespot.run import Run
@@ -60,7 +60,7 @@ def unsplit_pictures_of(run: Run, on: Source | None = None, *, verbose: int = 1)
     notes = []
     if on is None and dataset.fingerprint != run.environment.get("dataset_sha256"):
         notes.append(f"{dataset.name} has changed since the run was trained: these are not the same images.")
-    return dataset, notes
+    return dataset if on is not None else hold_out_test(dataset, recipe.split), notes
 
 
 def _check_they_are_there(run: Run) -> None:

@@ -311,9 +311,14 @@ def _tell(training: Training, out: Output) -> None:
         out.say(f"Test: accuracy {test.accuracy:.2%} ({interval}), loss {test.loss:.4f}.")
         before, after = test.before_calibration.ece, test.calibration.ece
         out.say(f"Expected calibration error: {after:.2%} ({before:.2%} before calibration).")
+    elif validation and training.outcome.ending != "interrupted":
+        out.say(
+            "There are no test images, and choices were made on the validation images: new images may be predicted "
+            "less accurately. `split.test_fraction=0.2` holds out a fifth of the images to test on."
+        )
     out.say(f"Run: {run}, with figures in {run}/figures; {training.seconds:.1f} s in all.")
     if training.outcome.ending != "interrupted":
-        out.say(f"Next: eyespot evaluate {run}")
+        out.say(f"Next: eyespot report {run}")
 
 
 def _when(outcome: Outcome) -> str:

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from eyespot.data.dataset import Dataset
 from eyespot.data.load import Source, load
+from eyespot.data.split import hold_out_test
 from eyespot.errors import EyespotError, InterruptedRun, ModelError, RecipeError, check_at_least
 from eyespot.files import check_own, rewrite_text
 from eyespot.notebook import card, notes, paragraph, table
@@ -160,14 +161,17 @@ def tune(  # noqa: PLR0913 - each is one setting of the search
     out = console_for(verbose)
     full = load(dataset_name, recipe.pictures, verbose=verbose, own_first=own_first(source))
     recipe = recipe.with_settings({"dataset": full.origin.path if full.origin else full.name})
-    dataset = without_test(full, recipe)
-    prepared = prepare(dataset, recipe, {}, {}, trust=False, verbose=0)
+    dataset = without_test(hold_out_test(full, recipe.split), recipe)
+    searched = recipe.with_settings({"split.test_fraction": None})  # they are held out already
+    prepared = prepare(dataset, searched, {}, {}, trust=False, verbose=0)
     base = base_values(recipe, prepared.dataset)
     search_space = _space(space, recipe, base, prepared.dataset)
     folder = Path(output) if output else ROOT / f"tune-{recipe.name or full.name}"
     check_own(*(folder / name for name in (PAGE, TABLE, BEST)))
     description = {
-        "recipe": prepared.recipe.model_dump(mode="json", by_alias=True, exclude={"checkpoints", "published"}),
+        "recipe": prepared.recipe.model_dump(
+            mode="json", by_alias=True, exclude={"checkpoints": True, "published": True, "split": {"test_fraction"}}
+        ),
         "dataset": dataset.fingerprint,
         "space": _space_values(search_space),
     }
@@ -178,7 +182,7 @@ def tune(  # noqa: PLR0913 - each is one setting of the search
     ):
         own_values = {key: own_value(recipe, key, base) for key in search_space}
         search.begin_with(starting_points(search_space, own_values))
-        campaign = Campaign(search, dataset, recipe, own_values, limit, trials, interrupt, out, folder, started)
+        campaign = Campaign(search, dataset, searched, own_values, limit, trials, interrupt, out, folder, started)
         campaign.search_on()
         candidates = campaign.train_anew()
         finished = search.finished

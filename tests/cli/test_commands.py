@@ -152,7 +152,7 @@ def test_train_shows_the_path(eyespot: Command, here: Path):
     """For people: the network, a line an epoch, the verdict, validation, test with its interval, and what is next."""
     out = eyespot("train", "--model", "fashion-cnn", "--epochs", 1).out
     for part in ("Total params", "epoch 1/1", "Validation: accuracy", "95 % interval", "Run: runs/digits-fashion-cnn-1",
-                 "Next: eyespot evaluate runs/digits-fashion-cnn-1"):  # fmt: skip
+                 "Next: eyespot report runs/digits-fashion-cnn-1"):  # fmt: skip
         assert part in out
 
 

@@ -85,8 +85,34 @@ def test_the_whole_path_on_a_folder(eyespot: Command, folder: Path):
     assert judged["accuracy"] > 0.8
     picture = next((folder / "test" / "standing").iterdir())
     assert json.loads(eyespot("predict", "r", picture, "--json").out)[0]["label"] in NAMES
-    more = eyespot("train", "--resume", "r", "--epochs", 13, "--accept-changes")
+    more = eyespot("train", "--resume", "r", "--epochs", 13)
     assert more.code == 0
+
+
+def test_a_folder_without_test_images_gets_some(eyespot: Command, folder: Path):
+    """Without the option train says what it does; with it, one run is measured and all commands find its images."""
+    (folder / "train").rename("bars-only")
+    without = eyespot("train", "bars-only", "--model", "mlp", "--epochs", 1, "--output", "a")
+    assert "There are no test images" in without.out
+    assert "--test-fraction 0.2 holds out a fifth" in without.out
+    options = ("--model", "mlp", "--test-fraction", 0.25)
+    done = eyespot("train", "bars-only", *options, "--epochs", 12, "--output", "b")
+    assert done.code == 0
+    assert "Test: accuracy" in done.out
+    assert "There are no test images" not in done.out
+    told = json.loads((Path("b") / "metrics.json").read_text(encoding="utf-8"))["test"]
+    judged = json.loads(eyespot("evaluate", "b", "--json").out)
+    assert judged["notes"] == []
+    assert (judged["on"], judged["n"], judged["accuracy"]) == ("test", told["n"], told["accuracy"])
+    assert eyespot("train", "bars-only", *options, "--epochs", 1, "--seed", 7, "--output", "c").code == 0
+    compared = json.loads(eyespot("compare", "b", "c", "--json").out)
+    assert compared["judged"] == "test"
+    assert f"on {told['n']} images" in compared["pairs"][0]["sentence"]
+    other = ("--test-fraction", 0.5, "--output", "d")
+    assert eyespot("train", "bars-only", "--model", "mlp", "--epochs", 1, *other).code == 0
+    assert "was measured on other test images" in eyespot("compare", "b", "d").err
+    both = eyespot("train", "bars", "--test-fraction", 0.2)
+    assert both.code == 1
 
 
 def test_leaks_are_dropped_where_asked(eyespot: Command, folder: Path):

@@ -5,7 +5,7 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from eyespot.data.dataset import Dataset, Split
-from eyespot.data.split import split
+from eyespot.data.split import hold_out_test, split
 from eyespot.errors import DataError
 from eyespot.recipe.data_recipe import SplitRecipe
 
@@ -80,3 +80,33 @@ def test_left_open_the_given_split_is_kept():
     dataset = replace(whole, validation=whole.train.take(np.arange(3)))
     assert rows(split(dataset, SplitRecipe(), seed=0).validation) == [0, 1, 2]
     assert len(split(dataset, SplitRecipe(method="fraction"), seed=0).train) == 18
+
+
+def test_a_share_is_held_out_for_the_test():
+    """The same share of each class, in order, nothing lost or doubled; the training's seed has no part in it."""
+    recipe = SplitRecipe(test_fraction=0.2, fraction=0.25)
+    held_out = hold_out_test(numbered(100, classes=4), recipe)
+    assert held_out.test
+    assert held_out.class_counts(held_out.test).tolist() == [5, 5, 5, 5]
+    assert rows(held_out.test) == sorted(rows(held_out.test))
+    divided = [split(held_out, recipe, seed) for seed in (1, 2)]
+    assert rows(divided[0].test) == rows(divided[1].test) == rows(held_out.test)
+    assert rows(divided[0].validation) != rows(divided[1].validation)
+    for each in divided:
+        assert (len(each.train), len(rows(each.validation)), len(rows(each.test))) == (60, 20, 20)
+        assert sorted(rows(each.train) + rows(each.validation) + rows(each.test)) == list(range(100))
+
+
+def test_the_test_images_depend_on_the_splits_seed_alone():
+    """Another seed of the split draws others; without a share nothing is held out."""
+    first, other = (hold_out_test(numbered(60), SplitRecipe(test_fraction=0.2, seed=seed)) for seed in (None, 5))
+    assert rows(first.test) != rows(other.test)
+    assert hold_out_test(numbered(10), SplitRecipe()).test is None
+
+
+def test_a_dataset_with_test_images_keeps_them():
+    """Another test split beside the one that is there is refused, and so is a share that leaves a side empty."""
+    with pytest.raises(DataError, match=r"comes with 4 test images: `split.test_fraction`"):
+        hold_out_test(replace(numbered(10), test=numbered(4).train), SplitRecipe(test_fraction=0.2))
+    with pytest.raises(DataError, match=r"cannot be split by a test fraction of 0\.01"):
+        hold_out_test(numbered(10), SplitRecipe(test_fraction=0.01))

@@ -119,6 +119,15 @@ def test_no_training_of_a_search_sees_test_pictures(finished: FinishedSearch):
 
 
 @pytest.mark.usefixtures("one_seed")
+def test_images_held_out_for_the_test_are_never_searched_on(bars: Dataset, tmp_path: Path, fitted: list[Any]):
+    """They are held out once; the recipe that is found holds out the same ones."""
+    labelled = replace(bars, test=None)
+    done = search(labelled, tmp_path, trials=1, settings={"split.test_fraction": 0.25})
+    assert {len(dataset.train) + len(dataset.validation or ()) for dataset, _ in fitted} == {90}
+    assert done.recipe.split.test_fraction == 0.25
+
+
+@pytest.mark.usefixtures("one_seed")
 def test_a_search_that_was_interrupted_goes_on(
     bars: Dataset, finished: FinishedSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
