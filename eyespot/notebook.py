@@ -8,7 +8,9 @@ pages that show strangers' notebooks do, plain tables and paragraphs remain. Not
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -45,6 +47,11 @@ def paragraph(text: object, small: bool = False) -> Markup | None:
 def notes(texts: Iterable[object]) -> Markup | None:
     """Sentences in small letters, a paragraph each."""
     return Markup("\n").join(filter(None, (paragraph(text, small=True) for text in texts))) or None
+
+
+def link(path: Path) -> Markup:
+    """A link to a file, which a notebook opens beside itself where the file lies below the notebook's folder."""
+    return Markup("<p><a href='{}' target='_blank'>{}</a></p>").format(quote(str(path)), clipped(path))
 
 
 def figures(values: Iterable[tuple[str, str]]) -> Markup | None:

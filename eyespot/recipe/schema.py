@@ -223,6 +223,13 @@ class Recipe(RecipePart):
     published: Published | None = None
     _where: str = PrivateAttr("the recipe")
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both say the same, wherever they were read from."""
+        return isinstance(other, Recipe) and self.model_dump() == other.model_dump()
+
+    def __hash__(self) -> int:
+        return hash(self.dump())
+
     def settings(self) -> dict[str, Any]:
         """Return the settings that a training depends on, by dotted names, as in `training.epochs`."""
         return settings_of(self.model_dump(mode="json", by_alias=True, include=set(DEPENDED_ON)))

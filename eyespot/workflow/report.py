@@ -13,6 +13,7 @@ from eyespot.explanation.maps import explain_images
 from eyespot.figures.results import wrong_rows
 from eyespot.files import check_own, rewrite_text
 from eyespot.models.cost import layer_costs
+from eyespot.notebook import card, link, notes
 from eyespot.reports.html import check_language
 from eyespot.reports.report import ExplainedMistakes, ReportFacts, report_page
 from eyespot.reports.shown_data import ShownData, shown_data
@@ -44,6 +45,11 @@ class ReportResult:
     card: Path
     notes: list[str]
 
+    def _repr_html_(self) -> str:
+        """Return where the report is, as a notebook shows it."""
+        parts = [link(self.page), link(self.card), notes(self.notes)]
+        return card(f"Report of {self.run.name}", "a page to open, and a model card", parts)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         size = self.page.stat().st_size
@@ -73,14 +79,14 @@ def report(run: RunLike, output: str | Path | None = None, language: str = "en")
     page_language = check_language(language)
     opened = open_run(run)
     page = Path(output) if output else opened.path / "report.html"
-    card = page.with_name(CARD)
+    model_card = page.with_name(CARD)
     check_own(page)
-    check_card(card, opened)
+    check_card(model_card, opened)
     facts = report_facts(opened)
     page.parent.mkdir(parents=True, exist_ok=True)
     rewrite_text(page, report_page(facts, page_language))
-    rewrite_text(card, card_text(facts, page_language))
-    return ReportResult(opened, page, card, list(facts.notes))
+    rewrite_text(model_card, card_text(facts, page_language))
+    return ReportResult(opened, page, model_card, list(facts.notes))
 
 
 def report_facts(run: Run) -> ReportFacts:

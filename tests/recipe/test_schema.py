@@ -13,7 +13,9 @@ def test_a_recipe_survives_writing_and_reading(tmp_path: Path):
     path = tmp_path / "recipe.yaml"
     recipe.write(path)
     assert path.read_text(encoding="utf-8") == recipe.dump()
-    assert Recipe.read(path).dump() == recipe.dump()
+    read = Recipe.read(path)
+    assert (read.dump(), read, hash(read)) == (recipe.dump(), recipe, hash(recipe))
+    assert read != recipe.with_settings({"training.epochs": 3})
 
 
 @pytest.mark.parametrize(
