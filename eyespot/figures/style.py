@@ -188,4 +188,4 @@ def svg(figure: Figure, name: str, description: str, translated: Callable[[str],
 
 def _translated(text: str, translated: Callable[[str], str]) -> str:
     """A text, or both sides of a colon."""
-    return html.escape(": ".join(translated(part) for part in html.unescape(text).split(": ")))
+    return html.escape(translated(": ").join(translated(part) for part in html.unescape(text).split(": ")))

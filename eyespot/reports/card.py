@@ -80,7 +80,7 @@ def _model(facts: CardFacts, words: Words) -> list[str]:
                 width=width,
                 colour=words("greyscale") if channels == 1 else words("colour"),
                 classes=len(facts.class_names),
-                names=_names(facts),
+                names=_names(facts, words),
             )
         )
     return lines
@@ -102,9 +102,9 @@ def _without_folder(name: str) -> str:
     return Path(name).name or name
 
 
-def _names(facts: CardFacts) -> str:
-    names = ", ".join(facts.class_names[:NAMED])
-    return names + ", …" if len(facts.class_names) > NAMED else names
+def _names(facts: CardFacts, words: Words) -> str:
+    more = ["…"] if len(facts.class_names) > NAMED else []
+    return words(", ").join([*facts.class_names[:NAMED], *more])
 
 
 def _use(facts: CardFacts, words: Words) -> list[str]:

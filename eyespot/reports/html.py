@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
@@ -58,23 +59,53 @@ def _text(name: str) -> str:
 
 
 def translator(language: Language) -> Callable[..., str]:
-    """A function that gives a sentence in the page's language, with values put where it names them.
+    """A function that gives a text in the page's language, with values put where it names them.
 
-    Sentences are looked up by their English text; one that has no translation stays as it is. gettext would do the
-    same, from catalogs that have to be compiled for the wheel.
+    A text is looked up by its English. One that a run holds is filled in already: its sentences are recognised by
+    their templates. What has no translation stays as it is. gettext would look up the same, from catalogs that have
+    to be compiled for the wheel; texts that are filled in it cannot find.
     """
-    translations = _words(language)
+    words = _translations("words", language)
 
     def translated(text: str, **values: Any) -> str:
-        return translations.get(text, text).format(**values) if values else translations.get(text, text)
+        if values:
+            return words.get(text, text).format(**values)
+        return words.get(text) or _translated_sentences(text, language)
 
     return translated
 
 
+def _translated_sentences(text: str, language: Language) -> str:
+    """Translate a text that is filled in, as a whole or sentence by sentence, with the parts that are put into it."""
+    for template, translation in _templates(language):
+        if found := template.fullmatch(text):
+            parts = {name: _translated_sentences(part, language) for name, part in found.groupdict().items()}
+            return translation.format(**parts)
+    sentences = text.split(". ")
+    sentences[:-1] = [f"{sentence}." for sentence in sentences[:-1]]
+    if len(sentences) == 1:
+        return text
+    translated = [_translated_sentences(sentence, language) for sentence in sentences]
+    return text if translated == sentences else "".join(translated)
+
+
 @cache
-def _words(language: Language) -> dict[str, str]:
-    words: dict[str, str] = {} if language == "en" else yaml.safe_load(_text(f"words.{language}.yaml"))
-    return words
+def _templates(language: Language) -> list[tuple[re.Pattern[str], str]]:
+    """What recognises each filled-in text, with its translation; those that say most come first."""
+    translations = _translations("sentences", language)
+    by_length = sorted(translations, key=lambda english: -len(re.sub(r"\{\w+\}", "", english)))
+    return [(re.compile(_pattern(english)), translations[english]) for english in by_length]
+
+
+def _pattern(template: str) -> str:
+    return re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(template))
+
+
+@cache
+def _translations(kind: str, language: Language) -> dict[str, str]:
+    """Texts of one kind by their English: `words` that pages fill in, `sentences` that come filled in."""
+    texts: dict[str, str] = {} if language == "en" else yaml.safe_load(_text(f"{kind}.{language}.yaml"))
+    return texts
 
 
 def figure_uri(path: Path, side: int = FIGURE) -> str | None:

@@ -93,9 +93,8 @@ def report_page(facts: ReportFacts, language: Language = "en") -> str:
         gap="" if language == "zh" else " ",  # between sentences
         subject=_subject(facts, words),
         largest=_largest_mistake(facts),
-        next_steps=_next_steps(facts, words, language),
+        next_steps=_next_steps(facts, words),
         how_measured=_how_measured(facts, words),
-        verdict_sentence=verdict_text(facts.verdict, language),
         is_calibrated=facts.metrics.get("temperature", 1.0) != 1.0,
         environment=_environment(facts, words),
         splits=facts.data.totals if facts.data else {},
@@ -147,9 +146,9 @@ def _largest_mistake(facts: ReportFacts) -> dict[str, Any] | None:
     return None
 
 
-def _next_steps(facts: ReportFacts, words: Words, language: Language) -> list[str]:
+def _next_steps(facts: ReportFacts, words: Words) -> list[str]:
     """What the verdict advises, and what the mistakes and the number of images suggest."""
-    steps = [advice_text(facts.verdict, language)]
+    steps = [words(facts.verdict.advice)]
     steps += [
         words(
             "Check the labels of the most confident mistakes. Where the labels are right, add training images of "
@@ -185,38 +184,11 @@ def _how_measured(facts: ReportFacts, words: Words) -> list[str]:
     return sentences
 
 
-def verdict_text(verdict: Verdict, language: Language) -> str:
-    """The verdict's own sentence; in other languages, its numbers in sentences of theirs."""
-    if language == "en":
-        return verdict.sentence
-    words = translator(language)
-    sentences = [words("{verdict}.", verdict=words(verdict.fit))]
-    if verdict.from_epoch:
-        sentences.append(words("Overfitting from epoch {epoch}.", epoch=verdict.from_epoch))
-    if verdict.best_epoch:
-        sentences.append(words("Validation loss was lowest in epoch {best}.", best=verdict.best_epoch))
-    if verdict.accuracy_gap is not None:
-        gap = f"{100 * verdict.accuracy_gap:+.2f}"
-        sentences.append(words("Training accuracy minus validation accuracy at the end: {gap} points.", gap=gap))
-    return "".join(sentences)
-
-
-def advice_text(verdict: Verdict, language: Language) -> str:
-    """The verdict's own advice; in other languages, that of its kind."""
-    if language == "en":
-        return verdict.advice
-    words = translator(language)
-    is_without_validation = verdict.fit == "not judged" and verdict.best_epoch is None
-    advice = words("advice: without validation data" if is_without_validation else f"advice: {verdict.fit}")
-    if verdict.images_needed:
-        advice += words("About {n} validation images are enough to judge the fit.", n=f"{verdict.images_needed:,}")
-    return advice
-
-
 def _environment(facts: ReportFacts, words: Words) -> list[tuple[str, str]]:
     """Rows on the run: when and on what it was trained, with which versions."""
     environment, rows = facts.environment, facts.history.rows
     seconds = sum(row["seconds"] for row in rows)
+    cores = words("{n} cores", n=environment["cores"])
     versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items() if version)
     return [
         (words("command"), " ".join(map(str, environment["command"]))),
@@ -225,7 +197,7 @@ def _environment(facts: ReportFacts, words: Words) -> list[tuple[str, str]]:
         (words("training time"), words("{seconds} s", seconds=f"{seconds:.1f}")),
         (words("seed"), str(facts.settings["training"]["seed"])),
         (words("versions"), f"Python {environment['python']}, {versions}"),
-        (words("machine"), f"{environment['processor']}, {environment['cores']} cores, {environment['platform']}"),
+        (words("machine"), f"{environment['processor']}, {cores}, {environment['platform']}"),
         (words("device"), str(environment["device"])),
         (words("data (SHA-256)"), str(environment.get("dataset_sha256", ""))),
     ]

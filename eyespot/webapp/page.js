@@ -199,7 +199,12 @@ function pressed(button) {
 async function showCard() {
   if (!$("card").open || $("card-text").textContent) return;
   const text = await engine.card(state.model).catch(complain);
-  $("card-text").textContent = text ?? "";
+  Object.assign($("card-text"), { textContent: text ?? "", lang: cardLanguage(text ?? "") });
+}
+
+// A card is in the language of its headings, whatever language its model's classes are named in.
+function cardLanguage(text) {
+  return /^## .*\p{Script=Han}/mu.test(text) ? "zh" : "en";
 }
 
 function complain(trouble) {

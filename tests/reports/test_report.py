@@ -48,9 +48,9 @@ def test_the_page_says_what_was_measured(facts: ReportFacts):
     figures = facts.evaluation
     low, high = figures["accuracy_interval"]
     for told in (
-        f"{100 * figures['accuracy']:.2f}\u00a0%",
-        f"{100 * low:.2f}\u00a0%",
-        f"{100 * high:.2f}\u00a0%",
+        f"{figures['accuracy']:.2%}",
+        f"{low:.2%}",
+        f"{high:.2%}",
         f"{figures['calibration']['nll']:.4f}",
         f"{figures['before_calibration']['brier']:.4f}",
         f"{facts.metrics['temperature']:.3f}",
@@ -148,7 +148,7 @@ def test_a_thousand_classes_make_a_page(facts: ReportFacts):
 def test_without_pictures_counts_are_left(facts: ReportFacts):
     """Where the images are not available, the page has every figure, and no cell to open."""
     page = report_page(replace(facts, data=None, probabilities=None, layers=None))
-    assert f"{100 * facts.evaluation['accuracy']:.2f}\u00a0%" in page
+    assert f"{facts.evaluation['accuracy']:.2%}" in page
     assert "data-cell=" not in page
     assert "The images are not available." in page
     assert "Its layers are not shown." in page
@@ -222,12 +222,15 @@ def test_every_sentence_is_translated():
 
 
 def test_the_page_speaks_chinese(facts: ReportFacts):
-    """Headings, figures and the model card; the verdict's numbers in a Chinese sentence."""
+    """Headings, figures and the model card; the verdict and its advice in Chinese sentences."""
     assert set(LANGUAGES) == {"en", "zh"}
     page = report_page(facts, "zh")
     assert '<html lang="zh">' in page
     for told in ("混淆矩阵", "校准", "模型卡", "可靠性", "每轮的损失"):
         assert told in page
-    assert f"验证损失在第 {facts.verdict.best_epoch} 轮最低" in page
+    assert translator("zh")(facts.verdict.sentence) in page
+    assert facts.verdict.sentence not in page
+    assert facts.verdict.advice not in page
+    assert "参数量" in page
     assert "Confusion matrix" not in page
     assert translator("zh")("a text nobody translated") == "a text nobody translated"
