@@ -1,19 +1,28 @@
 """Pages in another language: what a run says of itself, filled in already, is said in full in that language."""
 
 import ast
+import inspect
 import re
-from collections.abc import Iterator
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
-from eyespot.explanation.maps import TITLES
+from eyespot.explanation.gradcam import gradcam
+from eyespot.explanation.maps import TITLES, explain_images
+from eyespot.explanation.network import Network
 from eyespot.recipe.changes import describe_differences
+from eyespot.reports import html
 from eyespot.reports.html import translator
 from eyespot.training import diagnose as diagnosis
 from eyespot.training.diagnose import Verdict, diagnose
 from eyespot.training.history import History
+from eyespot.workflow.run_data import unsplit_pictures_of
 from tests.training.test_diagnose import FALLING, LEVEL, PUBLISHED, RISING, history, judged
 
 CHINESE = translator("zh")
@@ -23,8 +32,8 @@ NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 SHORT = 3  # words: what is shorter is a part of every second sentence
 
 
-def curves(val_loss: list[float], loss: list[float] | None = None, **more: int) -> Verdict:
-    return diagnose(history(loss=loss or val_loss, val_loss=val_loss), classes=10, **more)
+def curves(val_loss: list[float], loss: list[float] | None = None, images: int | None = None) -> Verdict:
+    return diagnose(history(loss=loss or val_loss, val_loss=val_loss), classes=10, validation_images=images)
 
 
 def verdicts() -> Iterator[Verdict]:
@@ -37,9 +46,9 @@ def verdicts() -> Iterator[Verdict]:
     yield curves([0.4], [0.5])
     yield curves([2.0, 1.5, 1.1, 0.8])
     yield curves([1.9] * 8)
-    yield curves([1.53, 0.45, 0.24], validation_images=144)
-    yield curves([0.5, 0.31, 0.36, 0.33], [0.5] * 4, validation_images=6000)
-    yield curves([0.3 + 0.2 * (epoch % 2) for epoch in range(12)], [0.3] * 12, validation_images=60_000)
+    yield curves([1.53, 0.45, 0.24], images=144)
+    yield curves([0.5, 0.31, 0.36, 0.33], [0.5] * 4, images=6000)
+    yield curves([0.3 + 0.2 * (epoch % 2) for epoch in range(12)], [0.3] * 12, images=60_000)
     rising = [0.5, 0.3, 0.31, 0.36, 0.41, 0.47, 0.54, 0.6]
     yield curves([loss + 0.05 for loss in rising], rising)
     yield diagnose(
@@ -126,19 +135,40 @@ def test_what_is_put_into_a_sentence_stays():
     assert translator("en")(note.format("x")) == note.format("x")
 
 
-@pytest.mark.parametrize("method", TITLES)
-@pytest.mark.parametrize(
-    "reason",
-    [
-        "{} has no convolution that leaves more than one pixel.",
-        "{} rounds or compares on the way, which no gradient passes.",
-    ],
-)
-def test_why_a_method_is_left_out_is_said(method: str, reason: str):
-    """The method, the model and the reason; the names of the CAMs are those of their papers."""
-    chinese = CHINESE(f"{TITLES[method]} is left out: {reason.format('my_net')}")
+@pytest.mark.parametrize("method", TITLES.values())
+def test_why_a_method_is_left_out_is_said(method: str):
+    """The method, the model and the reason; the CAMs keep the names that their papers gave them."""
+    chinese = CHINESE(f"{method} is left out: my_net has no convolution that leaves more than one pixel.")
     assert "my_net" in chinese
     assert set(untranslated(chinese).split()) <= {"my", "net", "Grad", "CAM", "HiResCAM"}
+
+
+@pytest.mark.parametrize(
+    "writer", [unsplit_pictures_of, explain_images, gradcam, Network.gradient], ids=lambda writer: writer.__name__
+)
+def test_notes_that_reach_a_page_are_translated(writer: Callable[..., Any]):
+    """Each sentence with a name in it, by a function whose notes or errors pages show, is known as it is written."""
+    module = sys.modules[writer.__module__]
+    source = inspect.getsource(module if writer is gradcam else writer)
+    notes = [
+        "".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in node.values)
+        for node in ast.walk(ast.parse(textwrap.dedent(source)))
+        if isinstance(node, ast.JoinedStr)
+    ]
+    assert notes
+    for note in notes:
+        assert set(untranslated(CHINESE(note)).split()) == {"x"}
+
+
+@pytest.mark.parametrize("kind", ["words", "sentences"])
+def test_translations_take_the_same_values(kind: str):
+    """What a text names is in its translation too, once; a filled-in text with one name twice would not be found."""
+    folder = Path(html.__file__).parent / "templates"
+    for english, chinese in yaml.safe_load((folder / f"{kind}.zh.yaml").read_text(encoding="utf-8")).items():
+        names = re.findall(r"\{(\w+)\}", english)
+        assert set(names) == set(re.findall(r"\{(\w+)\}", chinese)), english
+        if kind == "sentences":
+            assert len(names) == len(set(names)), english
 
 
 def test_differences_of_layers_are_said():

@@ -3,9 +3,11 @@
 import base64
 import io
 import json
+import shutil
 import statistics
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,11 @@ import pytest
 from PIL import Image
 
 from eyespot.data.load import load
+from eyespot.inference.metadata import CARD_KEY, add_metadata
+from eyespot.reports.html import LANGUAGES, Language
+from eyespot.reports.shown_data import shown_data
 from eyespot.run import Run
+from eyespot.workflow.card import card_facts, card_text
 from tests.reports.pages import needs_browser
 from tests.webapp.browser import answered, bars, browsing, draw, needs_axe, served
 from tests.webapp.drawings import drawings
@@ -328,6 +334,20 @@ def test_nothing_is_wider_than_the_window(server: str, width: int, locale: str):
         page.click("summary")
         page.wait_for_selector("#card-text:not(:empty)")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_card_is_read_in_its_own_language(digits: Run, tmp_path: Path, language: Language):
+    """What reads the page aloud is told which language the card is in, whatever language the page and classes have."""
+    names = tuple("零一二三四五六七八九")
+    data = shown_data(replace(load("digits", verbose=0), class_names=names), None)
+    run = Run(shutil.copytree(digits.path, tmp_path / "run"))
+    add_metadata(run.file("model.onnx"), CARD_KEY, card_text(card_facts(run, data, names), language))
+    with served(run.path) as address, browsing(address) as (page, _):
+        page.wait_for_selector("#page:not([hidden])")
+        page.click("summary")
+        page.wait_for_selector("#card-text:not(:empty)")
+        assert page.get_attribute("#card-text", "lang") == language
 
 
 @needs_axe

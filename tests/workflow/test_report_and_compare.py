@@ -24,6 +24,7 @@ from eyespot.run import Run
 from eyespot.workflow.run_data import pictures_of
 from tests.conftest import Answer, digits_are
 from tests.reports.pages import needs_browser, opened
+from tests.reports.test_report import misplaced
 
 
 @pytest.fixture(scope="module")
@@ -161,11 +162,15 @@ def test_everybody_can_read_a_comparison_in_browser(pair: tuple[Run, Run], tmp_p
 
 
 def test_three_runs_are_three_pairs(pair: tuple[Run, Run], tmp_path: Path):
-    """Each two are compared, with p-values adjusted for three; runs of one name go by their paths."""
+    """Each two are compared, with p-values adjusted for three; runs of one name go by their paths.
+
+    The page is in Chinese, with its punctuation.
+    """
     again = Run(shutil.copytree(pair[1].path, tmp_path / "long"))
     found = eyespot.compare([*pair, again], tmp_path / "c.html", "zh")
     assert len(found.pairs) == 3
     assert [each.name for each in found.runs] == [str(run.path) for run in (*pair, again)]
+    assert not misplaced((tmp_path / "c.html").read_text(encoding="utf-8"))
     same = found.pairs[2]
     assert (same.test.only_first, same.test.only_second, same.p_adjusted) == (0, 0, 1)
     assert same.sentence().startswith("No significant difference between")
