@@ -211,7 +211,11 @@ def _shown(
 
 def _curves(compared: Sequence[ComparedRun], words: Callable[..., str]) -> list[Any]:
     trainings = {run.name: (run.history, run.verdict.of_kept_model) for run in compared}
-    return list(curves_as_svg(lambda metric: curves_together(trainings, metric), words))
+
+    def translated(text: str) -> str:
+        return text if text in trainings else words(text)  # a run may be called `test`
+
+    return list(curves_as_svg(lambda metric: curves_together(trainings, metric), translated))
 
 
 def _recalls(compared: Sequence[ComparedRun], class_names: tuple[str, ...]) -> list[tuple[str, list[float]]]:

@@ -20,7 +20,9 @@ from eyespot.data.dataset import Dataset
 from eyespot.errors import RunError, UsageError
 from eyespot.evaluation.calibration import fit_temperature
 from eyespot.recipe.schema import Recipe
+from eyespot.reports.html import translator
 from eyespot.run import Run
+from eyespot.training.diagnose import Verdict
 from eyespot.workflow.run_data import pictures_of
 from tests.conftest import Answer, digits_are
 from tests.reports.pages import needs_browser, opened
@@ -175,6 +177,16 @@ def test_three_runs_are_three_pairs(pair: tuple[Run, Run], tmp_path: Path):
     assert (same.test.only_first, same.test.only_second, same.p_adjusted) == (0, 0, 1)
     assert same.sentence().startswith("No significant difference between")
     assert found.pairs[0].p_adjusted == pytest.approx(3 * found.pairs[0].test.p_value)
+
+
+def test_names_of_runs_are_not_translated(pair: tuple[Run, Run], tmp_path: Path):
+    """A run whose name is a word of the page goes by its name in the curves' legends too."""
+    named = [Run(shutil.copytree(run.path, tmp_path / name)) for run, name in zip(pair, ("test", "train"), strict=True)]
+    page = eyespot.compare(named, tmp_path / "c.html", "zh").page.read_text(encoding="utf-8")
+    chinese = translator("zh")
+    for run in named:
+        verdict = Verdict.from_dict(run.metrics["verdict"]).of_kept_model
+        assert f">{run.name}{chinese(': ')}{chinese(verdict)}<" in page
 
 
 def test_what_cannot_be_compared_is_told(pair: tuple[Run, Run], run: Run, tmp_path: Path):
