@@ -24,8 +24,8 @@ from .run import Run as Run
 from .run import open_run as open_run
 from .serving.limits import ServerLimits as ServerLimits
 from .serving.server import BackgroundServer as BackgroundServer
-from .training.diagnose import Verdict as Verdict
 from .training.history import History as History
+from .training.verdict import Verdict as Verdict
 from .workflow.compare import Comparison as Comparison
 from .workflow.compare import compare as compare
 from .workflow.doctor import DoctorReport as DoctorReport

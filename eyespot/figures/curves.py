@@ -22,9 +22,9 @@ from eyespot.figures.style import (
     shorten,
     svg,
 )
-from eyespot.training.diagnose import Verdict
 from eyespot.training.history import History
 from eyespot.training.lr_finder import RateCurve
+from eyespot.training.verdict import Verdict
 
 CURVES = {"loss": "Loss", "accuracy": "Accuracy"}
 COLOURS = (TRAIN, VALIDATION, TEST, "#8a5fa8", "#b0893c")

@@ -12,7 +12,7 @@ import numpy as np
 
 from eyespot.evaluation.statistics import wilson
 from eyespot.reports.shown_data import ShownData
-from eyespot.training.diagnose import Verdict
+from eyespot.training.verdict import Verdict
 
 Words = Callable[..., str]
 Section = tuple[str, list[str]]
@@ -195,7 +195,14 @@ def _mistakes(facts: CardFacts, words: Words) -> list[str]:
         for pair in facts.evaluation["most_confused"][:1]
     ]  # fmt: skip
     if rare := int((totals < FEW).sum()):
-        lines.append(words("Classes with fewer than {n} images, whose figures are uncertain: {few}.", few=rare, n=FEW))
+        lines.append(
+            words(
+                "{few} of {classes} classes have fewer than {n} images here, and their figures are uncertain.",
+                few=rare,
+                classes=len(totals),
+                n=FEW,
+            )
+        )
     return lines
 
 

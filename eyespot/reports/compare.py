@@ -13,8 +13,8 @@ from eyespot.reports.confusion import picture_name
 from eyespot.reports.html import Language, render, translator
 from eyespot.reports.shown_data import ShownData
 from eyespot.shapes import Float32, Int64
-from eyespot.training.diagnose import Verdict
 from eyespot.training.history import History
+from eyespot.training.verdict import Verdict
 
 SHOWN = 16  # images that only one of two predicts correctly
 

@@ -22,8 +22,8 @@ from eyespot.reports.confusion import MOST_CLASSES, confusion_cells, picture_nam
 from eyespot.reports.html import Language, render, translator
 from eyespot.reports.shown_data import MISTAKES
 from eyespot.shapes import Float32, Int64, UInt8
-from eyespot.training.diagnose import Verdict
 from eyespot.training.history import History
+from eyespot.training.verdict import Verdict
 
 WIDEST, TALLEST = 132.0, 60.0  # pixels on the page
 UNDERNEATH = 0.35  # how much of the image is seen through a map
@@ -162,7 +162,8 @@ def _next_steps(facts: ReportFacts, words: Words) -> list[str]:
     if rare := int((totals < FEW).sum()):
         steps.append(
             words(
-                "Add {split} images where a class has fewer than {n} (classes: {few}): its figures are uncertain.",
+                "Add {split} images: {few} of {classes} classes have fewer than {n}, and their figures are uncertain.",
+                classes=len(totals),
                 split=words(facts.judged),
                 n=FEW,
                 few=rare,

@@ -16,9 +16,9 @@ from eyespot.figures.style import svg
 from eyespot.notebook import card, drawings, figures, folded, interval, notes, paragraph, percent, table, wide_picture
 from eyespot.reports.compare import ComparedRun, RunPair
 from eyespot.reports.html import figure_uri, translator
-from eyespot.training.diagnose import Verdict
 from eyespot.training.history import History
 from eyespot.training.lr_finder import RateCurve
+from eyespot.training.verdict import Verdict
 
 JUDGED = ("test", "validation")
 GALLERY = 720  # pixels a side of many images in one figure
@@ -60,7 +60,7 @@ def run_summary(path: Path, history: History, metrics: Mapping[str, Any]) -> str
         "run, 1 epoch" if len(history) == 1 else f"run, {len(history):,} epochs",
         [
             figures(results),
-            paragraph(verdict.headline if verdict.of_kept_model != verdict.fit else None),
+            paragraph(verdict.headline if verdict.is_of_a_later_epoch else None),
             paragraph(verdict.sentence),
             paragraph(verdict.advice),
             drawings(curves),

@@ -1,4 +1,4 @@
-"""The verdict: what a training's course says about the fit, in words, with the numbers they rest on.
+"""diagnose: what a training's course says about the fit, in words, with the numbers they rest on.
 
 Each word is a claim, and is made only where it is beyond chance (`SIGNIFICANT`) and large enough to matter (`RISE`,
 `FALL`, `NOTICEABLE`). What chance does is in `validation_loss`; `tests/slow/test_verdict.py` measures how often the
@@ -6,22 +6,18 @@ verdict errs, over hundreds of trainings. How large a change matters is this pro
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import norm, sem
 
 from eyespot.training.history import History
 from eyespot.training.validation_loss import WINDOW, Estimate, Evidence, ValidationCurve
+from eyespot.training.verdict import TOO_FEW, Fit, Verdict
 
-Fit = Literal[
-    "underfitting", "good fit", "overfitting", "diverged", "not enough validation pictures to tell", "not judged"
-]
-BEFORE_OVERFITTING = "kept from before overfitting"
-TOO_FEW: Fit = "not enough validation pictures to tell"  # as programs read it since 0.1, so its word stays
+MORE_EPOCHS = "Train for more epochs."
+AS_IN_PREDICTION = "Measured as in prediction (without dropout and augmentation)"
 SIGNIFICANT = 0.05  # probability of claiming what is not so
 POWER = 0.80  # probability of finding a change that matters, with as many images as the verdict asks for
 CLOSE_TO_LOWEST = 1.02  # stop at the first epoch whose validation loss is within 2 % of the lowest
@@ -30,81 +26,8 @@ FALL = 0.10  # underfitting: the last quarter of the epochs lowered validation l
 NOTICEABLE = 0.01  # either change is at least a hundredth of guessing's loss: a tenth of next to nothing is nothing
 ACCURACY_GAP = 0.05  # no good fit: training accuracy ends 5 points above validation accuracy
 MOST_MORE = 100  # times as many images as there are: more than that is no advice
+FEWEST_TO_RISE = 4  # epochs after the lowest, whose order can be beyond chance: 1 in 4! is below SIGNIFICANT
 HIGH_LOSS = 0.25  # underfitting: the losses end above a quarter of what guessing gives, ln(classes)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A judgement of one training's course.
-
-    Losses and accuracies of training images are measured as in prediction (without dropout and augmentation) wherever
-    the training recorded them; of a curve alone, they are those of the training steps.
-
-    Attributes:
-        fit: the judgement in a few words.
-        sentence: it in full, with its numbers.
-        advice: what to try next.
-        stop_epoch: the epoch to stop at (from 1): the first with a validation loss within 2 % of the lowest.
-        best_epoch: the epoch of the lowest validation loss.
-        kept_epoch: the epoch whose weights the model has; None where that is not known.
-        from_epoch: where overfitting starts: from this epoch on, validation loss stays more than 2 % above its lowest.
-        loss_gap: validation loss minus training loss, at the end.
-        accuracy_gap: training accuracy minus validation accuracy, at the end, as a fraction.
-        kept_loss_gap, kept_accuracy_gap: the same gaps of the model that is kept; None where only the curves are known.
-        rise: from the lowest mean validation loss over a fifth of the epochs to that over the last fifth, in nats.
-        rise_error: standard error of `rise`, from the number of images and the jumping of epochs.
-        rise_p_value: probability of this rise if other images had none, or if it were a jump: the larger of the two.
-        images: number of validation images.
-        images_needed: number that would show a rise that matters, with 80 % probability; None where `fit` is certain.
-    """
-
-    fit: Fit
-    sentence: str
-    advice: str
-    stop_epoch: int | None = None
-    best_epoch: int | None = None
-    kept_epoch: int | None = None
-    from_epoch: int | None = None
-    loss_gap: float | None = None
-    accuracy_gap: float | None = None
-    kept_loss_gap: float | None = None
-    kept_accuracy_gap: float | None = None
-    rise: float | None = None
-    rise_error: float | None = None
-    rise_p_value: float | None = None
-    images: int | None = None
-    images_needed: int | None = None
-
-    @property
-    def of_kept_model(self) -> str:
-        """The judgement of the model that is kept: an overfitting that began later is not its own."""
-        is_earlier = self.kept_epoch and self.from_epoch and self.kept_epoch < self.from_epoch
-        return BEFORE_OVERFITTING if is_earlier else self.fit
-
-    @property
-    def headline(self) -> str:
-        """The judgement of the model that is kept, in one line."""
-        note = f" (epoch {self.kept_epoch} is kept)" if self.kept_epoch else ""
-        return f"{self.of_kept_model[0].upper()}{self.of_kept_model[1:]}{note}."
-
-    def __str__(self) -> str:
-        return " ".join(filter(None, (self.headline, self.sentence, self.advice)))
-
-    def _repr_html_(self) -> str:
-        """Return the verdict as a notebook shows it."""
-        from eyespot.notebook import card, paragraph
-
-        return card(self.headline, "", [paragraph(self.sentence), paragraph(self.advice)])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {"fit": self.fit, "headline": self.headline} | asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Verdict":
-        """The verdict that `to_dict` gave, of this version or of another."""
-        names = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in names})
 
 
 def diagnose(  # noqa: PLR0913 - what is known of a training
@@ -131,7 +54,7 @@ def diagnose(  # noqa: PLR0913 - what is known of a training
     train = history.column("loss")
     if not train and not diverged:
         sentence = "The training was stopped within its first epoch: there is no curve yet to judge the fit by."
-        return Verdict("not judged", sentence, "Train for more epochs.", kept_epoch=kept_epoch)
+        return Verdict("not judged", sentence, MORE_EPOCHS, kept_epoch=kept_epoch, needs_more_epochs=True)
     if diverged or _worse_than_guessing(train, classes):
         return _diverged(train, classes, kept_epoch)
     if not history.column("val_loss"):
@@ -182,7 +105,7 @@ class _Course:
         """The first word that is true beyond chance."""
         if len(self.losses) == 1:
             sentence = f"One epoch is too short a course to judge the fit by. {self._end()}."
-            return self._verdict("not judged", sentence, "Train for more epochs.")
+            return self._unfinished("not judged", sentence)
         if self._has_risen and self._training_loss_has_risen:
             sentence = f"Not judged, the training is unstable. {self._changed()}, and training loss rose too."
             return self._verdict("not judged", sentence, "Lower the learning rate; what was best is kept.")
@@ -190,13 +113,16 @@ class _Course:
             return self._overfitting()
         if self._has_fallen:
             sentence = f"Underfitting, the training was still getting better. {self._fell()}. {self._end()}."
-            return self._verdict("underfitting", sentence, "Train for more epochs, or with a higher learning rate.")
+            return self._unfinished("underfitting", sentence, self._or_a_higher_rate)
         if self._ending.bound(1 - SIGNIFICANT) > HIGH_LOSS * self.guessing:
             sentence = (
                 f"Underfitting, the network does not fit its training images (guessing gives a loss of "
                 f"{self.guessing:.2f}). {self._end()}."
             )
-            advice = "Use a larger network or less dropout; check that pixels are rescaled and that labels are right."
+            advice = (
+                "Use a convolutional or larger network, another learning rate, or less dropout. Check that pixels are "
+                "rescaled and that labels are right."
+            )
             return self._verdict("underfitting", sentence, advice)
         doubt = next((claim for claim in self._claims() if claim.figure.bound(SIGNIFICANT) >= claim.limit), None)
         return self._good_fit() if doubt is None else self._in_doubt(doubt)
@@ -293,6 +219,17 @@ class _Course:
             **more,
         )
 
+    def _unfinished(self, fit: Fit, sentence: str, advice: str = MORE_EPOCHS) -> Verdict:
+        """The verdict on a training that is to go on."""
+        return replace(self._verdict(fit, sentence, advice), needs_more_epochs=True)
+
+    @property
+    def _or_a_higher_rate(self) -> str:
+        """The advice for a course that still falls, with the learning rate that it had."""
+        rates = self.history.column("learning_rate")
+        above = f"above {rates[0]:.2g}" if rates else "that is higher"
+        return f"Train for more epochs, or with a learning rate {above}."
+
     def _overfitting(self) -> Verdict:
         curve, lowest = self.curve, min(self.losses)
         close_epochs = [
@@ -318,16 +255,19 @@ class _Course:
 
     def _in_doubt(self, claim: "_Claim") -> Verdict:
         """What keeps a claim from being made: few epochs, their jumping, few images, or a figure at its limit."""
-        if not (math.isfinite(self.curve.rise.epoch_error) and math.isfinite(claim.figure.epoch_error)):
+        images, needed = self.curve.images, claim.images_needed(self.curve.images or 0)
+        jumps_are_known = math.isfinite(self.curve.rise.epoch_error) and math.isfinite(claim.figure.epoch_error)
+        if not jumps_are_known or (not math.isfinite(needed) and (self._is_short or self._falls_in_every_epoch)):
             return self._too_few_epochs()
         if claim.figure == self._gap and claim.figure.bound(1 - SIGNIFICANT) > ACCURACY_GAP:
             sentence = f"Not judged. {claim.text}, though validation loss has not risen. {self._end()}."
             advice = "Add training images, augmentation or dropout: the network has memorised its training images."
             return self._verdict("not judged", sentence, advice)
+        later = len(self.losses) - 1 - self.losses.index(min(self.losses))
+        if claim.figure == self.curve.rise and claim.figure.value >= claim.limit and later < FEWEST_TO_RISE:
+            doubt = "but the epochs after the lowest are too few to tell a rise from chance"
+            return self._unfinished("not judged", f"Not judged. {claim.text}, {doubt}. {self._end()}.")
         finding = f"{claim.text}, where {claim.limit:.4f} would matter"
-        images, needed = self.curve.images, claim.images_needed(self.curve.images or 0)
-        if not math.isfinite(needed) and (self._is_short or self._falls_in_every_epoch):
-            return self._too_few_epochs()
         if not math.isfinite(needed):
             sentence = f"Not judged, validation loss fluctuates too much from epoch to epoch. {finding}. {self._end()}."
             return self._verdict("not judged", sentence, "Lower the learning rate, or average the weights.")
@@ -345,7 +285,7 @@ class _Course:
             sentence = f"Not judged, validation loss fell in every epoch: {epochs} where it levels off. {self._end()}."
         else:
             sentence = f"Not judged, {epochs} how much validation loss fluctuates. {self._end()}."
-        return self._verdict("not judged", sentence, "Train for more epochs.")
+        return self._unfinished("not judged", sentence)
 
     @property
     def _is_short(self) -> bool:
@@ -380,7 +320,7 @@ class _Course:
 
     def _end(self) -> str:
         """The last epoch's figures, training beside validation."""
-        subject = "Training" if self.evidence is None else "Measured as in prediction, training"
+        subject = "Training" if self.evidence is None else f"{AS_IN_PREDICTION}, training"
         text = "{} loss ended at {:.4f} and validation loss at {:.4f}".format(subject, *self._ends)
         if self.evidence is not None:
             accuracies = [self.evidence.train.accuracy, self.evidence.validation.accuracy]

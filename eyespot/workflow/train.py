@@ -22,11 +22,12 @@ from eyespot.reports.summaries import run_summary
 from eyespot.run import Run, RunLike, check_new, create_run
 from eyespot.training.checkpoint import Checkpoints, TrainingState, latest_state
 from eyespot.training.console import Interrupt, ProgressDisplay
-from eyespot.training.diagnose import Verdict, diagnose
+from eyespot.training.diagnose import diagnose
 from eyespot.training.fit import Observer, Outcome, fit
 from eyespot.training.history import History, HistoryFile
 from eyespot.training.program import compile_classifier
 from eyespot.training.tensorboard import EventFiles
+from eyespot.training.verdict import Verdict
 from eyespot.workflow.card import CARD, check_card, write_card
 from eyespot.workflow.evaluate import measure_split
 from eyespot.workflow.finish import write_models
@@ -160,8 +161,7 @@ def train(  # noqa: PLR0913 - each is one setting of the training
     with run.locked(), Output(terminal) as out:
         record(run, prepared, resumed=earlier is not None)
         out.open_log(run.path / "log")
-        for note in prepared.notes:
-            out.say(note)
+        _introduce(run, prepared, out)
         for change in changes:
             out.say(f"Note: {change}. The training continues; its result differs from an uninterrupted one.")
         with tracked_run(tracking, run, prepared, out) as trackers:
@@ -186,16 +186,23 @@ def _check_resume(resume: RunLike | None, output: str | Path | None, *, accept_c
         raise UsageError(f"`output` has no effect with `resume`: what is resumed is written to {path}. Leave it out.")
 
 
+def _introduce(run: Run, prepared: PreparedTraining, out: Output) -> None:
+    """What is trained on what; what a user should know of it comes last, where it is not scrolled away."""
+    dataset = prepared.dataset
+    sizes = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
+    out.say(
+        f"{run.path}: {dataset.name}, {sizes} images of {shape_text(dataset.input_shape)}, {dataset.classes} classes"
+    )
+    out.say(summary_text(prepared.model))
+    for note in prepared.notes:
+        out.say(note)
+
+
 def _fit(
     run: Run, prepared: PreparedTraining, out: Output, observers: Sequence[Observer], *, resumed: bool
 ) -> tuple[Outcome, int | None]:
     """Trains, with everything written as it happens. Also which signal stopped it."""
     model, dataset, training = prepared.model, prepared.dataset, prepared.recipe.training
-    sizes = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
-    out.say(
-        f"{run.path}: {dataset.name}, {sizes} images of {shape_text(dataset.input_shape)}, {dataset.classes} classes"
-    )
-    out.say(summary_text(model))
     if prepared.recipe.model.input_range == "auto" and not takes_raw_pixels(model):
         out.say(
             "Note: the model does not rescale pixels; it is given 0-255 as they are. Begin it with Rescaling(1/255)."
@@ -298,7 +305,7 @@ def _tell(training: Training, out: Output) -> None:
     """The verdict and the figures, below the epochs."""
     run, validation, test = training.run.path, training.validation, training.test
     out.say()
-    if training.verdict.of_kept_model != training.verdict.fit:
+    if training.verdict.is_of_a_later_epoch:
         out.say(training.verdict.headline)
     out.say(training.verdict.sentence)
     out.say(training.verdict.advice)
@@ -317,8 +324,12 @@ def _tell(training: Training, out: Output) -> None:
             "less accurately. `split.test_fraction=0.2` holds out a fifth of the images to test on."
         )
     out.say(f"Run: {run}, with figures in {run}/figures; {training.seconds:.1f} s in all.")
-    if training.outcome.ending != "interrupted":
-        out.say(f"Next: eyespot report {run}")
+    if training.outcome.ending == "interrupted":
+        return
+    out.say(f"Next: eyespot report {run}")
+    recipe = training.run.recipe.training
+    if training.verdict.needs_more_epochs and training.outcome.ending == "completed" and recipe.schedule == "constant":
+        out.say(f"Or, to train on: eyespot train --resume {run} --epochs {2 * recipe.epochs}")
 
 
 def _when(outcome: Outcome) -> str:

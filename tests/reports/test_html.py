@@ -20,8 +20,9 @@ from eyespot.recipe.changes import describe_differences
 from eyespot.reports import html
 from eyespot.reports.html import translator
 from eyespot.training import diagnose as diagnosis
-from eyespot.training.diagnose import Verdict, diagnose
+from eyespot.training.diagnose import diagnose
 from eyespot.training.history import History
+from eyespot.training.verdict import Verdict
 from eyespot.workflow.run_data import unsplit_pictures_of
 from tests.training.test_diagnose import FALLING, LEVEL, PUBLISHED, RISING, history, judged
 
@@ -48,6 +49,7 @@ def verdicts() -> Iterator[Verdict]:
     yield curves([1.9] * 8)
     yield curves([1.53, 0.45, 0.24], images=144)
     yield curves([0.5, 0.31, 0.36, 0.33], [0.5] * 4, images=6000)
+    yield curves([0.15, 0.18, 0.23], [0.12, 0.09, 0.06], images=5000)
     yield curves([0.3 + 0.2 * (epoch % 2) for epoch in range(12)], [0.3] * 12, images=60_000)
     rising = [0.5, 0.3, 0.31, 0.36, 0.41, 0.47, 0.54, 0.6]
     yield curves([loss + 0.05 for loss in rising], rising)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import yaml
 
-from eyespot.training.diagnose import Verdict, diagnose
+from eyespot.training.diagnose import diagnose
 from eyespot.training.history import History
 from eyespot.training.validation_loss import Evidence, ImageResults
+from eyespot.training.verdict import Verdict
 
 PUBLISHED = yaml.safe_load((Path(__file__).parent / "published_curves.yaml").read_text())
 
@@ -138,6 +139,26 @@ def test_a_short_course_that_goes_up_and_down_is_too_short():
     verdict = diagnose(history(loss=[0.5] * 4, val_loss=[0.5, 0.31, 0.36, 0.33]), classes=10, validation_images=6000)
     assert verdict.fit == "not judged"
     assert "4 epochs are too few to tell how much validation loss fluctuates" in verdict.sentence
+
+
+def test_a_rise_of_a_few_epochs_is_no_close_call():
+    """Two epochs above the first may be chance: more epochs are asked for, and the word is not that it is close."""
+    verdict = diagnose(
+        history(loss=[0.12, 0.09, 0.06], val_loss=[0.1525, 0.1784, 0.2306]), classes=10, validation_images=5_000
+    )
+    assert verdict.fit == "not judged"
+    assert "but the epochs after the lowest are too few to tell a rise from chance" in verdict.sentence
+    assert verdict.advice == "Train for more epochs."
+    assert verdict.needs_more_epochs
+
+
+def test_the_advice_names_the_learning_rate():
+    """What is higher than that is tried; a curve that levelled off asks for no more epochs."""
+    falling = [2.0, 1.6, 1.3, 1.1, 0.9, 0.75, 0.62, 0.5]
+    verdict = diagnose(history(loss=falling, val_loss=falling, learning_rate=[0.0003] * 8), classes=10)
+    assert verdict.advice == "Train for more epochs, or with a learning rate above 0.0003."
+    assert verdict.needs_more_epochs
+    assert not diagnose(history(loss=[0.4] * 12, val_loss=[0.4] * 12), classes=10).needs_more_epochs
 
 
 def test_a_long_course_that_goes_up_and_down_fluctuates():

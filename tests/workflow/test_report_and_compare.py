@@ -22,7 +22,7 @@ from eyespot.evaluation.calibration import fit_temperature
 from eyespot.recipe.schema import Recipe
 from eyespot.reports.html import translator
 from eyespot.run import Run
-from eyespot.training.diagnose import Verdict
+from eyespot.training.verdict import Verdict
 from eyespot.workflow.run_data import pictures_of
 from tests.conftest import Answer, digits_are
 from tests.reports.pages import needs_browser, opened
