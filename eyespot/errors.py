@@ -126,3 +126,13 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     nearest = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
     return f"There is no {kind} named {name!r}.{hint} Known: {', '.join(names)}."
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """A number with its noun, as in `1 file` and `1,204 files`.
+
+    Args:
+        noun: for one.
+        plural: for any other number; None: the noun with an s.
+    """
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"

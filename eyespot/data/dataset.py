@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eyespot.data.in_memory import as_images, in_order, label_names
-from eyespot.errors import DataError
+from eyespot.errors import DataError, counted
 from eyespot.shapes import Int64, Shaped, UInt8
 
 if TYPE_CHECKING:  # brings Pydantic, for which a server's start does not wait
@@ -158,6 +158,16 @@ class Origin:
     skipped: tuple[SkippedFile, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def note_on_skipped(self) -> str | None:
+        """A sentence on what was left out: how many, and the first with its reason; None where nothing was."""
+        if not self.skipped:
+            return None
+        first, number = self.skipped[0], len(self.skipped)
+        more = f", and {number - 1:,} more" if number > 1 else ""
+        verb = "is" if number == 1 else "are"
+        return f"{counted(number, 'file')} {verb} left out: {first.file} ({first.reason}){more}."
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -289,7 +299,7 @@ class Dataset:
         totals = ", ".join(f"{len(split):,} {name}" for name, split in self.splits.items())
         subtitle = f"{totals} images of {shape_text(self.input_shape)}, {self.classes:,} classes"
         columns = ("class", "some training images", *counts)
-        remarks = notes(self.origin.notes) if self.origin else None
+        remarks = notes(filter(None, (*self.origin.notes, self.origin.note_on_skipped))) if self.origin else None
         return card(self.name, subtitle, [table(columns, rows, text_columns=2), remarks])
 
     @cached_property

@@ -22,7 +22,7 @@ from eyespot.data.formats.table import FORMATS, is_pixel_table, list_tables, rea
 from eyespot.data.in_memory import GREYEST, common_size, in_order
 from eyespot.data.parallel import map_in_processes
 from eyespot.data.picture import InputForm, Limits, PictureHeader, read_picture
-from eyespot.errors import DataError, PictureError, unknown
+from eyespot.errors import DataError, PictureError, counted, unknown
 from eyespot.output import console_for, printing_to
 from eyespot.progress_bars import progress_bars
 from eyespot.recipe.data_recipe import PicturesRecipe
@@ -212,7 +212,7 @@ def _from_listing(path: Path, listing: Listing, recipe: PicturesRecipe, console:
     resolved = recipe.model_copy(update={"size": shape[:2], "color": shape[2] == 3})  # noqa: PLR2004
     total = len(listing.entries)
     with progress_bars(console=console) as progress:
-        task = progress.add_task(f"Reading {total:,} images", total=total)
+        task = progress.add_task(f"Reading {counted(total, 'image')}", total=total)
         form = InputForm(shape, recipe.resize, limits)
         cached = cached_pixels(listing, form, lambda done: progress.update(task, completed=done))
     skipped = [
@@ -220,9 +220,7 @@ def _from_listing(path: Path, listing: Listing, recipe: PicturesRecipe, console:
         *(SkippedFile(listing.entries[row].file, fault) for row, fault in cached.faults.items()),
     ]
     if cached.animated:
-        notes.append(f"{cached.animated:,} of the images are animations: the first frame of each is taken.")
-    if skipped:
-        notes.append(_note_on_skipped(skipped))
+        notes.append(_note_on_animations(cached.animated))
     origin = Origin(str(path.resolve()), resolved, tuple(skipped), (*listing.notes, *notes))
     splits = _splits(listing, cached, numbers)
     if "train" not in splits:
@@ -248,7 +246,7 @@ def infer_shape(listing: Listing, recipe: PicturesRecipe, limits: Limits) -> tup
     headers = [header for number in sorted(parts) for header in parts[number]]
     readable = [(row, header) for row, header in zip(rows, headers, strict=True) if header]
     if not readable:
-        raise DataError(f"{listing.path}: none of its {total:,} images can be opened.")
+        raise DataError(f"{listing.path} holds {counted(total, 'image')}, but none that can be opened.")
     size, notes = _size(recipe, [header for _, header in readable], total)
     color = recipe.color if recipe.color is not None else _has_colors(listing, readable, limits)
     return (*size, 3 if color else 1), notes
@@ -261,7 +259,8 @@ def _size(recipe: PicturesRecipe, headers: Sequence[PictureHeader], total: int) 
     counts = Counter((header.height, header.width) for header in headers)
     (height, width), count = counts.most_common(1)[0]
     among = "images" if len(headers) == total else f"{len(headers):,} images looked at"
-    several = f"{count:,} of {len(headers):,} {among} are {height}x{width}" if len(counts) > 1 else ""
+    verb = "is" if count == 1 else "are"
+    several = f"{count:,} of {len(headers):,} {among} {verb} {height}x{width}" if len(counts) > 1 else ""
     size = common_size(counts)
     if size == (height, width):
         return size, [f"All are brought to {height}x{width}: {several}."] if several else []
@@ -283,11 +282,10 @@ def _has_colors(listing: Listing, headers: Sequence[tuple[int, PictureHeader]], 
     return False
 
 
-def _note_on_skipped(skipped: Sequence[SkippedFile]) -> str:
-    """Return the note on the files that are left out: their number, and the first reason."""
-    first = skipped[0]
-    more = f", and {len(skipped) - 1:,} more" if len(skipped) > 1 else ""
-    return f"{len(skipped):,} files are left out: {first.file} ({first.reason}){more}. eyespot look lists all."
+def _note_on_animations(number: int) -> str:
+    if number == 1:
+        return "1 of the images is an animation: its first frame is taken."
+    return f"{number:,} of the images are animations: the first frame of each is taken."
 
 
 def _splits(listing: Listing, cached: CachedPixels, numbers: Mapping[str, int]) -> dict[str, Split]:

@@ -70,7 +70,9 @@ def test_what_is_left_out_is_listed_with_reasons(here: Path):
     assert reasons["dark/empty.jpg"] == "it is empty"
     assert reasons["light/big.png"] == "it has 10,000 pixels; the limit is 9,999. Make it smaller first"
     assert len(dataset.train) == 12
-    assert "4 files are left out" in dataset.origin.notes[-1]
+    first = dataset.origin.skipped[0]
+    assert dataset.origin.note_on_skipped == f"4 files are left out: {first.file} ({first.reason}), and 3 more."
+    assert not any("left out" in note for note in dataset.origin.notes)
 
 
 def test_an_animation_counts_by_its_first_frame(here: Path):
@@ -80,7 +82,7 @@ def test_an_animation_counts_by_its_first_frame(here: Path):
     frames[0].save(root / "dark" / "z.gif", save_all=True, append_images=frames[1:])
     dataset = load(root)
     assert dataset.origin is not None
-    assert dataset.origin.notes == ("1 of the images are animations: the first frame of each is taken.",)
+    assert dataset.origin.notes == ("1 of the images is an animation: its first frame is taken.",)
     assert dataset.train.images[6].max() == 11
 
 
@@ -151,7 +153,7 @@ def test_a_folder_without_a_readable_picture_is_told(here: Path):
     """Every file broken: the first one's fault is in the sentence."""
     (here / "set" / "dark").mkdir(parents=True)
     (here / "set" / "dark" / "a.png").write_bytes(b"nothing")
-    with pytest.raises(DataError, match="none of its 1 images can be opened"):
+    with pytest.raises(DataError, match="holds 1 image, but none that can be opened"):
         load(here / "set")
 
 

@@ -15,7 +15,7 @@ import yaml
 from eyespot.data.dataset import SkippedFile
 from eyespot.data.formats.listing import ListedImage, Listing, plain, split_named
 from eyespot.data.picture_files import OTHERS, READ_ENDINGS, SENTENCE
-from eyespot.errors import DataError, first_line
+from eyespot.errors import DataError, counted, first_line
 
 MACHINE_MADE = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})  # left in folders by other programs
 
@@ -93,8 +93,8 @@ def list_folder(root: Path) -> Listing:
             entries.append(ListedImage(name, plain(class_folders[0]), split, file.stamp))
     if unclassified and not entries:
         raise DataError(
-            f"{top} holds {len(unclassified):,} images, but no folders that say what they show: put the images of "
-            "each class in a folder of its name."
+            f"{top} holds {counted(len(unclassified), 'image')}, but no folders that say what they show: put the "
+            "images of each class in a folder of its name."
         )
     skipped += [SkippedFile(name, "it lies in no class's folder") for name in unclassified]
     entries.sort(key=lambda entry: entry.file)

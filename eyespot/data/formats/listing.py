@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eyespot.data.dataset import SkippedFile
-from eyespot.errors import DataError
+from eyespot.errors import DataError, counted
 
 SPLITS = {
     "train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation",
@@ -57,9 +57,9 @@ class Listing:
             DataError: there are no images.
         """
         if not self.entries:
-            others = f" ({len(self.skipped)} other files were left out)" if self.skipped else ""
+            others = f"; left out: {counted(len(self.skipped), 'other file')}" if self.skipped else ""
             raise DataError(
-                f"{self.path} holds no images{others}: expected a folder for each class, with its images in it."
+                f"{self.path} holds no images{others}. Expected a folder for each class, with its images in it."
             )
         return {entry.label for entry in self.entries}
 
