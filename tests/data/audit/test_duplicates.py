@@ -1,10 +1,18 @@
 import io
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from eyespot.data.audit.duplicates import DuplicatePair, describe_images, find_duplicates, leaking_rows
+from eyespot.data.audit.duplicates import (
+    NEAR,
+    DuplicatePair,
+    count_pairs,
+    describe_images,
+    find_duplicates,
+    leaking_rows,
+)
 from eyespot.data.dataset import Dataset, Split
 
 
@@ -135,3 +143,40 @@ def test_thousands_of_alike_pictures_are_listed_too():
     train[np.arange(400), np.arange(400) // 28, np.arange(400) % 28] += 1
     pairs = find_duplicates(dataset(train[:200], train[200:]), within=False)
     assert leaking_rows(pairs).tolist() == list(range(200))
+
+
+def photographs(number: int, seed: int) -> np.ndarray:
+    """Images of 96x96, each with small random marks on the same ground, lit from one side."""
+    generator = np.random.default_rng(seed)
+    ground = np.linspace(90, 200, 96)[:, np.newaxis] + np.linspace(0, 40, 96)
+    images = np.repeat(ground[np.newaxis], number, axis=0)
+    for image in images:
+        for y, x in generator.integers(10, 80, (12, 2)):
+            image[y : y + 4, x : x + 4] += generator.choice((-14, 14))
+    return np.clip(images, 0, 255).astype(np.uint8)[..., np.newaxis]
+
+
+def test_photographs_that_differ_in_small_things_are_no_duplicates():
+    """On a coarse grid they are one image, lit as they are; their detail differs."""
+    images = photographs(30, 1)
+    described = describe_images(images)
+    assert (described @ described.T).min() > 1 - NEAR
+    assert find_duplicates(dataset(images, photographs(10, 2))) == []
+
+
+@pytest.mark.parametrize("change", [stored_again, brighter])
+def test_changed_copies_of_photographs_are_found(change: Callable[[np.ndarray], np.ndarray]):
+    """Where images are large enough for their detail to be compared, too."""
+    train, test = photographs(20, 1), photographs(10, 2)
+    test[4] = change(train[5])
+    (pair,) = find_duplicates(dataset(train, test))
+    assert (pair.first, pair.second, pair.kind) == (("train", 5), ("test", 4), "near")
+
+
+def test_pairs_are_counted_in_words():
+    """By how equal they are, one and several."""
+    exact = DuplicatePair(("train", 0), ("test", 0), "exact", 0.0)
+    near = DuplicatePair(("train", 0), ("test", 1), "near", 1e-4)
+    assert count_pairs([near]) == "1 pair of nearly equal images"
+    assert count_pairs([exact, exact]) == "2 pairs of exactly equal images"
+    assert count_pairs([exact, near, near]) == "1 pair of exactly equal images and 2 pairs of nearly equal images"
