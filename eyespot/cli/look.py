@@ -12,6 +12,7 @@ from eyespot.recipe.option_types import LookOptions
 
 # How own images are read, and a policy of augmentation to draw; what has to do with training is not for looking.
 LOOKED_AT = get_type_hints(LookOptions)
+LISTED = 10  # findings of each kind; all are in findings.csv
 
 
 @recipe_options(LOOKED_AT)
@@ -21,7 +22,10 @@ def look(
     ] = "digits",
     output: Annotated[
         Path | None,
-        typer.Option(help="Directory for the figures. Default: runs/look-<dataset>-<n>.", rich_help_panel="Output"),
+        typer.Option(
+            help="Directory for the figures and findings.csv. Default: runs/look-<dataset>-<n>.",
+            rich_help_panel="Output",
+        ),
     ] = None,
     labels: Annotated[
         bool | None,
@@ -37,19 +41,22 @@ def look(
 ) -> None:
     """Describe a dataset, draw it, and check it for duplicates, outliers and wrong labels.
 
-    Files that cannot be read and missing or small classes are listed, too.
+    Files that cannot be read and missing or small classes are listed, too. The first ten findings of each kind are
+    printed; all are in findings.csv.
 
     Example: eyespot look my-pictures
 
     Exit codes: 0 whatever was found; 1 there is no dataset to look at.
     """
+    from eyespot.workflow.findings import tables_of  # brings NumPy, for which --help does not wait
+
     out = console(as_json)
     result = eyespot.look(source, output, labels=labels, **options)
     if as_json:
         print_json(result.to_dict())
         return
     splits = result.summary["splits"]
-    columns = ("split", "pictures", "shape", "dtype", "range", "labels")
+    columns = ("split", "images", "shape", "dtype", "range", "labels")
     rows = [
         (name, f"{s['pictures']:,}", tuple(s["shape"]), s["dtype"], "{}-{}".format(*s["range"]), s["labels_dtype"])
         for name, s in splits.items()
@@ -62,6 +69,13 @@ def look(
     out.print()
     for sentence in [*result.summary["notes"], *result.audit.sentences()]:
         out.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    for found in tables_of(result.audit.findings):
+        out.print()
+        print_table(out, table(found.columns, found.rows[:LISTED], found.title, text_columns=len(found.columns)))
+        if len(found.rows) > LISTED:
+            out.print(f"… and {len(found.rows) - LISTED:,} more", highlight=False)
+    out.print()
+    out.print(f"All findings: {result.findings_csv}", markup=False, highlight=False, soft_wrap=True)
     out.print()
     for path in result.figures:
         out.print(str(path), highlight=False, soft_wrap=True)

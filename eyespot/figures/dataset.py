@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from eyespot.data.audit.duplicates import DuplicatePair
+from eyespot.data.audit.duplicates import DuplicatePair, count_pairs
 from eyespot.data.audit.outliers import Outlier
 from eyespot.data.dataset import Dataset, Split, chunks
+from eyespot.errors import counted
 from eyespot.evaluation.label_errors import SuspectLabels
 from eyespot.figures.style import (
     INK,
@@ -22,6 +23,7 @@ from eyespot.figures.style import (
     plot_area,
     save,
     shorten,
+    shorten_path,
     show_image,
 )
 from eyespot.shapes import Shaped, UInt8
@@ -32,6 +34,7 @@ MIDDLE_GREY = 128
 MOST_CELLS = 32  # pixels a side that can still be written out legibly
 GAP = 2
 PAIRS, ODD, SUSPECTS, COLUMNS = 24, 40, 40, 8
+LETTERS_BELOW = 25  # that fit into a line below a tile
 STEPS_A_ROW = 4
 
 
@@ -155,53 +158,64 @@ def class_counts(dataset: Dataset) -> Figure:
 
 
 def pair_gallery(dataset: Dataset, pairs: Sequence[DuplicatePair]) -> Figure:
-    """The first pairs, side by side, with their splits, rows and classes."""
+    """The first pairs, side by side: how equal they are, their splits, classes and files."""
     pictures = [
-        TitledPicture(
-            np.asarray(dataset.splits[name].images[row]),
-            f"{pair.kind}\n{_place(dataset, name, row)}\n{_name(dataset, dataset.splits[name].labels[row])}",
-        )
+        _tile(dataset, side, f"{pair.equality}\n{side[0]}, {_name(dataset, dataset.splits[side[0]].labels[side[1]])}")
         for pair in pairs[:PAIRS]
-        for name, row in (pair.first, pair.second)
+        for side in (pair.first, pair.second)
     ]
-    leaks = sum(pair.leaks for pair in pairs)
-    title = f"{dataset.name}: {len(pairs):,} pairs of the same image, {leaks:,} of them in two splits"
-    return picture_grid(pictures, min(COLUMNS, max(4, len(pictures))), 1.4, title)
-
-
-def _place(dataset: Dataset, name: str, row: int) -> str:
-    """An image's split and file, or its row where it has none."""
-    files = dataset.splits[name].files
-    return f"{name}: {shorten(Path(files[row]).name, 14)}" if files else f"{name} {row}"
+    where = "in two splits" if all(pair.leaks for pair in pairs) else "within a split"
+    title = f"{dataset.name}: {count_pairs(pairs)} {where}"
+    return _grid(pictures, title, len(pairs), PAIRS)
 
 
 def suspect_gallery(dataset: Dataset, suspects: SuspectLabels) -> Figure:
     """The images whose labels are the most suspect: what they are called, and what they look like."""
-    titles = [
-        f"{_name(dataset, dataset.train.labels[row])}\n→ {_name(dataset, suspects.suggested[rank])}?"
-        for rank, row in enumerate(suspects.rows[:SUSPECTS])
+    pictures = [
+        _tile(dataset, ("train", row), f"{_name(dataset, label)}\n→ {_name(dataset, suggested)}?")
+        for row, label, suggested in zip(
+            suspects.rows[:SUSPECTS].tolist(),
+            dataset.train.labels[suspects.rows[:SUSPECTS]],
+            suspects.suggested[:SUSPECTS],
+            strict=True,
+        )
     ]
-    positions = [("train", int(row)) for row in suspects.rows[:SUSPECTS]]
-    return _gallery(dataset, positions, titles, "the labels that are the most suspect, and what is likelier")
+    return _grid(pictures, f"{dataset.name}: labels that may be wrong, the most suspect first", len(pictures), SUSPECTS)
+
+
+def outlier_gallery(dataset: Dataset, oddities: Sequence[Outlier]) -> Figure:
+    """The images that stand out the most, each with its reason, the value and the median."""
+    pictures = [_tile(dataset, oddity.place, _reason(oddity)) for oddity in oddities[:ODD]]
+    verb = "stands" if len(oddities) == 1 else "stand"
+    title = f"{dataset.name}: {counted(len(oddities), 'image')} {verb} out from the others"
+    return _grid(pictures, title, len(oddities), ODD)
+
+
+def _reason(oddity: Outlier) -> str:
+    return f"{oddity.reason}\n{oddity.measured}".replace(" (", "\n(")
+
+
+def _tile(dataset: Dataset, place: tuple[str, int], title: str) -> TitledPicture:
+    """An image with its title, and its file or row below."""
+    name, row = place
+    split = dataset.splits[name]
+    where = shorten_path(split.files[row], LETTERS_BELOW) if split.files else f"{name}, row {row}"
+    return TitledPicture(np.asarray(split.images[row]), title, below=where)
+
+
+def _grid(pictures: Sequence[TitledPicture], title: str, number: int, most: int) -> Figure:
+    """The tiles of an audit.
+
+    Args:
+        number: of findings.
+        most: findings that are drawn.
+    """
+    first = f"; the first {most}" if number > most else ""
+    return picture_grid(pictures, min(COLUMNS, max(4, len(pictures))), 1.4, title + first)
 
 
 def _name(dataset: Dataset, label: int | np.integer) -> str:
     return shorten(dataset.class_names[int(label)], 14)
-
-
-def _gallery(dataset: Dataset, positions: Sequence[tuple[str, int]], titles: Sequence[str], subtitle: str) -> Figure:
-    pictures = [
-        TitledPicture(np.asarray(dataset.splits[name].images[row]), title)
-        for (name, row), title in zip(positions, titles, strict=True)
-    ]
-    return picture_grid(pictures, min(COLUMNS, max(4, len(pictures))), 1.4, f"{dataset.name}: {subtitle}")
-
-
-def outlier_gallery(dataset: Dataset, oddities: Sequence[Outlier]) -> Figure:
-    """The images that stand out the most, each with its reason."""
-    outliers = oddities[:ODD]
-    titles = [f"{_place(dataset, *oddity.place)}\n{shorten(oddity.reason, 20)}" for oddity in outliers]
-    return _gallery(dataset, [oddity.place for oddity in outliers], titles, f"{len(oddities):,} images stand out")
 
 
 def steps_figure(name: str, steps: Sequence[tuple[str, Shaped[np.ndarray, "..."]]]) -> Figure:

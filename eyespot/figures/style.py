@@ -73,11 +73,13 @@ class TitledPicture:
     Attributes:
         pixels: uint8, [height, width], or with one or three channels behind; None: there is none.
         title: its lines, which stand above it.
+        below: a line below it in smaller letters, as the name of its file.
     """
 
     pixels: Shaped[np.ndarray, "..."] | None
     title: str
     colour: str = INK
+    below: str = ""
 
 
 def picture_grid(pictures: Sequence[TitledPicture], columns: int, side: float, title: str = "") -> Figure:
@@ -89,7 +91,8 @@ def picture_grid(pictures: Sequence[TitledPicture], columns: int, side: float, t
     above = LINE * max(picture.title.count("\n") + 1 for picture in pictures) + gap
     shapes = np.array([(1, 1) if picture.pixels is None else picture.pixels.shape[:2] for picture in pictures])
     sizes = side * shapes / shapes.max(axis=1, keepdims=True)
-    tallest = sizes[:, 0].max()
+    below = LINE if any(picture.below for picture in pictures) else 0.0
+    tallest = sizes[:, 0].max() + below
     rows = -(-len(pictures) // columns)
     width, height = columns * (side + gap) + gap, rows * (tallest + above) + gap
     heading = 0.35 if title else 0.0
@@ -100,7 +103,8 @@ def picture_grid(pictures: Sequence[TitledPicture], columns: int, side: float, t
     frames = []
     for number, picture in enumerate(pictures):
         row, column = divmod(number, columns)
-        centre, middle = gap + side / 2 + (side + gap) * column, height - tallest / 2 - above - (tallest + above) * row
+        centre = gap + side / 2 + (side + gap) * column
+        middle = height - (tallest - below) / 2 - above - (tallest + above) * row
         half_height, half_width = sizes[number] / 2
         left, right, bottom, top = centre - half_width, centre + half_width, middle - half_height, middle + half_height
         frames.append([(left, bottom), (right, bottom), (right, top), (left, top)])
@@ -109,6 +113,8 @@ def picture_grid(pictures: Sequence[TitledPicture], columns: int, side: float, t
             _draw_pixels(axes, pixels, extent=(left, right, bottom, top), aspect="auto")
         place: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 8}
         axes.text(centre, top + gap / 3, picture.title, color=picture.colour, **place)
+        if picture.below:
+            axes.text(centre, bottom - gap / 3, picture.below, color=INK, ha="center", va="top", fontsize=7)
     axes.add_collection(PolyCollection(frames, facecolors="none", edgecolors=FAINT, linewidths=0.8), autolim=False)
     axes.set(xlim=(0, width), ylim=(0, height))
     return figure
@@ -159,6 +165,18 @@ def shorten(text: str, length: int = 22) -> str:
     # A dollar sign would start a formula.
     escaped = text.replace("$", r"\$")
     return escaped if len(escaped) <= length else escaped[: length - 1] + "…"
+
+
+def shorten_path(path: str, length: int) -> str:
+    """The end of a path, as much of it as fits below a small image: a file's name rather than its folder's."""
+    parts = path.split("/")
+    while len("/".join(parts)) > length and len(parts) > 1:
+        parts = parts[1:]
+    name = "/".join(parts)
+    # Of a long name both ends matter: the number, and the ending.
+    half = (length - 1) // 2
+    fitting = name if len(name) <= length else f"{name[:half]}…{name[-half:]}"
+    return fitting.replace("$", r"\$")
 
 
 def svg(figure: Figure, name: str, description: str, translated: Callable[[str], str] = str) -> Markup:

@@ -1,6 +1,9 @@
 """Audit of a dataset: duplicates, outliers, imbalance and suspicious labels, as data and in sentences."""
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -8,12 +11,12 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from sklearn.model_selection import StratifiedKFold
 
-from eyespot.data.audit.duplicates import DuplicatePair, find_duplicates
+from eyespot.data.audit.duplicates import DuplicatePair, count_pairs, find_duplicates
 from eyespot.data.audit.outliers import Outlier, find_outliers
 from eyespot.data.class_balance import WORTH_SAYING, describe_balance
 from eyespot.data.dataset import Dataset, SkippedFile, Split
 from eyespot.engine.hardware import dtype_for
-from eyespot.errors import DataError
+from eyespot.errors import DataError, counted
 from eyespot.evaluation.label_errors import SuspectLabels, find_suspects
 from eyespot.models.architectures import build
 from eyespot.progress_bars import progress_bars
@@ -23,6 +26,7 @@ from eyespot.shapes import Float32
 from eyespot.training.fit import StepProgress, fit
 from eyespot.training.history import EpochFigures
 from eyespot.training.program import EngineProgram
+from eyespot.workflow.findings import Finding, label_findings, outlier_findings, pair_findings, skipped_findings
 
 FOLDS = 3
 NETWORK = "fashion-cnn-dropout"
@@ -31,6 +35,7 @@ PICTURES_TO_LEARN = 60_000  # a fold, over all epochs: enough for images of 28x2
 FEWEST_EPOCHS, MOST_EPOCHS = 2, 20  # with more, a network learns wrong labels by heart
 LISTED = 1_000  # suspects in JSON at least; more where more are estimated to be wrong
 SHARE_LISTED = 0.1
+IN_WORDS = {"train": "training", "validation": "validation", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -39,11 +44,12 @@ class Audit:
 
     Attributes:
         dataset: which was looked at.
-        duplicates: pairs of the same image, leaks first.
+        duplicates: pairs of equal or nearly equal images, leaks first.
         oddities: images that stand out.
         balance: counts, missing classes, imbalance, as plain values.
         suspects: training images by how suspect their labels are; None where labels were not checked.
         unchecked: why they were not.
+        brief: whether it is that of a training, which lists nothing and points to `look`.
     """
 
     dataset: Dataset
@@ -52,6 +58,7 @@ class Audit:
     balance: dict[str, Any]
     suspects: SuspectLabels | None
     unchecked: str | None = None
+    brief: bool = False
 
     @property
     def skipped(self) -> tuple[SkippedFile, ...]:
@@ -60,38 +67,82 @@ class Audit:
 
     @property
     def leaks(self) -> list[DuplicatePair]:
-        """Pictures that lie in two splits."""
+        """Pairs of equal or nearly equal images that lie in two splits."""
         return [pair for pair in self.duplicates if pair.leaks]
 
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """Everything that concerns one image or file, the gravest kind first; each kind in its order."""
+        return [
+            *skipped_findings(self.skipped),
+            *pair_findings(self.dataset, self.duplicates),
+            *outlier_findings(self.dataset, self.oddities),
+            *(label_findings(self.dataset, self.suspects) if self.suspects else ()),
+        ]
+
     def sentences(self) -> list[str]:
-        """Sentences for the user, the gravest first; none where nothing is wrong."""
-        lines = []
-        if self.skipped:
-            first = self.skipped[0]
-            lines.append(f"{len(self.skipped):,} files are left out, such as {first.file}: {first.reason}.")
-        if leaks := self.leaks:
-            exact = sum(pair.kind == "exact" for pair in leaks)
-            lines.append(
-                f"{len(leaks):,} pairs of the same image lie in two splits, {exact:,} of them exactly equal: results "
-                "on these are too good. `pictures.drop_leaks=True` leaves them out of training."
+        """Sentences for the user, the gravest first: what was found, and what to do; none where nothing is wrong."""
+        lines = [
+            self.dataset.origin.note_on_skipped if self.dataset.origin else None,
+            *self._on_pairs(),
+            *self._on_classes(),
+            self._on_outliers(),
+            self._on_labels(),
+            self.unchecked,
+        ]
+        if self.brief and (len(self.skipped) > 1 or self.duplicates or self.oddities):
+            lines.append("eyespot look lists these files and images.")
+        return [line for line in lines if line]
+
+    def _on_pairs(self) -> Iterator[str]:
+        """Yield a sentence for each two splits that share images, one for each split, one for differing labels."""
+        by_splits: dict[tuple[str, str], list[DuplicatePair]] = {}
+        for pair in self.duplicates:
+            by_splits.setdefault((pair.first[0], pair.second[0]), []).append(pair)
+        for (first, second), pairs in by_splits.items():
+            verb = "lies" if len(pairs) == 1 else "lie"
+            if first == second:
+                yield f"{count_pairs(pairs)} {verb} within the {IN_WORDS[first]} split: keep one image of each pair."
+                continue
+            remedy = " `pictures.drop_leaks=True` leaves them out of training." if first == "train" else ""
+            yield (
+                f"{count_pairs(pairs)} {verb} in the {IN_WORDS[first]} and the {IN_WORDS[second]} split: "
+                f"the {IN_WORDS[second]} accuracy may be too good.{remedy}"
             )
-        if within := len(self.duplicates) - len(leaks):
-            lines.append(f"{within:,} pairs of images within a split are the same.")
+        if differing := sum(finding.label != finding.other_label for finding in self.findings if finding.other_split):
+            yield f"In {differing:,} of these pairs the labels differ: check which label is right."
+
+    def _on_classes(self) -> Iterator[str]:
         for split, names in self.balance["missing"].items():
             listed = ", ".join(map(repr, names[:5])) + (", …" if len(names) > 5 else "")  # noqa: PLR2004
-            lines.append(f"No {split} image shows {listed}.")
+            yield f"No {IN_WORDS[split]} image shows {listed}."
         if self.balance["imbalance"] > WORTH_SAYING:
-            lines.append(
+            yield (
                 f"The largest class has {self.balance['imbalance']:.1f} times as many training images as the "
                 "smallest: `training.class_weights='balanced'` makes up for it."
             )
-        if self.oddities:
-            lines.append(f"{len(self.oddities):,} images stand out, the first for being {self.oddities[0].reason}.")
-        if self.suspects and self.suspects.estimated:
-            lines.append(f"Some {self.suspects.estimated:,} training labels look wrong.")
-        if self.unchecked:
-            lines.append(self.unchecked)
-        return lines
+
+    def _on_outliers(self) -> str | None:
+        if not self.oddities:
+            return None
+        number = len(self.oddities)
+        reasons = Counter(oddity.reason for oddity in self.oddities).most_common()
+        by_reason = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
+        verb, question = ("stands", "it belongs") if number == 1 else ("stand", "they belong")
+        return (
+            f"{counted(number, 'image')} {verb} out from the others ({by_reason}): check whether {question} "
+            "to the dataset."
+        )
+
+    def _on_labels(self) -> str | None:
+        if not (self.suspects and self.suspects.estimated):
+            return None
+        one = self.suspects.estimated == 1
+        image, label = ("this image", "its label") if one else ("these images", "each label")
+        return (
+            f"{self.suspects.estimated:,} of {counted(len(self.dataset.train), 'training label')} may be wrong: small "
+            f"networks took {image} for another class. Compare {label} with the image."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -124,12 +175,12 @@ class Audit:
 
 
 def audit(dataset: Dataset, console: Console, *, labels: bool = True, within: bool = True) -> Audit:
-    """Looks for what may be wrong with a dataset.
+    """Look for what may be wrong with a dataset.
 
     Args:
         console: where progress is shown.
         labels: check them too, for which small networks are trained, a minute or two for 60,000 images.
-        within: look for the same image twice within a split, too, not only in two.
+        within: look for duplicates within a split, too, not only in two; a training does not, and points to `look`.
     """
     suspects, unchecked = None, None
     if labels:
@@ -138,7 +189,8 @@ def audit(dataset: Dataset, console: Console, *, labels: bool = True, within: bo
         except DataError as error:
             unchecked = str(error)
     pairs = find_duplicates(dataset, within=within)
-    return Audit(dataset, pairs, find_outliers(dataset), describe_balance(dataset), suspects, unchecked)
+    balance = describe_balance(dataset)
+    return Audit(dataset, pairs, find_outliers(dataset), balance, suspects, unchecked, brief=not within)
 
 
 def find_suspect_labels(dataset: Dataset, console: Console, seed: int = 0) -> SuspectLabels:
@@ -163,8 +215,9 @@ def out_of_fold(dataset: Dataset, console: Console, seed: int) -> Float32[np.nda
     present = np.flatnonzero(counts)
     if len(present) < 2 or counts[present].min() < FOLDS:  # noqa: PLR2004 - a choice needs two
         smallest = dataset.class_names[present[counts[present].argmin()]]
+        fewest = counted(int(counts[present].min()), "image")
         raise DataError(
-            f"{dataset.name}: labels are not checked, since {smallest!r} has {counts[present].min()} images: that "
+            f"{dataset.name}: labels are not checked, since {smallest!r} has {fewest}: that "
             f"takes at least two classes with {FOLDS} each."
         )
     probabilities = np.zeros((len(train), dataset.classes), np.float32)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
+from markupsafe import Markup
+
 from eyespot.data.augment.policy import resolve_policy
 from eyespot.data.dataset import Dataset, chunks, shape_text
 from eyespot.data.load import Source, load
@@ -17,6 +19,7 @@ from eyespot.recipe.schema import Recipe
 from eyespot.reports.summaries import figure_files
 from eyespot.run import check_new, create_run
 from eyespot.workflow.audit import Audit, audit
+from eyespot.workflow.findings import FindingsTable, tables_of, write_findings
 from eyespot.workflow.load import reading
 
 SHOWN = {"samples", "leaks", "duplicates", "oddities", "suspects", "augmentation"}  # figures in a notebook
@@ -30,11 +33,13 @@ class Look:
         summary: shapes, types, ranges and class counts, as plain values.
         audit: what may be wrong.
         figures: the figures drawn.
+        findings_csv: table of everything that concerns one image or file, as `audit.findings` has it.
     """
 
     summary: dict[str, Any]
     audit: Audit
     figures: list[Path]
+    findings_csv: Path
 
     def __repr__(self) -> str:
         findings = len(self.audit.sentences())
@@ -54,15 +59,27 @@ class Look:
         parts = [
             table(("split", "images", "shape", "pixels"), rows),
             *map(paragraph, sentences),
+            *(part for found in tables_of(self.audit.findings) for part in _in_notebook(found)),
             figure_files(path for path in self.figures if path.stem in SHOWN),
             folded("Images of each class", table(("class", *splits), counts)),
-            notes([*self.summary["notes"], *(f"Figures: {path.parent}" for path in self.figures[:1])]),
+            notes(
+                [*self.summary["notes"], f"All findings: {self.findings_csv}", f"Figures: {self.findings_csv.parent}"]
+            ),
         ]
         return card(self.summary["dataset"], f"dataset, {self.audit.dataset.classes:,} classes", parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {**self.summary, **self.audit.to_dict(), "figures": [str(path) for path in self.figures]}
+        return {
+            **self.summary,
+            **self.audit.to_dict(),
+            "findings_csv": str(self.findings_csv),
+            "figures": [str(path) for path in self.figures],
+        }
+
+
+def _in_notebook(found: FindingsTable) -> tuple[Markup | None, ...]:
+    return paragraph(f"{found.title}:"), table(found.columns, found.rows, text_columns=len(found.columns))
 
 
 def look(
@@ -77,7 +94,7 @@ def look(
 
     Args:
         source: as `load` takes it.
-        output: folder for the figures; None: `runs/look-<dataset>-<n>`.
+        output: folder for the figures and `findings.csv`; None: `runs/look-<dataset>-<n>`.
         labels: check labels too, which takes a minute or two for 60,000 images; None: those of your own images.
         verbose: 0 prints nothing, 1 shows progress on a terminal.
         options: how your own images are read, as of `load`: `size=28`, `color=False`, …; and `augment`: a policy, or
@@ -92,6 +109,8 @@ def look(
     Example:
         >>> found = eyespot.look("digits")
         >>> print(*found.audit.sentences(), sep="\\n")
+        >>> [finding.file for finding in found.audit.findings if finding.kind == "label"]
+        []
     """
     check_new(output)
     out = console_for(verbose)
@@ -103,7 +122,7 @@ def look(
     figures = [*draw_look(dataset, folder), *_draw_audit(findings, folder)]
     if augment is not None:
         figures.append(_draw_augmentation(dataset, resolve_policy(policy, dataset), folder))
-    return Look(_summary(dataset), findings, figures)
+    return Look(_summary(dataset), findings, figures, write_findings(findings.findings, folder / "findings.csv"))
 
 
 def _draw_audit(findings: Audit, folder: Path) -> list[Path]:

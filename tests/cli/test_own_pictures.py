@@ -1,8 +1,10 @@
 """A user's own images, from the command line, from one end of the path to the other."""
 
+import csv
 import json
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,12 +66,30 @@ def test_look_lists_what_is_wrong(eyespot: Command, folder: Path):
     assert all(Path(path).is_file() for path in found["figures"])
 
 
-def test_look_tells_people_the_same(eyespot: Command, folder: Path):
-    """In sentences, the gravest first."""
-    answer = eyespot("look", "bars", "--no-labels")
-    assert "2 files are left out" in answer.out
-    assert "lie in two splits" in answer.out
-    assert "--drop-leaks" in answer.out
+@pytest.mark.usefixtures("folder")
+def test_look_tells_people_the_same(eyespot: Command, here: Path):
+    """In sentences, each fact once, and the first findings by file; all of them are in a table."""
+    out = eyespot("look", "bars", "--no-labels").out
+    assert out.count("left out:") == 1
+    assert "eyespot look lists" not in out
+    assert re.search(r"equal images lies? in the training and the test split: the test accuracy may be too good\.", out)
+    assert "--drop-leaks" in out
+    listed = out.partition("Files that are left out")[2].splitlines()[2:4]
+    assert listed[0].split(maxsplit=1)[0] == "train/lying/notes.txt"
+    assert listed[0].rstrip().endswith("its name is not that of an image")
+    leak = next(line for line in out.splitlines() if "exactly equal" in line and "train/lying/leak.png" in line)
+    assert leak.split()[:3] == ["train", "train/lying/leak.png", "lying"]
+    outliers = out.partition("Images that stand out")[2].partition("All findings")[0].strip().splitlines()
+    assert outliers[1].split(maxsplit=3)[1:] == ["train/lying/zzz.png", "lying", outliers[1].split(maxsplit=3)[3]]
+    assert outliers[1].split(maxsplit=3)[3].startswith("low contrast: contrast 0 (median ")
+    path = re.search(r"All findings: (.+)", out)
+    assert path
+    with (here / path[1]).open(encoding="utf-8-sig", newline="") as file:
+        kinds = Counter(row["kind"] for row in csv.DictReader(file))
+    assert kinds["skipped"] == 2
+    assert kinds["leak"] == 1
+    assert outliers[-1] == f"… and {kinds['outlier'] - 10} more"
+    assert len(outliers) == 1 + 10 + 1
 
 
 def test_the_whole_path_on_a_folder(eyespot: Command, folder: Path):
@@ -121,7 +141,9 @@ def test_leaks_are_dropped_where_asked(eyespot: Command, folder: Path):
     asked = ("--split", "none", "--drop-leaks", "--output", "b")
     dropped = eyespot("train", "bars", "--model", "mlp", "--epochs", 1, *asked)
     assert ", 73 train" in kept.out
-    assert "lie in two splits" in kept.out
+    assert "lies in the training and the test split" in kept.out
+    assert kept.out.count("left out:") == 1
+    assert "eyespot look lists these files and images." in kept.out
     left = re.search(r"(\d+) train", dropped.out)
     assert left
     assert int(left[1]) < 73
