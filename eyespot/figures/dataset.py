@@ -180,7 +180,9 @@ def suspect_gallery(dataset: Dataset, suspects: SuspectLabels) -> Figure:
             strict=True,
         )
     ]
-    return _grid(pictures, f"{dataset.name}: labels that may be wrong, the most suspect first", len(pictures), SUSPECTS)
+    estimated = f"{suspects.estimated:,} of {counted(len(dataset.train), 'training label')} may be wrong"
+    columns = min(COLUMNS, max(4, len(pictures)))
+    return picture_grid(pictures, columns, 1.4, f"{dataset.name}: {estimated}; the {len(pictures)} most suspect")
 
 
 def outlier_gallery(dataset: Dataset, oddities: Sequence[Outlier]) -> Figure:
@@ -207,10 +209,10 @@ def _grid(pictures: Sequence[TitledPicture], title: str, number: int, most: int)
     """The tiles of an audit.
 
     Args:
-        number: of findings.
-        most: findings that are drawn.
+        number: of images or pairs, in their order.
+        most: of these are drawn.
     """
-    first = f"; the first {most}" if number > most else ""
+    first = f" (the first {most})" if number > most else ""
     return picture_grid(pictures, min(COLUMNS, max(4, len(pictures))), 1.4, title + first)
 
 

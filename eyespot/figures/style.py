@@ -7,6 +7,7 @@ variables; its text is changed here, since ElementTree would put prefixes before
 import html
 import io
 import re
+import textwrap
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -29,6 +30,7 @@ TRAIN, VALIDATION, TEST = "#3b6ea8", "#e07b39", "#5a9e6f"
 INK, FAINT = "#22272e", "#c8cdd3"
 DPI = 110
 LINE = 0.14  # inches that a line of an image's title takes
+TITLE_LINE, TITLE_LETTERS = 0.19, 12  # inches that a line of a figure's title takes, and letters in an inch of it
 # Class names may be written in any script: the first of these that is installed fills in what DejaVu lacks.
 WIDE_FONTS = (
     "Noto Sans CJK SC",
@@ -91,13 +93,14 @@ def picture_grid(pictures: Sequence[TitledPicture], columns: int, side: float, t
     above = LINE * max(picture.title.count("\n") + 1 for picture in pictures) + gap
     shapes = np.array([(1, 1) if picture.pixels is None else picture.pixels.shape[:2] for picture in pictures])
     sizes = side * shapes / shapes.max(axis=1, keepdims=True)
-    below = LINE if any(picture.below for picture in pictures) else 0.0
+    below = LINE + gap / 2 if any(picture.below for picture in pictures) else 0.0
     tallest = sizes[:, 0].max() + below
     rows = -(-len(pictures) // columns)
     width, height = columns * (side + gap) + gap, rows * (tallest + above) + gap
-    heading = 0.35 if title else 0.0
+    lines = textwrap.wrap(title, int(width * TITLE_LETTERS))
+    heading = 0.35 + TITLE_LINE * (len(lines) - 1) if lines else 0.0
     figure = Figure(figsize=(width, height + heading), facecolor="white")
-    figure.suptitle(title, color=INK, fontsize=11, y=1 - 0.08 / (height + heading))
+    figure.suptitle("\n".join(lines), color=INK, fontsize=11, y=1 - 0.08 / (height + heading))
     axes = figure.add_axes((0, 0, 1, height / (height + heading)))
     axes.set_axis_off()
     frames = []
