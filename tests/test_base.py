@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from eyespot.errors import UsageError, first_line, unknown
+from eyespot.errors import UsageError, counted, first_line, unknown
 from eyespot.files import replacing, write_text
 from eyespot.output import Output, console_for, console_for_downloads, printing_to
 from eyespot.random import seed_for
@@ -21,6 +21,13 @@ def test_an_error_is_one_line():
     """Of a message of many lines the first one is shown, without its full stop; of none the error's type."""
     assert first_line(ValueError("\n  the graph is no good.\nat line 3")) == "the graph is no good"
     assert [first_line(ValueError(text)) for text in ("", "\n", ".")] == ["ValueError"] * 3
+
+
+def test_a_noun_agrees_with_its_number():
+    """One, none and many; a plural of its own where it has one."""
+    assert [counted(number, "file") for number in (0, 1, 2, 1_204)] == ["0 files", "1 file", "2 files", "1,204 files"]
+    assert counted(3, "pair of images", "pairs of images") == "3 pairs of images"
+    assert counted(1, "pair of images", "pairs of images") == "1 pair of images"
 
 
 def test_seeds_differ_by_name_and_by_seed():

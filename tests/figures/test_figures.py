@@ -2,14 +2,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
+from eyespot.data.audit.duplicates import DuplicatePair
+from eyespot.data.audit.outliers import Outlier
 from eyespot.data.dataset import Dataset, Split
+from eyespot.evaluation.label_errors import SuspectLabels
 from eyespot.evaluation.metrics import evaluate_probabilities
 from eyespot.figures import results
 from eyespot.figures.curves import DotRow, dots_with_intervals, learning_curves, learning_rate_curve
-from eyespot.figures.dataset import draw_look, pixel_values, sample_grid
-from eyespot.figures.style import save
+from eyespot.figures.dataset import (
+    draw_look,
+    outlier_gallery,
+    pair_gallery,
+    pixel_values,
+    sample_grid,
+    suspect_gallery,
+)
+from eyespot.figures.style import save, shorten_path
 from eyespot.training.diagnose import diagnose
 from eyespot.training.history import History
 from eyespot.training.lr_finder import RateCurve
@@ -47,6 +58,60 @@ def test_look_draws_any_dataset(names: tuple[str, ...], size: tuple[int, int, in
         paths = draw_look(labelled(names, size), tmp_path)
     assert [path.name for path in paths] == ["samples.png", "pixels.png", "means.png", "classes.png"]
     assert all(ink(path) > 0.02 for path in paths)
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in (*figure.texts, *figure.axes[0].texts)]
+
+
+def named(number: int = 6) -> Dataset:
+    """Images whose files have names, one of them long."""
+    images = np.random.default_rng(0).integers(0, 256, (number, 8, 8, 1)).astype(np.uint8)
+    files = ("cats/a-long-name-of-a-camera-20261128-112233.jpg", *(f"dogs/{row}.jpg" for row in range(1, number)))
+    return Dataset("pets", ("cat", "dog"), Split(images, np.arange(number) % 2, files))
+
+
+def test_tiles_of_an_audit_name_their_files_and_reasons():
+    """Whole reasons above, with what was measured; the file below, both ends of a name that is too long."""
+    outlier = Outlier(("train", 0), "soft or blurred", 9.0, "fine detail 8.7 (median 15.3)")
+    found = texts(outlier_gallery(named(), [outlier]))
+    assert "pets: 1 image stands out from the others" in found
+    assert "soft or blurred\nfine detail 8.7\n(median 15.3)" in found
+    assert "a-long-name-…8-112233.jpg" in found
+    suspects = SuspectLabels(np.array([1, 0, 2, 3, 4, 5]), np.linspace(-1, 1, 6), np.array([0, 1, 1, 0, 1, 0]), 2)
+    found = texts(suspect_gallery(named(), suspects))
+    assert {"dog\n→ cat?", "dogs/1.jpg"} <= set(found)
+    assert "pets: 2 of 6 training labels may be wrong; the 6 most suspect" in found
+
+
+def test_pairs_are_drawn_with_what_is_known_of_them():
+    """How equal, where and of which class; without files the row. A long title takes two lines."""
+    dataset = labelled(("a", "b"), (8, 8, 1))
+    exact = DuplicatePair(("train", 4), ("test", 1), "exact", 0.0)
+    near = DuplicatePair(("train", 0), ("test", 1), "near", 1e-4)
+    found = texts(pair_gallery(dataset, [exact, near]))
+    assert {"exactly equal\ntrain, b", "nearly equal\ntest, a", "train, row 4", "test, row 1"} <= set(found)
+    assert found[0].replace("\n", " ") == (
+        "d: 1 pair of exactly equal images and 1 pair of nearly equal images in two splits"
+    )
+    assert "\n" in found[0]
+    within = DuplicatePair(("train", 0), ("train", 1), "near", 1e-4)
+    many = texts(pair_gallery(dataset, [within] * 30))[0]
+    assert many == "d: 30 pairs of nearly equal images within a split (the first 24)"
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("cats/3.jpg", "cats/3.jpg"),
+        ("train/cats/of-2026/3.jpg", "of-2026/3.jpg"),
+        ("a/0123456789abcdef.jpg", "012345…ef.jpg"),
+        ("$a.jpg", r"\$a.jpg"),
+    ],
+)
+def test_a_path_is_shortened_to_its_end(path: str, shown: str):
+    """Folders go first; of a long name both ends stay; a dollar sign begins no formula."""
+    assert shorten_path(path, 13) == shown
 
 
 def test_every_pixel_is_written_in_its_cell():
