@@ -57,16 +57,12 @@ def test_leaks_are_named_with_their_splits_and_how_equal_they_are():
         pair("validation", "test", "near"),
     ]
     remedy = "`pictures.drop_leaks=True` leaves them out of training."
+    both = "2 pairs of exactly equal images and 1 pair of nearly equal images"
+    near = "1 pair of nearly equal images"
     assert sentences(duplicates=leaks) == [
-        (
-            "1 pair of nearly equal images lies in the training and the validation split: the validation accuracy may be "
-            f"too good. {remedy}"
-        ),
-        (
-            "2 pairs of exactly equal images and 1 pair of nearly equal images lie in the training and the test split: the "
-            f"test accuracy may be too good. {remedy}"
-        ),
-        "1 pair of nearly equal images lies in the validation and the test split: the test accuracy may be too good.",
+        f"{near} lies in the training and the validation split: the validation accuracy may be too good. {remedy}",
+        f"{both} lie in the training and the test split: the test accuracy may be too good. {remedy}",
+        f"{near} lies in the validation and the test split: the test accuracy may be too good.",
     ]
 
 
@@ -91,19 +87,18 @@ def test_outliers_are_counted_by_reason():
 
 
 @pytest.mark.parametrize(
-    ("estimated", "said"),
-    [
-        (0, []),
-        (1, [("1 of 8 training labels may be wrong: small networks took this image for another class. Compare its label "
-             "with the image.")]),
-        (3, [("3 of 8 training labels may be wrong: small networks took these images for another class. Compare each "
-             "label with the image.")]),
-    ],
-)  # fmt: skip
-def test_labels_may_be_wrong_and_are_not_said_to_be(estimated: int, said: list[str]):
+    ("estimated", "image", "compare"), [(1, "this image", "its label"), (3, "these images", "each label")]
+)
+def test_labels_may_be_wrong_and_are_not_said_to_be(estimated: int, image: str, compare: str):
     """What was done, how many of how many, and what to do."""
     suspects = SuspectLabels(np.arange(8), np.linspace(-1, 1, 8), np.zeros(8, np.int64), estimated)
-    assert sentences(suspects=suspects) == said
+    assert sentences(suspects=suspects) == [
+        (
+            f"{estimated} of 8 training labels may be wrong: small networks took {image} for another class. "
+            f"Compare {compare} with the image."
+        )
+    ]
+    assert sentences(suspects=replace(suspects, estimated=0)) == []
 
 
 def test_a_training_points_to_look_where_there_is_more_to_see():
