@@ -73,6 +73,7 @@ def test_what_is_left_out_is_listed_with_reasons(here: Path):
     first = dataset.origin.skipped[0]
     assert dataset.origin.note_on_skipped == f"4 files are left out: {first.file} ({first.reason}), and 3 more."
     assert not any("left out" in note for note in dataset.origin.notes)
+    assert dataset._repr_html_().count("4 files are left out") == 1
 
 
 def test_an_animation_counts_by_its_first_frame(here: Path):
