@@ -3,8 +3,8 @@
 What is blurred is measured by fine detail over detail that is a little coarser: blur takes the first and leaves the
 second, whatever an image shows. The variance of the Laplacian over that of the pixels (Pech-Pacheco et al., ICPR 2000)
 depends on the motif: among 2,527 photographs of waste it calls none of 100 blurred that a Gaussian of 1 pixel blurred,
-where this finds 4 in 5; among 2,062 of hands it called 107 blurred, half of all that one of two cameras took
-(benchmarks/audit.py).
+where this finds 4 in 5; among 2,062 of hands it calls 107 blurred, half of a series that is softer than the rest, and
+this 17 (benchmarks/audit.py).
 """
 
 from collections.abc import Iterator
