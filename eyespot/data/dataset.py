@@ -125,7 +125,7 @@ class Split:
         return len(self.labels)
 
     def __repr__(self) -> str:
-        return f"<Split of {len(self):,} images, {shape_text(self.images.shape[1:])}>"
+        return f"<Split of {counted(len(self), 'image')}, {shape_text(self.images.shape[1:])}>"
 
     def take(self, rows: Int64[np.ndarray, " m"]) -> "Split":
         """The given rows, in the given order."""
@@ -282,7 +282,8 @@ class Dataset:
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(split):,} {name}" for name, split in self.splits.items())
-        return f"<Dataset {self.name}: {sizes} images of {shape_text(self.input_shape)}, {self.classes:,} classes>"
+        classes = counted(self.classes, "class", "classes")
+        return f"<Dataset {self.name}: {sizes} images of {shape_text(self.input_shape)}, {classes}>"
 
     def _repr_html_(self) -> str:
         """Return the dataset as a notebook shows it: images of each class, and how many there are."""
@@ -297,7 +298,7 @@ class Dataset:
             strip = thumbnail(data_uri(*images), f"training images of {name}") if images else ""
             rows.append([name, strip, *(f"{count[label]:,}" for count in counts.values())])
         totals = ", ".join(f"{len(split):,} {name}" for name, split in self.splits.items())
-        subtitle = f"{totals} images of {shape_text(self.input_shape)}, {self.classes:,} classes"
+        subtitle = f"{totals} images of {shape_text(self.input_shape)}, {counted(self.classes, 'class', 'classes')}"
         columns = ("class", "some training images", *counts)
         remarks = notes(filter(None, (*self.origin.notes, self.origin.note_on_skipped))) if self.origin else None
         return card(self.name, subtitle, [table(columns, rows, text_columns=2), remarks])

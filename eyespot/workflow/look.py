@@ -9,6 +9,7 @@ from markupsafe import Markup
 from eyespot.data.augment.policy import resolve_policy
 from eyespot.data.dataset import Dataset, chunks, shape_text
 from eyespot.data.load import Source, load
+from eyespot.errors import counted
 from eyespot.figures.dataset import draw_look, outlier_gallery, pair_gallery, suspect_gallery
 from eyespot.figures.style import save
 from eyespot.notebook import card, folded, notes, paragraph, table
@@ -66,7 +67,9 @@ class Look:
                 [*self.summary["notes"], f"All findings: {self.findings_csv}", f"Figures: {self.findings_csv.parent}"]
             ),
         ]
-        return card(self.summary["dataset"], f"dataset, {self.audit.dataset.classes:,} classes", parts)
+        return card(
+            self.summary["dataset"], f"dataset, {counted(self.audit.dataset.classes, 'class', 'classes')}", parts
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
