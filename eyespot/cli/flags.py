@@ -4,9 +4,9 @@ They name settings in backticks, as Python has them: an argument of a verb (`out
 recipe (`pictures.size`, `split.method='last'`), or a call (`train(resume='runs/a')`). See CONTRIBUTING.md.
 """
 
+import ast
 import re
 import shlex
-from ast import literal_eval
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,7 +16,8 @@ from rich.console import Console
 
 from eyespot.errors import EyespotError
 
-SETTING = re.compile(r"`(?:(?P<verb>\w+)\()?(?P<name>[\w.]+)(?:=(?P<value>[^`]+?))?\)?`")
+SETTING = re.compile(r"`(?P<name>[\w.]+)(?:=(?P<value>[^`]+))?`")
+CALL = re.compile(r"`(?P<verb>\w+)\((?P<arguments>[^`]+)\)`")
 RUNNING: ContextVar[Any] = ContextVar("running", default=None)  # Typer's context of the verb that runs
 
 
@@ -44,20 +45,36 @@ class SpeakingConsole(Console):
 def with_flags(sentence: str) -> str:
     """The sentence with flags of the running verb in the place of settings; what it has no flag for stays as it is."""
     context = RUNNING.get()
-    return SETTING.sub(lambda match: _translated(match, context), sentence) if context and "`" in sentence else sentence
+    if not context or "`" not in sentence:
+        return sentence
+    with_commands = CALL.sub(lambda match: _command(match, context), sentence)
+    return SETTING.sub(lambda match: _flag(match, context), with_commands)
 
 
-def _translated(match: re.Match[str], context: Any) -> str:
-    verb, name, value = match.group("verb", "name", "value")
+def _command(match: re.Match[str], context: Any) -> str:
+    """The command that does what a call does; the call where an argument has no flag."""
     try:
-        plain = None if value is None else literal_eval(value)
-        command = context.parent.command.load(verb) if verb else context.command
-        flag = flag_for(command.params, name, plain)
-        if flag is None and "." in name:  # a setting of training, where a command looks at data or at a run
-            verb, flag = "train", flag_for(context.parent.command.load("train").params, name, plain)
+        call = ast.parse(match.group().strip("`"), mode="eval").body
+        arguments = {str(word.arg): ast.literal_eval(word.value) for word in getattr(call, "keywords", [])}
+        parameters = context.parent.command.load(match["verb"]).params
+    except (LookupError, SyntaxError, ValueError):  # it is code of another kind
+        return match.group()
+    flags = [flag_for(parameters, name, value) for name, value in arguments.items()]
+    return " ".join(["eyespot", match["verb"], *map(str, flags)]) if all(flags) and flags else match.group()
+
+
+def _flag(match: re.Match[str], context: Any) -> str:
+    """The flag of a setting; for one of training, where a command looks at data or at a run, train's."""
+    name, value = match.group("name", "value")
+    try:
+        plain = None if value is None else ast.literal_eval(value)
+        flag = flag_for(context.command.params, name, plain)
+        if flag is None and "." in name:
+            of_training = flag_for(context.parent.command.load("train").params, name, plain)
+            flag = of_training and f"eyespot train {of_training}"
     except (LookupError, SyntaxError, ValueError):  # it is code of another kind
         flag = None
-    return match.group() if flag is None else f"eyespot {verb} {flag}" if verb else flag
+    return match.group() if flag is None else flag
 
 
 def flag_for(parameters: Sequence[Any], name: str, value: object = None) -> str | None:

@@ -329,7 +329,7 @@ def _tell(training: Training, out: Output) -> None:
     out.say(f"Next: eyespot report {run}")
     recipe = training.run.recipe.training
     if training.verdict.needs_more_epochs and training.outcome.ending == "completed" and recipe.schedule == "constant":
-        out.say(f"Or, to train on: eyespot train --resume {run} --epochs {2 * recipe.epochs}")
+        out.say(f"Or, to train on: `train(resume={str(run)!r}, epochs={2 * recipe.epochs})`")
 
 
 def _when(outcome: Outcome) -> str:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from eyespot.cli.flags import SETTING, SpeakingConsole, flag_for, flags_of, with_flags
+from eyespot.cli.flags import CALL, SETTING, SpeakingConsole, flag_for, flags_of, with_flags
 from eyespot.cli.verbs import VERBS, Verbs
 from eyespot.errors import UsageError
 from tests.conftest import Answer
@@ -56,7 +56,11 @@ def settings_in(file: Path) -> set[tuple[str | None, str]]:
     """The settings that sentences of a file name: a verb, where a call of it is meant, and the name."""
     docstrings = docstrings_in(file)
     sentences = [text for text in strings_in(file) if text not in docstrings]
-    found = {(match["verb"], match["name"]) for text in sentences for match in SETTING.finditer(text)}
+    found: set[tuple[str | None, str]] = {
+        (None, match["name"]) for text in sentences for match in SETTING.finditer(text)
+    }
+    for call in (match for text in sentences for match in CALL.finditer(text)):
+        found |= {(call["verb"], name) for name in re.findall(r"(\w+)=", call["arguments"])}
     return {(verb, name) for verb, name in found if UNKNOWN not in name and name not in NO_SETTINGS}
 
 
@@ -110,6 +114,8 @@ def test_sentences_name_many_settings():
         ("serve", "`limits.pixels` and `limits.corrections`", "--max-pixels and --max-corrections"),
         ("serve", "`take_corrections=False`", "--no-corrections"),
         ("evaluate", "Go on: `train(resume='my runs/a')`", "Go on: eyespot train --resume 'my runs/a'"),
+        ("train", "`train(resume='a', epochs=9)`", "eyespot train --resume a --epochs 9"),
+        ("train", "`train(resume='a', shape=9)`", "`train(resume='a', shape=9)`"),
         ("look", "`pictures.drop_leaks=True` leaves them out.", "eyespot train --drop-leaks leaves them out."),
         ("look", "Set `pictures.size` or `output`.", "Set --size or --output."),
         ("evaluate", "Set `output`, or `limits.pixels`.", "Set `output`, or `limits.pixels`."),
