@@ -54,8 +54,8 @@ def train(
     resume: Annotated[
         str | None,
         typer.Option(
-            help="Run to continue: an unfinished one, or a finished one with more epochs. auto: the latest unfinished one "
-            "of this recipe. Default: a new run.",
+            help="Run to continue: an unfinished one, or a finished one with more epochs. auto: the latest unfinished "
+            "one of this recipe. Default: a new run.",
             rich_help_panel="Run",
         ),
     ] = None,

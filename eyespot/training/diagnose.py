@@ -8,6 +8,7 @@ verdict errs, over hundreds of trainings. How large a change matters is this pro
 import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from scipy.stats import norm, sem
@@ -197,7 +198,7 @@ class _Course:
             _Claim("underfitting", f"The loss ended at {ending.value:.4f}", ending, HIGH_LOSS * self.guessing),
         ]
 
-    def _verdict(self, fit: Fit, sentence: str, advice: str, **more: int | None) -> Verdict:
+    def _verdict(self, fit: Fit, sentence: str, advice: str, **more: Any) -> Verdict:
         curve, lowest = self.curve, min(self.losses)
         train, validation = self._ends
         kept_results = None if self.evidence is None else self.evidence.kept
