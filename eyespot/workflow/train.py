@@ -113,7 +113,8 @@ def train(  # noqa: PLR0913 - each is one setting of the training
         output: the run's directory; None: `runs/<dataset>-<model>-<n>`.
         resume: a run to go on with. One that was interrupted ends as if it had not been, bit for bit; a finished one
             takes more `epochs`. Everything else comes from it, but arrays that it was trained on must be given again; a
-            recipe that is given is compared. `"auto"`: the latest unfinished run of this recipe under `runs/`, else a new one.
+            recipe that is given is compared. `"auto"`: the latest unfinished run of this recipe under `runs/`, else a
+            new one.
         accept_changes: resume also where recipe, data, versions or machine differ from those that the run began with.
         trust: open a `.keras` file with classes that are not Keras's own, and are registered with it; a recipe cannot
             ask for this.
