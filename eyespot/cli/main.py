@@ -15,7 +15,7 @@ from eyespot.errors import EyespotError
 app = typer.Typer(
     cls=Verbs,
     help="Train, diagnose, evaluate, explain and serve small image classifiers.",
-    epilog="Start with: eyespot train digits",
+    epilog="Start with: eyespot train digits, or with a folder of your own: eyespot look FOLDER",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

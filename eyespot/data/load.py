@@ -140,6 +140,7 @@ def load_own(path: Path, recipe: PicturesRecipe, console: Console) -> Dataset:
     Raises:
         DataError: there are no labelled images at `path`; or those there are contradict themselves.
     """
+    _check_is_no_run(path)
     match kind_of_files(path):
         case "folder":
             return _from_listing(path, list_folder(path), recipe, console)
@@ -173,6 +174,11 @@ def _from_arrays(path: Path, parts: Mapping[str, ImagesWithClassNames], recipe: 
     return Dataset(
         _name(path), names, **splits, origin=Origin(str(path.resolve()), resolved, tuple(skipped)), public=False
     )
+
+
+def _check_is_no_run(path: Path) -> None:
+    if (path / "recipe.yaml").is_file() and (path / "environment.json").is_file():
+        raise DataError(f"{path} is a run, not a dataset: predict, evaluate and report take runs; open_run opens one.")
 
 
 def _no_source(path: Path) -> str:

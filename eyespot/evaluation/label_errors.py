@@ -20,12 +20,14 @@ class SuspectLabels:
             each less its class's usual confidence.
         suggested: in that order, the likeliest other class.
         estimated: how many labels are estimated to be wrong.
+        agreement: the share of the labels that the models predict; where it is low, they cannot judge labels.
     """
 
     rows: Int64[np.ndarray, " n"]
     margins: Float64[np.ndarray, " n"]
     suggested: Int64[np.ndarray, " n"]
     estimated: int
+    agreement: float
 
 
 def find_suspects(probabilities: Shaped[np.ndarray, "n classes"], labels: Int64[np.ndarray, " n"]) -> SuspectLabels:
@@ -54,4 +56,5 @@ def find_suspects(probabilities: Shaped[np.ndarray, "n classes"], labels: Int64[
     is_confident = confident.max(axis=1) >= 0
     wrong = int((is_confident & (confident.argmax(axis=1) != labels)).sum())
     order = np.argsort(margins, kind="stable")
-    return SuspectLabels(order, margins[order], suggested[order], wrong)
+    agreement = float((probabilities.argmax(axis=1) == labels).mean())
+    return SuspectLabels(order, margins[order], suggested[order], wrong, agreement)

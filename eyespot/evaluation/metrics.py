@@ -1,6 +1,6 @@
 """What a classifier's probabilities are worth on labelled images."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -124,6 +124,23 @@ def evaluate_probabilities(
         calibration=calibration(probabilities if calibrated is None else calibrated, labels),
         before_calibration=calibration(probabilities, labels),
     )
+
+
+def compared_with_guessing(figures: Mapping[str, Any], class_names: Sequence[str]) -> list[str]:
+    """Sentences where a classifier is not better, beyond chance, than one that always predicts the same class.
+
+    Args:
+        figures: as `Evaluation.to_dict` has them, of this version or of another.
+    """
+    confusion = np.array(figures["confusion"])
+    by_label, by_prediction = confusion.sum(axis=1), confusion.sum(axis=0)
+    most, predicted = int(by_label.argmax()), np.flatnonzero(by_prediction)
+    share = by_label[most] / by_label.sum()
+    if figures["accuracy_interval"][0] > share:
+        return []
+    always = f"always predicting {class_names[most]!r}, which is right on {share:.2%} of the images"
+    constant = [f"Every image is predicted as {class_names[predicted[0]]!r}."] if len(predicted) == 1 else []
+    return [f"Not significantly better than {always}.", *constant]
 
 
 def cross_entropies(

@@ -28,6 +28,7 @@ from eyespot.training.verdict import Verdict
 
 CURVES = {"loss": "Loss", "accuracy": "Accuracy"}
 COLOURS = (TRAIN, VALIDATION, TEST, "#8a5fa8", "#b0893c")
+STOPPED_LATER = ("overfitting", "good fit")  # verdicts whose advice may be to stop earlier
 LONGEST_NAME = 40  # letters in a legend
 HistoriesByName = Mapping[str, tuple[History, str]]  # by name, the history and the verdict in words
 NAME_LENGTH = 44
@@ -55,7 +56,7 @@ def _draw(axes: Axes, history: History, verdict: Verdict, metric: str) -> None:
         _draw_training_as_in_prediction(axes, validation, verdict, metric)
     if verdict.kept_epoch and validation:
         axes.axvline(verdict.kept_epoch, color=INK, linewidth=0.8, label=f"epoch kept: {verdict.kept_epoch}")
-    if verdict.stop_epoch and verdict.stop_epoch != verdict.kept_epoch:
+    if verdict.stop_epoch and verdict.stop_epoch != verdict.kept_epoch and verdict.fit in STOPPED_LATER:
         label = f"epoch to stop at: {verdict.stop_epoch}"
         axes.axvline(verdict.stop_epoch, color=INK, linewidth=0.8, linestyle=":", label=label)
     if verdict.from_epoch and len(epochs) > 1:

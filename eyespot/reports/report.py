@@ -10,6 +10,7 @@ from matplotlib import colormaps
 
 from eyespot.data.dataset import Split
 from eyespot.data.pixels import data_uri
+from eyespot.evaluation.metrics import compared_with_guessing
 from eyespot.evaluation.statistics import wilson
 from eyespot.explanation.maps import TITLES, PictureMaps
 from eyespot.figures.curves import curves_as_svg, learning_curve
@@ -148,7 +149,8 @@ def _largest_mistake(facts: ReportFacts) -> dict[str, Any] | None:
 
 def _next_steps(facts: ReportFacts, words: Words) -> list[str]:
     """What the verdict advises, and what the mistakes and the number of images suggest."""
-    steps = [words(facts.verdict.advice)]
+    guessing = compared_with_guessing(facts.evaluation, facts.class_names)
+    steps = [*map(words, guessing), words(facts.verdict.advice)]
     steps += [
         words(
             "Check the labels of the most confident mistakes. Where the labels are right, add training images of "
@@ -156,7 +158,7 @@ def _next_steps(facts: ReportFacts, words: Words) -> list[str]:
             label=pair["label"],
             predict=pair["predict"],
         )
-        for pair in facts.evaluation["most_confused"][:1]
+        for pair in facts.evaluation["most_confused"][: 0 if guessing else 1]
     ]
     totals = np.array(facts.evaluation["confusion"]).sum(axis=1)
     if rare := int((totals < FEW).sum()):

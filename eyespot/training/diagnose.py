@@ -120,11 +120,8 @@ class _Course:
                 f"Underfitting, the network does not fit its training images (guessing gives a loss of "
                 f"{self.guessing:.2f}). {self._end()}."
             )
-            advice = (
-                "Use a convolutional or larger network, another learning rate, or less dropout. Check that pixels are "
-                "rescaled and that labels are right."
-            )
-            return self._verdict("underfitting", sentence, advice)
+            advice = "Train for more epochs, with another learning rate, another network or less dropout."
+            return self._unfinished("underfitting", sentence, f"{advice} Check that labels are right.")
         doubt = next((claim for claim in self._claims() if claim.figure.bound(SIGNIFICANT) >= claim.limit), None)
         return self._good_fit() if doubt is None else self._in_doubt(doubt)
 

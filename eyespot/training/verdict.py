@@ -73,7 +73,8 @@ class Verdict:
         return f"{self.of_kept_model[0].upper()}{self.of_kept_model[1:]}{note}."
 
     def __str__(self) -> str:
-        return " ".join(filter(None, (self.headline, self.sentence, self.advice)))
+        headline = self.headline if self.is_of_a_later_epoch else ""
+        return " ".join(filter(None, (headline, self.sentence, self.advice)))
 
     def _repr_html_(self) -> str:
         """Return the verdict as a notebook shows it."""

@@ -10,7 +10,7 @@ from scipy.special import softmax
 from eyespot.data.dataset import Split
 from eyespot.data.load import Source
 from eyespot.errors import DataError, RunError
-from eyespot.evaluation.metrics import Evaluation, evaluate_probabilities
+from eyespot.evaluation.metrics import Evaluation, compared_with_guessing, evaluate_probabilities
 from eyespot.figures import results
 from eyespot.figures.style import save
 from eyespot.inference.predictor import Predictor
@@ -102,6 +102,7 @@ def evaluate(run: RunLike, on: Source | None = None) -> EvaluationResult:
             f"{evaluation.correct_after_rounding:,} would count as right instead of {evaluation.correct:,} "
             "(there: 9,188 instead of 9,230)."
         )
+    notes += compared_with_guessing(evaluation.to_dict(), dataset.class_names)
     figures = [opened.path / folder / "figures" / f"{kind}-{name}.png" for kind in FIGURES]
     measured_on = name if on is None else f"{dataset.name} ({name})"
     return EvaluationResult(

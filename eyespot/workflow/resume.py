@@ -39,6 +39,7 @@ def record(run: Run, prepared: PreparedTraining, *, resumed: bool) -> None:
     recipe = prepared.recipe.dump()
     if not resumed or run.recipe.dump() != recipe:
         write_text(run.path / "recipe.yaml", recipe)
+        vars(run).pop("recipe", None)  # what was read before is no longer so
     run.write_json("environment.json", environment)
 
 

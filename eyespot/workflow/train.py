@@ -9,15 +9,15 @@ from typing import Any, Unpack
 from eyespot.data.dataset import Dataset, shape_text
 from eyespot.data.load import Source
 from eyespot.engine.hardware import deterministic_kernels
-from eyespot.errors import DivergedError, UsageError
-from eyespot.evaluation.metrics import Evaluation
+from eyespot.errors import DivergedError, UsageError, counted
+from eyespot.evaluation.metrics import Evaluation, compared_with_guessing
 from eyespot.figures.curves import learning_curves
 from eyespot.figures.style import save
 from eyespot.models.cost import summary_text
 from eyespot.models.loading import layers_of_their_own, takes_raw_pixels
 from eyespot.output import Output, console_for
 from eyespot.recipe.option_types import RecipeOptions
-from eyespot.recipe.schema import Recipe
+from eyespot.recipe.schema import Recipe, TrainingRecipe
 from eyespot.reports.summaries import run_summary
 from eyespot.run import Run, RunLike, check_new, create_run
 from eyespot.training.checkpoint import Checkpoints, TrainingState, latest_state
@@ -172,7 +172,7 @@ def train(  # noqa: PLR0913 - each is one setting of the training
             training = _conclude(
                 run, outcome, prepared, temperature=temperature, stopped_by=stopped_by, started=started
             )
-        _tell(training, out)
+        _tell(training, prepared, out)
         return training
 
 
@@ -302,14 +302,30 @@ def _conclude(  # noqa: PLR0913 - all that is known in the end
     return Training(run, outcome, verdict, evaluations.get("validation"), evaluations.get("test"), seconds, stopped_by)
 
 
-def _tell(training: Training, out: Output) -> None:
-    """The verdict and the figures, below the epochs."""
-    run, validation, test = training.run.path, training.validation, training.test
+def _tell(training: Training, prepared: PreparedTraining, out: Output) -> None:
+    """The verdict, the figures, and what to do next, below the epochs."""
     out.say()
+    if training.outcome.ending == "early stopping":
+        patience = prepared.recipe.training.patience
+        out.say(
+            f"Stopped early: validation loss had not fallen for {counted(patience, 'epoch')} (`training.patience`)."
+        )
     if training.verdict.is_of_a_later_epoch:
         out.say(training.verdict.headline)
     out.say(training.verdict.sentence)
     out.say(training.verdict.advice)
+    _tell_figures(training, prepared.dataset.class_names, out)
+    run = training.run.path
+    out.say(f"Run: {run}, with figures in {run}/figures; {training.seconds:.1f} s in all.")
+    if training.outcome.ending != "interrupted":
+        out.say(f"Next: eyespot report {run}")
+        if longer := _longer(training, prepared.recipe.training):
+            out.say(f"Or, to train on: `train(resume={str(run)!r}, {longer})`")
+
+
+def _tell_figures(training: Training, class_names: Sequence[str], out: Output) -> None:
+    """The figures on validation and test data, and whether they are better than guessing."""
+    validation, test = training.validation, training.test
     if validation:
         epoch = _when(training.outcome)
         out.say(f"Validation: accuracy {validation.accuracy:.2%}, loss {validation.loss:.4f} ({epoch}).")
@@ -324,17 +340,24 @@ def _tell(training: Training, out: Output) -> None:
             "There are no test images, and choices were made on the validation images: new images may be predicted "
             "less accurately. `split.test_fraction=0.2` holds out a fifth of the images to test on."
         )
-    out.say(f"Run: {run}, with figures in {run}/figures; {training.seconds:.1f} s in all.")
-    if training.outcome.ending == "interrupted":
-        return
-    out.say(f"Next: eyespot report {run}")
-    recipe = training.run.recipe.training
-    if training.verdict.needs_more_epochs and training.outcome.ending == "completed" and recipe.schedule == "constant":
-        out.say(f"Or, to train on: `train(resume={str(run)!r}, epochs={2 * recipe.epochs})`")
+    if judged := test or validation:
+        for sentence in compared_with_guessing(judged.to_dict(), class_names):
+            out.say(sentence)
+
+
+def _longer(training: Training, recipe: TrainingRecipe) -> str | None:
+    """The arguments that train on, where more epochs are advised and do not change those that are done."""
+    if not training.verdict.needs_more_epochs or recipe.schedule != "constant":
+        return None
+    longer = {
+        "completed": f"epochs={2 * recipe.epochs}",
+        "early stopping": f"patience={4 * recipe.patience}, accept_changes=True",
+    }
+    return longer.get(training.outcome.ending)
 
 
 def _when(outcome: Outcome) -> str:
     """When the model that was kept had its weights."""
     if outcome.ending == "interrupted" and outcome.steps_done and outcome.kept_epoch == len(outcome.history):
-        return f"at step {outcome.steps_done} of epoch {outcome.kept_epoch + 1}"
-    return f"after epoch {outcome.kept_epoch}"
+        return f"weights at step {outcome.steps_done} of epoch {outcome.kept_epoch + 1}"
+    return f"weights of epoch {outcome.kept_epoch}"

@@ -9,6 +9,7 @@ from eyespot.data.dataset import Dataset
 from eyespot.data.load import load
 from eyespot.errors import DataError
 from eyespot.recipe.data_recipe import PicturesRecipe
+from eyespot.run import Run
 
 
 def make_folder(root: Path, size: tuple[int, int] = (8, 8), mode: str = "L", number: int = 6) -> Path:
@@ -148,6 +149,12 @@ def test_what_is_no_dataset_is_told(here: Path, make, told: str):
     source = next((path for path in here.iterdir() if path.name != "cache"), here / "nothing")
     with pytest.raises(DataError, match=told):
         load(source)
+
+
+def test_a_run_is_no_dataset(run: Run):
+    """It holds a table of predictions, and is not read as one."""
+    with pytest.raises(DataError, match="is a run, not a dataset"):
+        load(str(run.path))
 
 
 def test_a_folder_without_a_readable_picture_is_told(here: Path):

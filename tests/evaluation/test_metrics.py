@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eyespot.backend import keras
-from eyespot.evaluation.metrics import cross_entropies, evaluate_probabilities
+from eyespot.evaluation.metrics import compared_with_guessing, cross_entropies, evaluate_probabilities
 from eyespot.evaluation.statistics import wilson
 
 NAMES = ("a", "b", "c")
@@ -68,3 +68,20 @@ def test_wilsons_interval(right: int, n: int, low: float, high: float):
     by_formula = [(centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)]
     assert wilson(right, n) == pytest.approx(by_formula, abs=1e-9)
     assert wilson(right, n) == pytest.approx((low, high), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "sentences"),
+    [
+        ([0] * 30, ["always predicting 'a', which is right on 40.00%", "Every image is predicted as 'a'."]),
+        ([0, 1, 2] * 10, ["always predicting 'a', which is right on 40.00%"]),
+        ([0] * 12 + [1] * 9 + [2] * 9, []),
+    ],
+)
+def test_what_is_no_better_than_guessing_is_said(predictions: list[int], sentences: list[str]):
+    """Against always the commonest class, beyond chance; and where it does nothing else, that too."""
+    labels = np.array([0] * 12 + [1] * 9 + [2] * 9)
+    figures = evaluate_probabilities(np.eye(3, dtype=np.float32)[predictions], labels, ("a", "b", "c")).to_dict()
+    said = compared_with_guessing(figures, ("a", "b", "c"))
+    assert len(said) == len(sentences)
+    assert all(part in sentence for part, sentence in zip(sentences, said, strict=True))

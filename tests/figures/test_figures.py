@@ -78,7 +78,7 @@ def test_tiles_of_an_audit_name_their_files_and_reasons():
     assert "pets: 1 image stands out from the others" in found
     assert "soft or blurred\nfine detail 8.7\n(median 15.3)" in found
     assert "a-long-name-…8-112233.jpg" in found
-    suspects = SuspectLabels(np.array([1, 0, 2, 3, 4, 5]), np.linspace(-1, 1, 6), np.array([0, 1, 1, 0, 1, 0]), 2)
+    suspects = SuspectLabels(np.array([1, 0, 2, 3, 4, 5]), np.linspace(-1, 1, 6), np.array([0, 1, 1, 0, 1, 0]), 2, 1.0)
     found = texts(suspect_gallery(named(), suspects))
     assert {"dog\n→ cat?", "dogs/1.jpg"} <= set(found)
     assert "pets: 2 of 6 training labels may be wrong; the 6 most suspect" in found

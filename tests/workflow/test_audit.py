@@ -91,7 +91,7 @@ def test_outliers_are_counted_by_reason():
 )
 def test_labels_may_be_wrong_and_are_not_said_to_be(estimated: int, image: str, compare: str):
     """What was done, how many of how many, and what to do."""
-    suspects = SuspectLabels(np.arange(8), np.linspace(-1, 1, 8), np.zeros(8, np.int64), estimated)
+    suspects = SuspectLabels(np.arange(8), np.linspace(-1, 1, 8), np.zeros(8, np.int64), estimated, 1.0)
     assert sentences(suspects=suspects) == [
         (
             f"{estimated} of 8 training labels may be wrong: small networks took {image} for another class. "
@@ -145,3 +145,16 @@ def test_what_takes_the_time_is_said_first(capsys: pytest.CaptureFixture[str]):
     find_suspect_labels(Dataset("d", ("a", "b"), Split(images, np.arange(12) % 2)), Console())
     out = capsys.readouterr().out
     assert out == "Checking 12 training labels with 3 small networks; `labels=False` skips that.\n"
+
+
+def test_networks_that_cannot_tell_the_classes_judge_no_labels(monkeypatch: pytest.MonkeyPatch):
+    """Where they predict fewer than two thirds of the labels, their doubts say nothing, and none is listed."""
+    images = np.random.default_rng(0).integers(0, 255, (30, 8, 8, 1), np.uint8)
+    dataset = Dataset("d", ("a", "b", "c"), Split(images, np.arange(30) % 3))
+    guesses = np.eye(3, dtype=np.float32)[np.arange(30) // 10]
+    monkeypatch.setattr(module, "out_of_fold", lambda *_: guesses)
+    found = audit(dataset, Console(quiet=True))
+    assert found.suspects is None
+    assert "predict only 40% of them" in found.sentences()[-1]
+    monkeypatch.setattr(module, "out_of_fold", lambda *_: np.eye(3, dtype=np.float32)[dataset.train.labels])
+    assert audit(dataset, Console(quiet=True)).suspects is not None

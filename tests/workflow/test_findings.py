@@ -43,7 +43,7 @@ def findings() -> list[Finding]:
         DuplicatePair(("train", 0), ("test", 0), "exact", 0.0),
         DuplicatePair(("train", 0), ("train", 1), "near", 1e-4),
     ]
-    suspects = SuspectLabels(np.array([3, 2, 1, 0]), np.array([-0.9, -0.2, 0.1, 0.5]), np.array([0, 1, 0, 1]), 1)
+    suspects = SuspectLabels(np.array([3, 2, 1, 0]), np.array([-0.9, -0.2, 0.1, 0.5]), np.array([0, 1, 0, 1]), 1, 1.0)
     return [
         *skipped_findings([SkippedFile("LICENSE", "it lies in no class's folder")]),
         *pair_findings(pets, pairs),
@@ -66,7 +66,7 @@ def test_each_finding_names_its_file_its_class_and_why(findings: list[Finding]):
 
 def test_as_many_labels_are_listed_as_are_estimated_to_be_wrong():
     """The most suspect first; those that are likely right are not listed."""
-    suspects = SuspectLabels(np.array([3, 2, 1, 0]), np.array([-0.9, -0.2, 0.1, 0.5]), np.array([0, 1, 0, 1]), 2)
+    suspects = SuspectLabels(np.array([3, 2, 1, 0]), np.array([-0.9, -0.2, 0.1, 0.5]), np.array([0, 1, 0, 1]), 2, 1.0)
     assert [finding.row for finding in label_findings(dataset(files=False), suspects)] == [3, 2]
 
 

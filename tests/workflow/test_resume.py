@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,25 @@ def test_a_finished_run_has_nothing_to_resume(bars: Dataset, whole: Run, tmp_pat
     assert len(longer.run.history) == 4
     at_once = train(bars, SHORT.with_options({"epochs": 4}), tmp_path / "at-once", verbose=0).run
     assert same_weights(path, at_once.path)
+
+
+def test_a_training_that_stopped_early_says_how_to_go_on(bars: Dataset, tmp_path: Path):
+    """On labels drawn at random: why it ended, that it is no better than guessing, and what trains on."""
+    noise = np.random.default_rng(0).integers(0, 3, len(bars.train))
+    random = replace(bars, train=replace(bars.train, labels=noise))
+    path = tmp_path / "r"
+    options = {"epochs": 30, "early_stopping": True, "patience": 1, "learning_rate": 0.01}
+    done = train(random, SHORT.with_options(options), path, verbose=0)
+    assert done.outcome.ending == "early stopping"
+    told = (path / "log").read_text()
+    assert "Stopped early: validation loss had not fallen for 1 epoch " in told
+    assert "Not significantly better than always predicting" in told
+    assert f"`train(resume={str(path)!r}, patience=4, accept_changes=True)`" in told
+    epochs = len(done.run.history)
+    longer = train(random, resume=path, patience=3, accept_changes=True, verbose=0)
+    assert longer.run.recipe.training.patience == 3
+    assert len(open_run(path).history) > epochs
+    assert "had not fallen for 3 epochs" in (path / "log").read_text()
 
 
 def changed_environment(path: Path, **values: Any) -> None:
