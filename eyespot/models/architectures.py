@@ -6,6 +6,7 @@ from functools import partial
 
 from eyespot.backend import keras
 from eyespot.errors import ModelError, RecipeError, unknown
+from eyespot.models.backbones.pretrained import BACKBONES, build_on_backbone
 from eyespot.models.layers import Shape, from_layers, layers_of, pixel_input, reason_in, with_dropout, with_width
 from eyespot.models.loading import check_fits, is_own_model, load_own_model, with_fresh_weights
 from eyespot.random import seed_for
@@ -31,6 +32,10 @@ def build_recipe(recipe: Recipe, input_shape: Shape, classes: int, *, trust: boo
         layers, rescale = model_recipe.layers, model_recipe.rescale
     else:
         base_name = model_recipe.name or DEFAULT_MODEL
+        if model_recipe.is_backbone and not (model_recipe.width is None and model_recipe.dropout is None):
+            raise ModelError(
+                f"{base_name} comes with weights that fit its layers: leave out `model.width` and `model.dropout`."
+            )
         if model_recipe.width is None and model_recipe.dropout is None:
             return build(base_name, input_shape, classes, seed, trust=trust)
         base = _architecture(base_name, input_shape, classes, seed, trust=trust)
@@ -46,10 +51,10 @@ def build_recipe(recipe: Recipe, input_shape: Shape, classes: int, *, trust: boo
 
 
 def build(name: str, input_shape: Shape, classes: int, seed: int = 0, *, trust: bool = False) -> keras.Model:
-    """Build an architecture with fresh weights.
+    """Build an architecture with fresh weights, or a backbone with its own and a fresh head.
 
     Args:
-        name: one of ARCHITECTURES, `path.py:function`, or a `.keras` file (its weights are drawn anew).
+        name: one of ARCHITECTURES, of BACKBONES, `path.py:function`, or a `.keras` file (its weights are drawn anew).
         input_shape: (height, width, channels) of the images.
         seed: of the initial weights. What a function of the user's own draws comes from Python's, NumPy's and
             PyTorch's global generators, which are set here.
@@ -59,8 +64,12 @@ def build(name: str, input_shape: Shape, classes: int, seed: int = 0, *, trust: 
         A built model that takes `uint8` pixels [n, height, width, channels] and gives probabilities [n, classes].
 
     Raises:
-        ModelError: there is no such architecture, or it cannot take this input or give this output.
+        ModelError: there is no such architecture, or it cannot take this input or give this output; or the weights of a
+            backbone are missing or not the published ones.
+        MissingExtra: a backbone's weights come with an extra.
     """
+    if name in BACKBONES:
+        return build_on_backbone(name, input_shape, classes, seed)
     model = _architecture(name, input_shape, classes, seed, trust=trust)
     return model if is_own_model(name) else with_fresh_weights(model, seed)
 
@@ -71,7 +80,7 @@ def _architecture(name: str, input_shape: Shape, classes: int, seed: int, *, tru
     if is_own_model(name):
         return load_own_model(name, input_shape, classes, seed, trust=trust)
     if name not in ARCHITECTURES:
-        message = unknown("model", name, ARCHITECTURES)
+        message = unknown("model", name, [*ARCHITECTURES, *BACKBONES])
         raise ModelError(f"{message} For your own: path.py:function or a .keras file.")
     try:
         return ARCHITECTURES[name](input_shape, classes)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from eyespot.backend import keras
 from eyespot.errors import ModelError, first_line
@@ -274,17 +275,26 @@ def continue_from(  # noqa: PLR0913 - what to continue from, and what it must fi
     head = heads[-1]
     model = _with_new_head(trained, head, classes, seed) if new_head else trained
     check_fits(model, name, input_shape, classes)
+    set_trainable(model, head_alone=freeze)
+    return model
+
+
+def set_trainable(model: keras.Model, *, head_alone: bool) -> None:
+    """Let every layer learn, or the last dense one alone; batch normalisation then runs with its stored statistics."""
     last_dense = next(layer for layer in reversed(model.layers) if isinstance(layer, keras.layers.Dense))
     for layer in model.layers:
-        layer.trainable = layer is last_dense or not freeze
-    return model
+        layer.trainable = layer is last_dense or not head_alone
+
+
+def fresh_head(classes: int, activation: Any, seed: int) -> keras.layers.Dense:
+    """A dense layer for these classes, whose weights the seed alone draws."""
+    head = keras.layers.Dense(classes, activation=activation, name=f"head_{classes}_classes")
+    return seeded_initializers(head, seed, head.name)
 
 
 def _with_new_head(trained: keras.Model, head: keras.layers.Dense, classes: int, seed: int) -> keras.Model:
     """The layers before the head, a fresh head, and whatever activation followed it."""
-    fresh = keras.layers.Dense(classes, activation=head.activation, name=f"head_{classes}_classes")
-    seeded_initializers(fresh, seed, fresh.name)
-    output = fresh(head.input)
+    output = fresh_head(classes, head.activation, seed)(head.input)
     for layer in trained.layers[trained.layers.index(head) + 1 :]:
         output = layer(output)
     return keras.Model(trained.inputs[0], output, name=trained.name)

@@ -34,7 +34,7 @@ class PicturesRecipe(RecipePart):
     off what stands out, `squash` changes the shape.
     """
 
-    size: Annotated[PictureSize | None, Option("Data", unset="the commonest size")] = Field(
+    size: Annotated[PictureSize | None, Option("Data", unset="the backbone's size, or the commonest")] = Field(
         default=None, description="Size of the images in pixels: one side, as 28, or height and width, as 28x32"
     )
     resize: Annotated[Resizing, Option("Data")] = Field(default="pad", description="How images are brought to one size")

@@ -99,6 +99,6 @@ def _of_training(recipe: Recipe) -> Iterator[tuple[str, bool, str]]:
     )
     yield (
         "model.freeze",
-        recipe.model.start is not None or not recipe.model.freeze,
-        "needs trained weights: name a run or a .keras file as `model.from`",
+        recipe.model.start is not None or recipe.model.is_backbone or not recipe.model.freeze,
+        "needs trained weights: name a backbone as `model.name`, or a run or a .keras file as `model.from`",
     )

@@ -29,6 +29,10 @@ from eyespot.recipe.recipe_files import find_recipe, read_values
 
 DEFAULT_BATCH = 32  # Keras's own
 DEFAULT_MODEL = "cnn"
+BACKBONE_SIDES = {  # pretrained models by name, and the side in pixels of the images that their weights were trained on
+    "efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260,
+    "mobilenet-v3-small": 224, "mobilenet-v3-large": 224, "efficientnet-v2-b0": 224,
+}  # fmt: skip
 Figure = Literal[
     "parameters", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy",
     "correct_after_rounding", "seconds_per_epoch",
@@ -38,12 +42,13 @@ REPLACES_LAYERS = {"model.name", "model.from"}
 
 
 class ModelRecipe(RecipePart):
-    """Which architecture, and which weights it starts from."""
+    """Which architecture, and which weights it starts from; a backbone brings its own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     name: Annotated[str | None, Option("Model", name="model", unset="cnn")] = Field(
-        default=None, description="Architecture: a name (see eyespot models), path.py:function, or a .keras file"
+        default=None,
+        description="Architecture or backbone: a name (see eyespot models), path.py:function, or a .keras file",
     )
     layers: list[dict[str, Any]] | None = Field(
         default=None, min_length=1, description="Layers in order: `layer`, the name of a Keras layer, and its arguments"
@@ -69,6 +74,11 @@ class ModelRecipe(RecipePart):
         description="Pixel range that a model of your own expects (standardised: by the training images' mean and "
         "standard deviation)",
     )
+
+    @property
+    def is_backbone(self) -> bool:
+        """Whether it is a pretrained model by name."""
+        return self.name in BACKBONE_SIDES
 
     @model_validator(mode="after")
     def _one_origin(self) -> "ModelRecipe":
@@ -237,6 +247,13 @@ class Recipe(RecipePart):
     def differences_to(self, other: "Recipe") -> list[str]:
         """Describe the settings that a training depends on and that differ in `other`, a few words each."""
         return describe_differences(self.settings(), other.settings())
+
+    @property
+    def reading(self) -> PicturesRecipe:
+        """How images are read: at the size that a backbone was trained on, where no size is stated."""
+        side = BACKBONE_SIDES.get(self.model.name or "")
+        stated = self.pictures.size is not None or side is None
+        return self.pictures if stated else self.pictures.model_copy(update={"size": (side, side)})
 
     @property
     def where(self) -> str:

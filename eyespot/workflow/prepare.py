@@ -21,7 +21,8 @@ from eyespot.engine.hardware import dtype_for
 from eyespot.engine.kernels.cpu import are_compiled
 from eyespot.errors import DataError, ModelError, UsageError, unknown
 from eyespot.models.architectures import build_recipe
-from eyespot.models.loading import check_built, continue_from, is_own_model, load_model
+from eyespot.models.backbones.pretrained import BACKBONES
+from eyespot.models.loading import check_built, continue_from, is_own_model, load_model, set_trainable
 from eyespot.onnx_writer.write import write_onnx
 from eyespot.output import console_for
 from eyespot.recipe.effects import check_effect, stated_keys
@@ -90,7 +91,7 @@ def prepare(  # noqa: PLR0913 - as of `train`
             "leave it out."
         )
     built = model_before_data(source, recipe, trust=trust)
-    full = load(source, recipe.pictures, verbose=verbose, own_first=path_first)
+    full = load(source, recipe.reading, verbose=verbose, own_first=path_first)
     origin = full.origin
     recipe = recipe.settled(
         origin.path if origin else full.name,
@@ -168,10 +169,13 @@ def model_before_data(source: str | Dataset, recipe: Recipe, *, trust: bool) -> 
 
     Raises:
         ModelError, RecipeError: it cannot be built for them.
+        MissingExtra, ModelError: the weights of a backbone are missing.
     """
     if isinstance(source, str) and source in CATALOG and not is_path(source) and recipe.model.start is None:
         entry = CATALOG[source]
         return build_recipe(recipe, entry.input_shape, entry.classes, trust=trust)
+    if recipe.model.is_backbone:
+        BACKBONES[str(recipe.model.name)].fetch_weights()  # rather than after an hour of decoding
     return None
 
 
@@ -197,11 +201,13 @@ def starting_model(
     requested, shape, classes = recipe.model, dataset.input_shape, dataset.classes
     seed, same_classes = recipe.training.seed, False
     if requested.start is None:
-        if requested.freeze:
+        if requested.freeze and not requested.is_backbone:
             raise ModelError(
                 "Freezing leaves fresh random weights as they are: it goes with starting from a trained model."
             )
         model = build_recipe(recipe, shape, classes, trust=trust) if built is None else built
+        if requested.is_backbone:
+            set_trainable(model, head_alone=requested.freeze)
     else:
         start = Path(requested.start)
         trained_classes = open_run(start).predictor().class_names if start.is_dir() else None

@@ -186,9 +186,9 @@ def _check(
     for variant in variants:
         where = f"the variant {variant.name!r}"
         varied = recipe.with_settings(variant.settings, where)
-        picture_settings = varied.pictures.model_dump_json()
+        picture_settings = varied.reading.model_dump_json()
         if picture_settings not in loaded:
-            loaded[picture_settings] = load(data, varied.pictures, verbose=verbose, own_first=path_first)
+            loaded[picture_settings] = load(data, varied.reading, verbose=verbose, own_first=path_first)
         try:
             prepared = prepare(loaded[picture_settings], varied, {}, {}, trust=False, verbose=0)
         except EyespotError as error:

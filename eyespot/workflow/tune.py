@@ -159,7 +159,7 @@ def tune(  # noqa: PLR0913 - each is one setting of the search
         source, None, {**(settings or {}), **({} if seed is None else {"training.seed": seed})}
     )
     out = console_for(verbose)
-    full = load(dataset_name, recipe.pictures, verbose=verbose, own_first=own_first(source))
+    full = load(dataset_name, recipe.reading, verbose=verbose, own_first=own_first(source))
     recipe = recipe.with_settings({"dataset": full.origin.path if full.origin else full.name})
     dataset = without_test(hold_out_test(full, recipe.split), recipe)
     searched = recipe.with_settings({"split.test_fraction": None})  # they are held out already
