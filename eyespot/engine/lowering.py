@@ -23,8 +23,7 @@ from eyespot.engine.stages.pointwise import (
 from eyespot.engine.stages.pooling import AveragePoolStage, GlobalAverageStage, GlobalMaxStage, MaxPoolStage
 from eyespot.engine.stages.reshaping import AddStage, ConcatenateStage, ReshapeStage, ZeroPaddingStage
 from eyespot.errors import ModelError
-from eyespot.keras_internals import producer
-from eyespot.models.graph import Call, ends_in_softmax, trace
+from eyespot.models.graph import Call, ends_in_softmax, kind_of_operation, trace
 
 layers, ops = keras.layers, keras.ops
 WITH_ACTIVATION = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D, layers.Dense)
@@ -32,7 +31,8 @@ FUNCTIONS = (
     ops.relu6, ops.sigmoid, ops.silu, ops.hard_sigmoid, ops.hard_silu, ops.gelu, ops.tanh, ops.elu, ops.selu,
     ops.softplus, ops.softmax,
 )  # fmt: skip
-TAKE_ANY_DTYPE = (RescalingStage, NormalizationStage, ReshapeStage, KerasStage, CastStage)
+MOVES_VALUES = (ReshapeStage, ConcatenateStage)  # of any dtype
+TAKE_ANY_DTYPE = (RescalingStage, NormalizationStage, *MOVES_VALUES, KerasStage, CastStage)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class _StageList:
         inputs_learn = any(self.learns[position] for position in positions)
         self.learns.append(inputs_learn or trains)
         self.lowered.append(PlacedStage(stage, name, positions, inputs_learn, inputs_learn or trains))
-        stays_raw = isinstance(stage, ReshapeStage) and positions[0] in self.raw
+        stays_raw = isinstance(stage, MOVES_VALUES) and set(positions) <= self.raw
         if stays_raw or (isinstance(stage, KerasStage) and not dtype.startswith(("float", "bfloat"))):
             self.raw.add(len(self.lowered))
         return len(self.lowered)
@@ -217,11 +217,6 @@ def _multiply(site: CallSite) -> list[Stage] | None:
     return [MultiplyStage()] if _alike(site) else None
 
 
-def _kind(function: Callable[..., Any], *others: Any) -> type:
-    """The class of the operation that a function of `keras.ops` leaves in a model's graph."""
-    return type(producer(function(keras.KerasTensor((2, 2)), *others))[0])
-
-
 def _operator(two: StageMaker | None, one: Callable[[float], tuple[float, float]], reflected: Any) -> StageMaker:
     """A stage maker of an operator on two tensors, or on a tensor x and a number c.
 
@@ -274,14 +269,14 @@ STAGE_MAKERS: dict[type, StageMaker] = {
     layers.Add: _add,
     layers.Multiply: _multiply,
     layers.Concatenate: lambda site: [ConcatenateStage(site.call.layer.axis)],
-    _kind(ops.add, 1): _operator(_add, lambda c: (1, c), lambda c: (1, c)),
-    _kind(ops.subtract, 1): _operator(None, lambda c: (1, -c), lambda c: (-1, c)),
-    _kind(ops.multiply, 1): _operator(_multiply, lambda c: (c, 0), lambda c: (c, 0)),
-    _kind(ops.divide, 1): _operator(None, lambda c: (1 / c, 0), None),
-    _kind(ops.true_divide, 1): _operator(None, lambda c: (1 / c, 0), None),
-    _kind(ops.cast, "float32"): _cast,
-    _kind(ops.relu): lambda _: [LeakyReluStage(0)],
-    **{_kind(function): lambda site: [ActivationStage(site.call.layer)] for function in FUNCTIONS},
+    kind_of_operation(ops.add, 1): _operator(_add, lambda c: (1, c), lambda c: (1, c)),
+    kind_of_operation(ops.subtract, 1): _operator(None, lambda c: (1, -c), lambda c: (-1, c)),
+    kind_of_operation(ops.multiply, 1): _operator(_multiply, lambda c: (c, 0), lambda c: (c, 0)),
+    kind_of_operation(ops.divide, 1): _operator(None, lambda c: (1 / c, 0), None),
+    kind_of_operation(ops.true_divide, 1): _operator(None, lambda c: (1 / c, 0), None),
+    kind_of_operation(ops.cast, "float32"): _cast,
+    kind_of_operation(ops.relu): lambda _: [LeakyReluStage(0)],
+    **{kind_of_operation(function): lambda site: [ActivationStage(site.call.layer)] for function in FUNCTIONS},
 }
 
 
@@ -308,7 +303,7 @@ def _is_usual(layer: keras.Operation) -> bool:
 
 def _in_float32(site: CallSite, stages: list[Stage]) -> bool:
     """Whether Keras would give float32 too; integers have arithmetic of their own."""
-    return site.call.output.dtype == "float32" or all(isinstance(stage, ReshapeStage) for stage in stages)
+    return site.call.output.dtype == "float32" or all(isinstance(stage, MOVES_VALUES) for stage in stages)
 
 
 def _check_whole(model: keras.Model, parameters: Parameters) -> None:

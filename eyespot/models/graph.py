@@ -1,6 +1,6 @@
 """The graph of a model: its layers in the order they run, with what flows between them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,6 +102,11 @@ class _Walk:
 def _is_plain(operation: keras.Operation) -> bool:
     """Whether an operation is a model that only calls its layers."""
     return type(operation) in (keras.Sequential, FUNCTIONAL)
+
+
+def kind_of_operation(function: Callable[..., Any], *others: Any) -> type:
+    """The class of the operation that a function of `keras.ops` leaves in a model's graph."""
+    return type(producer(function(keras.KerasTensor((2, 2)), *others))[0])
 
 
 def all_layers(model: keras.Model) -> Iterator[keras.Layer]:

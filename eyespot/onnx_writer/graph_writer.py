@@ -25,6 +25,8 @@ ACTIVATIONS: dict[Callable[..., Any], tuple[str, dict[str, Any]]] = {
     activations.elu: ("Elu", {}),
     activations.selu: ("Selu", {}),
     activations.gelu: ("Gelu", {}),
+    activations.hard_sigmoid: ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
+    activations.hard_silu: ("HardSwish", {}),
 }
 
 
@@ -118,12 +120,25 @@ class GraphWriter:
         """
         if activation is activations.linear:
             return name
+        if activation is activations.silu:
+            (gate,) = self.node("Sigmoid", [name])
+            return self.marked_as(name, self.node("Mul", [name, gate])[0])
+        if activation is activations.relu6:
+            return self.clipped(name, 6)
         if activation not in ACTIVATIONS:
             raise UnsupportedLayer(f"activation {getattr(activation, '__name__', activation)}")
         kind, attributes = ACTIVATIONS[activation]
         if kind == "Softmax" and name in self._channels_first:
             raise UnsupportedLayer("softmax over an image's channels")
-        (result,) = self.node(kind, [name], **attributes)
+        return self.marked_as(name, self.node(kind, [name], **attributes)[0])
+
+    def clipped(self, name: str, highest: float) -> str:
+        """`name` between 0 and a number, in the node that ONNX Runtime computes within a convolution."""
+        limits = [self.constant("lowest", np.float32(0)), self.constant("highest", np.float32(highest))]
+        return self.marked_as(name, self.node("Clip", [name, *limits])[0])
+
+    def marked_as(self, name: str, result: str) -> str:
+        """`result`, which has the order of dimensions that `name` has."""
         return self.mark(result) if name in self._channels_first else result
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from eyespot.backend import keras
-from eyespot.models.graph import Call, same_padding
+from eyespot.models.graph import Call, kind_of_operation, same_padding
 from eyespot.onnx_writer.graph_writer import IMAGE_RANK, GraphWriter, UnsupportedLayer
 
 layers = keras.layers
@@ -161,19 +161,19 @@ def _relu(writer: GraphWriter, call: Call) -> str:
     layer = call.layer
     if layer.threshold:
         raise UnsupportedLayer("ReLU with a threshold")
-    name = result = _same(writer, call)
-    if layer.negative_slope:
-        result = writer.node("LeakyRelu", [result], alpha=float(layer.negative_slope))[0]
-    else:
-        result = writer.node("Relu", [result])[0]
+    name = _same(writer, call)
+    if layer.max_value is not None and not layer.negative_slope:
+        return writer.clipped(name, layer.max_value)
+    kind, attributes = ("LeakyRelu", {"alpha": float(layer.negative_slope)}) if layer.negative_slope else ("Relu", {})
+    result = writer.node(kind, [name], **attributes)[0]
     if layer.max_value is not None:
         result = writer.node("Min", [result, writer.constant("max_value", np.float32(layer.max_value))])[0]
-    return writer.mark(result) if writer.is_channels_first(call) and name != result else result
+    return writer.marked_as(name, result)
 
 
 def _leaky_relu(writer: GraphWriter, call: Call) -> str:
-    result = writer.node("LeakyRelu", [_same(writer, call)], alpha=float(call.layer.negative_slope))[0]
-    return writer.mark(result) if writer.is_channels_first(call) else result
+    name = _same(writer, call)
+    return writer.marked_as(name, writer.node("LeakyRelu", [name], alpha=float(call.layer.negative_slope))[0])
 
 
 def _softmax(writer: GraphWriter, call: Call) -> str:
@@ -182,12 +182,35 @@ def _softmax(writer: GraphWriter, call: Call) -> str:
     return writer.node("Softmax", [writer.input(call, channels_first=False)], axis=-1)[0]
 
 
-def _add(writer: GraphWriter, call: Call) -> str:
-    channels_first = writer.is_channels_first(call)
-    total = writer.input(call, channels_first=channels_first)
-    for index in range(1, len(call.inputs)):
-        total = writer.node("Add", [total, writer.input(call, channels_first=channels_first, which=index)])[0]
-    return writer.mark(total) if channels_first else total
+def _elementwise(kind: str) -> Callable[[GraphWriter, Call], str]:
+    """Add and Multiply, of two images or more; they are broadcast where all have the same number of dimensions."""
+
+    def write(writer: GraphWriter, call: Call) -> str:
+        if len({len(tensor.shape) for tensor in call.inputs}) > 1:
+            raise UnsupportedLayer(f"{call.layer.name} of values with different numbers of dimensions")
+        channels_first = writer.is_channels_first(call)
+        result = writer.input(call, channels_first=channels_first)
+        for index in range(1, len(call.inputs)):
+            result = writer.node(kind, [result, writer.input(call, channels_first=channels_first, which=index)])[0]
+        return writer.mark(result) if channels_first else result
+
+    return write
+
+
+def _operator(kind: str) -> Callable[[GraphWriter, Call], str]:
+    """An operator on two values, or on one and a number; for operators whose sides may be exchanged."""
+
+    def write(writer: GraphWriter, call: Call) -> str:
+        arguments = call.node.arguments
+        numbers = [value for value in arguments.args if isinstance(value, int | float)]
+        if arguments.kwargs or len(call.inputs) + len(numbers) != 2 or call.output.dtype != "float32":  # noqa: PLR2004
+            raise UnsupportedLayer(f"operation {call.layer.name} on {call.output.dtype}")
+        if not numbers:
+            return _elementwise(kind)(writer, call)
+        name = _same(writer, call)
+        return writer.marked_as(name, writer.node(kind, [name, writer.constant("number", np.float32(numbers[0]))])[0])
+
+    return write
 
 
 def _concatenate(writer: GraphWriter, call: Call) -> str:
@@ -226,7 +249,10 @@ WRITERS: dict[type, Callable[[GraphWriter, Call], str]] = {
     layers.ReLU: _relu,
     layers.LeakyReLU: _leaky_relu,
     layers.Softmax: _softmax,
-    layers.Add: _add,
+    layers.Add: _elementwise("Add"),
+    layers.Multiply: _elementwise("Mul"),
+    kind_of_operation(keras.ops.add, 1): _operator("Add"),
+    kind_of_operation(keras.ops.multiply, 1): _operator("Mul"),
     layers.Concatenate: _concatenate,
     layers.ZeroPadding2D: _zero_padding,
 }

@@ -37,8 +37,13 @@ LAYERS = {
     "activations": [
         layers.Conv2D(4, 3, activation="elu"), layers.Activation("sigmoid"), layers.Activation("gelu"),
         layers.Activation("selu"), layers.Activation("softplus"), layers.ReLU(max_value=0.8), layers.LeakyReLU(0.3),
-        layers.ReLU(negative_slope=0.2),
+        layers.ReLU(negative_slope=0.2), layers.Activation("silu"), layers.ReLU(negative_slope=0.3, max_value=0.5),
     ],
+    "activations of small networks": [
+        layers.Conv2D(4, 3, activation="relu6"), layers.Rescaling(3, offset=-4), layers.Activation("hard_silu"),
+        layers.DepthwiseConv2D(3, activation="silu"), layers.Activation("hard_sigmoid"),
+    ],
+    "ReLU up to 6": [layers.Rescaling(9, offset=2), layers.ReLU(max_value=6.0), layers.Flatten(), layers.ReLU(6)],
     "augmentation": [
         layers.RandomFlip(), layers.RandomRotation(0.2), layers.RandomTranslation(0.1, 0.1), layers.RandomZoom(0.2),
         layers.RandomBrightness(0.2), layers.RandomContrast(0.2),
@@ -94,6 +99,42 @@ def test_branches_agree_with_keras(tmp_path: Path):
     assert probabilities(tmp_path / "m.onnx", PIXELS) == pytest.approx(expected, abs=1e-5)
 
 
+def test_squeeze_and_excitation_agrees_with_keras(tmp_path: Path):
+    """Each channel times a number of its own, by Multiply, and by operators as keras.applications writes them."""
+    pixels = keras.Input((12, 10, 3), dtype="uint8")
+    value = layers.Conv2D(4, 3)(layers.Rescaling(1 / 127.5, offset=-1)(pixels))
+    squeezed = layers.GlobalAveragePooling2D(keepdims=True)(value)
+    gate = layers.ReLU(6.0)(layers.Conv2D(4, 1)(squeezed) + 3.0) * (1.0 / 6.0)
+    scaled = layers.Multiply()([value, gate])
+    flat = layers.Dense(4)(layers.GlobalAveragePooling2D()(value))
+    joined = layers.Add()([scaled, layers.Reshape((1, 1, 4))(flat)]) * scaled
+    model = keras.Model(pixels, layers.Dense(3, activation="softmax")(layers.Flatten()(2 + joined)))
+    write_onnx(model, tmp_path / "m.onnx", NAMES, PIXELS)
+    expected = keras.ops.convert_to_numpy(model(PIXELS, training=False))
+    assert probabilities(tmp_path / "m.onnx", PIXELS) == pytest.approx(expected, abs=1e-5)
+    assert expected.std() > 0.01
+    assert "features" in [output.name for output in onnx.load(tmp_path / "m.onnx").graph.output]  # no tracer gives them
+
+
+@pytest.mark.parametrize(
+    "join",
+    [
+        lambda picture, flat: layers.Multiply()([picture, flat]),
+        lambda picture, flat: keras.ops.add(picture, np.ones((1, 1, 4), np.float32)),
+    ],
+    ids=["dimensions that differ", "an array"],
+)
+def test_operators_of_other_kinds_are_traced(join, tmp_path: Path):
+    """What the exporter cannot write by one node a call is left to Keras's, and gives what Keras gives."""
+    pixels = keras.Input((12, 10, 3), dtype="uint8")
+    picture = layers.Conv2D(4, 3, strides=9)(layers.Rescaling(1 / 127.5, offset=-1)(pixels))
+    flat = layers.Dense(4)(layers.Flatten()(picture))
+    model = keras.Model(pixels, layers.Dense(3, activation="softmax")(layers.Flatten()(join(picture, flat))))
+    write_onnx(model, tmp_path / "m.onnx", NAMES, PIXELS)
+    expected = keras.ops.convert_to_numpy(model(PIXELS, training=False))
+    assert probabilities(tmp_path / "m.onnx", PIXELS) == pytest.approx(expected, abs=1e-5)
+
+
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_architecture_is_a_short_graph(name: str, tmp_path: Path):
     """Each named architecture is written by the exporter itself, in fewer nodes than Keras's 43 and more."""
@@ -104,7 +145,7 @@ def test_every_architecture_is_a_short_graph(name: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "layer", [layers.SeparableConv2D(4, 3), layers.Conv2D(4, 3, activation="silu"), layers.Permute((2, 1, 3))]
+    "layer", [layers.SeparableConv2D(4, 3), layers.Conv2D(4, 3, activation="mish"), layers.Permute((2, 1, 3))]
 )
 def test_other_layers_are_traced(layer: keras.Layer, tmp_path: Path):
     """A layer the exporter does not know is traced by Keras, for any number of pictures at once."""
