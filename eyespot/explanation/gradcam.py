@@ -8,7 +8,7 @@ from eyespot.backend import keras  # before PyTorch, whose threads it has wait b
 import torch
 
 from eyespot.errors import ModelError
-from eyespot.explanation.network import BATCH, Network
+from eyespot.explanation.network import Network
 from eyespot.models.graph import Call
 from eyespot.shapes import Float32, Int64, UInt8
 
@@ -45,7 +45,7 @@ def _weighted(
     *,
     averaged: bool,
 ) -> Float32[np.ndarray, "n height width"]:
-    parts = [slice(start, start + BATCH) for start in range(0, len(images), BATCH)]
+    parts = [slice(start, start + network.batch) for start in range(0, len(images), network.batch)]
     return np.concatenate([_of_batch(network, images[part], labels[part], averaged=averaged) for part in parts])
 
 

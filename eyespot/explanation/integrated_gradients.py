@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eyespot.explanation.network import BATCH, Network
+from eyespot.explanation.network import Network
 from eyespot.shapes import Float32, Float64, Int64, UInt8
 
 STEPS = (32, 64, 128, 256, 512, 1024)
@@ -81,8 +81,9 @@ def _mean_gradient(
 ) -> Float64[np.ndarray, "height width channels"]:
     """The mean of the gradients at the middle of each step."""
     total = np.zeros(offset.shape)
-    for first in range(0, steps, BATCH):
-        shares = (np.arange(first, min(steps, first + BATCH), dtype=np.float32) + np.float32(0.5)) / np.float32(steps)
+    for first in range(0, steps, network.batch):
+        places = np.arange(first, min(steps, first + network.batch), dtype=np.float32)
+        shares = (places + np.float32(0.5)) / np.float32(steps)
         pixels = network.pixels(start + shares[:, None, None, None] * offset, gradient=True)
         logits = network.values(pixels)[-1]
         slopes = network.gradient(logits, np.repeat(label, len(shares)), pixels)

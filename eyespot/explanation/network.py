@@ -1,6 +1,7 @@
 """Network: a Keras classifier taken apart into its calls, for gradients between any two of its values."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +19,7 @@ from eyespot.models.graph import Call, ends_in_softmax, trace
 from eyespot.shapes import Float32, Int64, Shaped
 
 layers = keras.layers
-BATCH = 64
+LARGEST_BATCH, BATCH_PIXELS = 64, 2**18  # images at once, and their pixels: values of 64 photographs take gigabytes
 
 
 class Network:
@@ -31,6 +32,7 @@ class Network:
         input_shape: (height, width, channels) of its images.
         classes: how many logits it gives.
         calls: in an order in which each can run.
+        batch: images to run at once.
 
     Raises:
         ModelError: it is not built of layers, has several inputs or outputs, takes images of any size, or does not
@@ -48,7 +50,9 @@ class Network:
         self.input_shape: tuple[int, ...] = size
         self.classes = int(graph.output.shape[-1])
         self.calls = graph.calls
+        self.batch = max(1, min(LARGEST_BATCH, BATCH_PIXELS // math.prod(size[:2])))
         self._input = graph.input
+        self._done_after = _last_uses(graph.calls)
 
     def pixels(self, images: Shaped[np.ndarray, "n height width channels"], *, gradient: bool = False) -> Tensor:
         """Pictures as the model's first value: levels 0-255 in float32, whatever type its input has.
@@ -77,10 +81,21 @@ class Network:
         """Each image's logits."""
         with torch.no_grad():
             parts = [
-                self.values(self.pixels(images[start : start + BATCH]))[-1].cpu().numpy()
-                for start in range(0, len(images), BATCH)
+                self._last(self.pixels(images[start : start + self.batch])).cpu().numpy()
+                for start in range(0, len(images), self.batch)
             ]
         return np.concatenate(parts)
+
+    def _last(self, pixels: Tensor) -> Tensor:
+        """The logits alone; a value is kept until its last use."""
+        computed: dict[int, Any] = {id(self._input): pixels}
+        for index, call in enumerate(self.calls[:-1]):
+            inputs = [computed[id(tensor)] for tensor in call.inputs]
+            computed[id(call.output)] = call.run(inputs, training=False)
+            for tensor in self._done_after[index]:
+                del computed[tensor]
+        last = self.calls[-1]
+        return _without_softmax(last, [computed[id(tensor)] for tensor in last.inputs]).float()
 
     def probabilities(self, images: Shaped[np.ndarray, "n height width channels"]) -> Float32[np.ndarray, "n classes"]:
         """Each image's probabilities, at temperature 1."""
@@ -98,6 +113,15 @@ class Network:
         if slopes is None:
             raise ModelError(f"{self.name} rounds or compares on the way, which no gradient passes.")
         return slopes
+
+
+def _last_uses(calls: Sequence[Call]) -> list[set[int]]:
+    """For each call, the values (by id) that no later call needs."""
+    last = {id(tensor): index for index, call in enumerate(calls) for tensor in call.inputs}
+    done: list[set[int]] = [set() for _ in calls]
+    for tensor, index in last.items():
+        done[index].add(tensor)
+    return done
 
 
 def _without_softmax(call: Call, inputs: list[Any]) -> Any:

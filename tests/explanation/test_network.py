@@ -6,7 +6,7 @@ from eyespot.backend import keras
 from eyespot.errors import ModelError
 from eyespot.explanation.gradcam import gradcam, hirescam
 from eyespot.explanation.inside import feature_maps
-from eyespot.explanation.network import Network
+from eyespot.explanation.network import Network, _last_uses
 from eyespot.models.architectures import ARCHITECTURES, build
 
 layers = keras.layers
@@ -32,6 +32,21 @@ def test_the_logits_are_the_models_own(name: str, channels: int):
     np.testing.assert_allclose(network.probabilities(images), expected, atol=1e-5)
     assert network.logits(images).max() != expected.max()
     np.testing.assert_array_equal(said(model, images), expected)
+
+
+def test_large_images_are_run_a_few_at_a_time():
+    """Logits of images one after the other are those of all at once, and no value stays that nothing needs any more."""
+    images, model = pictures((300, 500, 3)), build("cnn", (300, 500, 3), 4)
+    network = Network(model)
+    assert network.batch == 1
+    assert Network(build("cnn", (8, 8, 1), 4)).batch == 64
+    np.testing.assert_allclose(network.probabilities(images), said(model, images), atol=1e-5)
+    places = {id(call.output): place for place, call in enumerate(network.calls)}
+    for place, done in enumerate(_last_uses(network.calls)):
+        assert all(places.get(value, -1) < place for value in done)
+        later = {id(value) for call in network.calls[place + 1 :] for value in call.inputs}
+        assert not later & done
+    assert sum(map(len, _last_uses(network.calls))) == len(network.calls)  # each value but the last, and the pixels
 
 
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
