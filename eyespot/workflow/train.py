@@ -1,11 +1,13 @@
 """train: learn, judge the fit, and only then look at the test data, once."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
+from eyespot.backend import keras
 from eyespot.data.dataset import Dataset, shape_text
 from eyespot.data.load import Source
 from eyespot.engine.hardware import deterministic_kernels
@@ -37,6 +39,7 @@ from eyespot.workflow.resume import AUTO, check_is_the_same, open_earlier, recor
 from eyespot.workflow.tracking import Tracking, tracked_run
 
 USUAL_LEARNING_RATE = 1e-3  # Adam's default
+LAYERS_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -194,7 +197,7 @@ def _introduce(run: Run, prepared: PreparedTraining, out: Output) -> None:
     out.say(
         f"{run.path}: {dataset.name}, {sizes} images of {shape_text(dataset.input_shape)}, {dataset.classes} classes"
     )
-    out.say(summary_text(prepared.model))
+    out.say(_layers_text(prepared.model))
     for note in prepared.notes:
         out.say(note)
 
@@ -233,6 +236,14 @@ def _fit(
     # Afresh: the optimizer's state is of the last epoch, the weights may not be.
     compile_classifier(model, training, steps)
     return outcome, interrupted.signal
+
+
+def _layers_text(model: keras.Model) -> str:
+    """The layers in a table; of a model with more than fill a screen, their number and that of its parameters."""
+    if len(model.layers) <= LAYERS_SHOWN:
+        return summary_text(model)
+    learnt = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    return f"{model.name}: {len(model.layers)} layers with {model.count_params():,} parameters; {learnt:,} are trained."
 
 
 def _where(state: TrainingState | None) -> str:

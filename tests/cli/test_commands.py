@@ -76,7 +76,7 @@ def test_version_and_no_arguments(eyespot: Command):
         (("look", "mnist", "--grey"), "--grey is for images of your own"),
         (("train", "--fraction", "0.2", "--split", "none"), "--fraction has no effect with --split none"),
         (("train", "--patience", "3", "--no-early-stopping"), "--patience has no effect with --no-early-stopping"),
-        (("train", "--freeze"), "--freeze needs trained weights: name a run or a .keras file as --from."),
+        (("train", "--freeze"), "--freeze needs trained weights: name a backbone as --model, or a run or a .keras file as --from."),
         (("train", "--accept-changes"), "--accept-changes has no effect without --resume"),
         (("train", "--find-lr", "--accept-changes"), "leave out --resume, --accept-changes and --mlflow."),
         (("train", "--trust"), "--trust has no effect, since no .keras file is opened: name one as --model or --from"),
