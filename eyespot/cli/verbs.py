@@ -25,7 +25,7 @@ VERBS = {
     "study": "Train a recipe and variants of it with several seeds, and test their differences.",
     "tune": "Search for better settings of a recipe on validation data, and write them as best.yaml.",
     "reproduce": "Repeat the tutorials' experiments, and compare the results with the published figures.",
-    "models": "List the architectures with their parameters and multiply-adds.",
+    "models": "List architectures and pretrained backbones with their parameters and multiply-adds.",
     "doctor": "Show what executes a run's model on this machine, layer by layer, and why.",
 }
 

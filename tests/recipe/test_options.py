@@ -21,7 +21,10 @@ def test_an_option_says_what_it_is_and_what_its_default_is(option: RecipeOption)
 @pytest.mark.parametrize(
     ("name", "values"),
     [
-        ("size", {"key": "pictures.size", "flag": "--size", "type": str, "default": "the backbone's size, or the commonest"}),
+        (
+            "size",
+            {"key": "pictures.size", "flag": "--size", "type": str, "default": "the backbone's size, or the commonest"},
+        ),
         ("color", {"flag": "--color", "negative": "--grey", "type": bool}),
         ("split", {"key": "split.method", "choices": ("fraction", "last", "given", "none", "test")}),
         ("start", {"key": "model.from", "flag": "--from", "type": str, "default": "random weights"}),

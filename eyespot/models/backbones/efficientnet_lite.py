@@ -111,7 +111,7 @@ class EfficientNetLite:
             head: go on to the probabilities of ImageNet's 1,000 classes.
         """
         pixels = keras.Input(input_shape, dtype="uint8", name="pixels")
-        value = layers.Rescaling(1 / 127.5, offset=-1.0)(pixels)
+        value = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescaling")(pixels)
         value = _convolution(value, STEM, 3, 2, "conv_stem", "bn0")
         for index, block in enumerate(self._blocks()):
             value = _block(value, block, f"blocks_{index}_")

@@ -48,6 +48,12 @@ class Backbone(Protocol):
 BACKBONES: dict[str, Backbone] = {name: {**LITE, **APPLICATIONS}[name] for name in BACKBONE_SIDES}
 
 
+def own_shape(name: str) -> Shape:
+    """(height, width, channels) of the images that a backbone's weights were trained on."""
+    side = BACKBONE_SIDES[name]
+    return side, side, COLORS
+
+
 def build_on_backbone(
     name: str, input_shape: Shape, classes: int, seed: int = 0, *, weights: bool = True
 ) -> keras.Model:
@@ -67,10 +73,9 @@ def build_on_backbone(
     """
     backbone, (height, width, channels) = BACKBONES[name], input_shape
     if min(height, width) < SMALLEST:
-        side = BACKBONE_SIDES[name]
+        best = "x".join(map(str, own_shape(name)[:2]))
         raise ModelError(
-            f"{name} takes images of at least {SMALLEST}x{SMALLEST} pixels, best {side}x{side}; these are "
-            f"{height}x{width}."
+            f"{name} takes images of at least {SMALLEST}x{SMALLEST} pixels, best {best}; these are {height}x{width}."
         )
     keras.utils.set_random_seed(seed_for(seed, "weights"))
     try:
