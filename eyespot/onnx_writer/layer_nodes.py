@@ -164,8 +164,10 @@ def _relu(writer: GraphWriter, call: Call) -> str:
     name = _same(writer, call)
     if layer.max_value is not None and not layer.negative_slope:
         return writer.clipped(name, layer.max_value)
-    kind, attributes = ("LeakyRelu", {"alpha": float(layer.negative_slope)}) if layer.negative_slope else ("Relu", {})
-    result = writer.node(kind, [name], **attributes)[0]
+    if layer.negative_slope:
+        result = writer.node("LeakyRelu", [name], alpha=float(layer.negative_slope))[0]
+    else:
+        result = writer.node("Relu", [name])[0]
     if layer.max_value is not None:
         result = writer.node("Min", [result, writer.constant("max_value", np.float32(layer.max_value))])[0]
     return writer.marked_as(name, result)

@@ -9,10 +9,10 @@ import numpy as np
 from eyespot.backend import keras
 from eyespot.data.dataset import Split
 from eyespot.errors import DataError, ModelError, RunError
-from eyespot.explanation.maps import explain_images
+from eyespot.explanation.maps import CAMS, MAP_METHODS, explain_images
 from eyespot.figures.results import wrong_rows
 from eyespot.files import check_own, rewrite_text
-from eyespot.models.cost import layer_costs
+from eyespot.models.cost import layer_costs, multiply_adds
 from eyespot.notebook import card, link, notes
 from eyespot.reports.html import check_language
 from eyespot.reports.report import ExplainedMistakes, ReportFacts, report_page
@@ -25,6 +25,8 @@ from eyespot.workflow.kept_images import kept_images
 from eyespot.workflow.run_data import pictures_of, read_predictions
 
 EXPLAINED = 6  # mistakes
+LARGE = 100_000_000  # multiply-adds for an image, of which occlusion and integrated gradients take hundreds
+LEFT_OUT = "Occlusion and integrated gradients take minutes for a model of this size; eyespot explain draws them."
 KEPT_ARE_SHOWN = "The dataset is not available. The images that the run keeps are shown."
 NONE_ARE_SHOWN = "The dataset is not available, and the run keeps no images: none are shown."
 DELIVERED = ("model.keras", "model.onnx", "weights.weights.h5")
@@ -154,8 +156,11 @@ def _explained(
     rows = wrong_rows(split, probabilities)[:EXPLAINED]
     if not len(rows):
         return None
+    images, predicted = np.asarray(split.images[rows]), probabilities[rows].argmax(axis=1)
     try:
-        explanations = explain_images(model, np.asarray(split.images[rows]), probabilities[rows].argmax(axis=1))
+        is_large = multiply_adds(model) > LARGE
+        explanations = explain_images(model, images, predicted, tuple(CAMS) if is_large else MAP_METHODS)
     except ModelError:  # it is not built of layers
         return None
-    return ExplainedMistakes(rows, explanations.pictures, explanations.notes)
+    notes = [*explanations.notes, *([LEFT_OUT] if is_large else [])]
+    return ExplainedMistakes(rows, explanations.pictures, notes)

@@ -45,7 +45,8 @@ class Backbone(Protocol):
         """Give what `body` has made its published weights."""
 
 
-BACKBONES: dict[str, Backbone] = {name: {**LITE, **APPLICATIONS}[name] for name in BACKBONE_SIDES}
+_KNOWN: dict[str, Backbone] = {**LITE, **APPLICATIONS}
+BACKBONES = {name: _KNOWN[name] for name in BACKBONE_SIDES}  # in the order in which they are listed
 
 
 def own_shape(name: str) -> Shape:

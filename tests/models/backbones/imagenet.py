@@ -50,8 +50,10 @@ def _conv(x: Tensor, weight: Tensor, stride: int = 1, groups: int = 1) -> Tensor
 
 
 def _normalized(state: dict[str, Tensor], x: Tensor, name: str) -> Tensor:
-    kinds = ("running_mean", "running_var", "weight", "bias")
-    return functional.batch_norm(x, *(state[f"{name}.{kind}"] for kind in kinds), eps=1e-3)
+    mean, variance, gamma, beta = (
+        state[f"{name}.{kind}"] for kind in ("running_mean", "running_var", "weight", "bias")
+    )
+    return functional.batch_norm(x, mean, variance, gamma, beta, eps=1e-3)
 
 
 def _relu6(state: dict[str, Tensor], x: Tensor, name: str) -> Tensor:

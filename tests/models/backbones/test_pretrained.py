@@ -16,7 +16,7 @@ from tests.models.backbones.imagenet import photographs
 
 LITE0 = "efficientnet-lite0"
 SHAPE = (64, 64, 3)
-# Millions of multiply-adds at their own sizes, as the papers and github.com/tensorflow/tpu print them, with ImageNet's head.
+# Millions of multiply-adds with the head for ImageNet, as the papers and github.com/tensorflow/tpu print them.
 PUBLISHED = {
     LITE0: 407, "efficientnet-lite1": 631, "efficientnet-lite2": 899, "mobilenet-v3-small": 56,
     "mobilenet-v3-large": 219, "efficientnet-v2-b0": 700,
