@@ -9,6 +9,7 @@ import eyespot
 from eyespot.cli.tables import JsonOption, console, print_json, print_table, table
 
 MOST_COLUMNS = 30  # classes that fit beside each other in a wide terminal
+MOST_MISTAKES = 10  # shown; all are in a file
 
 
 def evaluate(
@@ -49,6 +50,10 @@ def evaluate(
         rows = [(pair["label"], pair["predict"], pair["pictures"]) for pair in result.most_confused]
         print_table(out, table(("label", "predict", "images"), rows, title="most frequent mistakes", text_columns=2))
         out.print()
+    if result.mistakes_csv and result.incorrect:
+        print_table(out, _mistakes(result.mistakes_csv, result.incorrect))
+        out.print(f"All of them: {result.mistakes_csv}", markup=False, highlight=False, soft_wrap=True)
+        out.print()
     after, before = result.calibration, result.before_calibration
     out.print(
         f"Calibration: expected calibration error {after.ece:.2%} ({before.ece:.2%} before calibration), Brier score "
@@ -70,6 +75,18 @@ def _report(report: dict[str, Any], class_names: tuple[str, ...]) -> Any:
     figures = ("precision", "recall", "f1-score")
     rows = [(name, *(f"{line[key]:.4f}" for key in figures), f"{line['support']:,.0f}") for name, line in lines]
     return table(("class", "precision", "recall", "f1-score", "support"), rows)
+
+
+def _mistakes(path: Path, total: int) -> Any:
+    """The most confident mistakes, by file or row."""
+    from eyespot.workflow.run_data import read_mistakes
+
+    rows = [
+        (row["file"] or f"#{row['row']}", row["label"], row["prediction"], f"{float(row['probability']):.2%}")
+        for row in read_mistakes(path, MOST_MISTAKES)
+    ]
+    title = f"most confident mistakes, {len(rows)} of {total:,}"
+    return table(("image", "label", "prediction", "probability"), rows, title=title, text_columns=3)
 
 
 def _confusion(confusion: list[list[int]], class_names: tuple[str, ...]) -> Any:

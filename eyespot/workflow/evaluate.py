@@ -18,7 +18,15 @@ from eyespot.reports.summaries import evaluation_summary
 from eyespot.run import Run, RunLike, open_run
 from eyespot.workflow.card import judged_split
 from eyespot.workflow.kept_images import keep_images
-from eyespot.workflow.run_data import FILE, StoredPredictions, pictures_of, read_predictions, write_predictions
+from eyespot.workflow.run_data import (
+    FILE,
+    StoredPredictions,
+    mistakes_file,
+    pictures_of,
+    read_predictions,
+    write_mistakes,
+    write_predictions,
+)
 
 FIGURES = ("confusion", "right", "wrong")
 ROUNDED_IN_PRINT = ("fashion-cnn", "fashion-cnn-dropout")  # the tutorial of these two rounds before argmax
@@ -35,6 +43,7 @@ class EvaluationResult(Evaluation):
         on: which images: a split's name, or another source's.
         class_names: one a class.
         figures: the figures drawn.
+        mistakes_csv: a list of the wrong predictions, the most confident first; None where the run has none.
         notes: what a reader should know besides.
     """
 
@@ -42,6 +51,7 @@ class EvaluationResult(Evaluation):
     on: str
     class_names: tuple[str, ...] = field(repr=False)
     figures: list[Path] = field(repr=False)
+    mistakes_csv: Path | None = field(repr=False)
     notes: list[str]
 
     def _repr_html_(self) -> str:
@@ -57,6 +67,7 @@ class EvaluationResult(Evaluation):
             "on": self.on,
             **measured.to_dict(),
             "figures": figures,
+            "mistakes_csv": str(self.mistakes_csv) if self.mistakes_csv else None,
             "notes": self.notes,
         }
 
@@ -106,7 +117,13 @@ def evaluate(run: RunLike, on: Source | None = None) -> EvaluationResult:
     figures = [opened.path / folder / "figures" / f"{kind}-{name}.png" for kind in FIGURES]
     measured_on = name if on is None else f"{dataset.name} ({name})"
     return EvaluationResult(
-        **vars(evaluation), run=opened, on=measured_on, class_names=dataset.class_names, figures=figures, notes=notes
+        **vars(evaluation),
+        run=opened,
+        on=measured_on,
+        class_names=dataset.class_names,
+        figures=figures,
+        mistakes_csv=mistakes_file(opened, name, folder),
+        notes=notes,
     )
 
 
@@ -115,7 +132,9 @@ def measure_split(run: Run, predictor: Predictor, split: Split, name: str, folde
     names = predictor.class_names
     logits, probabilities = predictor.logits_and_probabilities(split.images)
     evaluation = evaluate_probabilities(softmax(logits, axis=1), split.labels, names, probabilities)
-    write_predictions(run, name, StoredPredictions(split.labels, probabilities), names, folder)
+    answers = StoredPredictions(split.labels, probabilities)
+    write_predictions(run, name, answers, names, folder)
+    write_mistakes(mistakes_file(run, name, folder), split, answers, names)
     right_rows, wrong_rows = results.right_rows(split, probabilities), results.wrong_rows(split, probabilities)
     of_split = f"{run.name}, {name}:"
     title = f"{of_split} accuracy {evaluation.accuracy:.2%} on {evaluation.n:,} images"
@@ -156,6 +175,13 @@ def _from_predictions(run: Run, missing: DataError) -> EvaluationResult:
     )
     drawn = (run.path / "figures" / f"{kind}-{name}.png" for kind in FIGURES)
     figures = [path for path in drawn if path.exists()]
+    listed = mistakes_file(run, name)
     return EvaluationResult(
-        **vars(evaluation), run=run, on=name, class_names=predictor.class_names, figures=figures, notes=[note]
+        **vars(evaluation),
+        run=run,
+        on=name,
+        class_names=predictor.class_names,
+        figures=figures,
+        mistakes_csv=listed if listed.exists() else None,
+        notes=[note],
     )

@@ -5,15 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from eyespot.backend import keras
 from eyespot.data.dataset import Split
-from eyespot.errors import DataError, ModelError, RunError
+from eyespot.errors import DataError, ModelError, RunError, counted
 from eyespot.explanation.maps import CAMS, MAP_METHODS, explain_images
 from eyespot.figures.results import wrong_rows
 from eyespot.files import check_own, rewrite_text
 from eyespot.models.cost import layer_costs, multiply_adds
 from eyespot.notebook import card, link, notes
+from eyespot.output import console_for
+from eyespot.progress_bars import progress_bars
 from eyespot.reports.html import check_language
 from eyespot.reports.report import ExplainedMistakes, ReportFacts, report_page
 from eyespot.reports.shown_data import ShownData, shown_data
@@ -59,7 +62,7 @@ class ReportResult:
         return {"run": str(self.run.path), **values}
 
 
-def report(run: RunLike, output: str | Path | None = None, language: str = "en") -> ReportResult:
+def report(run: RunLike, output: str | Path | None = None, language: str = "en", *, verbose: int = 1) -> ReportResult:
     """Write a run's report: one HTML file that opens from disk and asks nothing of any network.
 
     Beside it goes `model-card.md`. The next call writes both again, unless somebody has changed them. Nothing is
@@ -69,6 +72,7 @@ def report(run: RunLike, output: str | Path | None = None, language: str = "en")
         run: a run, or its directory.
         output: the file; None: `report.html` in the run.
         language: `en` or `zh`.
+        verbose: 0 prints nothing, 1 shows progress on a terminal.
 
     Raises:
         RunError: the run is missing or half there, or has neither test nor validation data.
@@ -84,29 +88,33 @@ def report(run: RunLike, output: str | Path | None = None, language: str = "en")
     model_card = page.with_name(CARD)
     check_own(page)
     check_card(model_card, opened)
-    facts = report_facts(opened)
+    facts = report_facts(opened, console_for(verbose))
     page.parent.mkdir(parents=True, exist_ok=True)
     rewrite_text(page, report_page(facts, page_language))
     rewrite_text(model_card, card_text(facts, page_language))
     return ReportResult(opened, page, model_card, list(facts.notes))
 
 
-def report_facts(run: Run) -> ReportFacts:
-    """All that a report of a run rests on; raises as `report` does."""
+def report_facts(run: Run, console: Console) -> ReportFacts:
+    """All that a report of a run rests on; raises as `report` does.
+
+    Args:
+        console: where progress is shown.
+    """
     split_name = measured_split(run)
     kept = kept_images(run, split_name, run.predictor().class_names)
     if kept and kept.is_complete:
-        return gather_results(run, kept, [])
+        return gather_results(run, kept, [], console)
     try:
         dataset, changed = pictures_of(run)
     except DataError:
-        return gather_results(run, kept, [KEPT_ARE_SHOWN if kept else NONE_ARE_SHOWN])
+        return gather_results(run, kept, [KEPT_ARE_SHOWN if kept else NONE_ARE_SHOWN], console)
     if changed:  # these are not the images that it was measured on
-        return gather_results(run, kept, [] if kept else changed)
-    return gather_results(run, shown_data(dataset, split_name), [])
+        return gather_results(run, kept, [] if kept else changed, console)
+    return gather_results(run, shown_data(dataset, split_name), [], console)
 
 
-def gather_results(run: Run, data: ShownData | None, notes: list[str]) -> ReportFacts:
+def gather_results(run: Run, data: ShownData | None, notes: list[str], console: Console) -> ReportFacts:
     """The facts of a run and its images, which are None where they are not available or have changed."""
     split_name = measured_split(run)
     facts = card_facts(run, data, run.predictor().class_names)
@@ -124,7 +132,7 @@ def gather_results(run: Run, data: ShownData | None, notes: list[str]) -> Report
         probabilities=probabilities,
         notes=notes,
         files={name: (run.path / name).stat().st_size for name in DELIVERED if (run.path / name).exists()},
-        explained=_explained(model, split, probabilities)
+        explained=_explained(model, split, probabilities, console)
         if model and split is not None and probabilities is not None
         else None,
     )
@@ -150,7 +158,7 @@ def _model(run: Run) -> keras.Model | None:
 
 
 def _explained(
-    model: keras.Model, split: Split, probabilities: Float32[np.ndarray, "n classes"]
+    model: keras.Model, split: Split, probabilities: Float32[np.ndarray, "n classes"], console: Console
 ) -> ExplainedMistakes | None:
     """Maps of the most confident mistakes, of the classes that were predicted."""
     rows = wrong_rows(split, probabilities)[:EXPLAINED]
@@ -159,7 +167,9 @@ def _explained(
     images, predicted = np.asarray(split.images[rows]), probabilities[rows].argmax(axis=1)
     try:
         is_large = multiply_adds(model) > LARGE
-        explanations = explain_images(model, images, predicted, tuple(CAMS) if is_large else MAP_METHODS)
+        with progress_bars(console=console) as progress:
+            progress.add_task(f"Explaining {counted(len(rows), 'mistake')}", total=None)
+            explanations = explain_images(model, images, predicted, tuple(CAMS) if is_large else MAP_METHODS)
     except ModelError:  # it is not built of layers
         return None
     notes = [*explanations.notes, *([LEFT_OUT] if is_large else [])]

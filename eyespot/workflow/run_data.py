@@ -1,7 +1,9 @@
 """The data of a run: its images, opened again, and what its model has answered (`predictions.parquet`)."""
 
+import csv
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from eyespot.data.catalog import CATALOG
-from eyespot.data.dataset import Dataset, with_classes
+from eyespot.data.dataset import Dataset, Split, with_classes
 from eyespot.data.load import Source, from_pair, load
 from eyespot.data.split import hold_out_test, split
 from eyespot.errors import DataError, RunError
+from eyespot.figures.results import wrong_rows
 from eyespot.files import replacing
 from eyespot.run import Run
 from eyespot.shapes import Bool, Float32, Int64
 
 FILE = "predictions.parquet"
+MISTAKE_COLUMNS = ("file", "row", "label", "prediction", "probability", "probability_of_label")
 
 
 def pictures_of(run: Run, on: Source | None = None, *, verbose: int = 1) -> tuple[Dataset, list[str]]:
@@ -127,6 +131,35 @@ def write_predictions(
         table = pa.concat_tables([stored.filter(pc.field("split") != name), table])
     with replacing(path) as temporary:
         pq.write_table(table, temporary)
+
+
+def mistakes_file(run: Run, name: str, folder: str = "") -> Path:
+    """Where a split's wrong predictions are listed."""
+    return run.path / folder / f"mistakes-{name}.csv"
+
+
+def write_mistakes(path: Path, split: Split, answers: StoredPredictions, names: tuple[str, ...]) -> None:
+    """Every wrong prediction, the most confident first, for a spreadsheet.
+
+    Args:
+        names: of the classes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.DictWriter(file, MISTAKE_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for row in wrong_rows(split, answers.probabilities):
+            label, prediction = split.labels[row], answers.predictions[row]
+            probabilities = answers.probabilities[row]
+            place = split.files[row] if split.files else ""
+            values = (place, row, names[label], names[prediction], probabilities[prediction], probabilities[label])
+            writer.writerow(dict(zip(MISTAKE_COLUMNS, values, strict=True)))
+
+
+def read_mistakes(path: Path, most: int) -> list[dict[str, str]]:
+    """The first rows of such a list, by the names of its columns."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        return list(islice(csv.DictReader(file), most))
 
 
 def read_predictions(run: Run, name: str, names: tuple[str, ...]) -> StoredPredictions:

@@ -103,6 +103,13 @@ def test_the_whole_path_on_a_folder(eyespot: Command, folder: Path):
     judged = json.loads(eyespot("evaluate", "r", "--json").out)
     assert judged["on"] == "test"
     assert judged["accuracy"] > 0.8
+    table = Path(judged["mistakes_csv"]).read_text(encoding="utf-8-sig")
+    mistakes = list(csv.DictReader(table.splitlines()))
+    assert len(mistakes) == judged["incorrect"]
+    assert all((folder / row["file"]).parent.name == row["label"] != row["prediction"] for row in mistakes)
+    for_people = eyespot("evaluate", "r").out
+    assert all(row["file"] in for_people for row in mistakes[:10])
+    assert [row["probability"] for row in mistakes] == sorted((row["probability"] for row in mistakes), reverse=True)
     picture = next((folder / "test" / "standing").iterdir())
     assert json.loads(eyespot("predict", "r", picture, "--json").out)[0]["label"] in NAMES
     more = eyespot("train", "--resume", "r", "--epochs", 13)

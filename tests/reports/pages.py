@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from eyespot.data.dataset import Dataset, Split
 from eyespot.evaluation.metrics import evaluate_probabilities
@@ -27,7 +28,7 @@ needs_browser = pytest.mark.skipif(
 
 def facts_of(run: Run, dataset: Dataset, **changes: Any) -> ReportFacts:
     """As `report` gathers them, of a run on arrays, whose pictures it could not open again."""
-    return replace(gather_results(run, shown_data(dataset, "test"), []), **changes)
+    return replace(gather_results(run, shown_data(dataset, "test"), [], Console(quiet=True)), **changes)
 
 
 def renamed(facts: ReportFacts, names: tuple[str, ...]) -> ReportFacts:

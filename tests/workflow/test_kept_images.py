@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 import eyespot
 from eyespot.data.dataset import Dataset
@@ -27,6 +28,8 @@ from eyespot.workflow.run_data import StoredPredictions, pictures_of, read_predi
 from tests.conftest import digits_are, write_pictures
 
 OPTIONS: dict[str, Any] = {"model": "mlp", "precision": "float32", "epochs": 1, "verbose": 0}
+
+SILENT = Console(quiet=True)
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +61,11 @@ def names_of(run: Run) -> tuple[str, ...]:
 def test_the_page_is_that_of_the_dataset(learnt: Run):
     """With kept images, a report is what it is with the dataset at hand, letter by letter."""
     dataset, _ = pictures_of(learnt)
-    kept = report_facts(learnt)
+    kept = report_facts(learnt, SILENT)
     assert kept.data is not None
     assert kept.data.judged is not None
     assert len(kept.data.judged) == 60
-    assert report_page(kept) == report_page(gather_results(learnt, shown_data(dataset, "test"), []))
+    assert report_page(kept) == report_page(gather_results(learnt, shown_data(dataset, "test"), [], SILENT))
 
 
 def test_own_pictures_are_shown_after_they_are_moved(moved: Run, tmp_path: Path):
@@ -102,12 +105,14 @@ def test_the_most_confident_mistakes_are_kept_first(own: Run, monkeypatch: pytes
     wrong = np.flatnonzero(~stored.right)
     order = wrong[np.argsort(-stored.probabilities[wrong].max(axis=1), kind="stable")]
     assert kept.rows[:MISTAKES].tolist() == order[:MISTAKES].tolist()
-    with_dataset = report_facts(own)
+    with_dataset = report_facts(own, SILENT)
     assert with_dataset.data is not None
     assert len(with_dataset.data.rows) == 60
     with pytest.MonkeyPatch.context() as gone:
         gone.setattr("eyespot.workflow.report.pictures_of", missing)
-        assert report_facts(own).notes == ["The dataset is not available. The images that the run keeps are shown."]
+        assert report_facts(own, SILENT).notes == [
+            "The dataset is not available. The images that the run keeps are shown."
+        ]
 
 
 def missing(*_: Any) -> None:

@@ -23,7 +23,7 @@ from tests.conftest import make_split
 FILES = {
     "recipe.yaml", "environment.json", "history.csv", "model.keras", "model.onnx", "model-card.md",
     "weights.weights.h5", "metrics.json", "predictions.parquet", "log", "figures", "images", "checkpoints",
-    "tensorboard",
+    "tensorboard", "mistakes-test.csv", "mistakes-validation.csv",
 }  # fmt: skip
 
 OWN_LAYER = """
@@ -242,7 +242,7 @@ def test_evaluating_again_finds_the_same(run: Run, bars: Dataset, tmp_path: Path
     found = evaluate(own, on=other)
     assert found.n == 15
     assert {path.name for path in (own.path / "evaluations" / "other").iterdir()} == {
-        "metrics.json", "predictions.parquet", "figures"
+        "metrics.json", "predictions.parquet", "mistakes-test.csv", "figures"
     }  # fmt: skip
     assert all(path.exists() for path in found.figures)
 
