@@ -235,6 +235,8 @@ def test_texts_of_results_are_short():
 
 
 def test_a_verdict_can_be_printed(run: Run):
-    """Printed, a verdict is its sentences."""
+    """Printed, a verdict is its sentences; the headline too, where another epoch is kept than the one judged."""
     verdict = eyespot.Verdict.from_dict(run.metrics["verdict"])
-    assert str(verdict) == f"{verdict.headline} {verdict.sentence} {verdict.advice}"
+    assert str(verdict) == f"{verdict.sentence} {verdict.advice}"
+    earlier = replace(verdict, fit="overfitting", kept_epoch=2, from_epoch=4)
+    assert str(earlier) == f"{earlier.headline} {verdict.sentence} {verdict.advice}"
