@@ -242,7 +242,7 @@ def test_evaluating_again_finds_the_same(run: Run, bars: Dataset, tmp_path: Path
     found = evaluate(own, on=other)
     assert found.n == 15
     assert {path.name for path in (own.path / "evaluations" / "other").iterdir()} == {
-        "metrics.json", "predictions.parquet", "mistakes-test.csv", "figures"
+        "metrics.json", "predictions.parquet", "mistakes-train.csv", "figures"
     }  # fmt: skip
     assert all(path.exists() for path in found.figures)
 
