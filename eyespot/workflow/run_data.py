@@ -17,7 +17,6 @@ from eyespot.data.dataset import Dataset, Split, with_classes
 from eyespot.data.load import Source, from_pair, load
 from eyespot.data.split import hold_out_test, split
 from eyespot.errors import DataError, RunError
-from eyespot.figures.results import wrong_rows
 from eyespot.files import replacing
 from eyespot.run import Run
 from eyespot.shapes import Bool, Float32, Int64
@@ -144,6 +143,8 @@ def write_mistakes(path: Path, split: Split, answers: StoredPredictions, names: 
     Args:
         names: of the classes.
     """
+    from eyespot.figures.results import wrong_rows  # brings scikit-learn, for which a server's start would wait
+
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8-sig") as file:
         writer = csv.DictWriter(file, MISTAKE_COLUMNS, lineterminator="\n")
