@@ -10,19 +10,22 @@ Three ways to write a file, by what may be at the path:
 is replaced, never followed.
 """
 
+import csv
 import hashlib
 import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from eyespot.errors import RunError
 
 Stamp = tuple[int, int, int]  # of a file: what differs when it has been replaced
+SPREADSHEET_ENCODING = "utf-8-sig"  # with a byte order mark
 TEMPORARY = ".tmp-"  # what the name of a temporary sibling begins with
 RECORD = ".eyespot.json"  # in a folder: the SHA-256 of each file there that `rewriting` wrote, by its name
 MakeWay = Callable[[Path], AbstractContextManager[object]]
@@ -103,6 +106,22 @@ def write_text(path: Path, text: str) -> None:
     """Write a whole text file, or nothing."""
     with replacing(path) as sibling:
         sibling.write_text(text, encoding="utf-8")
+
+
+def write_csv(
+    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, for_spreadsheets: bool = False
+) -> None:
+    """Writes a table with a header, whole or not at all.
+
+    Args:
+        rows: values by the names of the columns.
+        for_spreadsheets: begin with a byte order mark, without which Excel takes names in other scripts for Latin ones.
+    """
+    encoding = SPREADSHEET_ENCODING if for_spreadsheets else "utf-8"
+    with replacing(path) as sibling, sibling.open("w", newline="", encoding=encoding) as file:
+        writer = csv.DictWriter(file, fieldnames=columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 @contextmanager

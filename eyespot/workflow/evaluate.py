@@ -134,8 +134,8 @@ def measure_split(run: Run, predictor: Predictor, split: Split, name: str, folde
     evaluation = evaluate_probabilities(softmax(logits, axis=1), split.labels, names, probabilities)
     answers = StoredPredictions(split.labels, probabilities)
     write_predictions(run, name, answers, names, folder)
-    write_mistakes(mistakes_file(run, name, folder), split, answers, names)
     right_rows, wrong_rows = results.right_rows(split, probabilities), results.wrong_rows(split, probabilities)
+    write_mistakes(mistakes_file(run, name, folder), wrong_rows, split, answers, names)
     of_split = f"{run.name}, {name}:"
     title = f"{of_split} accuracy {evaluation.accuracy:.2%} on {evaluation.n:,} images"
     right_title = f"{of_split} {len(right_rows):,} correct predictions, at random"

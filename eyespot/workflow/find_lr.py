@@ -1,6 +1,5 @@
 """find_lr: raise the learning rate step by step, and suggest one to train with."""
 
-import csv
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from eyespot.engine.hardware import deterministic_kernels
 from eyespot.errors import RunError, UsageError
 from eyespot.figures.curves import learning_rate_curve
 from eyespot.figures.style import save
-from eyespot.files import replacing
+from eyespot.files import write_csv
 from eyespot.output import Output, console_for
 from eyespot.progress_bars import progress_bars
 from eyespot.recipe.option_types import RecipeOptions
@@ -150,10 +149,7 @@ def _written(suggested: float, curve: RateCurve, output: str | Path | None, name
     figure = save(learning_rate_curve(curve, suggested, name), folder / "curve.png")
     suggestion = LearningRateSuggestion(suggested, curve, figure)
     rows = suggestion.rows()
-    with replacing(folder / "curve.csv") as sibling, sibling.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(folder / "curve.csv", list(rows[0]), rows)
     return suggestion
 
 

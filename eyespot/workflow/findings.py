@@ -1,6 +1,5 @@
 """Findings of an audit, an image or a file each: as data, as a CSV table, and as the columns that people are shown."""
 
-import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from eyespot.data.audit.duplicates import DuplicatePair
 from eyespot.data.audit.outliers import Outlier
 from eyespot.data.dataset import Dataset, SkippedFile
 from eyespot.evaluation.label_errors import SuspectLabels
-from eyespot.files import replacing
+from eyespot.files import write_csv
 
 Kind = Literal["skipped", "leak", "duplicate", "outlier", "label"]
 
@@ -122,14 +121,8 @@ def _cell(value: Any) -> str:
 
 
 def write_findings(findings: Iterable[Finding], path: Path) -> Path:
-    """Write all as CSV, whole or not at all, and return the path.
-
-    The file begins with a byte order mark, without which Excel takes names in other scripts for Latin ones.
-    """
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8-sig") as file:
-        writer = csv.DictWriter(file, fieldnames=COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(finding) for finding in findings)
+    """Write all as CSV, whole or not at all, and return the path."""
+    write_csv(path, COLUMNS, (asdict(finding) for finding in findings), for_spreadsheets=True)
     return path
 
 

@@ -17,7 +17,7 @@ from eyespot.data.dataset import Dataset, Split, with_classes
 from eyespot.data.load import Source, from_pair, load
 from eyespot.data.split import hold_out_test, split
 from eyespot.errors import DataError, RunError
-from eyespot.files import replacing
+from eyespot.files import SPREADSHEET_ENCODING, replacing, write_csv
 from eyespot.run import Run
 from eyespot.shapes import Bool, Float32, Int64
 
@@ -137,29 +137,35 @@ def mistakes_file(run: Run, name: str, folder: str = "") -> Path:
     return run.path / folder / f"mistakes-{name}.csv"
 
 
-def write_mistakes(path: Path, split: Split, answers: StoredPredictions, names: tuple[str, ...]) -> None:
-    """Every wrong prediction, the most confident first, for a spreadsheet.
+def write_mistakes(
+    path: Path, rows: Int64[np.ndarray, " wrong"], split: Split, answers: StoredPredictions, names: tuple[str, ...]
+) -> None:
+    """Lists wrong predictions for a spreadsheet.
 
     Args:
+        rows: of the wrong predictions, in the order of the list.
         names: of the classes.
     """
-    from eyespot.figures.results import wrong_rows  # brings scikit-learn, for which a server's start would wait
-
+    predictions = answers.predictions
+    values = (
+        (
+            split.files[row] if split.files else "",
+            row,
+            names[split.labels[row]],
+            names[predictions[row]],
+            answers.probabilities[row, predictions[row]],
+            answers.probabilities[row, split.labels[row]],
+        )
+        for row in rows
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8-sig") as file:
-        writer = csv.DictWriter(file, MISTAKE_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for row in wrong_rows(split, answers.probabilities):
-            label, prediction = split.labels[row], answers.predictions[row]
-            probabilities = answers.probabilities[row]
-            place = split.files[row] if split.files else ""
-            values = (place, row, names[label], names[prediction], probabilities[prediction], probabilities[label])
-            writer.writerow(dict(zip(MISTAKE_COLUMNS, values, strict=True)))
+    mistakes = (dict(zip(MISTAKE_COLUMNS, each, strict=True)) for each in values)
+    write_csv(path, MISTAKE_COLUMNS, mistakes, for_spreadsheets=True)
 
 
 def read_mistakes(path: Path, most: int) -> list[dict[str, str]]:
     """The first rows of such a list, by the names of its columns."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with path.open(newline="", encoding=SPREADSHEET_ENCODING) as file:
         return list(islice(csv.DictReader(file), most))
 
 
