@@ -24,7 +24,7 @@ from eyespot.training.diagnose import diagnose
 from eyespot.training.history import History
 from eyespot.training.verdict import Verdict
 from eyespot.workflow.run_data import unsplit_pictures_of
-from tests.training.test_diagnose import FALLING, LEVEL, PUBLISHED, RISING, history, judged
+from tests.training.test_diagnose import FALLING, LEVEL, MEMORISED, PUBLISHED, RISING, history, judged
 
 CHINESE = translator("zh")
 # What stays in Latin letters: a p-value, a network's part, a command, a setting and its value.
@@ -53,15 +53,7 @@ def verdicts() -> Iterator[Verdict]:
     yield curves([0.3 + 0.2 * (epoch % 2) for epoch in range(12)], [0.3] * 12, images=60_000)
     rising = [0.5, 0.3, 0.31, 0.36, 0.41, 0.47, 0.54, 0.6]
     yield curves([loss + 0.05 for loss in rising], rising)
-    yield diagnose(
-        history(
-            loss=[1.0, 0.5, 0.2, 0.1, 0.07, 0.06, 0.05, 0.05],
-            val_loss=[1.0, 0.82, 0.79, 0.78, 0.79, 0.78, 0.79, 0.78],
-            accuracy=[0.5, 0.8, 0.95, 0.97, 0.98, 0.98, 0.99, 0.99],
-            val_accuracy=[0.5, 0.77, 0.78, 0.78, 0.78, 0.78, 0.78, 0.78],
-        ),
-        classes=10,
-    )
+    yield diagnose(history(**MEMORISED), classes=10)
     for columns in PUBLISHED.values():
         for epochs in range(1, len(columns["loss"]) + 1):
             yield diagnose(history(**{name: values[:epochs] for name, values in columns.items()}), classes=10)
