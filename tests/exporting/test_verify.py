@@ -78,7 +78,7 @@ def test_the_tolerance_is_exact():
         lambda rows: rows * 2,
         lambda rows: rows - np.eye(CLASSES, dtype=np.float32)[:1] + 1 / CLASSES,  # adds up to 1, with one below 0
     ],
-    ids=["not numbers", "a class less", "a image less", "twice", "below 0"],
+    ids=["not numbers", "a class less", "an image less", "twice", "below 0"],
 )
 def test_what_are_no_probabilities_is_refused(broken):
     """NaN, rows that do not add up to 1, another shape: told as what they are."""

@@ -24,7 +24,7 @@ from eyespot.run import Run
 
 
 def test_files_and_bytes_are_read(run: Run, bars: Dataset, tmp_path: Path):
-    """A image gives the same answer as its pixels do, from a file and from bytes."""
+    """An image gives the same answer as its pixels do, from a file and from bytes."""
     assert bars.test is not None
     path = tmp_path / "bar.png"
     Image.fromarray(bars.test.images[0, ..., 0]).save(path)

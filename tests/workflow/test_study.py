@@ -75,7 +75,7 @@ def begun(finished: FinishedStudy, tmp_path: Path) -> Path:
 
 @pytest.mark.draws("accuracy.png")
 def test_every_variant_has_its_repeats_with_the_same_seeds(bars: Dataset, finished: FinishedStudy, begun: Path):
-    """Base, change and grid are trained with equal seeds, compared, written as table, page and image."""
+    """Base, change and grid are trained with equal seeds, compared, written as table, page and figure."""
     done, folder = finished.done, finished.folder / "s"
     assert finished.trained == ["adam 0", "adam 0", "sgd 0", "adam 1", "adam 1", "sgd 1"]
     assert [row.name for row in done.rows] == ["base", "no dropout", "optimizer=sgd"]

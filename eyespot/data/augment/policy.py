@@ -29,7 +29,7 @@ WORDS = {
 CHARACTER_SETS = {"digits", "mnist", "kmnist", "emnist", "emnist-letters", "svhn"}  # whatever their classes are called
 NUMBER_WORDS = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
 SIDES = {"left", "right", "leftward", "rightward", "leftwards", "rightwards"}
-# Of the pixels that are clearly not background: strokes leave more of an image empty than things do. Medians over
+# Share of pixels that are clearly not background: strokes leave more of an image empty than things do. Medians over
 # training images: MNIST 0.15 (of its digits, at most 0.19), Fashion-MNIST 0.40 (of its classes, from 0.20 for sandals
 # to 0.56 for coats). The bound was chosen on these; a data set of sandals alone would not be flipped.
 MOST_INK_OF_STROKES = 0.3
