@@ -10,7 +10,7 @@ demo: .venv/installed
 	@set -e; result=$$($(BIN)/eyespot train digits --json); \
 	run=$$(printf '%s' "$$result" | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["run"])'); \
 	echo; $(BIN)/eyespot evaluate "$$run"; \
-	echo; echo "The run is $$run, its pictures are in $$run/figures. Next: $(BIN)/eyespot --help"
+	echo; echo "The run is $$run, its figures are in $$run/figures. Next: $(BIN)/eyespot --help"
 
 # There is a process for each core already: with more threads in each, they would wait for one another.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
